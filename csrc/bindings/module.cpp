@@ -1,0 +1,27 @@
+// The extension module infgram._core. Its errors are the classes of infgram.errors.
+#include <pybind11/pybind11.h>
+
+#include "infgram/types.hpp"
+
+namespace py = pybind11;
+
+void bind_columns(py::module_& m);
+void bind_index(py::module_& m);
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    m.doc() = "infgram's native core: columns of an index, queries and sampling over borrowed arrays.";
+    py::register_exception_translator([](std::exception_ptr error) {
+        const auto raise = [](const char* name, const char* what) {
+            py::set_error(py::module_::import("infgram.errors").attr(name), what);
+        };
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const infgram::CorruptIndex& e) {
+            raise("CorruptIndex", e.what());
+        } catch (const infgram::InvalidParameter& e) {
+            raise("InvalidParameter", e.what());
+        }
+    });
+    bind_columns(m);
+    bind_index(m);
+}

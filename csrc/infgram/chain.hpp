@@ -1,0 +1,88 @@
+// Chains: all levels of a context, longest first, and how they move when the context grows.
+//
+// A shard has its own chain. The levels of the whole index come from all of them: at context
+// length n a shard contributes the range of its shortest level that is at least n long.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "infgram/shard.hpp"
+#include "infgram/types.hpp"
+
+namespace infgram {
+
+using Chain = std::vector<Level>;  // longest first; ranges grow strictly
+
+// The chain after reading `code`. O(levels) ranks. The boundary starts a new document: nothing
+// before it is a context any more.
+template <class Code>
+void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
+    std::size_t kept = 0;
+    Range inner;
+    Range inner_image;
+    if (code != boundary) {
+        for (const Level level : chain) {
+            const Range image = inner_image.empty()
+                                    ? shard.extend(level.range, code)
+                                    : shard.extend(level.range, code, inner, inner_image);
+            inner = level.range;
+            // A level that gains no row over a longer one is not a level.
+            if (image.size() <= inner_image.size()) continue;
+            inner_image = image;
+            chain[kept++] = {level.n + 1, image};
+        }
+    }
+    chain.resize(kept);
+    const Range bucket = shard.bucket(code);
+    if (bucket.size() > inner_image.size()) chain.push_back({1, bucket});
+}
+
+// Forgets what lies more than `window` tokens back.
+inline void trim(Chain& chain, std::uint32_t window) {
+    std::size_t unseen = 0;
+    while (unseen + 1 < chain.size() && chain[unseen + 1].n >= window) ++unseen;
+    if (unseen != 0) chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(unseen));
+    if (!chain.empty() && chain.front().n > window) chain.front().n = window;
+}
+
+// Calls visit(n, m, ranges) for the first k levels of the index (k < 0: all), longest first, with
+// one range a shard (empty where the shard has no match). A level counts when its m is larger than
+// that of the level before.
+template <class Code, class Visit>
+void for_each_level(std::span<const Shard<Code>> shards, std::span<const Chain> chains, int k,
+                    std::vector<Range>& ranges, Visit&& visit) {
+    std::uint64_t last_m = 0;
+    const auto emit = [&](std::uint32_t n, std::uint64_t m) {
+        if (m <= last_m) return true;
+        last_m = m;
+        visit(n, m, std::span<const Range>(ranges));
+        return --k != 0;
+    };
+    if (k == 0) return;
+    ranges.assign(shards.size(), Range{});
+    if (shards.size() == 1) {
+        for (const Level& level : chains[0]) {
+            ranges[0] = level.range;
+            if (!emit(level.n, shards[0].m(level.range))) return;
+        }
+        return;
+    }
+    std::vector<std::size_t> at(shards.size(), 0);
+    while (true) {
+        std::uint32_t n = 0;
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            if (at[s] < chains[s].size()) n = std::max(n, chains[s][at[s]].n);
+        if (n == 0) return;
+        std::uint64_t m = 0;
+        for (std::size_t s = 0; s < shards.size(); ++s) {
+            if (at[s] < chains[s].size() && chains[s][at[s]].n == n)
+                ranges[s] = chains[s][at[s]++].range;
+            m += shards[s].m(ranges[s]);
+        }
+        if (!emit(n, m)) return;
+    }
+}
+
+}  // namespace infgram

@@ -1,0 +1,86 @@
+// Next-token counts of ranges: a histogram that is dense to add to and sparse to read and clear.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "infgram/shard.hpp"
+#include "infgram/types.hpp"
+
+namespace infgram {
+
+class Histogram {
+public:
+    explicit Histogram(std::uint32_t n_codes) : counts_(n_codes, 0) { seen_.reserve(n_codes); }
+
+    [[nodiscard]] std::uint64_t operator[](std::uint32_t code) const noexcept {
+        return counts_[code];
+    }
+
+    // Codes with a count above zero, rising. O(codes seen), sorted only when they are not yet.
+    [[nodiscard]] std::span<const std::uint32_t> codes() {
+        if (!std::ranges::is_sorted(seen_)) std::ranges::sort(seen_);
+        return seen_;
+    }
+
+    // O(codes seen).
+    void clear() noexcept {
+        for (const std::uint32_t code : seen_) counts_[code] = 0;
+        seen_.clear();
+    }
+
+    // Adds the next tokens of the range's rows, the boundary among them. O(range), or for
+    // byte-wide codes O(block + n_codes), and for the whole shard O(n_codes).
+    template <class Code>
+    void add(const Shard<Code>& shard, Range range) {
+        if (range == shard.all()) {
+            for (std::uint32_t code = 0; code < shard.n_codes(); ++code)
+                add(code, shard.bucket(code).size());
+        } else if constexpr (sizeof(Code) == 1) {
+            add_blocks(shard, range);
+        } else {
+            add_rows(shard, range);
+        }
+        if (shard.has_open_end(range) && --counts_[boundary] == 0) std::erase(seen_, boundary);
+    }
+
+private:
+    void add(std::uint32_t code, std::uint64_t n) {
+        if (n == 0) return;
+        if (counts_[code] == 0) seen_.push_back(code);
+        counts_[code] += n;
+    }
+
+    template <class Code>
+    void add_rows(const Shard<Code>& shard, Range range) {
+        const Code* next = shard.next();
+        for (Row row = range.begin; row != range.end; ++row) {
+            const std::uint32_t code = next[row];
+            if (code >= counts_.size()) throw_corrupt("next");
+            if (counts_[code]++ == 0) seen_.push_back(code);
+        }
+    }
+
+    void add_blocks(const Shard<std::uint8_t>& shard, Range range) {
+        const auto& rank = shard.rank();
+        const std::uint32_t block_rows = rank.block_rows();
+        const std::uint32_t first = (range.begin + block_rows - 1) / block_rows;
+        const std::uint32_t last = range.end / block_rows;
+        if (first >= last) return add_rows(shard, range);
+        for (std::uint32_t code = 0; code < shard.n_codes(); ++code) {
+            const Row before = rank.at_block(code, first);
+            const Row after = rank.at_block(code, last);
+            if (after < before) throw_corrupt("rank_blocks");
+            add(code, after - before);
+        }
+        add_rows(shard, {range.begin, first * block_rows});
+        add_rows(shard, {last * block_rows, range.end});
+    }
+
+    std::vector<std::uint64_t> counts_;
+    std::vector<std::uint32_t> seen_;
+};
+
+}  // namespace infgram

@@ -1,0 +1,166 @@
+// An index: an alphabet and its shards. Token ids in, token ids out; counts add up over shards.
+//
+// Ownership: none, as for Shard. Thread-safety: const methods may run in parallel.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <vector>
+
+#include "infgram/alphabet.hpp"
+#include "infgram/chain.hpp"
+#include "infgram/histogram.hpp"
+#include "infgram/sbis.hpp"
+#include "infgram/shard.hpp"
+
+namespace infgram {
+
+// A level of the whole index: `n` tokens of context matched, `m` matches that have a next token.
+struct IndexLevel {
+    std::uint32_t n;
+    std::uint64_t m;
+};
+
+struct NextTokens {
+    std::vector<std::uint32_t> token_ids;  // rising by code: the boundary's id, if there, is first
+    std::vector<std::int64_t> counts;      // > 0
+};
+
+template <class Code>
+class Index {
+public:
+    Index(Alphabet alphabet, std::vector<Shard<Code>> shards)
+        : alphabet_(std::move(alphabet)), shards_(std::move(shards)) {
+        if (shards_.empty()) throw InvalidParameter("an index has at least one shard");
+        for (const auto& shard : shards_)
+            if (shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
+    }
+
+    [[nodiscard]] const Alphabet& alphabet() const noexcept { return alphabet_; }
+    [[nodiscard]] std::span<const Shard<Code>> shards() const noexcept { return shards_; }
+    [[nodiscard]] const Shard<Code>& shard(std::size_t s) const {
+        if (s >= shards_.size()) throw InvalidParameter("there is no such shard");
+        return shards_[s];
+    }
+
+    // Occurrences of the n-gram; of the empty one, the tokens of the corpus. O(n) ranks a shard.
+    template <class Token>
+    [[nodiscard]] std::uint64_t count(std::span<const Token> ngram) const {
+        const Codes codes(*this, ngram);
+        if (codes.known().size() != ngram.size()) return 0;
+        std::uint64_t total = 0;
+        for (const auto& shard : shards_) total += shard.count(codes.known());
+        return total;
+    }
+
+    // The rows of each shard whose context ends in the n-gram.
+    template <class Token>
+    [[nodiscard]] std::vector<Range> find(std::span<const Token> ngram) const {
+        const Codes codes(*this, ngram);
+        std::vector<Range> ranges(shards_.size());
+        if (codes.known().size() == ngram.size())
+            for (std::size_t s = 0; s < shards_.size(); ++s)
+                ranges[s] = shards_[s].find(codes.known());
+        return ranges;
+    }
+
+    // The chains of a context, one a shard. Tokens up to the last one that occurs nowhere are lost.
+    template <class Token>
+    [[nodiscard]] std::vector<Chain> chains(std::span<const Token> context) const {
+        const Codes codes(*this, context);
+        std::vector<Chain> chains(shards_.size());
+        for (std::size_t s = 0; s < shards_.size(); ++s)
+            shards_[s].descend(codes.known(), chains[s]);
+        return chains;
+    }
+
+    // The chains at the start of a document, where only the boundary has been read.
+    [[nodiscard]] std::vector<Chain> start_of_document() const {
+        std::vector<Chain> chains(shards_.size());
+        for (std::size_t s = 0; s < shards_.size(); ++s) advance(shards_[s], chains[s], boundary);
+        return chains;
+    }
+
+    // O(levels) ranks a shard. A token that occurs nowhere empties the chains.
+    void advance_chains(std::vector<Chain>& chains, std::uint32_t token_id,
+                        std::uint32_t window) const {
+        const std::uint32_t code = alphabet_.code(token_id);
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            if (code == Alphabet::unknown) chains[s].clear();
+            else advance(shards_[s], chains[s], code);
+            trim(chains[s], window);
+        }
+    }
+
+    [[nodiscard]] std::vector<IndexLevel> levels(std::span<const Chain> chains) const {
+        std::vector<IndexLevel> levels;
+        std::vector<Range> ranges;
+        for_each_level(shards(), chains, -1, ranges,
+                       [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) {
+                           levels.push_back({n, m});
+                       });
+        return levels;
+    }
+
+    // Next-token counts after the rows of `ranges`, one a shard.
+    [[nodiscard]] NextTokens next_tokens(std::span<const Range> ranges) const {
+        Histogram histogram(alphabet_.n_codes());
+        for (std::size_t s = 0; s < shards_.size(); ++s)
+            if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
+        NextTokens next;
+        const auto codes = histogram.codes();
+        next.token_ids.reserve(codes.size());
+        next.counts.reserve(codes.size());
+        for (const std::uint32_t code : codes) {
+            next.token_ids.push_back(alphabet_.token_id(code));
+            next.counts.push_back(static_cast<std::int64_t>(histogram[code]));
+        }
+        return next;
+    }
+
+    // For every place of the tokens, how many tokens up to and including it occur in the corpus as
+    // one run, at most `window`. O(levels) ranks a token.
+    template <class Token>
+    [[nodiscard]] std::vector<std::uint32_t> match_lengths(std::span<const Token> tokens,
+                                                           std::uint32_t window) const {
+        std::vector<Chain> chains(shards_.size());
+        std::vector<std::uint32_t> lengths;
+        lengths.reserve(tokens.size());
+        for (const Token token : tokens) {
+            advance_chains(chains, token, window);
+            std::uint32_t longest = 0;
+            for (const Chain& chain : chains)
+                if (!chain.empty()) longest = std::max(longest, chain.front().n);
+            lengths.push_back(longest);
+        }
+        return lengths;
+    }
+
+private:
+    // Tokens as codes, on the stack while they are few. Keeps those after the last unknown token.
+    class Codes {
+    public:
+        template <class Token>
+        Codes(const Index& index, std::span<const Token> tokens) {
+            codes_.reserve(tokens.size());
+            for (const Token token : tokens) {
+                const std::uint32_t code = index.alphabet_.code(token);
+                if (code == Alphabet::unknown) codes_.clear();
+                else codes_.push_back(code);
+            }
+        }
+        [[nodiscard]] std::span<const std::uint32_t> known() const noexcept { return codes_; }
+
+    private:
+        std::array<std::byte, 1024> buffer_;
+        std::pmr::monotonic_buffer_resource arena_{buffer_.data(), buffer_.size()};
+        std::pmr::vector<std::uint32_t> codes_{&arena_};
+    };
+
+    Alphabet alphabet_;
+    std::vector<Shard<Code>> shards_;
+};
+
+}  // namespace infgram

@@ -1,0 +1,206 @@
+// One shard: borrowed columns over the reversed corpus, and the questions about ranges of rows.
+//
+// Row r stands for a position sa[r]: the context before it and the token at it. Rows are sorted by
+// their contexts read backwards, so that the rows which share a context are one range.
+//
+// The text starts with a boundary and has one between any two documents. It is circular for the
+// sorted order: the token "after" the last position is the boundary it starts with. Whether that
+// is a real end of a document (another shard follows) or only where the corpus stops is `open_end`.
+//
+// Ownership: none. Spans must outlive the shard. Thread-safety: const methods may run in parallel.
+// Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of bounds.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "infgram/rank.hpp"
+#include "infgram/types.hpp"
+
+namespace infgram {
+
+template <class Code>
+struct Columns {
+    std::span<const Code> codes;               // n_rows: the text, in order
+    std::span<const Position> sa;              // n_rows: 1 <= sa[r] <= n_rows
+    std::span<const Code> next;                // n_rows, padded: codes[sa[r]], boundary at the end
+    std::span<const Row> buckets;              // n_codes + 1: first row whose context ends in code
+    std::span<const std::uint16_t> rank_blocks;  // byte-wide codes only
+    std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
+    std::span<const Row> psi;                  // wider codes only
+    std::uint32_t block_rows = 0;              // byte-wide codes only
+    Row n_rows = 0;
+    Row end_row = 0;        // the row whose position is the end of the text
+    bool open_end = false;  // the last document has no end of text: end_row has no next token
+};
+
+template <class Code>
+class Shard {
+public:
+    using Rank = std::conditional_t<sizeof(Code) == 1, BlockRank, BucketRank>;
+
+    explicit Shard(const Columns<Code>& columns)
+        : codes_(columns.codes),
+          sa_(columns.sa),
+          next_(columns.next),
+          buckets_(check_buckets(columns)),
+          rank_(make_rank(columns)),
+          n_rows_(columns.n_rows),
+          end_row_(columns.end_row),
+          open_end_(columns.open_end) {
+        if (codes_.size() < n_rows_) throw_corrupt("codes");
+        if (sa_.size() < n_rows_) throw_corrupt("sa");
+        if (next_.size() < n_rows_) throw_corrupt("next");
+        if (n_rows_ == 0 || end_row_ >= n_rows_) throw_corrupt("sa");
+    }
+
+    [[nodiscard]] Row n_rows() const noexcept { return n_rows_; }
+    [[nodiscard]] std::uint32_t n_codes() const noexcept {
+        return static_cast<std::uint32_t>(buckets_.size() - 1);
+    }
+    [[nodiscard]] Range all() const noexcept { return {0, n_rows_}; }
+    [[nodiscard]] Range bucket(std::uint32_t code) const noexcept {
+        return {buckets_[code], buckets_[code + 1]};
+    }
+    [[nodiscard]] const Code* next() const noexcept { return next_.data(); }
+    [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
+    [[nodiscard]] std::span<const Code> codes() const noexcept { return codes_.first(n_rows_); }
+
+    // Rows of the range that have a next token: all but, in an open shard, the end of the text.
+    [[nodiscard]] std::uint32_t m(Range range) const noexcept {
+        return range.size() - (has_open_end(range) ? 1 : 0);
+    }
+    [[nodiscard]] bool has_open_end(Range range) const noexcept {
+        return open_end_ && range.begin <= end_row_ && end_row_ < range.end;
+    }
+
+    // Throws CorruptIndex where the column is out of range.
+    [[nodiscard]] Position position(Row row) const {
+        const Position p = sa_[row];
+        if (p == 0 || p > n_rows_) throw_corrupt("sa");
+        return p;
+    }
+
+    // The range of (context + code), given the range of context. The LF mapping; code > 0.
+    [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
+        return checked(code, rank_.image(code, range));
+    }
+
+    // The same for `range`, given the image of a range inside it.
+    [[nodiscard]] Range extend(Range range, std::uint32_t code, Range inner,
+                               Range inner_image) const {
+        return checked(code, {rank_.near(code, range.begin, inner.begin, inner_image.begin),
+                              rank_.near(code, range.end, inner.end, inner_image.end)});
+    }
+
+    // Occurrences of the n-gram, all codes > 0; of the empty one, all tokens but boundaries. O(n)
+    // ranks until one row is left, then a comparison with the text.
+    [[nodiscard]] std::uint32_t count(std::span<const std::uint32_t> ngram) const {
+        if (ngram.empty()) return n_rows_ - bucket(boundary).size();
+        Range range = bucket(ngram[0]);
+        for (std::size_t i = 1; i < ngram.size() && !range.empty(); ++i) {
+            if (range.size() == 1) return follows(position(range.begin), ngram.subspan(i)) ? 1 : 0;
+            range = extend(range, ngram[i]);
+        }
+        return range.size();
+    }
+
+    // The rows whose context ends in the n-gram, all codes > 0. O(n) ranks.
+    [[nodiscard]] Range find(std::span<const std::uint32_t> ngram) const {
+        if (ngram.empty()) return all();
+        Range range = bucket(ngram[0]);
+        for (std::size_t i = 1; i < ngram.size() && !range.empty(); ++i)
+            range = extend(range, ngram[i]);
+        return range;
+    }
+
+    // Every level of the context, all codes > 0, longest first. One descent from the last token
+    // backwards: O(n log n_rows), usually far less because ranges shrink fast.
+    void descend(std::span<const std::uint32_t> context, std::vector<Level>& levels) const {
+        levels.clear();
+        if (context.empty()) return;
+        std::uint32_t n = 1;
+        Range range = bucket(context.back());
+        if (range.empty()) return;
+        for (; n < context.size(); ++n) {
+            const Range narrower = rows_with(range, n + 1, context[context.size() - n - 1]);
+            if (narrower == range) continue;
+            levels.push_back({n, range});
+            if (narrower.empty()) break;
+            range = narrower;
+        }
+        if (levels.empty() || levels.back().range != range) levels.push_back({n, range});
+        std::ranges::reverse(levels);
+    }
+
+private:
+    static std::span<const Row> check_buckets(const Columns<Code>& columns) {
+        const auto buckets = columns.buckets;
+        if (buckets.size() < 2 || buckets.front() != 0 || buckets.back() != columns.n_rows ||
+            !std::ranges::is_sorted(buckets))
+            throw_corrupt("buckets");
+        return buckets;
+    }
+
+    static Rank make_rank(const Columns<Code>& columns) {
+        if constexpr (sizeof(Code) == 1) {
+            if (columns.buckets.size() > 257) throw_corrupt("buckets");
+            return BlockRank(columns.next, columns.rank_blocks, columns.rank_supers,
+                             static_cast<std::uint32_t>(columns.buckets.size() - 1),
+                             columns.block_rows, columns.n_rows);
+        } else {
+            return BucketRank(columns.psi, columns.buckets, columns.n_rows);
+        }
+    }
+
+    [[nodiscard]] Range checked(std::uint32_t code, Range image) const {
+        if (image.empty()) return {};
+        if (image.begin < buckets_[code] || image.end > buckets_[code + 1] ||
+            image.begin > image.end)
+            throw_corrupt("rank");
+        return image;
+    }
+
+    [[nodiscard]] bool follows(Position p, std::span<const std::uint32_t> ngram) const noexcept {
+        return ngram.size() <= n_rows_ - p &&
+               std::ranges::equal(ngram, codes_.subspan(p, ngram.size()));
+    }
+
+    // The code `back` tokens before the row's position; rows shorter than that have the boundary.
+    [[nodiscard]] std::uint32_t code_before(Row row, std::uint32_t back) const {
+        const Position p = position(row);
+        return p < back ? boundary : codes_[p - back];
+    }
+
+    // The rows of the range, which shares back - 1 tokens, that have `code` `back` tokens before.
+    [[nodiscard]] Range rows_with(Range range, std::uint32_t back, std::uint32_t code) const {
+        if (range.size() == 1)
+            return code_before(range.begin, back) == code ? range : Range{};
+        const auto partition = [&](Row low, Row high, auto&& is_before) {
+            while (low < high) {
+                const Row middle = low + (high - low) / 2;
+                if (is_before(code_before(middle, back))) low = middle + 1;
+                else high = middle;
+            }
+            return low;
+        };
+        const Row begin =
+            partition(range.begin, range.end, [&](std::uint32_t c) { return c < code; });
+        const Row end = partition(begin, range.end, [&](std::uint32_t c) { return c <= code; });
+        return {begin, end};
+    }
+
+    std::span<const Code> codes_;
+    std::span<const Position> sa_;
+    std::span<const Code> next_;
+    std::span<const Row> buckets_;
+    Rank rank_;
+    Row n_rows_;
+    Row end_row_;
+    bool open_end_;
+};
+
+}  // namespace infgram

@@ -1,0 +1,363 @@
+"""Documents to shards. Alone in importing pydivsufsort.
+
+A build has two phases. *Ingest* reads the documents once, writes their token ids to one spool file
+a shard and learns which ids occur. *Sort* turns each spool into the columns of its shard: the text
+as codes, the suffix array of the reversed text, and what is computed from the two. Shards are
+independent, so processes may sort them in parallel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydivsufsort import divsufsort
+
+from . import _core, corpus, tokens
+from .corpus import Document
+from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError
+from .storage import IndexWriter, Progress, building
+from .tokens import Tokenizer
+
+MAX_SHARD_TOKENS = 2**31 - 2
+_CHUNK_TOKENS = 1 << 22
+
+
+def build_index(
+    documents: Iterable[Document],
+    path: str | os.PathLike[str],
+    *,
+    tokenizer: Tokenizer,
+    shard_tokens: int = MAX_SHARD_TOKENS,
+    jobs: int = 1,
+    overwrite: bool = False,
+    description: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Builds an index folder at `path` from documents and returns the path.
+
+    `shard_tokens` bounds the rows of a shard: its tokens and one boundary a document. `jobs` is how
+    many processes sort shards at once; each takes about 11 bytes a token of its shard for byte-wide
+    codes. `description` is kept in the manifest. Nothing exists at `path` until the index is whole.
+
+    Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError.
+    """
+    if not 2 <= shard_tokens <= MAX_SHARD_TOKENS:
+        raise InvalidParameter(f"shard_tokens is {shard_tokens}, expected 2 to {MAX_SHARD_TOKENS}")
+    if jobs < 1:
+        raise InvalidParameter(f"jobs is {jobs}, expected at least 1")
+    report = progress or (lambda stage, done, total: None)
+    started = time.perf_counter()
+    with building(Path(path), overwrite=overwrite) as folder:
+        writer = IndexWriter(folder)
+        shards = _ingest(documents, writer, tokenizer, shard_tokens)
+        token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
+        writer.write("token_ids", token_ids)
+        n_codes = len(token_ids) + 1
+        plan = _Plan(
+            folder=str(folder),
+            spool_dtype=tokenizer.dtype.name,
+            n_codes=n_codes,
+            code_bits=_code_bits(n_codes),
+            block_rows=_block_rows(n_codes),
+        )
+        for shard, result in zip(shards, _sort_all(plan, shards, jobs, report), strict=True):
+            writer.files.update(result["files"])
+            shard["end_row"] = result["end_row"]
+            shard["open_end"] = shard is shards[-1]
+        if tokenizer.file is not None:
+            writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
+        writer.finish(
+            {
+                "infgram": version("infgram"),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "tokenizer": tokenizer.spec(),
+                "code_bits": plan.code_bits,
+                "block_rows": plan.block_rows,
+                "n_tokens": sum(s["n_rows"] - s["n_documents"] for s in shards),
+                "n_documents": sum(s["n_documents"] for s in shards),
+                "shards": shards,
+                "build": {
+                    **(description or {}),
+                    "seconds": round(time.perf_counter() - started, 3),
+                },
+            }
+        )
+    return Path(path)
+
+
+# Ingest -------------------------------------------------------------------------------------------
+
+
+class _Spool:
+    """One shard's documents on their way in: token ids in a file, the rest in memory."""
+
+    def __init__(self, name: str, writer: IndexWriter, sources: dict[str, int]) -> None:
+        self.name = name
+        self.n_tokens = 0
+        self._writer = writer
+        self._sources = sources  # shared by all shards
+        self._documents = array("I")  # position of each one's boundary
+        self._document_sources = array("I")
+        self._lines = array("I")
+        self._metadata = bytearray()
+        self._metadata_lengths = array("Q")
+        self._file = open(_spool_path(writer.folder, name), "wb")
+
+    @property
+    def n_rows(self) -> int:
+        return self.n_tokens + len(self._documents)
+
+    def append(self, document: Document, ids: NDArray[Any]) -> None:
+        self._documents.append(self.n_rows)
+        self._file.write(ids)
+        self.n_tokens += len(ids)
+        self._document_sources.append(self._sources.setdefault(document.source, len(self._sources)))
+        self._lines.append(document.line)
+        metadata = json.dumps(document.metadata).encode() if document.metadata else b""
+        self._metadata += metadata
+        self._metadata_lengths.append(len(metadata))
+
+    def close(self) -> dict[str, Any]:
+        """Writes the document columns; returns the shard's entry in the manifest."""
+        self._file.close()
+        n_documents = len(self._documents)
+        self._documents.append(self.n_rows)
+        for column, values in [
+            ("documents", self._documents),
+            ("document_sources", self._document_sources),
+            ("document_lines", self._lines),
+        ]:
+            self._writer.write(f"{self.name}/{column}", np.asarray(values, np.uint32))
+        self._writer.write_strings(
+            f"{self.name}/metadata",
+            np.asarray(self._metadata_lengths, np.uint64),
+            np.frombuffer(self._metadata, np.uint8),
+        )
+        n_rows = self.n_tokens + n_documents
+        return {"name": self.name, "n_rows": n_rows, "n_documents": n_documents}
+
+
+def _spool_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.spool"
+
+
+def _ingest(
+    documents: Iterable[Document], writer: IndexWriter, tokenizer: Tokenizer, shard_tokens: int
+) -> list[dict[str, Any]]:
+    """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
+    sources: dict[str, int] = {}
+    shards: list[dict[str, Any]] = []
+    spool = _Spool("shard-00000", writer, sources)
+    for document in documents:
+        ids = _encode(document, tokenizer)
+        if len(ids) + 1 > shard_tokens:
+            raise InputError(
+                f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
+                f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
+            )
+        if spool.n_rows + len(ids) + 1 > shard_tokens:
+            shards.append(spool.close())
+            spool = _Spool(f"shard-{len(shards):05d}", writer, sources)
+        spool.append(document, ids)
+    shards.append(spool.close())
+    if not any(shard["n_rows"] > shard["n_documents"] for shard in shards):
+        found = "every document is empty" if sources else "there is no document"
+        raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
+    writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))
+    return shards
+
+
+def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
+    if isinstance(document.content, np.ndarray):
+        try:
+            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
+        except tokens.TokenError as error:
+            raise type(error)(f"{_place(document)}: {error}") from error
+        return ids.astype(tokenizer.dtype, copy=False)
+    try:
+        return tokenizer.encode(document.content)
+    except (InputError, tokens.TokenError) as error:
+        raise type(error)(f"{_place(document)}: {error}") from error
+
+
+def _place(document: Document) -> str:
+    return f"{document.source}:{document.line}" if document.line else document.source
+
+
+def _distinct_ids(
+    folder: Path, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
+) -> NDArray[np.uint32]:
+    """Every token id that occurs, rising."""
+    found: NDArray[np.uint32] = np.zeros(0, np.uint32)
+    for shard in shards:
+        with open(_spool_path(folder, shard["name"]), "rb") as spool:
+            while len(chunk := np.fromfile(spool, dtype, _CHUNK_TOKENS)):
+                if int(chunk.max()) < _CHUNK_TOKENS:
+                    distinct = np.flatnonzero(np.bincount(chunk))
+                else:
+                    distinct = np.unique(chunk)
+                found = np.union1d(found, distinct.astype(np.uint32))
+    return found
+
+
+def _join(strings: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    lengths = np.array([len(s) for s in strings], np.uint64)
+    return lengths, np.frombuffer(b"".join(strings), np.uint8)
+
+
+# Sort ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a process must know to sort a shard."""
+
+    folder: str
+    spool_dtype: str
+    n_codes: int
+    code_bits: int
+    block_rows: int
+
+
+def _sort_all(
+    plan: _Plan, shards: Sequence[Mapping[str, Any]], jobs: int, report: Progress
+) -> list[dict[str, Any]]:
+    """Sorts every shard, `jobs` at once; returns the files written and the end rows, in order."""
+    total = _STEPS * sum(shard["n_rows"] for shard in shards)
+    if jobs == 1 or len(shards) == 1:
+        done = 0
+
+        def step(n_rows: int) -> None:
+            nonlocal done
+            done += n_rows
+            report("sort", done, total)
+
+        return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for shard in shards]
+    workers: list[subprocess.Popen[str]] = []
+    finished = [0]
+
+    def run(shard: Mapping[str, Any]) -> dict[str, Any]:
+        # A fresh interpreter: no state is inherited and the caller's script is not imported again.
+        task = json.dumps([asdict(plan), shard])
+        worker = subprocess.Popen(
+            [sys.executable, "-c", "from infgram.build import _worker; _worker()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        workers.append(worker)
+        out, err = worker.communicate(task)
+        if worker.returncode:
+            last = err.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
+            raise StorageError(f"sorting {shard['name']} failed: {last[0]}")
+        finished[0] += _STEPS * shard["n_rows"]
+        report("sort", finished[0], total)
+        return dict(json.loads(out))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(run, shards))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.kill()
+            raise
+
+
+def _worker() -> None:
+    """Entry of a sorting process: a task on standard input, its result on standard output."""
+    plan, shard = json.load(sys.stdin)
+    json.dump(_sort_shard(_Plan(**plan), shard, step=lambda: None), sys.stdout)
+
+
+_STEPS = 6
+
+
+def _sort_shard(
+    plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]
+) -> dict[str, Any]:
+    """Computes and writes the columns of one shard, calling `step` _STEPS times on the way.
+
+    For byte-wide codes the peak is 10 bytes a row: the text, the suffix array, the position of the
+    row before each position, the tokens they share.
+    """
+    folder, name = Path(plan.folder), shard["name"]
+    writer = IndexWriter(folder)
+    n_documents, n_rows = shard["n_documents"], shard["n_rows"]
+    documents = np.fromfile(folder / name / "documents", np.uint32, n_documents + 1)
+    token_ids = np.fromfile(folder / "token_ids", np.uint32, plan.n_codes - 1)
+
+    spool = _spool_path(folder, name)
+    ids = np.fromfile(spool, plan.spool_dtype)
+    codes = np.empty(n_rows, f"uint{plan.code_bits}")
+    _core.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
+    del ids
+    spool.unlink()
+    writer.write(f"{name}/codes", codes)
+    step()
+
+    sa = _suffix_array(codes)
+    step()
+    writer.write(f"{name}/sa", sa)
+    step()
+
+    shared = _core.shared_contexts(codes, sa)
+    step()
+    next_ = np.empty_like(codes)
+    same = np.empty(n_rows, np.uint8)
+    end_row = _core.fill_next_and_same(codes, sa, shared, next_, same)
+    del sa, shared
+    writer.write(f"{name}/same", same)
+    writer.write(f"{name}/next", next_)
+    del same
+    step()
+
+    buckets = _core.count_buckets(codes, plan.n_codes)
+    writer.write(f"{name}/buckets", buckets)
+    if plan.code_bits == 8:
+        blocks, supers = _core.block_ranks(next_, buckets, plan.block_rows)
+        writer.write(f"{name}/rank_blocks", blocks)
+        writer.write(f"{name}/rank_supers", supers)
+    else:
+        writer.write(f"{name}/psi", _core.psi(next_, buckets))
+    step()
+    return {"files": writer.files, "end_row": end_row}
+
+
+def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
+    """Positions 1..n sorted by what stands before them, read backwards.
+
+    The suffix array of the reversed text: its suffix at s is the context of position n - s.
+    """
+    n = len(codes)
+    order = divsufsort(np.ascontiguousarray(codes[::-1]))
+    np.subtract(n, order, out=order)
+    return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)
+
+
+def _code_bits(n_codes: int) -> int:
+    return 8 if n_codes <= 1 << 8 else 16 if n_codes <= 1 << 16 else 32
+
+
+def _block_rows(n_codes: int) -> int:
+    """Rows between two rank checkpoints: about 0.9 bytes of checkpoints a row, or less."""
+    rows = 64
+    while 2 * n_codes > 0.9 * rows:
+        rows *= 2
+    return rows

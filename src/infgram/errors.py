@@ -1,0 +1,93 @@
+"""The exceptions infgram raises, and nothing else.
+
+    InfgramError
+    ├── InputError            a corpus could not be read
+    │   ├── EmptyCorpus         there is nothing to index
+    │   ├── MalformedRecord     a JSON line, a Parquet column or a compressed stream is broken
+    │   └── UndecodableText     bytes that are not UTF-8 where text is asked for
+    ├── TokenError            a token id or a tokenizer does not fit (also a ValueError)
+    │   ├── TokenOutOfRange     an id outside the vocabulary
+    │   └── TokenizerUnavailable  the tokenizer is unknown, missing, or not the one of the index
+    ├── StorageError          an index could not be written or opened
+    │   ├── IndexExists         the target folder is taken
+    │   ├── NotAnIndex          the path is not an infgram index
+    │   ├── UnsupportedFormat   made by another version of the format, or another byte order
+    │   └── CorruptIndex        a file of the index is torn, changed or inconsistent
+    ├── ContextNotFound       a probability was asked after a context that never occurs (also a LookupError)
+    ├── InvalidParameter      an argument outside its range (also a ValueError)
+    └── MissingExtra          an optional dependency is not installed (also an ImportError)
+
+`BadRecordSkipped` is a warning: a broken record was left out because the caller asked for that.
+
+Every message says what was found, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class InfgramError(Exception):
+    """Base of everything infgram raises on purpose."""
+
+
+class InputError(InfgramError):
+    """A corpus could not be read."""
+
+
+class EmptyCorpus(InputError):
+    """There is nothing to index: no document holds a token."""
+
+
+class MalformedRecord(InputError):
+    """A record of a corpus is broken: a JSON line, a Parquet column, a compressed stream."""
+
+
+class UndecodableText(InputError):
+    """Bytes that are not UTF-8 where a tokenizer needs text."""
+
+
+class TokenError(InfgramError, ValueError):
+    """A token id or a tokenizer does not fit."""
+
+
+class TokenOutOfRange(TokenError):
+    """A token id is negative or not below the vocabulary size."""
+
+
+class TokenizerUnavailable(TokenError):
+    """A tokenizer is unknown, cannot be loaded, or is not the one the index was built with."""
+
+
+class StorageError(InfgramError):
+    """An index could not be written or opened."""
+
+
+class IndexExists(StorageError):
+    """The folder to build into is already taken."""
+
+
+class NotAnIndex(StorageError):
+    """The path does not hold an infgram index."""
+
+
+class UnsupportedFormat(StorageError):
+    """The index was made by another version of the format or for another byte order."""
+
+
+class CorruptIndex(StorageError):
+    """A file of the index is missing, torn, changed or inconsistent with the others."""
+
+
+class ContextNotFound(InfgramError, LookupError):
+    """A probability was asked after a context that never occurs in the corpus."""
+
+
+class InvalidParameter(InfgramError, ValueError):
+    """An argument is outside its range."""
+
+
+class MissingExtra(InfgramError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+
+class BadRecordSkipped(UserWarning):
+    """A broken record of a corpus was left out of the index, as `skip_bad` asks."""

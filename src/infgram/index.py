@@ -1,0 +1,579 @@
+"""The index: counts, next-token distributions, documents, cursors. What most users touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, corpus, storage, tokens
+from .build import MAX_SHARD_TOKENS, build_index
+from .errors import BadRecordSkipped, ContextNotFound, CorruptIndex, InvalidParameter
+from .storage import Progress
+from .tokens import Tokenizer
+
+Query = str | bytes | Sequence[int] | NDArray[np.integer[Any]]
+"""Text, or token ids: what every question about an n-gram or a context accepts."""
+
+_NO_WINDOW = 2**32 - 1
+_NATIVE = {8: _core.Index8, 16: _core.Index16, 32: _core.Index32}
+
+
+class Level(NamedTuple):
+    """One back-off step: `n` tokens of context matched, `m` matches that have a next token."""
+
+    n: int
+    m: int
+
+
+class Prob(NamedTuple):
+    """How often a token follows a prompt: `prob` = `cont_cnt` / `prompt_cnt`."""
+
+    prompt_cnt: int
+    cont_cnt: int
+    prob: float
+    suffix_len: int
+
+
+class NextTokens:
+    """Exact next-token distribution (ntd) after a prompt.
+
+    - `token_ids`: uint32 array of shape (n,), the tokens that follow, rising, the id of the end of
+      text, if it is among them, first.
+    - `counts`: int64 array of shape (n,), how often each follows.
+    - `prompt_cnt`: matches of the prompt that have a next token, the sum of the counts.
+    - `suffix_len`: tokens of the prompt that were matched.
+    """
+
+    __slots__ = ("_tokenizer", "counts", "prompt_cnt", "suffix_len", "token_ids")
+
+    def __init__(
+        self,
+        token_ids: NDArray[np.uint32],
+        counts: NDArray[np.int64],
+        prompt_cnt: int,
+        suffix_len: int,
+        tokenizer: Tokenizer,
+    ) -> None:
+        self.token_ids = token_ids
+        self.counts = counts
+        self.prompt_cnt = prompt_cnt
+        self.suffix_len = suffix_len
+        self._tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{text!r}: {count}" for text, count in self.most_common(5))
+        more = ", ..." if len(self) > 5 else ""
+        return f"NextTokens({{{shown}{more}}}, prompt_cnt={self.prompt_cnt})"
+
+    @property
+    def prob(self) -> NDArray[np.float64]:
+        """Probabilities of shape (n,); they sum to one."""
+        return self.counts / max(self.prompt_cnt, 1)
+
+    def text(self, token_id: int) -> str:
+        """The token as text; "" for the end of text."""
+        if token_id == self._tokenizer.vocab_size:
+            return ""
+        if self._tokenizer.name == "ids":
+            return str(token_id)
+        return self._tokenizer.decode([token_id]).decode(errors="replace")
+
+    def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
+        """The n (all) most frequent tokens as (text, count), most frequent first."""
+        order = np.argsort(-self.counts, kind="stable")[:n]
+        return [(self.text(int(self.token_ids[i])), int(self.counts[i])) for i in order]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One occurrence of an n-gram. `document` counts documents from 0, `offset` its tokens."""
+
+    document: int
+    offset: int
+    source: str
+    line: int
+    metadata: dict[str, Any]
+    before: str
+    match: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """A document as it was indexed. `line` is where it began in `source`, 0 for a whole file."""
+
+    document: int
+    source: str
+    line: int
+    metadata: dict[str, Any]
+    token_ids: NDArray[np.uint32]
+    text: str
+
+
+class Index:
+    """An index on disk, mapped. Cheap to open, safe to use from many threads, picklable.
+
+    >>> index = open(demo_index)
+    >>> index.count("to be")
+    2
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, verify: bool | None = None) -> None:
+        self.path = Path(os.path.abspath(path))
+        self._stored = storage.open_folder(path, verify=verify)
+        try:
+            self._load()
+        except (KeyError, TypeError, IndexError) as error:
+            raise CorruptIndex(f"{path}: the manifest is incomplete ({error!r}); build the index again") from error
+
+    def _load(self) -> None:
+        stored = self._stored
+        manifest = self.manifest = stored.manifest
+        file = None
+        if "tokenizer.json" in manifest["files"]:
+            file = stored.map("tokenizer.json").tobytes()
+        self.tokenizer: Tokenizer = tokens.restore(manifest["tokenizer"], file)
+        self.n_tokens: int = manifest["n_tokens"]
+        self.n_documents: int = manifest["n_documents"]
+        self._reads_bytes = self.tokenizer.name == "bytes"
+        self._shards = [_Shard(stored, shard) for shard in manifest["shards"]]
+        self._native = _NATIVE[manifest["code_bits"]](
+            stored.map("token_ids"),
+            self.end_of_text,
+            [shard.columns(manifest["block_rows"]) for shard in self._shards],
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Index, (self.path,)
+
+    def __repr__(self) -> str:
+        return (
+            f"<infgram.Index {self.path.name!r}: {self.n_tokens:,} tokens ({self.tokenizer.name}), "
+            f"{self.n_documents:,} documents, {len(self._shards)} shards>"
+        )
+
+    @property
+    def end_of_text(self) -> int:
+        """The id that stands for the end of a document: the first one outside the vocabulary."""
+        return self.tokenizer.vocab_size
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._stored.n_bytes
+
+    @property
+    def n_shards(self) -> int:
+        """Parts of the corpus that are sorted on their own."""
+        return len(self._shards)
+
+    def verify(self, progress: Progress | None = None) -> None:
+        """Checks every checksum and that the rows are sorted. O(size on disk).
+
+        Raises CorruptIndex, which names the file.
+        """
+        storage.check_sums(self._stored, progress)
+        for shard in self._shards:
+            if not shard.is_sorted():
+                raise CorruptIndex(f"{self.path}: {shard.name} is not sorted; build the index again")
+
+    # Counts ---------------------------------------------------------------------------------------
+
+    def count(self, ngram: Query) -> int:
+        """Occurrences of an n-gram of any length. O(n). The empty one occurs once a token.
+
+        >>> open(demo_index).count(b"be")
+        3
+        """
+        if self._reads_bytes and isinstance(ngram, (str, bytes)):
+            try:
+                return self._native.count_text(ngram)
+            except UnicodeEncodeError:
+                pass
+        return self._native.count(self._ids(ngram))
+
+    def count_batch(
+        self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Occurrences of many n-grams, as an int64 array of shape (n_ngrams,).
+
+        Takes n-grams, or flat token ids with `offsets` of shape (n_ngrams + 1,): n-gram i is
+        flat[offsets[i]:offsets[i + 1]].
+
+        >>> open(demo_index).count_batch(["to be", "or not"])
+        array([2, 1])
+        """
+        if offsets is not None:
+            flat = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            return self._native.count_batch(flat, np.ascontiguousarray(offsets, np.int64))
+        ngrams = list(ngrams)
+        if self._reads_bytes:
+            try:
+                return self._native.count_texts(ngrams)
+            except (TypeError, UnicodeEncodeError):
+                pass
+        ids = [self._ids(ngram) for ngram in ngrams]
+        bounds = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        flat = np.concatenate([a.astype(np.uint32) for a in ids]) if ids else np.zeros(0, np.uint32)
+        return self._native.count_batch(flat, bounds)
+
+    # Next tokens ----------------------------------------------------------------------------------
+
+    def ntd(self, prompt: Query) -> NextTokens:
+        """Exact next-token distribution after all of `prompt`; empty if it never occurs.
+
+        >>> open(demo_index).ntd("to b").most_common(1)
+        [('e', 2)]
+        """
+        if self._reads_bytes and isinstance(prompt, (str, bytes)):
+            try:
+                found = self._native.next_tokens_text(prompt)
+                return NextTokens(*found, len(prompt), self.tokenizer)
+            except UnicodeEncodeError:
+                pass
+        ids = self._ids(prompt)
+        return NextTokens(*self._native.next_tokens(ids), len(ids), self.tokenizer)
+
+    def prob(self, prompt: Query, token: Query | int) -> Prob:
+        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing follows it."""
+        ntd = self.ntd(prompt)
+        if ntd.prompt_cnt == 0:
+            raise ContextNotFound(
+                f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
+            )
+        return self._prob(ntd, token)
+
+    def infgram_ntd(self, prompt: Query) -> NextTokens:
+        """Next-token distribution after the longest suffix of `prompt` that has a next token.
+
+        The infinity-gram of Liu et al. 2024 (arXiv 2401.17377). `suffix_len` tells its length; 0
+        means that not even the last token occurs, and the distribution is that of all tokens.
+        """
+        return self.cursor(prompt).ntd()
+
+    def infgram_prob(self, prompt: Query, token: Query | int) -> Prob:
+        """How often `token` follows the longest suffix of `prompt` that has a next token."""
+        return self._prob(self.infgram_ntd(prompt), token)
+
+    def levels(self, context: Query) -> list[Level]:
+        """All back-off levels of the context, longest first, each with more matches than the last.
+
+        >>> open(demo_index).levels("not to b")
+        [Level(n=8, m=1), Level(n=4, m=2), Level(n=1, m=3)]
+        """
+        return self.cursor(context).levels()
+
+    def cursor(self, context: Query = b"", *, window: int | None = None) -> Cursor:
+        """A state that holds all levels of a context and moves by a token in O(levels).
+
+        `window` bounds how many tokens back it sees.
+        """
+        if window is not None and not 1 <= window <= _NO_WINDOW:
+            raise InvalidParameter(f"window is {window}, expected at least 1")
+        return Cursor(self, self._native.cursor(self._ids(context), window or _NO_WINDOW))
+
+    def start_of_document(self, *, window: int | None = None) -> Cursor:
+        """A cursor at the beginning of a document, where only its start is known."""
+        return Cursor(self, self._native.start_of_document(window or _NO_WINDOW))
+
+    def decode(self, token_ids: tokens.Ids) -> str:
+        """Token ids as text; bytes that are not UTF-8 show as U+FFFD, bare ids as numbers."""
+        if self.tokenizer.name == "ids":
+            return " ".join(str(int(i)) for i in token_ids)
+        return self.tokenizer.decode(token_ids).decode(errors="replace")
+
+    def match_lengths(self, query: Query) -> NDArray[np.uint32]:
+        """For each token, how many tokens up to and including it occur in the corpus as one run.
+
+        Shape (n_tokens,). A run longer than the text before it ends at the text's start.
+        """
+        return self._native.match_lengths(self._ids(query), _NO_WINDOW)
+
+    # Documents ------------------------------------------------------------------------------------
+
+    def find(
+        self,
+        ngram: Query,
+        *,
+        limit: int = 10,
+        seed: int | np.random.Generator | None = None,
+        context: int = 60,
+    ) -> list[Match]:
+        """Up to `limit` occurrences, drawn without replacement, in the order of the corpus.
+
+        Each comes with its document and `context` tokens before and after. Fewer than `limit` only
+        if there are no more.
+        """
+        if limit < 0 or context < 0:
+            raise InvalidParameter("limit and context are numbers of at least 0")
+        ids = self._ids(ngram)
+        if not len(ids):
+            raise InvalidParameter("cannot find the empty n-gram: give at least one token")
+        ranges = self._native.find(ids)
+        sizes = np.array([end - begin for begin, end in ranges])
+        rng = np.random.default_rng(seed)
+        total = int(sizes.sum())
+        chosen = rng.choice(total, min(limit, total), replace=False, shuffle=False)
+        matches = []
+        first = 0
+        for s, (begin, end) in enumerate(ranges):
+            mine = chosen[(first <= chosen) & (chosen < first + end - begin)] - first + begin
+            positions = np.sort(self._native.positions(s, mine.astype(np.uint32)))
+            matches += [self._match(s, int(p) - len(ids), len(ids), context) for p in positions]
+            first += end - begin
+        return matches
+
+    def document(self, document: int) -> IndexedDocument:
+        """A document by its number, 0 <= document < n_documents."""
+        if not 0 <= document < self.n_documents:
+            raise InvalidParameter(
+                f"there is no document {document}: the index has {self.n_documents}, from 0"
+            )
+        s, local = self._locate(document)
+        shard = self._shards[s]
+        ids = self._native.tokens(s, *shard.bounds(local))
+        return IndexedDocument(
+            document, *self._provenance(shard, local), token_ids=ids, text=self.decode(ids)
+        )
+
+    def _match(self, s: int, position: int, n: int, context: int) -> Match:
+        shard = self._shards[s]
+        local = shard.document_at(position)
+        begin, end = shard.bounds(local)
+        tokens_of = self._native.tokens
+        return Match(
+            shard.first_document(self._shards) + local,
+            position - begin,
+            *self._provenance(shard, local),
+            before=self.decode(tokens_of(s, max(begin, position - context), position)),
+            match=self.decode(tokens_of(s, position, position + n)),
+            after=self.decode(tokens_of(s, position + n, min(end, position + n + context))),
+        )
+
+    def _provenance(self, shard: _Shard, local: int) -> tuple[str, int, dict[str, Any]]:
+        source = self._stored.strings("sources")[int(shard.document_sources[local])]
+        return os.fsdecode(source), int(shard.document_lines[local]), shard.document_metadata(local)
+
+    def _locate(self, document: int) -> tuple[int, int]:
+        for s, shard in enumerate(self._shards):
+            if document < shard.n_documents:
+                return s, document
+            document -= shard.n_documents
+        raise CorruptIndex(f"{self.path}: the shards have fewer documents than the manifest says")
+
+    # Helpers --------------------------------------------------------------------------------------
+
+    def _ids(self, query: Query) -> NDArray[Any]:
+        if isinstance(query, (str, bytes)):
+            return self.tokenizer.encode(query)
+        return tokens.check_ids(query, self.tokenizer.vocab_size)
+
+    def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
+        if isinstance(token, (int, np.integer)):
+            token_id = int(token)
+            if token_id != self.end_of_text:
+                tokens.check_ids([token_id], self.tokenizer.vocab_size)
+        else:
+            ids = self._ids(token)
+            if len(ids) != 1:
+                raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
+            token_id = int(ids[0])
+        count = int(ntd.counts[ntd.token_ids == token_id].sum())
+        return Prob(ntd.prompt_cnt, count, count / ntd.prompt_cnt, ntd.suffix_len)
+
+
+class Cursor:
+    """All levels of a context, and where it goes from there. Copy it to branch.
+
+    >>> cursor = open(demo_index).cursor("or n").advance("o")
+    >>> cursor.levels()[0]
+    Level(n=5, m=1)
+    """
+
+    def __init__(self, index: Index, native: Any) -> None:
+        self.index = index
+        self.native = native
+
+    def advance(self, query: Query | int) -> Cursor:
+        """Reads one token or several, in place, and returns itself. O(levels) a token.
+
+        The index's `end_of_text` starts a new document: nothing before it is context any more.
+        """
+        if isinstance(query, (int, np.integer)):
+            if query == self.index.end_of_text:
+                self.native.start_document()
+                return self
+            query = [int(query)]
+        self.native.read(self.index._ids(query))
+        return self
+
+    def copy(self) -> Cursor:
+        """An independent cursor in the same state."""
+        return Cursor(self.index, self.native.copy())
+
+    __copy__ = copy
+
+    def levels(self) -> list[Level]:
+        """All levels, longest first."""
+        return [Level(n, m) for n, m in self.native.levels().tolist()]
+
+    def ntd(self, level: int = 0) -> NextTokens:
+        """Next-token distribution of a level; of all tokens where `level` is the number of levels.
+
+        O(log n_tokens + distinct tokens) for byte-wide codes, else O(m).
+        """
+        levels = self.native.levels()
+        if not 0 <= level <= len(levels):
+            raise InvalidParameter(f"level is {level}, expected 0 to {len(levels)}")
+        suffix_len = int(levels[level, 0]) if level < len(levels) else 0
+        return NextTokens(*self.native.next_tokens(level), suffix_len, self.index.tokenizer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_cursor, (self.index, self.native.state(), self.native.window)
+
+
+def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:
+    return Cursor(index, index._native.restore_cursor(state, window))
+
+
+class _Shard:
+    """A shard's columns and its part of the documents."""
+
+    def __init__(self, stored: storage.StoredIndex, entry: dict[str, Any]) -> None:
+        self._stored = stored
+        self.name = entry["name"]
+        self._entry = entry
+        self.n_documents: int = entry["n_documents"]
+        self.documents = self._map("documents")
+        self.document_sources = self._map("document_sources")
+        self.document_lines = self._map("document_lines")
+
+    def _map(self, column: str, *, with_padding: bool = False) -> NDArray[Any]:
+        return self._stored.map(f"{self.name}/{column}", with_padding=with_padding)
+
+    def columns(self, block_rows: int) -> dict[str, object]:
+        """What the native core borrows."""
+        files = self._stored.manifest["files"]
+        names = ["codes", "sa", "buckets", "rank_blocks", "rank_supers", "psi"]
+        present = [name for name in names if f"{self.name}/{name}" in files]
+        return {
+            **{name: self._map(name) for name in present},
+            "next": self._map("next", with_padding=True),
+            "block_rows": block_rows,
+            "n_rows": self._entry["n_rows"],
+            "end_row": self._entry["end_row"],
+            "open_end": self._entry["open_end"],
+        }
+
+    def is_sorted(self) -> bool:
+        """Whether the suffix array sorts the text, and `next` follows from both."""
+        return _core.is_sorted(*map(self._map, ["codes", "sa", "next", "buckets"]))
+
+    def bounds(self, local: int) -> tuple[int, int]:
+        """Positions [begin, end) of a document's tokens."""
+        return int(self.documents[local]) + 1, int(self.documents[local + 1])
+
+    def document_at(self, position: int) -> int:
+        """The document that holds a position."""
+        local = int(np.searchsorted(self.documents, position, side="right")) - 1
+        if not 0 <= local < self.n_documents:
+            raise CorruptIndex(f"{self._stored.folder}: a match lies outside every document")
+        return local
+
+    def document_metadata(self, local: int) -> dict[str, Any]:
+        """What came with the document."""
+        raw = self._stored.strings(f"{self.name}/metadata")[local]
+        return dict(json.loads(raw)) if raw else {}
+
+    def first_document(self, shards: Sequence[_Shard]) -> int:
+        """The number of this shard's first document in the whole index."""
+        return sum(s.n_documents for s in shards[: shards.index(self)])
+
+
+def open(path: str | os.PathLike[str], *, verify: bool | None = None) -> Index:
+    """Opens an index. Maps its files: takes milliseconds, and memory only as it is used.
+
+    `verify`: True checks every checksum, False none. None checks them once: the first time that
+    these files are opened after they were copied or changed.
+
+    Raises NotAnIndex, UnsupportedFormat, CorruptIndex.
+    """
+    return Index(path, verify=verify)
+
+
+def build(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    tokenizer: str | os.PathLike[str] | Tokenizer = "bytes",
+    documents: Literal["file", "line", "paragraph"] = "file",
+    glob: str = "**/*",
+    text_field: str = "text",
+    token_dtype: Literal["uint16", "uint32"] | None = None,
+    vocab_size: int | None = None,
+    shard_tokens: int = MAX_SHARD_TOKENS,
+    jobs: int = 1,
+    overwrite: bool = False,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Builds an index from files and folders and opens it.
+
+    - `inputs`: text files of any kind, `.jsonl`, `.parquet`, token arrays (`.npy`, `.u16`, `.u32`),
+      each text also as `.gz` or `.zst`; folders, walked with `glob`; "-" for standard input.
+    - `path`: the index folder to make. It appears when the build has ended, or not at all.
+    - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file, "tiktoken:NAME", or "ids" (with
+      `vocab_size`) for inputs that are token ids already.
+    - `documents`: what a document of plain text is. No match crosses documents.
+    - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
+    - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
+    - `overwrite`: replace an index that stands at `path`, once the new one is whole.
+    - `skip_bad`: report broken records as warnings and go on.
+    - `progress`: called with (stage, done, total).
+
+    Raises InputError, TokenError, StorageError and what derives from them.
+
+    >>> index = build("corpus.txt", "corpus.infgram")  # doctest: +SKIP
+    """
+    if isinstance(inputs, (str, os.PathLike)):
+        inputs = [inputs]
+    plan = corpus.plan(
+        inputs, glob=glob, documents=documents, text_field=text_field, token_dtype=token_dtype
+    )
+    read = [0]
+
+    def on_bytes(n: int) -> None:
+        read[0] += n
+        if progress:
+            progress("read", read[0], plan.n_bytes)
+
+    build_index(
+        plan.documents(
+            skip_bad=skip_bad,
+            on_bad=lambda message: warnings.warn(message, BadRecordSkipped, stacklevel=3),
+            on_bytes=on_bytes,
+        ),
+        path,
+        tokenizer=(
+            tokens.load(tokenizer, vocab_size=vocab_size)
+            if isinstance(tokenizer, (str, os.PathLike))
+            else tokenizer
+        ),
+        shard_tokens=shard_tokens,
+        jobs=jobs,
+        overwrite=overwrite,
+        description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
+        progress=progress,
+    )
+    return Index(path)
