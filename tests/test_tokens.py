@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import importlib
+import json
 import pickle
 import subprocess
 import sys
@@ -204,7 +205,6 @@ def test_tokenizers_add_no_special_tokens_and_neither_cut_nor_pad(bpe_file: Path
 
 
 def test_tokenizers_with_holes_count_the_largest_id(bpe_file: Path) -> None:
-    json = importlib.import_module("json")
     spec = json.loads(bpe_file.read_text(encoding="utf-8"))
     spec["model"]["vocab"]["far"] = 1000
     bpe_file.write_text(json.dumps(spec))
@@ -287,7 +287,8 @@ def test_every_part_of_a_tiktoken_encoding_is_in_its_hash(toy_tiktoken: str) -> 
 
 def test_bare_ids_have_no_text() -> None:
     tokenizer = tokens.load("ids", vocab_size=50_000)
-    assert (tokenizer.vocab_size, tokenizer.dtype, tokenizer.reads_text) == (50_000, np.uint32, 0)
+    assert (tokenizer.vocab_size, tokenizer.dtype) == (50_000, np.dtype(np.uint32))
+    assert not tokenizer.reads_text
     assert tokens.restore(tokenizer.spec(), None).vocab_size == 50_000
     assert pickle.loads(pickle.dumps(tokenizer)).spec() == tokenizer.spec()
     with pytest.raises(TokenizerUnavailable, match="give token ids"):
@@ -301,8 +302,8 @@ def test_the_vocabulary_size_is_given_for_ids_alone() -> None:
         tokens.load("ids")
     with pytest.raises(InvalidParameter, match="not for 'bytes'"):
         tokens.load("bytes", vocab_size=256)
-    for vocab_size in (0, -1, 2**32 + 1):
-        with pytest.raises(InvalidParameter, match="from 1 to 4294967296"):
+    for vocab_size in (0, -1, 2**32):
+        with pytest.raises(InvalidParameter, match="from 1 to 4294967295"):
             tokens.load("ids", vocab_size=vocab_size)
 
 
@@ -337,10 +338,9 @@ def test_a_missing_library_names_the_extra(
 def test_importing_tokens_imports_no_optional_library() -> None:
     code = (
         "import sys; from infgram import tokens, corpus; "
-        "print({'tokenizers', 'tiktoken', 'zstandard', 'pyarrow'} & set(sys.modules))"
+        "assert not {'tokenizers', 'tiktoken', 'zstandard', 'pyarrow'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ---- check_ids -----------------------------------------------------------------------------------
@@ -368,14 +368,15 @@ def test_the_first_id_outside_the_vocabulary_is_named(ids: list[int], vocab_size
 
 
 def test_no_width_wraps() -> None:
-    for bad in (
+    wide: list[Any] = [
         np.array([2**32 + 1]),
         np.array([2**63 + 1], np.uint64),
         np.array([-1], np.int8),
         np.array([-(2**32) + 1]),
         [np.uint64(2**63 + 1)],
         [-1, 2**63],
-    ):
+    ]
+    for bad in wide:
         with pytest.raises(TokenOutOfRange):
             tokens.check_ids(bad, 2**32)
 
@@ -385,7 +386,8 @@ def test_the_largest_id_passes() -> None:
 
 
 def test_other_sequences_of_integers_pass() -> None:
-    for ids in (range(3), (0, 1, 2), array.array("H", [0, 1, 2]), [np.int8(0), 1, np.uint64(2)]):
+    mixed: list[Any] = [np.int8(0), 1, np.uint64(2)]
+    for ids in (range(3), (0, 1, 2), array.array("H", [0, 1, 2]), mixed):
         checked = tokens.check_ids(ids, 3)
         assert checked.dtype == np.uint32
         assert checked.tolist() == [0, 1, 2]

@@ -1,7 +1,5 @@
 // Index, Cursor and Sampler for codes of 8, 16 and 32 bits.
-#include <pybind11/stl.h>
-
-#include <optional>
+#include <memory>
 
 #include "arrays.hpp"
 #include "infgram/index.hpp"
@@ -65,12 +63,15 @@ py::tuple to_tuple(const NextTokens& next) {
     return py::make_tuple(to_array(next.token_ids), to_array(next.counts), total);
 }
 
-// Keeps the arrays alive that the index borrows.
+// Keeps the arrays alive that the index borrows; cursors and samplers keep it alive in turn.
 template <class Code>
 struct OwnedIndex {
     py::list arrays;
     Index<Code> index;
 };
+
+template <class Code>
+using Owner = std::shared_ptr<const OwnedIndex<Code>>;
 
 template <class Code>
 Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
@@ -94,27 +95,26 @@ Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
     columns.block_rows = shard["block_rows"].cast<std::uint32_t>();
     columns.n_rows = shard["n_rows"].cast<std::uint32_t>();
     columns.end_row = shard["end_row"].cast<std::uint32_t>();
-    columns.open_end = shard["open_end"].cast<bool>();
     return columns;
 }
 
 template <class Code>
-std::unique_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_ids,
+std::shared_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_ids,
                                              std::uint32_t end_of_text, const py::list& shards) {
     py::list arrays;
     arrays.append(token_ids);
     std::vector<Shard<Code>> native;
     for (const py::handle shard : shards)
         native.emplace_back(columns_of<Code>(py::cast<py::dict>(shard), arrays));
-    return std::make_unique<OwnedIndex<Code>>(OwnedIndex<Code>{
+    return std::make_shared<OwnedIndex<Code>>(OwnedIndex<Code>{
         arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native))});
 }
 
 template <class Code>
 class Cursor {
 public:
-    Cursor(const OwnedIndex<Code>& owner, std::vector<Chain> chains, std::uint32_t window)
-        : owner_(&owner), chains_(std::move(chains)), window_(window) {
+    Cursor(Owner<Code> owner, std::vector<Chain> chains, std::uint32_t window)
+        : owner_(std::move(owner)), chains_(std::move(chains)), window_(window) {
         for (Chain& chain : chains_) trim(chain, window_);
     }
 
@@ -158,9 +158,9 @@ public:
         return to_array(flat);
     }
     [[nodiscard]] std::uint32_t window() const { return window_; }
-    static Cursor restore(const OwnedIndex<Code>& owner, std::span<const std::int64_t> state,
+    static Cursor restore(const Owner<Code>& owner, std::span<const std::int64_t> state,
                           std::uint32_t window) {
-        const auto shards = owner.index.shards();
+        const auto shards = owner->index.shards();
         std::vector<Chain> chains(shards.size());
         if (state.size() % 4 != 0) throw InvalidParameter("not the state of a cursor");
         for (std::size_t i = 0; i < state.size(); i += 4) {
@@ -176,11 +176,11 @@ public:
         }
         return Cursor(owner, std::move(chains), window);
     }
-    [[nodiscard]] const OwnedIndex<Code>& owner() const { return *owner_; }
+    [[nodiscard]] const Owner<Code>& owner() const { return owner_; }
     [[nodiscard]] const std::vector<Chain>& chains() const { return chains_; }
 
 private:
-    const OwnedIndex<Code>* owner_;
+    Owner<Code> owner_;
     std::vector<Chain> chains_;
     std::uint32_t window_;
 };
@@ -190,7 +190,8 @@ class Sampler {
 public:
     Sampler(const Cursor<Code>& cursor, const SbisParameters& parameters,
             const py::capsule& bit_generator)
-        : owner_(&cursor.owner()),
+        : owner_(cursor.owner()),
+          bit_generator_(bit_generator),
           sampler_(owner_->index.shards(), cursor.chains(), parameters) {
         // numpy's bitgen_t: state, next_uint64, next_uint32, next_double, next_raw.
         struct BitGenerator {
@@ -222,13 +223,14 @@ public:
     }
 
 private:
-    const OwnedIndex<Code>* owner_;
+    Owner<Code> owner_;
+    py::capsule bit_generator_;
     SbisSampler<Code> sampler_;
     Uniform uniform_{};
 };
 
 template <class Token, class Code>
-void bind_queries(py::class_<OwnedIndex<Code>>& index, py::class_<Cursor<Code>>& cursor) {
+void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>>& index, py::class_<Cursor<Code>>& cursor) {
     using Owned = OwnedIndex<Code>;
     index.def(
         "count",
@@ -292,12 +294,12 @@ void bind_queries(py::class_<OwnedIndex<Code>>& index, py::class_<Cursor<Code>>&
         py::arg("tokens").noconvert(), py::arg("window"));
     index.def(
         "cursor",
-        [](const Owned& self, const Array<Token>& context, std::uint32_t window) {
+        [](const Owner<Code>& self, const Array<Token>& context, std::uint32_t window) {
             const auto tokens = view(context);
             py::gil_scoped_release release;
-            return Cursor<Code>(self, self.index.chains(tokens), window);
+            return Cursor<Code>(self, self->index.chains(tokens), window);
         },
-        py::arg("context").noconvert(), py::arg("window"), py::keep_alive<0, 1>());
+        py::arg("context").noconvert(), py::arg("window"));
     cursor.def(
         "read",
         [](Cursor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
@@ -307,7 +309,7 @@ void bind_queries(py::class_<OwnedIndex<Code>>& index, py::class_<Cursor<Code>>&
 template <class Code>
 void bind_width(py::module_& m, const std::string& bits) {
     using Owned = OwnedIndex<Code>;
-    py::class_<Owned> index(m, ("Index" + bits).c_str());
+    py::class_<Owned, std::shared_ptr<Owned>> index(m, ("Index" + bits).c_str());
     py::class_<Cursor<Code>> cursor(m, ("Cursor" + bits).c_str());
     py::class_<Sampler<Code>> sampler(m, ("Sampler" + bits).c_str());
 
@@ -365,25 +367,24 @@ void bind_width(py::module_& m, const std::string& bits) {
         py::arg("shard"), py::arg("begin"), py::arg("end"));
     index.def(
         "start_of_document",
-        [](const Owned& self, std::uint32_t window) {
-            return Cursor<Code>(self, self.index.start_of_document(), window);
+        [](const Owner<Code>& self, std::uint32_t window) {
+            return Cursor<Code>(self, self->index.start_of_document(), window);
         },
-        py::arg("window"), py::keep_alive<0, 1>());
+        py::arg("window"));
 
     index.def(
         "restore_cursor",
-        [](const Owned& self, const Array<std::int64_t>& state, std::uint32_t window) {
+        [](const Owner<Code>& self, const Array<std::int64_t>& state, std::uint32_t window) {
             return Cursor<Code>::restore(self, view(state), window);
         },
-        py::arg("state").noconvert(), py::arg("window"), py::keep_alive<0, 1>());
+        py::arg("state").noconvert(), py::arg("window"));
 
     cursor.def("state", &Cursor<Code>::state);
     cursor.def_property_readonly("window", &Cursor<Code>::window);
     cursor.def("start_document", &Cursor<Code>::start_document);
     cursor.def("levels", &Cursor<Code>::levels);
     cursor.def("next_tokens", &Cursor<Code>::next_tokens, py::arg("level"));
-    cursor.def(
-        "copy", [](const Cursor<Code>& self) { return self; }, py::keep_alive<0, 1>());
+    cursor.def("copy", [](const Cursor<Code>& self) { return self; });
 
     sampler.def(py::init([](const Cursor<Code>& cursor, int k, double decay, bool normalise,
                             std::uint32_t window, double temperature,
@@ -392,8 +393,7 @@ void bind_width(py::module_& m, const std::string& bits) {
                                          bit_generator);
                 }),
                 py::arg("cursor"), py::arg("k"), py::arg("decay"), py::arg("normalise"),
-                py::arg("window"), py::arg("temperature"), py::arg("bit_generator"),
-                py::keep_alive<1, 2>(), py::keep_alive<1, 8>());
+                py::arg("window"), py::arg("temperature"), py::arg("bit_generator"));
     sampler.def("sample", &Sampler<Code>::sample, py::arg("n"));
 }
 

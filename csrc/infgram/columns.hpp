@@ -18,8 +18,8 @@ namespace detail {
 inline constexpr std::size_t ahead = 24;  // iterations between a prefetch and its use
 }
 
-// Writes the shard's text: a boundary before each document, token ids as codes. Token ids of all
-// documents follow one another. No extra memory.
+// Writes the shard's text: a boundary before each document and, where there is room for it, at the
+// end; token ids as codes. Token ids of all documents follow one another. No extra memory.
 template <class Token, class Code>
 void assemble(std::span<const Token> tokens, std::span<const std::uint32_t> document_lengths,
               const Alphabet& alphabet, std::span<Code> codes) {
@@ -35,6 +35,7 @@ void assemble(std::span<const Token> tokens, std::span<const std::uint32_t> docu
             codes[to++] = static_cast<Code>(code);
         }
     }
+    if (to + 1 == codes.size()) codes[to++] = static_cast<Code>(boundary);
     if (from != tokens.size() || to != codes.size())
         throw InvalidParameter("document lengths add up to less than the tokens given");
 }
@@ -79,9 +80,9 @@ void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
     }
 }
 
-// next[r] = the token at row r, boundary after the last position; same[r] = 0 if no earlier row has
+// next[r] = the token at row r, boundary at the end of the text; same[r] = 0 if no earlier row has
 // the same next token, else 1 + the tokens of context shared with the nearest such row, at most 255.
-// Returns the row of the last position. No extra memory.
+// Returns the row of the end of the text. No extra memory.
 //
 // Appending the same token to two contexts keeps their order, so rows with one next token that are
 // neighbours among themselves become neighbours, and share one token more.
@@ -100,7 +101,7 @@ Row fill_next_and_same(std::span<const Code> codes, std::span<const Position> sa
         if (p == n) {
             end_row = static_cast<Row>(r);
             next[r] = static_cast<Code>(boundary);
-            same[r] = shared[1];
+            same[r] = 0;
         } else {
             next[r] = codes[p];
             same[r] = shared[p + 1];
@@ -118,14 +119,17 @@ bool is_sorted(std::span<const Code> codes, std::span<const Position> sa,
     const std::size_t n = codes.size();
     std::vector<Row> successor(buckets.begin(), buckets.end() - 1);
     std::vector<bool> seen(n + 1, false);
+    if (n == 0 || sa[0] != 1) return false;
+    successor[boundary] = 1;  // position 1 is nobody's successor: position 0 has no row
     for (std::size_t r = 0; r < n; ++r) {
         const Position p = sa[r];
         if (p == 0 || p > n || seen[p]) return false;
         seen[p] = true;
         const Code code = p == n ? Code{boundary} : codes[p];
         if (next[r] != code || code >= successor.size()) return false;
+        if (p == n) continue;
         const Row to = successor[code]++;
-        if (to >= buckets[std::size_t{code} + 1] || sa[to] != p % n + 1) return false;
+        if (to >= buckets[std::size_t{code} + 1] || sa[to] != p + 1) return false;
     }
     return true;
 }

@@ -43,7 +43,8 @@ public:
         } else {
             add_rows(shard, range);
         }
-        if (shard.has_open_end(range) && --counts_[boundary] == 0) std::erase(seen_, boundary);
+        // The end of the text stands in `next` as a boundary.
+        if (shard.has_end(range) && --counts_[boundary] == 0) std::erase(seen_, boundary);
     }
 
 private:

@@ -3,9 +3,9 @@
 // Row r stands for a position sa[r]: the context before it and the token at it. Rows are sorted by
 // their contexts read backwards, so that the rows which share a context are one range.
 //
-// The text starts with a boundary and has one between any two documents. It is circular for the
-// sorted order: the token "after" the last position is the boundary it starts with. Whether that
-// is a real end of a document (another shard follows) or only where the corpus stops is `open_end`.
+// The text starts with a boundary and has one between any two documents, those of different shards
+// included: where another shard follows, the text ends with a boundary. Every position from 1 to
+// the end of the text has a row. The row of the end has no next token.
 //
 // Ownership: none. Spans must outlive the shard. Thread-safety: const methods may run in parallel.
 // Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of bounds.
@@ -26,15 +26,14 @@ template <class Code>
 struct Columns {
     std::span<const Code> codes;               // n_rows: the text, in order
     std::span<const Position> sa;              // n_rows: 1 <= sa[r] <= n_rows
-    std::span<const Code> next;                // n_rows, padded: codes[sa[r]], boundary at the end
+    std::span<const Code> next;                // n_rows, padded: codes[sa[r]]; boundary for end_row
     std::span<const Row> buckets;              // n_codes + 1: first row whose context ends in code
     std::span<const std::uint16_t> rank_blocks;  // byte-wide codes only
     std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
     std::span<const Row> psi;                  // wider codes only
     std::uint32_t block_rows = 0;              // byte-wide codes only
     Row n_rows = 0;
-    Row end_row = 0;        // the row whose position is the end of the text
-    bool open_end = false;  // the last document has no end of text: end_row has no next token
+    Row end_row = 0;                // the row whose position is the end of the text
 };
 
 template <class Code>
@@ -49,8 +48,7 @@ public:
           buckets_(check_buckets(columns)),
           rank_(make_rank(columns)),
           n_rows_(columns.n_rows),
-          end_row_(columns.end_row),
-          open_end_(columns.open_end) {
+          end_row_(columns.end_row) {
         if (codes_.size() < n_rows_) throw_corrupt("codes");
         if (sa_.size() < n_rows_) throw_corrupt("sa");
         if (next_.size() < n_rows_) throw_corrupt("next");
@@ -69,12 +67,12 @@ public:
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
     [[nodiscard]] std::span<const Code> codes() const noexcept { return codes_.first(n_rows_); }
 
-    // Rows of the range that have a next token: all but, in an open shard, the end of the text.
+    // Rows of the range that have a next token: all but the end of the text.
     [[nodiscard]] std::uint32_t m(Range range) const noexcept {
-        return range.size() - (has_open_end(range) ? 1 : 0);
+        return range.size() - (has_end(range) ? 1 : 0);
     }
-    [[nodiscard]] bool has_open_end(Range range) const noexcept {
-        return open_end_ && range.begin <= end_row_ && end_row_ < range.end;
+    [[nodiscard]] bool has_end(Range range) const noexcept {
+        return range.begin <= end_row_ && end_row_ < range.end;
     }
 
     // Throws CorruptIndex where the column is out of range.
@@ -200,7 +198,6 @@ private:
     Rank rank_;
     Row n_rows_;
     Row end_row_;
-    bool open_end_;
 };
 
 }  // namespace infgram

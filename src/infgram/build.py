@@ -50,7 +50,7 @@ def build_index(
 ) -> Path:
     """Builds an index folder at `path` from documents and returns the path.
 
-    `shard_tokens` bounds the rows of a shard: its tokens and one boundary a document. `jobs` is how
+    `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end. `jobs` is how
     many processes sort shards at once; each takes about 11 bytes a token of its shard for byte-wide
     codes. `description` is kept in the manifest. Nothing exists at `path` until the index is whole.
 
@@ -78,7 +78,6 @@ def build_index(
         for shard, result in zip(shards, _sort_all(plan, shards, jobs, report), strict=True):
             writer.files.update(result["files"])
             shard["end_row"] = result["end_row"]
-            shard["open_end"] = shard is shards[-1]
         if tokenizer.file is not None:
             writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
         writer.finish(
@@ -88,7 +87,7 @@ def build_index(
                 "tokenizer": tokenizer.spec(),
                 "code_bits": plan.code_bits,
                 "block_rows": plan.block_rows,
-                "n_tokens": sum(s["n_rows"] - s["n_documents"] for s in shards),
+                "n_tokens": sum(s["n_tokens"] for s in shards),
                 "n_documents": sum(s["n_documents"] for s in shards),
                 "shards": shards,
                 "build": {
@@ -132,8 +131,12 @@ class _Spool:
         self._metadata += metadata
         self._metadata_lengths.append(len(metadata))
 
-    def close(self) -> dict[str, Any]:
-        """Writes the document columns; returns the shard's entry in the manifest."""
+    def close(self, *, last: bool) -> dict[str, Any]:
+        """Writes the document columns; returns the shard's entry in the manifest.
+
+        The last document of the corpus has no end of text, so only the last shard lacks a boundary
+        at its end.
+        """
         self._file.close()
         n_documents = len(self._documents)
         self._documents.append(self.n_rows)
@@ -148,8 +151,13 @@ class _Spool:
             np.asarray(self._metadata_lengths, np.uint64),
             np.frombuffer(self._metadata, np.uint8),
         )
-        n_rows = self.n_tokens + n_documents
-        return {"name": self.name, "n_rows": n_rows, "n_documents": n_documents}
+        n_rows = self.n_tokens + n_documents + (0 if last else 1)
+        return {
+            "name": self.name,
+            "n_rows": n_rows,
+            "n_tokens": self.n_tokens,
+            "n_documents": n_documents,
+        }
 
 
 def _spool_path(folder: Path, name: str) -> Path:
@@ -165,17 +173,17 @@ def _ingest(
     spool = _Spool("shard-00000", writer, sources)
     for document in documents:
         ids = _encode(document, tokenizer)
-        if len(ids) + 1 > shard_tokens:
+        if len(ids) + 2 > shard_tokens:
             raise InputError(
                 f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
                 f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
             )
-        if spool.n_rows + len(ids) + 1 > shard_tokens:
-            shards.append(spool.close())
+        if spool.n_rows + len(ids) + 2 > shard_tokens:
+            shards.append(spool.close(last=False))
             spool = _Spool(f"shard-{len(shards):05d}", writer, sources)
         spool.append(document, ids)
-    shards.append(spool.close())
-    if not any(shard["n_rows"] > shard["n_documents"] for shard in shards):
+    shards.append(spool.close(last=True))
+    if not any(shard["n_tokens"] for shard in shards):
         found = "every document is empty" if sources else "there is no document"
         raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
     writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))

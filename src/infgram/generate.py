@@ -41,7 +41,7 @@ class Generation:
 
 def generate(
     index: Index,
-    prompt: Query = b"",
+    prompt: Query = (),
     *,
     max_tokens: int = 500,
     k: int = 2,
@@ -74,7 +74,7 @@ def generate(
 
 def stream(
     index: Index,
-    prompt: Query = b"",
+    prompt: Query = (),
     *,
     max_tokens: int = 500,
     k: int = 2,

@@ -274,7 +274,7 @@ class Index:
         """
         return self.cursor(context).levels()
 
-    def cursor(self, context: Query = b"", *, window: int | None = None) -> Cursor:
+    def cursor(self, context: Query = (), *, window: int | None = None) -> Cursor:
         """A state that holds all levels of a context and moves by a token in O(levels).
 
         `window` bounds how many tokens back it sees.
@@ -473,7 +473,6 @@ class _Shard:
             "block_rows": block_rows,
             "n_rows": self._entry["n_rows"],
             "end_row": self._entry["end_row"],
-            "open_end": self._entry["open_end"],
         }
 
     def is_sorted(self) -> bool:
