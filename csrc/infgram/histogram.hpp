@@ -19,9 +19,18 @@ public:
         return counts_[code];
     }
 
-    // Codes with a count above zero, rising. O(codes seen), sorted only when they are not yet.
+    // Codes with a count above zero, in no order.
+    [[nodiscard]] std::span<const std::uint32_t> seen() const noexcept { return seen_; }
+
+    // The same, rising.
     [[nodiscard]] std::span<const std::uint32_t> codes() {
-        if (!std::ranges::is_sorted(seen_)) std::ranges::sort(seen_);
+        if (seen_.size() > few) {
+            std::ranges::sort(seen_);
+        } else {  // insertion: most contexts are followed by a handful of tokens
+            for (std::size_t i = 1; i < seen_.size(); ++i)
+                for (std::size_t j = i; j > 0 && seen_[j - 1] > seen_[j]; --j)
+                    std::swap(seen_[j - 1], seen_[j]);
+        }
         return seen_;
     }
 
@@ -79,6 +88,8 @@ private:
         add_rows(shard, {range.begin, first * block_rows});
         add_rows(shard, {last * block_rows, range.end});
     }
+
+    static constexpr std::size_t few = 24;
 
     std::vector<std::uint64_t> counts_;
     std::vector<std::uint32_t> seen_;

@@ -32,9 +32,11 @@ public:
           blocks_(blocks.data()),
           supers_(supers.data()),
           n_codes_(n_codes),
-          shift_(static_cast<std::uint32_t>(std::countr_zero(block_rows))) {
-        if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 8192 / 2)
-            throw InvalidParameter("a rank block must be a power of two from 32 to 4096 rows");
+          shift_(static_cast<std::uint32_t>(std::countr_zero(block_rows))),
+          half_(block_rows / 2),
+          last_block_(n_rows >> shift_) {
+        if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 2048)
+            throw InvalidParameter("a rank block must be a power of two from 32 to 2048 rows");
         if (next.size() < std::size_t{n_rows} + 32) throw_corrupt("next");
         if (blocks.size() < n_block_counts(n_rows, block_rows, n_codes)) throw_corrupt("rank_blocks");
         if (supers.size() < n_super_counts(n_rows, n_codes)) throw_corrupt("rank_supers");
@@ -47,11 +49,14 @@ public:
         return (std::size_t{n_rows} / super_rows + 1) * n_codes;
     }
 
+    // Counts from the nearest checkpoint, forwards or backwards.
     [[nodiscard]] Row operator()(std::uint32_t code, Row row) const noexcept {
-        const std::uint32_t block = row >> shift_;
+        const std::uint32_t block = std::min((row + half_) >> shift_, last_block_);
         const Row start = block << shift_;
-        return at_block(code, block) +
-               count_equal(next_ + start, row - start, static_cast<std::uint8_t>(code));
+        const Row from = std::min(start, row);
+        const std::uint32_t n =
+            count_equal(next_ + from, std::max(start, row) - from, static_cast<std::uint8_t>(code));
+        return at_block(code, block) + (start <= row ? n : 0 - n);
     }
 
     // The same, given that `known_rank` is the rank of `known_row`: nearby rows are counted directly.
@@ -85,13 +90,15 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t near_rows = 128;
+    static constexpr std::uint32_t near_rows = 64;
 
     const std::uint8_t* next_;
     const std::uint16_t* blocks_;
     const std::uint32_t* supers_;
     std::uint32_t n_codes_;
     std::uint32_t shift_;
+    std::uint32_t half_;
+    std::uint32_t last_block_;
 };
 
 class BucketRank {

@@ -69,7 +69,7 @@ private:
             counts_.clear();
             for (std::size_t s = 0; s < ranges.size(); ++s)
                 if (!ranges[s].empty()) counts_.add(shards_[s], ranges[s]);
-            for (const std::uint32_t code : counts_.codes()) {
+            for (const std::uint32_t code : counts_.seen()) {
                 const auto count = static_cast<double>(counts_[code]);
                 weights_[code] +=
                     level_weight * (parameters_.normalise ? count / static_cast<double>(m) : count);
@@ -98,6 +98,7 @@ private:
         for (const std::uint32_t code : codes)
             if (weights_[code] > weights_[heaviest]) heaviest = code;
         if (parameters_.temperature == 0.0) return heaviest;
+        if (codes.size() == 1) return uniform(), heaviest;
         const double max = weights_[heaviest];
         const double exponent = 1.0 / parameters_.temperature;
         double total = 0.0;
@@ -117,7 +118,7 @@ private:
     }
 
     void clear() {
-        for (const std::uint32_t code : counts_.codes()) weights_[code] = 0.0;
+        for (const std::uint32_t code : counts_.seen()) weights_[code] = 0.0;
         counts_.clear();
     }
 
