@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydivsufsort import divsufsort
 
-from . import _core, corpus, tokens
+from . import _core, tokens
 from .corpus import Document
-from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError
+from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError, TokenError
 from .storage import IndexWriter, Progress, building
 from .tokens import Tokenizer
 
@@ -46,13 +46,15 @@ def build_index(
     jobs: int = 1,
     overwrite: bool = False,
     description: Mapping[str, object] | None = None,
+    on_bad: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Builds an index folder at `path` from documents and returns the path.
 
     `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end. `jobs` is how
     many processes sort shards at once; each takes about 11 bytes a token of its shard for byte-wide
-    codes. `description` is kept in the manifest. Nothing exists at `path` until the index is whole.
+    codes. `description` is kept in the manifest. Where `on_bad` is given, it is told of documents that
+    cannot be encoded, and they are left out. Nothing exists at `path` until the index is whole.
 
     Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError.
     """
@@ -64,7 +66,7 @@ def build_index(
     started = time.perf_counter()
     with building(Path(path), overwrite=overwrite) as folder:
         writer = IndexWriter(folder)
-        shards = _ingest(documents, writer, tokenizer, shard_tokens)
+        shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
         token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
         writer.write("token_ids", token_ids)
         n_codes = len(token_ids) + 1
@@ -165,14 +167,24 @@ def _spool_path(folder: Path, name: str) -> Path:
 
 
 def _ingest(
-    documents: Iterable[Document], writer: IndexWriter, tokenizer: Tokenizer, shard_tokens: int
+    documents: Iterable[Document],
+    writer: IndexWriter,
+    tokenizer: Tokenizer,
+    shard_tokens: int,
+    on_bad: Callable[[str], None] | None,
 ) -> list[dict[str, Any]]:
     """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
     sources: dict[str, int] = {}
     shards: list[dict[str, Any]] = []
     spool = _Spool("shard-00000", writer, sources)
     for document in documents:
-        ids = _encode(document, tokenizer)
+        try:
+            ids = _encode(document, tokenizer)
+        except (InputError, TokenError) as error:
+            if on_bad is None:
+                raise
+            on_bad(str(error))
+            continue
         if len(ids) + 2 > shard_tokens:
             raise InputError(
                 f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
@@ -191,15 +203,13 @@ def _ingest(
 
 
 def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
-    if isinstance(document.content, np.ndarray):
-        try:
-            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
-        except tokens.TokenError as error:
-            raise type(error)(f"{_place(document)}: {error}") from error
-        return ids.astype(tokenizer.dtype, copy=False)
+    """The document's token ids, of the tokenizer's dtype; errors say where it stands."""
     try:
+        if isinstance(document.content, np.ndarray):
+            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
+            return ids.astype(tokenizer.dtype, copy=False)
         return tokenizer.encode(document.content)
-    except (InputError, tokens.TokenError) as error:
+    except (InputError, TokenError) as error:
         raise type(error)(f"{_place(document)}: {error}") from error
 
 

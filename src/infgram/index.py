@@ -134,8 +134,10 @@ class Index:
         self._stored = storage.open_folder(path, verify=verify)
         try:
             self._load()
-        except (KeyError, TypeError, IndexError) as error:
-            raise CorruptIndex(f"{path}: the manifest is incomplete ({error!r}); build the index again") from error
+        except (LookupError, TypeError, AttributeError, InvalidParameter) as error:
+            raise CorruptIndex(
+                f"{path}: the manifest does not fit its files ({error}); build the index again"
+            ) from error
 
     def _load(self) -> None:
         stored = self._stored
@@ -351,6 +353,8 @@ class Index:
         shard = self._shards[s]
         local = shard.document_at(position)
         begin, end = shard.bounds(local)
+        if not begin <= position <= position + n <= end:
+            raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
         tokens_of = self._native.tokens
         return Match(
             shard.first_document(self._shards) + local,
@@ -481,7 +485,10 @@ class _Shard:
 
     def bounds(self, local: int) -> tuple[int, int]:
         """Positions [begin, end) of a document's tokens."""
-        return int(self.documents[local]) + 1, int(self.documents[local + 1])
+        begin, end = int(self.documents[local]) + 1, int(self.documents[local + 1])
+        if not begin <= end <= self._entry["n_rows"]:
+            raise CorruptIndex(f"{self._stored.folder}: documents are out of order; build it again")
+        return begin, end
 
     def document_at(self, position: int) -> int:
         """The document that holds a position."""
@@ -493,7 +500,10 @@ class _Shard:
     def document_metadata(self, local: int) -> dict[str, Any]:
         """What came with the document."""
         raw = self._stored.strings(f"{self.name}/metadata")[local]
-        return dict(json.loads(raw)) if raw else {}
+        try:
+            return dict(json.loads(raw)) if raw else {}
+        except ValueError as error:
+            raise CorruptIndex(f"{self._stored.folder}: metadata is not JSON: {error}") from error
 
     def first_document(self, shards: Sequence[_Shard]) -> int:
         """The number of this shard's first document in the whole index."""
@@ -557,12 +567,11 @@ def build(
         if progress:
             progress("read", read[0], plan.n_bytes)
 
+    def on_bad(message: str) -> None:
+        warnings.warn(message, BadRecordSkipped, stacklevel=3)
+
     build_index(
-        plan.documents(
-            skip_bad=skip_bad,
-            on_bad=lambda message: warnings.warn(message, BadRecordSkipped, stacklevel=3),
-            on_bytes=on_bytes,
-        ),
+        plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes),
         path,
         tokenizer=(
             tokens.load(tokenizer, vocab_size=vocab_size)
@@ -573,6 +582,7 @@ def build(
         jobs=jobs,
         overwrite=overwrite,
         description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
+        on_bad=on_bad if skip_bad else None,
         progress=progress,
     )
     return Index(path)

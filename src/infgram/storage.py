@@ -226,9 +226,9 @@ class Strings:
         return len(self.offsets) - 1
 
     def __getitem__(self, i: int) -> bytes:
-        begin, end = int(self.offsets[i]), int(self.offsets[i + 1])
+        begin, end = map(int, self.offsets[i : i + 2]) if 0 <= i < len(self) else (1, 0)
         if not begin <= end <= len(self.blob):
-            raise CorruptIndex("the offsets of stored strings are out of order; build the index again")
+            raise CorruptIndex("stored strings are out of order: build the index again")
         return self.blob[begin:end].tobytes()
 
 

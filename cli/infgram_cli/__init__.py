@@ -1,0 +1,1 @@
+"""The command line of infgram: one command a file, and no logic of its own."""

@@ -1,0 +1,5 @@
+"""`python -m infgram_cli` is `infgram`."""
+
+from .main import main
+
+main()

@@ -1,0 +1,203 @@
+"""infgram build: files to an index."""
+
+from __future__ import annotations
+
+import shlex
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import click
+
+from .options import json_option, quiet_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    import infgram
+
+_MAX_SHARD_TOKENS = 2**31 - 2
+_WARNINGS_SHOWN = 10
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  infgram build corpus.txt
+  infgram build wiki.jsonl.gz news/ --glob '**/*.txt' -o all.infgram
+  zcat lines.gz | infgram build - --documents line
+"""
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="INDEX.infgram",
+    help="The index to make; by default the name of the first input, in this folder.",
+)
+@click.option(
+    "--tokenizer",
+    default="bytes",
+    show_default=True,
+    metavar="NAME",
+    help="bytes, chars, ids, tiktoken:NAME, or a `tokenizers` JSON file.",
+)
+@click.option(
+    "--documents",
+    type=click.Choice(["file", "line", "paragraph"]),
+    default="file",
+    show_default=True,
+    help="What a document of plain text is. No match crosses documents.",
+)
+@click.option("--glob", default="**/*", show_default=True, help="Files to take from folders.")
+@click.option(
+    "--text-field", default="text", show_default=True, help="Field of the text in JSONL, Parquet."
+)
+@click.option(
+    "--token-dtype", type=click.Choice(["uint16", "uint32"]), help="What .bin files of ids hold."
+)
+@click.option(
+    "--vocab-size", type=click.IntRange(min=1), help="Token ids are below it; for --tokenizer ids."
+)
+@click.option(
+    "--shard-tokens",
+    type=click.IntRange(2, _MAX_SHARD_TOKENS),
+    default=_MAX_SHARD_TOKENS,
+    show_default=True,
+    help="Tokens sorted at once. Memory is about 11 bytes for each.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Shards sorted at once, a process each.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the index once the new one is whole.")
+@click.option("--skip-bad", is_flag=True, help="Leave out broken records, and say so.")
+@quiet_option
+@json_option
+def build(
+    inputs: tuple[str, ...],
+    output: Path | None,
+    tokenizer: str,
+    documents: Literal["file", "line", "paragraph"],
+    glob: str,
+    text_field: str,
+    token_dtype: Literal["uint16", "uint32"] | None,
+    vocab_size: int | None,
+    shard_tokens: int,
+    jobs: int,
+    overwrite: bool,
+    skip_bad: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Build an index from text.
+
+    INPUT is a text file, .jsonl, .parquet, token ids (.npy, .u16, .u32), a folder, or - for
+    standard input; text may be compressed (.gz, .zst). The index appears when it is whole, or not
+    at all.
+    """
+    import infgram
+
+    from .output import print_json, progress, stderr
+
+    console = stderr()
+    started = time.perf_counter()
+    with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
+        skipped = _SkippedRecords(console)
+        index = infgram.build(
+            inputs,
+            output or _default_output(inputs[0]),
+            tokenizer=tokenizer,
+            documents=documents,
+            glob=glob,
+            text_field=text_field,
+            token_dtype=token_dtype,
+            vocab_size=vocab_size,
+            shard_tokens=shard_tokens,
+            jobs=jobs,
+            overwrite=overwrite,
+            skip_bad=skip_bad,
+            progress=report,
+        )
+    seconds = time.perf_counter() - started
+    skipped.sum_up()
+    if as_json:
+        print_json(
+            {
+                "path": str(index.path),
+                "tokenizer": index.tokenizer.name,
+                "n_tokens": index.n_tokens,
+                "n_documents": index.n_documents,
+                "n_shards": index.n_shards,
+                "n_bytes": index.n_bytes,
+                "n_skipped": skipped.n,
+                "seconds": round(seconds, 3),
+            }
+        )
+    elif not quiet:
+        _print_summary(index, output or _default_output(inputs[0]), seconds)
+
+
+class _SkippedRecords:
+    """Shows the first warnings about broken records, a line each, and counts them all."""
+
+    def __init__(self, console: Console) -> None:
+        from infgram.errors import BadRecordSkipped
+
+        self.n = 0
+        self._console = console
+        self._kind = BadRecordSkipped
+        self._show_others = warnings.showwarning
+        warnings.simplefilter("always", BadRecordSkipped)
+        warnings.showwarning = self._show
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, self._kind):
+            self._show_others(message, category, filename, lineno, file, line)
+            return
+        self.n += 1
+        if self.n <= _WARNINGS_SHOWN:
+            self._console.print(f"infgram: skipped: {' '.join(str(message).split())}")
+
+    def sum_up(self) -> None:
+        if self.n > _WARNINGS_SHOWN:
+            self._console.print(f"infgram: skipped {self.n:,} broken records in all")
+
+
+def _default_output(first: str) -> Path:
+    """The first input's name without what says its format; a folder's own name."""
+    if first == "-":
+        return Path("stdin.infgram")
+    path = Path(first)
+    if path.is_dir():
+        return Path(f"{path.resolve().name or 'root'}.infgram")
+    if path.suffix in (".gz", ".zst"):
+        path = path.with_suffix("")
+    return Path(f"{path.stem}.infgram")
+
+
+def _print_summary(index: infgram.Index, path: Path, seconds: float) -> None:
+    from .output import si, stdout
+
+    documents = "1 document" if index.n_documents == 1 else f"{index.n_documents:,} documents"
+    console = stdout()
+    console.print(str(path), style="bold")
+    console.print(f"  {index.n_tokens:,} tokens ({index.tokenizer.name}) in {documents}")
+    per_token = index.n_bytes / index.n_tokens
+    console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")
+    console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s")
+    console.print(f"Next: infgram generate -i {shlex.quote(str(path))}")

@@ -1,0 +1,57 @@
+"""infgram info: what an index holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import index_argument, index_option, json_option, open_index
+
+
+@click.command(epilog="Example: infgram info corpus.infgram")
+@index_argument
+@index_option
+@json_option
+def info(index: Path | None, path: Path | None, as_json: bool) -> None:
+    """Say what an index holds, and how it was made."""
+    from .output import escaped, print_json, si, stdout
+
+    opened = open_index(path, index)
+    manifest = opened.manifest
+    if as_json:
+        print_json(
+            {
+                "path": str(opened.path),
+                "tokenizer": opened.tokenizer.spec(),
+                "n_tokens": opened.n_tokens,
+                "n_documents": opened.n_documents,
+                "n_shards": opened.n_shards,
+                "n_bytes": opened.n_bytes,
+                "code_bits": manifest["code_bits"],
+                "version": manifest["version"],
+                "infgram": manifest["infgram"],
+                "created": manifest["created"],
+                "build": manifest["build"],
+            }
+        )
+        return
+    tokenizer = opened.tokenizer
+    inputs = [escaped(name) for name in manifest["build"].get("inputs", [])]
+    more = f" and {len(inputs) - 3:,} more" if len(inputs) > 3 else ""
+    facts = {
+        "index": escaped(str(opened.path)),
+        "tokens": f"{opened.n_tokens:,}",
+        "tokenizer": f"{tokenizer.name}, {tokenizer.vocab_size:,} ids",
+        "documents": f"{opened.n_documents:,}",
+        "shards": f"{opened.n_shards:,}",
+        "size": f"{si(opened.n_bytes, 'B')}, {opened.n_bytes / opened.n_tokens:.2f} bytes a token",
+        "codes": f"{manifest['code_bits']} bits",
+        "built": f"{manifest['created']}, in {manifest['build']['seconds']} s",
+        "from": ", ".join(inputs[:3]) + more,
+        "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
+    }
+    console = stdout()
+    for name, fact in facts.items():
+        console.print(f"{name:<10}", style="bold", end="")
+        console.print(fact)

@@ -1,0 +1,93 @@
+"""The command `infgram`: its subcommands, and how each of them ends.
+
+Exit codes: 0 fine, 1 an error with a message, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+
+import click
+
+from .build import build
+from .count import count
+from .demo import demo
+from .find import find
+from .generate import generate
+from .info import info
+from .next import next_tokens
+from .verify import verify
+
+INTERRUPTED = 130
+
+
+class _Failure(click.ClickException):
+    """An error that the user can mend: one line, no traceback."""
+
+    def show(self, file: object = None) -> None:
+        error = click.style("error:", fg="red", bold=True)
+        click.echo(f"infgram: {error} {' '.join(self.message.split())}", err=True)
+
+
+class _Group(click.Group):
+    """Turns exceptions into messages and exit codes, whichever command they come from."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # the reader, `head` for one, has seen enough
+            _discard_output()
+            raise click.exceptions.Exit(0) from None
+        except click.ClickException:
+            raise
+        except Exception as error:
+            from infgram import InfgramError
+
+            if ctx.params["debug"] or not isinstance(error, InfgramError | OSError | MemoryError):
+                raise
+            if isinstance(error, OSError):
+                _discard_output()
+            raise _Failure(str(error) or type(error).__name__) from error
+        return result
+
+
+def _discard_output() -> None:
+    """Lets nothing try again, when Python ends, to write what could not be written."""
+    with contextlib.suppress(io.UnsupportedOperation):  # where no file stands behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Begin with:
+  infgram demo
+  infgram build corpus.txt
+  infgram generate
+""",
+)
+@click.version_option(package_name="infgram")
+@click.option("--debug", is_flag=True, envvar="INFGRAM_DEBUG", help="Show tracebacks of errors.")
+def cli(debug: bool) -> None:
+    """N-gram language models of unbounded order: an index of a corpus, and new text from it.
+
+    Where a command needs an index, it takes -i PATH, or else the only *.infgram in this folder.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
+
+
+for _command in (build, info, verify, count, next_tokens, find, generate, demo):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli(prog_name="infgram")

@@ -1,0 +1,132 @@
+"""infgram next: what follows a context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import index_option, json_option, open_index, query_options, read_query
+
+if TYPE_CHECKING:
+    import infgram
+
+_LEVEL_TOKENS = 5
+
+
+@click.command("next", epilog="Example: infgram next 'to b' -n 5")
+@click.argument("context")
+@index_option
+@click.option(
+    "-n", "--rows", type=click.IntRange(min=1), default=10, show_default=True, help="Tokens shown."
+)
+@click.option("--infgram", "longest", is_flag=True, help="Back off to the longest suffix found.")
+@click.option("--levels", is_flag=True, help="Show every back-off level, longest first.")
+@query_options
+@json_option
+def next_tokens(
+    context: str,
+    path: Path | None,
+    rows: int,
+    longest: bool,
+    levels: bool,
+    escapes: bool,
+    ids: bool,
+    as_json: bool,
+) -> None:
+    """Show which tokens follow CONTEXT, and how often.
+
+    The counts are exact and are those of the whole context. Where it never occurs, --infgram
+    shortens it from the left until it does.
+    """
+    if longest and levels:
+        raise click.UsageError("--levels shows what --infgram does: give one of them")
+    index = open_index(path)
+    query = read_query(index, context, escapes=escapes, ids=ids)
+    n_tokens = len(index.tokenizer.encode(query)) if isinstance(query, str) else len(query)
+    if levels:
+        _show_levels(index, query, n_tokens, rows, as_json)
+        return
+    ntd = index.infgram_ntd(query) if longest else index.ntd(query)
+    _show(index, ntd, n_tokens, rows, as_json)
+
+
+def _show(
+    index: infgram.Index, ntd: infgram.NextTokens, n_tokens: int, rows: int, as_json: bool
+) -> None:
+    from .output import print_json, stdout, table, token_text
+
+    best = _most_common(ntd, rows)
+    if as_json:
+        for token_id, count, prob in best:
+            print_json(
+                {
+                    "token": ntd.text(token_id),
+                    "token_id": token_id,
+                    "count": count,
+                    "prob": prob,
+                    "prompt_cnt": ntd.prompt_cnt,
+                    "suffix_len": ntd.suffix_len,
+                }
+            )
+        return
+    console = stdout()
+    if not len(ntd):
+        console.print(
+            f"Nothing follows these {n_tokens} tokens in the corpus; --infgram shortens them."
+        )
+        return
+    console.print(
+        f"{_n(ntd.suffix_len, n_tokens)}, {ntd.prompt_cnt:,} matches, {len(ntd):,} next tokens"
+    )
+    rows_of = table(console, "token", "count", "probability")
+    for token_id, count, prob in best:
+        rows_of.add_row(token_text(index, token_id), f"{count:,}", f"{prob:.4f}")
+    console.print(rows_of)
+
+
+def _show_levels(
+    index: infgram.Index, query: str | list[int], n_tokens: int, rows: int, as_json: bool
+) -> None:
+    from rich.text import Text
+
+    from .output import print_json, stdout, table, token_text
+
+    cursor = index.cursor(query)
+    levels = cursor.levels()
+    if as_json:
+        for i, (n, m) in enumerate(levels):
+            ntd = cursor.ntd(i)
+            tokens = [
+                {"token": ntd.text(token_id), "token_id": token_id, "count": count, "prob": prob}
+                for token_id, count, prob in _most_common(ntd, rows)
+            ]
+            print_json({"n": n, "m": m, "n_next": len(ntd), "tokens": tokens})
+        return
+    console = stdout()
+    console.print(f"{len(levels)} levels of a context of {n_tokens} tokens")
+    if not levels:
+        return
+    rows_of = table(console, "n", "matches", "next", "most frequent", left=3)
+    for i, (n, m) in enumerate(levels):
+        ntd = cursor.ntd(i)
+        shown = [
+            Text.assemble(token_text(index, token_id), f" {count:,}")
+            for token_id, count, _ in _most_common(ntd, min(rows, _LEVEL_TOKENS))
+        ]
+        rows_of.add_row(f"{n:,}", f"{m:,}", f"{len(ntd):,}", Text("  ").join(shown))
+    console.print(rows_of)
+
+
+def _most_common(ntd: infgram.NextTokens, n: int) -> list[tuple[int, int, float]]:
+    """(token id, count, probability), the most frequent first."""
+    order = (-ntd.counts).argsort(kind="stable")[:n]
+    columns = (ntd.token_ids[order], ntd.counts[order], ntd.prob[order])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _n(matched: int, n_tokens: int) -> str:
+    if matched == n_tokens:
+        return f"All {n_tokens} tokens matched"
+    return f"The last {matched} of {n_tokens} tokens matched"

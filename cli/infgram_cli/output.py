@@ -1,0 +1,142 @@
+"""How results and progress look. Alone in importing rich."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Task, TaskID
+    from rich.table import Table
+    from rich.text import Text
+
+    import infgram
+
+_PIPED_WIDTH = 10_000
+_STAGES_IN_BYTES = {"read", "checksums"}
+
+
+def print_json(record: object) -> None:
+    """One line of JSON, in ASCII: valid in every locale."""
+    print(json.dumps(record))
+
+
+def si(number: float, unit: str = "") -> str:
+    """Three digits and a decimal prefix.
+
+    >>> si(1_115_394, "B")
+    '1.12 MB'
+    """
+    thousands = 0
+    while abs(number) >= 999.5 and thousands < 4:
+        number /= 1000
+        thousands += 1
+    digits = f"{number:.0f}" if number >= 99.5 or number == int(number) else f"{number:.3g}"
+    return f"{digits} {['', 'k', 'M', 'G', 'T'][thousands]}{unit}".rstrip()
+
+
+def escaped(text: str) -> str:
+    r"""`text` on one line: what does not print, as the escape that --escape reads.
+
+    >>> print(escaped("a\tb"))
+    a\tb
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if character < "\x80" or character in "\u2028\u2029":
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def token_text(index: infgram.Index, token_id: int) -> Text:
+    """A token as a table shows it: spaces and control characters can be seen."""
+    from rich.text import Text
+
+    if token_id == index.end_of_text:
+        return Text("end of text", style="dim italic")
+    if index.tokenizer.name == "ids":
+        return Text(str(token_id))
+    text = index.tokenizer.decode([token_id]).decode("utf-8", "surrogateescape")
+    return Text(f"'{escaped(text)}'")
+
+
+def stdout() -> Console:
+    """Writes results: colours and lines in a terminal, plain text elsewhere."""
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
+
+
+def stderr() -> Console:
+    """Writes progress and warnings."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def table(console: Console, *columns: str, left: int = 0) -> Table:
+    """An empty table: column `left` to the left, numbers to the right."""
+    from rich import box
+    from rich.table import Table
+
+    lines = box.SIMPLE_HEAD if console.is_terminal else None
+    made = Table(box=lines, show_edge=False, pad_edge=False)
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i == left else "right", no_wrap=i != left)
+    return made
+
+
+@contextmanager
+def progress(
+    console: Console, *, quiet: bool = False
+) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A callback (stage, done, total) that draws a bar a stage; None where nobody would see it."""
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            unit = "B" if task.description in _STAGES_IN_BYTES else ""
+            return Text(f"{si(task.speed, unit)}/s" if task.speed else "", justify="right")
+
+    bars = Progress(
+        TextColumn("{task.description:>9}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    stages: dict[str, TaskID] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in stages:
+            stages[stage] = bars.add_task(stage)
+        bars.update(stages[stage], completed=done, total=total or None)  # nobody knows a pipe's
+
+    with bars:
+        yield report
