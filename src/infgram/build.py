@@ -16,6 +16,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -107,7 +108,9 @@ def build_index(
 class _Spool:
     """One shard's documents on their way in: token ids in a file, the rest in memory."""
 
-    def __init__(self, name: str, writer: IndexWriter, sources: dict[str, int]) -> None:
+    def __init__(
+        self, name: str, writer: IndexWriter, sources: dict[str, int], files: ExitStack
+    ) -> None:
         self.name = name
         self.n_tokens = 0
         self._writer = writer
@@ -117,7 +120,7 @@ class _Spool:
         self._lines = array("I")
         self._metadata = bytearray()
         self._metadata_lengths = array("Q")
-        self._file = open(_spool_path(writer.folder, name), "wb")
+        self._file = files.enter_context(open(_spool_path(writer.folder, name), "wb"))
 
     @property
     def n_rows(self) -> int:
@@ -176,25 +179,26 @@ def _ingest(
     """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
     sources: dict[str, int] = {}
     shards: list[dict[str, Any]] = []
-    spool = _Spool("shard-00000", writer, sources)
-    for document in documents:
-        try:
-            ids = _encode(document, tokenizer)
-        except (InputError, TokenError) as error:
-            if on_bad is None:
-                raise
-            on_bad(str(error))
-            continue
-        if len(ids) + 2 > shard_tokens:
-            raise InputError(
-                f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
-                f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
-            )
-        if spool.n_rows + len(ids) + 2 > shard_tokens:
-            shards.append(spool.close(last=False))
-            spool = _Spool(f"shard-{len(shards):05d}", writer, sources)
-        spool.append(document, ids)
-    shards.append(spool.close(last=True))
+    with ExitStack() as files:
+        spool = _Spool("shard-00000", writer, sources, files)
+        for document in documents:
+            try:
+                ids = _encode(document, tokenizer)
+            except (InputError, TokenError) as error:
+                if on_bad is None:
+                    raise
+                on_bad(str(error))
+                continue
+            if len(ids) + 2 > shard_tokens:
+                raise InputError(
+                    f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
+                    f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
+                )
+            if spool.n_rows + len(ids) + 2 > shard_tokens:
+                shards.append(spool.close(last=False))
+                spool = _Spool(f"shard-{len(shards):05d}", writer, sources, files)
+            spool.append(document, ids)
+        shards.append(spool.close(last=True))
     if not any(shard["n_tokens"] for shard in shards):
         found = "every document is empty" if sources else "there is no document"
         raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
@@ -286,7 +290,7 @@ def _sort_all(
             raise StorageError(f"sorting {shard['name']} failed: {last[0]}")
         finished[0] += _STEPS * shard["n_rows"]
         report("sort", finished[0], total)
-        return dict(json.loads(out))
+        return dict(json.loads(out.splitlines()[-1]))
 
     with ThreadPoolExecutor(jobs) as pool:
         try:

@@ -1,0 +1,487 @@
+"""The command line: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+from click.testing import CliRunner, Result
+from infgram_cli.main import cli
+from infgram_cli.options import _unescaped
+from infgram_cli.output import escaped, si
+
+TEXT = "to be or not to be\nthat is the question\n"
+TIMEOUT = 60
+# A development install prints what it compiles, unless it is told not to.
+ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def index(in_empty_folder: None) -> Path:
+    """The only index in the current folder."""
+    Path("corpus.txt").write_text(TEXT)
+    run("build", "corpus.txt", "--quiet")
+    return Path("corpus.infgram")
+
+
+def run(*arguments: str, exit_code: int = 0, stdin: str | bytes | None = None) -> Result:
+    result = CliRunner().invoke(cli, arguments, input=stdin)
+    assert result.exit_code == exit_code, (result.output, result.exception)
+    return result
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def start(
+    *arguments: str | bytes,
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "infgram_cli", *arguments],
+        env={**ENVIRONMENT, **(environment or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    stdout, stderr = process.communicate(timeout=TIMEOUT)
+    return process.returncode, stdout, stderr
+
+
+# Help and errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    for flag in ("--help", "-h"):
+        assert "Example" in run(command, flag).stdout
+
+
+def test_help_imports_neither_numpy_nor_rich() -> None:
+    code = (
+        "import sys; from infgram_cli.main import cli; cli(['--help'], standalone_mode=False);"
+        "print({'numpy', 'rich', 'infgram'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=TIMEOUT,
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert version("infgram") in run("--version").stdout
+
+
+def test_an_error_is_one_line_on_stderr_and_exit_code_1() -> None:
+    result = run("build", "no [bold]such[/bold] file.txt", exit_code=1)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("infgram: error: no [bold]such[/bold] file.txt")
+
+
+@pytest.mark.parametrize("switch", [{"INFGRAM_DEBUG": "1"}, {}])
+def test_debug_shows_the_traceback(switch: dict[str, str]) -> None:
+    options = () if switch else ("--debug",)
+    code, _, stderr = ended(start(*options, "build", "absent.txt", environment=switch))
+    assert code == 1
+    assert b"Traceback" in stderr
+    assert b"InputError" in stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build"],
+        ["count", "-i", "x.infgram"],
+        ["unknown"],
+        ["next", "a", "--levels", "--infgram"],
+        ["generate", "--seed", "-1"],
+        ["build", "corpus.txt", "--jobs", "0"],
+        ["info", "a.infgram", "-i", "b.infgram"],
+    ],
+)
+def test_wrong_usage_ends_with_exit_code_2(arguments: Sequence[str]) -> None:
+    assert run(*arguments, exit_code=2).stdout == ""
+
+
+# The index ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info"], ["verify"], ["count", "a"], ["next", "a"], ["find", "a"], ["generate"]]
+)
+def test_without_an_index_every_command_says_how_to_make_one(arguments: Sequence[str]) -> None:
+    assert "infgram build" in run(*arguments, exit_code=2).stderr
+
+
+def test_among_two_indexes_none_is_chosen(index: Path) -> None:
+    shutil.copytree(index, "other.infgram")
+    stderr = run("count", "be", exit_code=2).stderr
+    assert "corpus.infgram, other.infgram" in stderr
+    assert run("count", "be", "-i", "other.infgram").stdout == "2\tbe\n"
+
+
+def test_an_index_that_is_missing_is_an_error_of_its_own(index: Path) -> None:
+    assert "gone.infgram" in run("info", "gone.infgram", exit_code=1).stderr
+
+
+# build --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("corpus.txt", "corpus.infgram"),
+        ("some.jsonl.gz", "some.infgram"),
+        ("v1.2", "v1.infgram"),
+        ("folder.d", "folder.d.infgram"),
+        ("[x] y.txt", "[x] y.infgram"),
+    ],
+)
+def test_build_names_the_index_after_its_first_input(name: str, expected: str) -> None:
+    path = Path("inputs", name)
+    path.parent.mkdir()
+    if name == "folder.d":
+        path.mkdir()
+        (path / "a.txt").write_text(TEXT)
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress(json.dumps({"text": TEXT}).encode()))
+    else:
+        path.write_text(TEXT)
+    stdout = run("build", str(path)).stdout
+    assert stdout.startswith(f"{expected}\n")
+    assert Path(expected).is_dir()
+
+
+def test_build_reads_standard_input() -> None:
+    process = start("build", "-", "--json", stdin=subprocess.PIPE)
+    stdout, stderr = process.communicate(TEXT.encode(), timeout=TIMEOUT)
+    assert stderr == b""
+    assert json.loads(stdout)["n_tokens"] == len(TEXT)
+    assert Path("stdin.infgram").is_dir()
+
+
+def test_build_passes_on_what_it_is_told(index: Path) -> None:
+    report = run(
+        *["build", "corpus.txt", "-o", "lines.infgram", "--documents", "line", "--json"],
+        *["--tokenizer", "chars", "--shard-tokens", "30", "--jobs", "2"],
+    )
+    (found,) = lines(report)
+    assert (found["n_documents"], found["n_shards"], found["tokenizer"]) == (2, 2, "chars")
+
+
+def test_build_replaces_an_index_only_when_told_to(index: Path) -> None:
+    Path("corpus.txt").write_text("new")
+    assert "corpus.infgram" in run("build", "corpus.txt", exit_code=1).stderr
+    assert run("count", "be").stdout == "2\tbe\n"
+    run("build", "corpus.txt", "--overwrite")
+    assert run("count", "be").stdout == "0\tbe\n"
+
+
+def test_a_quiet_build_prints_nothing(index: Path) -> None:
+    assert run("build", "corpus.txt", "-o", "quiet.infgram", "--quiet").output == ""
+
+
+def test_skipped_records_are_named_ten_at_most_and_counted() -> None:
+    good = json.dumps({"text": TEXT})
+    Path("a.jsonl").write_text("\n".join([good, *["{not [b]json}"] * 12]))
+    result = run("build", "a.jsonl", "--skip-bad", "--json")
+    assert lines(result)[0]["n_skipped"] == 12
+    *named, total = result.stderr.splitlines()
+    assert len(named) == 10
+    assert named[0].startswith("infgram: skipped: a.jsonl:2: ")
+    assert total == "infgram: skipped 12 broken records in all"
+    assert "a.jsonl:2" in run("build", "a.jsonl", "-o", "b.infgram", exit_code=1).stderr
+
+
+def test_an_interrupted_build_leaves_nothing() -> None:
+    process = start("build", "-", "-o", "x.infgram", stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(TEXT.encode())
+    process.stdin.flush()
+    deadline = time.monotonic() + TIMEOUT
+    while len(list(Path().glob("*/*"))) < 2 and time.monotonic() < deadline:  # a lock, a spool
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    code, stdout, stderr = ended(process)
+    assert code == 130
+    assert stdout == b""
+    assert b"Traceback" not in stderr
+    assert list(Path().iterdir()) == []
+
+
+def test_progress_is_drawn_in_a_terminal_only(index: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = start("build", "corpus.txt", "--overwrite", "--json", stderr=theirs)
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # the other side was closed
+            break
+        if not piece:
+            break
+        drawn += piece
+    os.close(ours)
+    code, stdout, _ = ended(process)
+    assert code == 0
+    assert b"read" in drawn
+    assert b"sort" in drawn
+    json.loads(stdout)
+    assert run("build", "corpus.txt", "--overwrite").stderr == ""
+
+
+# Queries ------------------------------------------------------------------------------------------
+
+
+def test_info_tells_what_the_index_holds(index: Path) -> None:
+    for arguments in (["info"], ["info", str(index)], ["info", "-i", str(index)]):
+        assert "40" in run(*arguments).stdout
+    (found,) = lines(run("info", "--json"))
+    assert found["n_tokens"] == len(TEXT)
+    assert found["build"]["inputs"] == ["corpus.txt"]  # type: ignore[index]
+
+
+def test_verify_fails_on_a_changed_index(index: Path) -> None:
+    assert "whole" in run("verify").stdout
+    assert lines(run("verify", "--json"))[0]["ok"] is True
+    changed = next(index.rglob("codes"))
+    damage = bytearray(changed.read_bytes())
+    damage[3] ^= 1
+    changed.write_bytes(damage)
+    assert "codes" in run("verify", exit_code=1).stderr
+    (found,) = lines(run("verify", "--json", exit_code=1))
+    assert found["ok"] is False
+    assert "codes" in str(found["error"])
+
+
+def test_count_prints_a_line_an_ngram(index: Path) -> None:
+    assert run("count", "to be", "zzz", "").stdout == "2\tto be\n0\tzzz\n40\t\n"
+    assert lines(run("count", "to be", "zzz", "--json")) == [
+        {"ngram": "to be", "count": 2},
+        {"ngram": "zzz", "count": 0},
+    ]
+
+
+def test_count_reads_ngrams_from_a_file_and_standard_input(index: Path) -> None:
+    Path("ngrams").write_bytes(b"be\nto be\r\n\xff")
+    assert run("count", "-f", "ngrams").stdout == "2\tbe\n2\tto be\n0\t\\xff\n"
+    assert run("count", "or", "-f", "-", stdin="be\n").stdout == "1\tor\n2\tbe\n"
+
+
+def test_escapes_are_read_where_asked_for(index: Path) -> None:
+    assert run("count", r"be\nthat", "-e").stdout == "1\tbe\\nthat\n"
+    assert run("count", r"be\nthat").stdout == "0\tbe\\nthat\n"
+    assert run("count", "be\nthat").stdout == "1\tbe\\nthat\n"
+    assert "expected" in run("count", r"\q", "-e", exit_code=2).stderr
+
+
+def test_what_escaped_writes_the_option_reads() -> None:
+    text = "tab\t line\n return\r nul\0 byte\udcff あ"
+    assert escaped(text) == r"tab\t line\n return\r nul\x00 byte\xff あ"
+    assert _unescaped(escaped(text)) == text
+    assert _unescaped(r"\\n\xe3\x81\x82") == "\\nあ"
+
+
+def test_next_shows_the_most_frequent_tokens_first(index: Path) -> None:
+    stdout = run("next", "to b").stdout
+    assert "matched 4 of 4 tokens; matches: 2" in stdout
+    assert stdout.splitlines()[-1].split() == ["'e'", "2", "1.0000"]
+    first, *_ = found = lines(run("next", "o", "-n", "2", "--json"))
+    assert len(found) == 2
+    assert (first["token"], first["count"], first["prompt_cnt"]) == (" ", 2, 5)
+
+
+def test_next_backs_off_only_when_told_to(index: Path) -> None:
+    assert "nothing follows" in run("next", "xxto b").stdout
+    assert run("next", "xxto b", "--json").stdout == ""
+    assert "matched 4 of 6 tokens" in run("next", "xxto b", "--infgram").stdout
+    assert lines(run("next", "xxto b", "--infgram", "--json"))[0]["suffix_len"] == 4
+
+
+def test_next_levels_are_nested_and_longest_first(index: Path) -> None:
+    found = lines(run("next", "not to b", "--levels", "--json"))
+    assert [(level["n"], level["m"]) for level in found] == [(8, 1), (4, 2)]
+    assert "'e' 2" in run("next", "not to b", "--levels").stdout
+
+
+def test_find_shows_place_text_and_metadata() -> None:
+    record = {"text": TEXT, "author": "[red]WS[/red]"}
+    Path("a.jsonl").write_text(json.dumps(record))
+    run("build", "a.jsonl")
+    stdout = run("find", "or").stdout
+    assert stdout.startswith("1 of 1 occurrences\n")
+    assert "a.jsonl:1" in stdout
+    assert "[red]WS[/red]" in stdout
+    assert r"to be or not to be\nthat is" in stdout
+    (found,) = lines(run("find", "or", "--context", "3", "--json"))
+    assert (found["before"], found["match"], found["after"]) == ("be ", "or", " no")
+    assert found["metadata"] == {"author": "[red]WS[/red]"}
+
+
+def test_find_repeats_its_choice_for_a_seed(index: Path) -> None:
+    first, second = (run("find", "t", "-n", "2", "--seed", "5").stdout for _ in range(2))
+    assert first == second
+    assert "2 of 7 occurrences" in first
+
+
+def test_bare_ids_are_queried_as_ids() -> None:
+    import numpy as np
+
+    np.save("ids.npy", np.array([12, 7, 9, 12, 7], np.uint32))
+    run("build", "ids.npy", "--tokenizer", "ids", "--vocab-size", "20")
+    assert run("count", "12 7", "7,9").stdout == "2\t12 7\n1\t7,9\n"
+    assert run("next", "12").stdout.splitlines()[-1].split() == ["7", "2", "1.0000"]
+    assert run("generate", "12 7 9", "-n", "2", "-T", "0", "-k", "1").stdout == "12 7 9 12 7\n"
+    assert "12 7 9" in run("find", "9").stdout
+    assert "token ids" in run("count", "twelve", exit_code=2).stderr
+    assert "99" in run("count", "99", exit_code=1).stderr
+
+
+def test_a_text_index_reads_ids_when_asked_to(index: Path) -> None:
+    assert run("count", "98 101", "--ids").stdout == "2\t98 101\n"
+
+
+# generate -----------------------------------------------------------------------------------------
+
+
+def test_generate_repeats_for_a_seed_and_begins_with_the_prompt(index: Path) -> None:
+    options = ("generate", "to ", "-n", "30", "--seed", "3")
+    first, second = run(*options).stdout, run(*options).stdout
+    assert first == second
+    assert first.startswith("to ")
+    new = run(*options, "--no-prompt").stdout
+    assert "to " + new == first
+    (found,) = lines(run(*options, "--json"))
+    assert str(found["text"]).rstrip("\n") == new.rstrip("\n")
+    assert (found["n_tokens"], found["finish_reason"]) == (30, "length")
+
+
+def test_generate_says_what_an_option_should_be(index: Path) -> None:
+    assert "k is 0" in run("generate", "-k", "0", exit_code=1).stderr
+    assert "temperature" in run("generate", "-T", "nan", exit_code=1).stderr
+
+
+def test_generate_prints_text_as_it_is_made_and_ends_with_its_reader(index: Path) -> None:
+    process = start("generate", "to ", "-n", "1000000000000", "--seed", "1")
+    assert process.stdout
+    assert process.stdout.read(5000).startswith(b"to be")
+    process.stdout.close()
+    assert process.stderr
+    stderr = process.stderr.read()
+    assert (process.wait(TIMEOUT), stderr) == (0, b"")
+    process.stderr.close()
+
+
+def test_an_interrupt_ends_generate_quietly_with_130(index: Path) -> None:
+    process = start("generate", "-n", "1000000000000", stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.read(5000)
+    process.send_signal(signal.SIGINT)
+    code, _, stderr = ended(process)
+    assert (code, stderr.strip()) == (130, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_an_error(index: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, _, stderr = ended(start("generate", stdout=full))
+    assert code == 1
+    (line,) = stderr.splitlines()
+    assert line.startswith(b"infgram: error: ")
+
+
+# Encodings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}])
+def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str]) -> None:
+    source = os.fsdecode(b"caf\xe9.txt")
+    Path(source).write_bytes(b"caf\xe9 caf\xe9 \xf0\x9f\x98\x80")
+    for arguments, expected in [
+        (("build", source, "-o", "x.infgram"), b"x.infgram"),
+        (("info",), b"caf\\xe9.txt"),
+        (("count", b"caf\xe9"), b"2\tcaf\\xe9"),
+        (("count", rb"\xe9", "-e"), b"2\t\\xe9"),
+        (("next", "f"), b"'\\xe9'"),
+        (("find", b"\xe9", "-n", "1"), b"caf\\xe9.txt"),
+        (("generate", b"\xe9", "-n", "20"), b"caf"),
+    ]:
+        code, stdout, stderr = ended(start(*arguments, environment=environment))
+        assert (code, stderr) == (0, b"")
+        assert expected in stdout
+
+
+def test_characters_are_tokens_of_any_script() -> None:
+    Path("ja.txt").write_text("吾輩は猫である。名前はまだ無い。", encoding="utf-8")
+    run("build", "ja.txt", "--tokenizer", "chars")
+    assert "'猫'" in run("next", "吾輩は").stdout
+    assert run("count", "は").stdout == "2\tは\n"
+    assert lines(run("next", "輩は", "--json"))[0]["token"] == "猫"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "0 B"), (999, "999 B"), (999.7, "1 kB"), (1_115_394, "1.12 MB"), (68.3e6, "68.3 MB")],
+)
+def test_sizes_have_three_digits(number: float, expected: str) -> None:
+    assert si(number, "B") == expected
+
+
+# demo ---------------------------------------------------------------------------------------------
+
+
+def test_demo_shows_every_command_and_replaces_its_index(
+    in_empty_folder: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Path("library").absolute()
+    source = Path(sysconfig.get_path("stdlib"))
+    for package in ("json", "logging", "concurrent"):
+        shutil.copytree(source / package, library / package)
+    (library / "test").mkdir()
+    (library / "test" / "skipped.py").write_text("def test_skipped(): pass")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
+    first = run("demo").stdout
+    for part in ("build", "count", "next", "find", "generate", "copied", "now try"):
+        assert part in first
+    assert "replacing" not in first
+    assert "replacing" in run("demo").stdout
+    assert run("count", "test_skipped").stdout.startswith("0\t")
+
+
+def test_demo_of_a_python_without_sources_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = Path("empty").absolute()
+    empty.mkdir()
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(empty))
+    assert "infgram: error: " in run("demo", exit_code=1).stderr

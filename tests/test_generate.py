@@ -1,0 +1,202 @@
+"""Generation: the fused loop is the definition, seeds repeat, edges are survived."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_index
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import infgram
+from infgram.errors import InvalidParameter, TokenOutOfRange
+from infgram.estimators import draw
+from infgram.tokens import load
+
+
+def by_definition(
+    index: infgram.Index, prompt: bytes, sbis: infgram.SBIS, temperature: float, n: int, seed: int
+) -> list[int]:
+    """Generation with the readable estimator, a token at a time."""
+    rng = np.random.default_rng(seed)
+    cursor = (
+        index.cursor(prompt, window=sbis.window)
+        if len(prompt)
+        else index.start_of_document(window=sbis.window)
+    )
+    token_ids: list[int] = []
+    while len(token_ids) < n:
+        token = draw(*sbis.weights(cursor), temperature=temperature, rng=rng)
+        if token == index.end_of_text:
+            break
+        token_ids.append(token)
+        cursor.advance(token)
+    return token_ids
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, -1])
+@pytest.mark.parametrize("weighting", ["counts", "distributions"])
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 0.8, 1.0, 2.0])
+def test_the_fused_loop_gives_the_tokens_of_the_definition(
+    shakespeare_index: infgram.Index, k: int, weighting, temperature: float
+) -> None:
+    sbis = infgram.SBIS(k, 0.1, weighting)
+    for seed, prompt in enumerate(["ROMEO:", "", "First Cit\x00"]):
+        native = infgram.generate(
+            shakespeare_index,
+            prompt,
+            max_tokens=150,
+            k=k,
+            weighting=weighting,
+            temperature=temperature,
+            seed=seed,
+        )
+        expected = by_definition(
+            shakespeare_index, prompt.encode(), sbis, temperature, 150, seed
+        )
+        assert native.token_ids.tolist() == expected
+
+
+@settings(max_examples=200)
+@given(
+    documents=st.lists(
+        st.lists(st.sampled_from([3, 5, 8]), max_size=40), min_size=1, max_size=4
+    ).filter(any),
+    code_bits=st.sampled_from([8, 16, 32]),
+    one_shard=st.booleans(),
+    k=st.sampled_from([1, 2, -1]),
+    window=st.sampled_from([1, 3, 200]),
+    seed=st.integers(0, 100),
+)
+def test_the_definition_holds_on_any_small_corpus(
+    memory_folder: Path, documents, code_bits, one_shard, k, window, seed
+) -> None:
+    index = make_index(
+        memory_folder / "generate.infgram",
+        documents,
+        tokenizer=load("ids", vocab_size=9),
+        code_bits=code_bits,
+        block_rows=32,
+        shard_tokens=10**6 if one_shard else max(map(len, documents)) + 2,
+    )
+    for prompt in ([], [3], [8, 5], [0]):
+        native = infgram.generate(
+            index, prompt, max_tokens=30, k=k, window=window, temperature=0.7, seed=seed
+        )
+        expected = by_definition(index, prompt, infgram.SBIS(k, window=window), 0.7, 30, seed)
+        assert native.token_ids.tolist() == expected
+        ended = len(expected) < 30
+        assert native.finish_reason == ("end_of_text" if ended else "length")
+
+
+def test_the_draws_follow_the_weights(memory_folder: Path) -> None:
+    """After "x" stand a, b, c 6, 3 and 1 times: their shares at temperature 1."""
+    index = make_index(memory_folder / "shares.infgram", [list(b"xaxaxaxaxaxaxbxbxbxc")])
+    rng = np.random.default_rng(0)
+    n = 20_000
+    drawn = [
+        infgram.generate(index, "x", max_tokens=1, k=1, temperature=1.0, seed=rng).text
+        for _ in range(n)
+    ]
+    expected = {"a": 0.6, "b": 0.3, "c": 0.1}
+    chi_square = sum((drawn.count(t) - n * p) ** 2 / (n * p) for t, p in expected.items())
+    assert chi_square < 13.8  # 0.1 % of two degrees of freedom
+
+
+def test_a_seed_repeats_the_text_and_a_generator_goes_on(shakespeare_index) -> None:
+    def text(seed: object) -> str:
+        return infgram.generate(shakespeare_index, "KING", max_tokens=200, seed=seed).text
+
+    assert text(1) == text(1) != text(2)
+    rng = np.random.default_rng(1)
+    assert text(rng) == text(1)
+    assert text(rng) != text(1)
+    assert text(None) != text(None)
+
+
+def test_streaming_gives_the_same_text_in_pieces(shakespeare_index: infgram.Index) -> None:
+    pieces = list(infgram.stream(shakespeare_index, "KING", max_tokens=10_000, seed=3))
+    assert len(pieces) > 2
+    whole = infgram.generate(shakespeare_index, "KING", max_tokens=10_000, seed=3)
+    assert "".join(pieces) == whole.text
+    assert len(whole.token_ids) == 10_000
+
+
+@settings(max_examples=100)
+@given(text=st.text("aé日🙂\udcff", min_size=1, max_size=30), chunk=st.integers(1, 5))
+def test_streaming_never_breaks_a_character(memory_folder: Path, text: str, chunk: int) -> None:
+    raw = text.encode("utf-8", "surrogateescape")
+    index = make_index(memory_folder / "stream.infgram", [list(raw)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS", chunk)
+        pieces = list(infgram.stream(index, (), max_tokens=200, k=1, temperature=0, seed=0))
+    whole = infgram.generate(index, (), max_tokens=200, k=1, temperature=0, seed=0)
+    assert "".join(pieces) == whole.text
+    assert raw.decode(errors="replace").startswith(whole.text[:1])
+
+
+def test_a_context_that_never_occurred_is_survived(shakespeare_index: infgram.Index) -> None:
+    for prompt in (b"\x00\x01\xff", "日本", b"\x00"):
+        made = infgram.generate(shakespeare_index, prompt, max_tokens=100, seed=0)
+        assert len(made.token_ids) == 100
+
+
+def test_a_text_ends_where_a_document_does(memory_folder: Path) -> None:
+    index = make_index(memory_folder / "ends.infgram", [list(b"abc"), list(b"abc"), list(b"xyz")])
+    made = infgram.generate(index, "a", k=1, seed=0)
+    assert (made.text, made.finish_reason) == ("bc", "end_of_text")
+    begun = {infgram.generate(index, k=1, seed=seed).text for seed in range(20)}
+    assert "abc" in begun
+    assert all(text[:3] in ("abc", "xyz") for text in begun)
+
+
+def test_new_text_is_not_all_copied(shakespeare: bytes, shakespeare_index: infgram.Index) -> None:
+    written = infgram.generate(shakespeare_index, "ROMEO:", max_tokens=20_000, k=2, seed=0)
+    share = infgram.copied_share(shakespeare_index, written.token_ids, run=50)
+    assert 0 < share < 0.5
+    assert infgram.copied_share(shakespeare_index, shakespeare[:5000], run=50) == 1.0
+    assert infgram.copied_share(shakespeare_index, "zzzzz qqqqq", run=4) == 0.0
+    assert infgram.copied_share(shakespeare_index, "") == 0.0
+    with pytest.raises(InvalidParameter):
+        infgram.copied_share(shakespeare_index, "a", run=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"k": 0},
+        {"k": -2},
+        {"decay": -0.1},
+        {"decay": 1.1},
+        {"decay": float("nan")},
+        {"weighting": "other"},
+        {"window": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"max_tokens": -1},
+    ],
+    ids=str,
+)
+def test_a_parameter_outside_its_range_is_refused(shakespeare_index, wrong) -> None:
+    with pytest.raises(InvalidParameter, match=next(iter(wrong))):
+        infgram.generate(shakespeare_index, "a", **wrong)
+    with pytest.raises(InvalidParameter):
+        "".join(infgram.stream(shakespeare_index, "a", **wrong))
+
+
+def test_a_prompt_of_no_tokens_is_refused(shakespeare_index: infgram.Index) -> None:
+    with pytest.raises(TokenOutOfRange):
+        infgram.generate(shakespeare_index, [999])
+    assert infgram.generate(shakespeare_index, "a", max_tokens=0).text == ""
+
+
+def test_extreme_temperatures_stay_finite(shakespeare_index: infgram.Index) -> None:
+    for temperature in (1e-6, 1e-3, 1e6):
+        made = infgram.generate(
+            shakespeare_index, "a", k=-1, max_tokens=50, temperature=temperature, seed=0
+        )
+        assert len(made.token_ids) == 50
