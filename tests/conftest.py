@@ -1,4 +1,4 @@
-"""What tests share: a fast scratch folder, small indexes, and the corpus of the published figures."""
+"""What tests share: a scratch folder in memory, small indexes, the corpus of published figures."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("suite")
+
+
+def examples(n: int) -> int:
+    """How many random cases a test takes: n, or n times the environment's INFGRAM_FUZZ."""
+    return max(1, round(n * float(os.environ.get("INFGRAM_FUZZ", "1"))))
+
 
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
@@ -70,9 +76,9 @@ def make_index(
     ]
     with ExitStack() as limits:
         if code_bits:
-            limits.enter_context(patch("infgram.build._code_bits", lambda n_codes: code_bits))
+            limits.enter_context(patch("infgram.build._code_bits", lambda _: code_bits))
         if block_rows:
-            limits.enter_context(patch("infgram.build._block_rows", lambda n_codes: block_rows))
+            limits.enter_context(patch("infgram.build._block_rows", lambda _: block_rows))
         build_index(
             contents,
             path,

@@ -213,9 +213,7 @@ def test_a_failing_process_is_an_error_and_leaves_nothing(tmp_path: Path, monkey
     corpus = write(tmp_path / "a.txt", "".join(f"line {i * i}\n" for i in range(500)))
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(infgram.InfgramError, match="sorting shard-0000"):
-        infgram.build(
-            corpus, tmp_path / "a.infgram", documents="line", shard_tokens=1500, jobs=2
-        )
+        infgram.build(corpus, tmp_path / "a.infgram", documents="line", shard_tokens=1500, jobs=2)
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 

@@ -151,7 +151,8 @@ def test_among_two_indexes_none_is_chosen(index: Path) -> None:
     assert run("count", "be", "-i", "other.infgram").stdout == "2\tbe\n"
 
 
-def test_an_index_that_is_missing_is_an_error_of_its_own(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_an_index_that_is_missing_is_an_error_of_its_own() -> None:
     assert "gone.infgram" in run("info", "gone.infgram", exit_code=1).stderr
 
 
@@ -191,7 +192,8 @@ def test_build_reads_standard_input() -> None:
     assert Path("stdin.infgram").is_dir()
 
 
-def test_build_passes_on_what_it_is_told(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_build_passes_on_what_it_is_told() -> None:
     report = run(
         *["build", "corpus.txt", "-o", "lines.infgram", "--documents", "line", "--json"],
         *["--tokenizer", "chars", "--shard-tokens", "30", "--jobs", "2"],
@@ -200,7 +202,8 @@ def test_build_passes_on_what_it_is_told(index: Path) -> None:
     assert (found["n_documents"], found["n_shards"], found["tokenizer"]) == (2, 2, "chars")
 
 
-def test_build_replaces_an_index_only_when_told_to(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_build_replaces_an_index_only_when_told_to() -> None:
     Path("corpus.txt").write_text("new")
     assert "corpus.infgram" in run("build", "corpus.txt", exit_code=1).stderr
     assert run("count", "be").stdout == "2\tbe\n"
@@ -208,7 +211,8 @@ def test_build_replaces_an_index_only_when_told_to(index: Path) -> None:
     assert run("count", "be").stdout == "0\tbe\n"
 
 
-def test_a_quiet_build_prints_nothing(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_a_quiet_build_prints_nothing() -> None:
     assert run("build", "corpus.txt", "-o", "quiet.infgram", "--quiet").output == ""
 
 
@@ -240,7 +244,8 @@ def test_an_interrupted_build_leaves_nothing() -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_progress_is_drawn_in_a_terminal_only(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_progress_is_drawn_in_a_terminal_only() -> None:
     ours, theirs = pty.openpty()
     process = start("build", "corpus.txt", "--overwrite", "--json", stderr=theirs)
     os.close(theirs)
@@ -286,7 +291,8 @@ def test_verify_fails_on_a_changed_index(index: Path) -> None:
     assert "codes" in str(found["error"])
 
 
-def test_count_prints_a_line_an_ngram(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_count_prints_a_line_an_ngram() -> None:
     assert run("count", "to be", "zzz", "").stdout == "2\tto be\n0\tzzz\n40\t\n"
     assert lines(run("count", "to be", "zzz", "--json")) == [
         {"ngram": "to be", "count": 2},
@@ -294,13 +300,15 @@ def test_count_prints_a_line_an_ngram(index: Path) -> None:
     ]
 
 
-def test_count_reads_ngrams_from_a_file_and_standard_input(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_count_reads_ngrams_from_a_file_and_standard_input() -> None:
     Path("ngrams").write_bytes(b"be\nto be\r\n\xff")
     assert run("count", "-f", "ngrams").stdout == "2\tbe\n2\tto be\n0\t\\xff\n"
     assert run("count", "or", "-f", "-", stdin="be\n").stdout == "1\tor\n2\tbe\n"
 
 
-def test_escapes_are_read_where_asked_for(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_escapes_are_read_where_asked_for() -> None:
     assert run("count", r"be\nthat", "-e").stdout == "1\tbe\\nthat\n"
     assert run("count", r"be\nthat").stdout == "0\tbe\\nthat\n"
     assert run("count", "be\nthat").stdout == "1\tbe\\nthat\n"
@@ -314,7 +322,8 @@ def test_what_escaped_writes_the_option_reads() -> None:
     assert _unescaped(r"\\n\xe3\x81\x82") == "\\nあ"
 
 
-def test_next_shows_the_most_frequent_tokens_first(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_next_shows_the_most_frequent_tokens_first() -> None:
     stdout = run("next", "to b").stdout
     assert "matched 4 of 4 tokens; matches: 2" in stdout
     assert stdout.splitlines()[-1].split() == ["'e'", "2", "1.0000"]
@@ -323,14 +332,16 @@ def test_next_shows_the_most_frequent_tokens_first(index: Path) -> None:
     assert (first["token"], first["count"], first["prompt_cnt"]) == (" ", 2, 5)
 
 
-def test_next_backs_off_only_when_told_to(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_next_backs_off_only_when_told_to() -> None:
     assert "nothing follows" in run("next", "xxto b").stdout
     assert run("next", "xxto b", "--json").stdout == ""
     assert "matched 4 of 6 tokens" in run("next", "xxto b", "--infgram").stdout
     assert lines(run("next", "xxto b", "--infgram", "--json"))[0]["suffix_len"] == 4
 
 
-def test_next_levels_are_nested_and_longest_first(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_next_levels_are_nested_and_longest_first() -> None:
     found = lines(run("next", "not to b", "--levels", "--json"))
     assert [(level["n"], level["m"]) for level in found] == [(8, 1), (4, 2)]
     assert "'e' 2" in run("next", "not to b", "--levels").stdout
@@ -350,7 +361,8 @@ def test_find_shows_place_text_and_metadata() -> None:
     assert found["metadata"] == {"author": "[red]WS[/red]"}
 
 
-def test_find_repeats_its_choice_for_a_seed(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_find_repeats_its_choice_for_a_seed() -> None:
     first, second = (run("find", "t", "-n", "2", "--seed", "5").stdout for _ in range(2))
     assert first == second
     assert "2 of 7 occurrences" in first
@@ -369,14 +381,16 @@ def test_bare_ids_are_queried_as_ids() -> None:
     assert "99" in run("count", "99", exit_code=1).stderr
 
 
-def test_a_text_index_reads_ids_when_asked_to(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_a_text_index_reads_ids_when_asked_to() -> None:
     assert run("count", "98 101", "--ids").stdout == "2\t98 101\n"
 
 
 # generate -----------------------------------------------------------------------------------------
 
 
-def test_generate_repeats_for_a_seed_and_begins_with_the_prompt(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_generate_repeats_for_a_seed_and_begins_with_the_prompt() -> None:
     options = ("generate", "to ", "-n", "30", "--seed", "3")
     first, second = run(*options).stdout, run(*options).stdout
     assert first == second
@@ -388,12 +402,14 @@ def test_generate_repeats_for_a_seed_and_begins_with_the_prompt(index: Path) -> 
     assert (found["n_tokens"], found["finish_reason"]) == (30, "length")
 
 
-def test_generate_says_what_an_option_should_be(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_generate_says_what_an_option_should_be() -> None:
     assert "k is 0" in run("generate", "-k", "0", exit_code=1).stderr
     assert "temperature" in run("generate", "-T", "nan", exit_code=1).stderr
 
 
-def test_generate_prints_text_as_it_is_made_and_ends_with_its_reader(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_generate_prints_text_as_it_is_made_and_ends_with_its_reader() -> None:
     process = start("generate", "to ", "-n", "1000000000000", "--seed", "1")
     assert process.stdout
     assert process.stdout.read(5000).startswith(b"to be")
@@ -404,7 +420,8 @@ def test_generate_prints_text_as_it_is_made_and_ends_with_its_reader(index: Path
     process.stderr.close()
 
 
-def test_an_interrupt_ends_generate_quietly_with_130(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_an_interrupt_ends_generate_quietly_with_130() -> None:
     process = start("generate", "-n", "1000000000000", stdout=subprocess.PIPE)
     assert process.stdout
     process.stdout.read(5000)
@@ -414,7 +431,8 @@ def test_an_interrupt_ends_generate_quietly_with_130(index: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_an_error(index: Path) -> None:
+@pytest.mark.usefixtures("index")
+def test_output_that_cannot_be_written_is_an_error() -> None:
     with Path("/dev/full").open("wb") as full:
         code, _, stderr = ended(start("generate", stdout=full))
     assert code == 1
@@ -463,7 +481,7 @@ def test_sizes_have_three_digits(number: float, expected: str) -> None:
 
 
 def test_demo_shows_every_command_and_replaces_its_index(
-    in_empty_folder: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     library = Path("library").absolute()
     source = Path(sysconfig.get_path("stdlib"))
@@ -471,7 +489,7 @@ def test_demo_shows_every_command_and_replaces_its_index(
         shutil.copytree(source / package, library / package)
     (library / "test").mkdir()
     (library / "test" / "skipped.py").write_text("def test_skipped(): pass")
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(library))
     first = run("demo").stdout
     for part in ("build", "count", "next", "find", "generate", "copied", "now try"):
         assert part in first
@@ -483,5 +501,5 @@ def test_demo_shows_every_command_and_replaces_its_index(
 def test_demo_of_a_python_without_sources_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = Path("empty").absolute()
     empty.mkdir()
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(empty))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(empty))
     assert "infgram: error: " in run("demo", exit_code=1).stderr

@@ -701,7 +701,7 @@ def test_files_are_closed_when_reading_stops_early(
     opened: list[BinaryIO] = []
 
     def spy(*args: Any, **options: Any) -> Any:
-        opened.append(open(*args, **options))  # noqa: SIM115
+        opened.append(open(*args, **options))
         return opened[-1]
 
     monkeypatch.setattr(corpus, "open", spy, raising=False)

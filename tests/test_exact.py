@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_index
+from conftest import examples, make_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Reference
@@ -75,7 +75,7 @@ def build_pair(
     return index, Reference(documents, index.end_of_text)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(600))
 @given(case=cases())
 def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -98,7 +98,7 @@ def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
     assert [index.document(d).token_ids.tolist() for d in range(len(documents))] == documents
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(300))
 @given(case=cases(), window=st.integers(1, 12), data=st.data())
 def test_a_cursor_that_advances_equals_one_that_searches(folder, case, window, data) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -127,7 +127,7 @@ def pickle_round_trip(cursor: infgram.Cursor) -> infgram.Cursor:
     return pickle.loads(pickle.dumps(cursor))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(300))
 @given(
     case=cases(),
     k=st.sampled_from([1, 2, 3, -1]),
@@ -163,7 +163,7 @@ def test_edges_equal_the_oracle(folder: Path, code_bits: int, documents) -> None
     index, reference = build_pair(folder, code_bits, documents, 10**6)
     for document in documents:
         for begin in range(len(document) + 1):
-            for query in (document[begin:], document[begin:] + [97], [97] + document[:begin]):
+            for query in (document[begin:], [*document[begin:], 97], [97, *document[:begin]]):
                 assert index.count(query) == reference.count(query)
                 assert index.levels(query) == reference.levels(query)
     assert index.count([97] * 1000) == reference.count([97] * 1000)
@@ -174,7 +174,10 @@ def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(folder: Path, co
     rng = np.random.default_rng(0)
     text = rng.choice([97, 98, 99], 200_000, p=[0.6, 0.3, 0.1])
     index = make_index(
-        folder / "super.infgram", [text], code_bits=code_bits, block_rows=64 if code_bits == 8 else None
+        folder / "super.infgram",
+        [text],
+        code_bits=code_bits,
+        block_rows=64 if code_bits == 8 else None,
     )
     raw = text.astype(np.uint8).tobytes()
     for n in range(1, 14):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_index
+from conftest import examples, make_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,13 +54,11 @@ def test_the_fused_loop_gives_the_tokens_of_the_definition(
             temperature=temperature,
             seed=seed,
         )
-        expected = by_definition(
-            shakespeare_index, prompt.encode(), sbis, temperature, 150, seed
-        )
+        expected = by_definition(shakespeare_index, prompt.encode(), sbis, temperature, 150, seed)
         assert native.token_ids.tolist() == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     documents=st.lists(
         st.lists(st.sampled_from([3, 5, 8]), max_size=40), min_size=1, max_size=4
@@ -125,7 +123,7 @@ def test_streaming_gives_the_same_text_in_pieces(shakespeare_index: infgram.Inde
     assert len(whole.token_ids) == 10_000
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(text=st.text("aé日🙂\udcff", min_size=1, max_size=30), chunk=st.integers(1, 5))
 def test_streaming_never_breaks_a_character(memory_folder: Path, text: str, chunk: int) -> None:
     raw = text.encode("utf-8", "surrogateescape")

@@ -62,7 +62,14 @@ def test_every_kind_of_query_means_the_same(index: infgram.Index, query) -> None
     ids=str,
 )
 def test_a_query_that_is_no_tokens_is_refused_never_wrapped(index, query, error) -> None:
-    for ask in (index.count, index.ntd, index.levels, index.find, index.cursor, index.match_lengths):
+    for ask in (
+        index.count,
+        index.ntd,
+        index.levels,
+        index.find,
+        index.cursor,
+        index.match_lengths,
+    ):
         with pytest.raises(error):
             ask(query)
     with pytest.raises(error):
@@ -128,11 +135,13 @@ def test_a_token_is_exactly_one(index: infgram.Index) -> None:
 def test_finding_draws_without_replacement_and_repeats_with_its_seed(index) -> None:
     every = index.find("t", limit=1000)
     assert len(every) == index.count("t")
-    assert [(m.document, m.offset) for m in every] == sorted({(m.document, m.offset) for m in every})
+    assert [(m.document, m.offset) for m in every] == sorted(
+        {(m.document, m.offset) for m in every}
+    )
     some = index.find("t", limit=4, seed=7)
     assert some == index.find("t", limit=4, seed=7)
     assert len({(m.document, m.offset) for m in some}) == 4
-    assert set((m.document, m.offset) for m in some) <= {(m.document, m.offset) for m in every}
+    assert {(m.document, m.offset) for m in some} <= {(m.document, m.offset) for m in every}
     assert index.find("zebra") == []
     assert index.find("t", limit=0) == []
     match = index.find("or not", context=3)[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_index
+from conftest import examples, make_index
 
 import infgram
 from infgram import storage
@@ -77,7 +77,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_harmless(sound: Path, damaged: Pat
     truth = answers(sound)
     rng = random.Random(1)
     refused = 0
-    for _ in range(300):
+    for _ in range(examples(300)):
         file = rng.choice(files_of(damaged))
         whole = file.read_bytes()
         at, bit = rng.randrange(len(whole)), rng.randrange(8)
@@ -89,14 +89,14 @@ def test_a_flipped_bit_anywhere_is_refused_or_harmless(sound: Path, damaged: Pat
         except (StorageError, TokenError):
             refused += 1
         file.write_bytes(whole)
-    assert refused > 250
+    assert refused > 0.8 * examples(300)
 
 
 def test_damage_that_nobody_checked_never_crashes(damaged: Path) -> None:
     """Without any check, answers may be wrong, but the process lives and memory stays in bounds."""
     rng = random.Random(2)
     columns = [f for f in files_of(damaged) if f.suffix != ".json"]
-    for _ in range(300):
+    for _ in range(examples(300)):
         file = rng.choice(columns)
         whole = file.read_bytes()
         broken = bytearray(whole)
@@ -299,9 +299,14 @@ def can_mount() -> bool:
 def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mounted = can_mount() and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small], capture_output=True, check=False
-    ).returncode
+    mounted = (
+        can_mount()
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small],
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
     if not mounted:
         pytest.skip("mounting a small file system needs root")
     try:
@@ -316,7 +321,9 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> No
         subprocess.run(["umount", small], check=True)
 
 
-@pytest.mark.parametrize("name", ["sp ace", "tokenized", "日本", "per%cent", "new\nline", "-dash", "é'\"$;"])
+@pytest.mark.parametrize(
+    "name", ["sp ace", "tokenized", "日本", "per%cent", "new\nline", "-dash", "é'\"$;"]
+)
 def test_odd_characters_in_a_path_do_no_harm(tmp_path: Path, name: str) -> None:
     corpus = tmp_path / f"{name}.txt"
     corpus.write_bytes(TEXT)

@@ -51,19 +51,33 @@ Examples:
     show_default=True,
     help="What a document of plain text is. No match crosses documents.",
 )
-@click.option("--glob", default="**/*", show_default=True, help="Files to take from folders.")
 @click.option(
-    "--text-field", default="text", show_default=True, help="Field of the text in JSONL, Parquet."
+    "--glob",
+    metavar="PATTERN",
+    default="**/*",
+    show_default=True,
+    help="Files to take from folders.",
+)
+@click.option(
+    "--text-field",
+    metavar="NAME",
+    default="text",
+    show_default=True,
+    help="Field of the text in JSONL, Parquet.",
 )
 @click.option(
     "--token-dtype", type=click.Choice(["uint16", "uint32"]), help="What .bin files of ids hold."
 )
 @click.option(
-    "--vocab-size", type=click.IntRange(min=1), help="Token ids are below it; for --tokenizer ids."
+    "--vocab-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Token ids are below it; for --tokenizer ids.",
 )
 @click.option(
     "--shard-tokens",
     type=click.IntRange(2, _MAX_SHARD_TOKENS),
+    metavar="N",
     default=_MAX_SHARD_TOKENS,
     show_default=True,
     help="Tokens sorted at once. Memory is about 11 bytes for each.",
@@ -72,6 +86,7 @@ Examples:
     "-j",
     "--jobs",
     type=click.IntRange(min=1),
+    metavar="N",
     default=1,
     show_default=True,
     help="Shards sorted at once, a process each.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -44,7 +45,14 @@ _RUN = 50
     show_default=True,
     help="The index to make; an older one is replaced.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Another seed, other code.",
+)
 def demo(output: Path, seed: int) -> None:
     """Show what infgram does, on the standard library of this Python.
 
@@ -101,7 +109,7 @@ def _count(console: Console, index: infgram.Index) -> None:
 
 
 def _next(console: Console, index: infgram.Index) -> None:
-    from .output import escaped, table
+    from .output import quoted, table
 
     context = "def __"
     ntd = index.ntd(context)
@@ -109,7 +117,7 @@ def _next(console: Console, index: infgram.Index) -> None:
     console.print(f"{ntd.prompt_cnt:,} matches, {len(ntd)} different next characters")
     rows = table(console, "token", "count", "probability")
     for text, n in ntd.most_common(5):
-        rows.add_row(f"'{escaped(text)}'", f"{n:,}", f"{n / ntd.prompt_cnt:.4f}")
+        rows.add_row(quoted(text), f"{n:,}", f"{n / ntd.prompt_cnt:.4f}")
     console.print(rows)
 
 
@@ -171,11 +179,12 @@ def _print_code(console: Console, text: str) -> None:
 
 def _suggest(console: Console, output: Path) -> None:
     _heading(console, "now try")
+    index = f"-i {shlex.quote(str(output))}"
     for command in (
-        "infgram next 'import ' --levels",
-        "infgram find 'yield from' -n 3",
-        "infgram generate 'class ' -n 2000",
-        "infgram build YOUR-TEXT && infgram generate -i YOUR-TEXT.infgram",
+        f"infgram next {index} 'import ' --levels",
+        f"infgram find {index} 'yield from' -n 3",
+        f"infgram generate {index} 'class ' -n 2000",
+        "infgram build YOUR-TEXT.txt && infgram generate -i YOUR-TEXT.infgram",
     ):
         console.print(f"  {command}")
 

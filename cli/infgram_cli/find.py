@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "-n",
     "--limit",
     type=click.IntRange(min=0),
+    metavar="N",
     default=10,
     show_default=True,
     help="Occurrences shown, drawn at random from all.",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--context",
     type=click.IntRange(min=0),
+    metavar="N",
     default=60,
     show_default=True,
     help="Tokens shown before and after.",

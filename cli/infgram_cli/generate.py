@@ -19,12 +19,14 @@ from .options import index_option, json_option, open_index, query_options, read_
     "-n",
     "--max-tokens",
     type=click.IntRange(min=0),
+    metavar="N",
     default=500,
     show_default=True,
     help="Tokens to make; fewer where a document ends.",
 )
 @click.option(
     "-k",
+    metavar="N",
     default=2,
     show_default=True,
     help="Back-off levels to mix; -1 for all. More invents more.",
@@ -42,6 +44,7 @@ from .options import index_option, json_option, open_index, query_options, read_
 @click.option(
     "--window",
     type=click.IntRange(min=1),
+    metavar="N",
     default=200,
     show_default=True,
     help="Tokens of context seen.",

@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import sys
+from typing import IO, Any
 
 import click
 
@@ -27,9 +28,9 @@ INTERRUPTED = 130
 class _Failure(click.ClickException):
     """An error that the user can mend: one line, no traceback."""
 
-    def show(self, file: object = None) -> None:
+    def show(self, file: IO[Any] | None = None) -> None:
         error = click.style("error:", fg="red", bold=True)
-        click.echo(f"infgram: {error} {' '.join(self.message.split())}", err=True)
+        click.echo(f"infgram: {error} {' '.join(self.message.split())}", file=file, err=True)
 
 
 class _Group(click.Group):
@@ -49,7 +50,7 @@ class _Group(click.Group):
         except Exception as error:
             from infgram import InfgramError
 
-            if ctx.params["debug"] or not isinstance(error, InfgramError | OSError | MemoryError):
+            if ctx.obj or not isinstance(error, InfgramError | OSError | MemoryError):
                 raise
             if isinstance(error, OSError):
                 _discard_output()
@@ -75,11 +76,13 @@ Begin with:
 )
 @click.version_option(package_name="infgram")
 @click.option("--debug", is_flag=True, envvar="INFGRAM_DEBUG", help="Show tracebacks of errors.")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
     """N-gram language models of unbounded order: an index of a corpus, and new text from it.
 
     Where a command needs an index, it takes -i PATH, or else the only *.infgram in this folder.
     """
+    ctx.obj = debug
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
 

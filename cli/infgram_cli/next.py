@@ -19,7 +19,13 @@ _LEVEL_TOKENS = 5
 @click.argument("context")
 @index_option
 @click.option(
-    "-n", "--rows", type=click.IntRange(min=1), default=10, show_default=True, help="Tokens shown."
+    "-n",
+    "--rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Tokens shown.",
 )
 @click.option("--infgram", "longest", is_flag=True, help="Back off to the longest suffix found.")
 @click.option("--levels", is_flag=True, help="Show every back-off level, longest first.")
@@ -73,12 +79,11 @@ def _show(
         return
     console = stdout()
     if not len(ntd):
-        console.print(
-            f"Nothing follows these {n_tokens} tokens in the corpus; --infgram shortens them."
-        )
+        console.print(f"nothing follows all {n_tokens} tokens; --infgram backs off")
         return
     console.print(
-        f"{_n(ntd.suffix_len, n_tokens)}, {ntd.prompt_cnt:,} matches, {len(ntd):,} next tokens"
+        f"matched {ntd.suffix_len:,} of {n_tokens:,} tokens; "
+        f"matches: {ntd.prompt_cnt:,}; different next tokens: {len(ntd):,}"
     )
     rows_of = table(console, "token", "count", "probability")
     for token_id, count, prob in best:
@@ -105,7 +110,7 @@ def _show_levels(
             print_json({"n": n, "m": m, "n_next": len(ntd), "tokens": tokens})
         return
     console = stdout()
-    console.print(f"{len(levels)} levels of a context of {n_tokens} tokens")
+    console.print(f"context of {n_tokens:,} tokens; levels: {len(levels):,}")
     if not levels:
         return
     rows_of = table(console, "n", "matches", "next", "most frequent", left=3)
@@ -124,9 +129,3 @@ def _most_common(ntd: infgram.NextTokens, n: int) -> list[tuple[int, int, float]
     order = (-ntd.counts).argsort(kind="stable")[:n]
     columns = (ntd.token_ids[order], ntd.counts[order], ntd.prob[order])
     return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _n(matched: int, n_tokens: int) -> str:
-    if matched == n_tokens:
-        return f"All {n_tokens} tokens matched"
-    return f"The last {matched} of {n_tokens} tokens matched"

@@ -28,7 +28,10 @@ index_argument = click.argument(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), help="Repeat a result: the same seed draws the same."
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Repeat a result: the same seed draws the same.",
 )
 
 

@@ -47,6 +47,12 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def quoted(text: str) -> str:
+    """`text` escaped and in quotes, so that spaces can be seen."""
+    quote = '"' if "'" in text else "'"
+    return f"{quote}{escaped(text)}{quote}"
+
+
 def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
@@ -64,7 +70,7 @@ def token_text(index: infgram.Index, token_id: int) -> Text:
     if index.tokenizer.name == "ids":
         return Text(str(token_id))
     text = index.tokenizer.decode([token_id]).decode("utf-8", "surrogateescape")
-    return Text(f"'{escaped(text)}'")
+    return Text(quoted(text))
 
 
 def stdout() -> Console:

@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydivsufsort import divsufsort
 
 from . import _core, tokens
 from .corpus import Document
@@ -52,10 +51,14 @@ def build_index(
 ) -> Path:
     """Builds an index folder at `path` from documents and returns the path.
 
-    `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end. `jobs` is how
-    many processes sort shards at once; each takes about 11 bytes a token of its shard for byte-wide
-    codes. `description` is kept in the manifest. Where `on_bad` is given, it is told of documents that
-    cannot be encoded, and they are left out. Nothing exists at `path` until the index is whole.
+    - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
+    - `jobs` is how many processes sort shards at once; each takes about 11 bytes a token of its
+      shard for byte-wide codes.
+    - `description` is kept in the manifest.
+    - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
+    - `progress` is called with ("sort", done, total).
+
+    Nothing exists at `path` until the index is whole.
 
     Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError.
     """
@@ -63,7 +66,7 @@ def build_index(
         raise InvalidParameter(f"shard_tokens is {shard_tokens}, expected 2 to {MAX_SHARD_TOKENS}")
     if jobs < 1:
         raise InvalidParameter(f"jobs is {jobs}, expected at least 1")
-    report = progress or (lambda stage, done, total: None)
+    report: Progress = progress or (lambda _stage, _done, _total: None)
     started = time.perf_counter()
     with building(Path(path), overwrite=overwrite) as folder:
         writer = IndexWriter(folder)
@@ -128,7 +131,7 @@ class _Spool:
 
     def append(self, document: Document, ids: NDArray[Any]) -> None:
         self._documents.append(self.n_rows)
-        self._file.write(ids)
+        self._file.write(ids.data)
         self.n_tokens += len(ids)
         self._document_sources.append(self._sources.setdefault(document.source, len(self._sources)))
         self._lines.append(document.line)
@@ -311,9 +314,7 @@ def _worker() -> None:
 _STEPS = 6
 
 
-def _sort_shard(
-    plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]
-) -> dict[str, Any]:
+def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]) -> dict[str, Any]:
     """Computes and writes the columns of one shard, calling `step` _STEPS times on the way.
 
     For byte-wide codes the peak is 10 bytes a row: the text, the suffix array, the position of the
@@ -367,8 +368,10 @@ def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
 
     The suffix array of the reversed text: its suffix at s is the context of position n - s.
     """
+    from pydivsufsort import divsufsort  # only builds pay for this import
+
     n = len(codes)
-    order = divsufsort(np.ascontiguousarray(codes[::-1]))
+    order: NDArray[Any] = divsufsort(np.ascontiguousarray(codes[::-1]))
     np.subtract(n, order, out=order)
     return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)
 

@@ -13,7 +13,7 @@
     │   ├── NotAnIndex          the path is not an infgram index
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   └── CorruptIndex        a file of the index is torn, changed or inconsistent
-    ├── ContextNotFound       a probability was asked after a context that never occurs (also a LookupError)
+    ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 

@@ -15,7 +15,7 @@ def copied_share(index: Index, text: Query, *, run: int = 50) -> float:
 
     >>> import infgram
     >>> copied_share(infgram.open(demo_index), "to be or be to", run=8)
-    0.5714285714285714
+    0.6428571428571429
     """
     if run < 1:
         raise InvalidParameter(f"run is {run}, expected at least 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,8 +22,14 @@ from .tokens import Tokenizer
 Query = str | bytes | Sequence[int] | NDArray[np.integer[Any]]
 """Text, or token ids: what every question about an n-gram or a context accepts."""
 
+NativeCursor = _core.Cursor8 | _core.Cursor16 | _core.Cursor32
+
 _NO_WINDOW = 2**32 - 1
-_NATIVE = {8: _core.Index8, 16: _core.Index16, 32: _core.Index32}
+_NATIVE: dict[int, Callable[..., _core.Index8 | _core.Index16 | _core.Index32]] = {
+    8: _core.Index8,
+    16: _core.Index16,
+    32: _core.Index32,
+}
 
 
 class Level(NamedTuple):
@@ -188,7 +194,9 @@ class Index:
         storage.check_sums(self._stored, progress)
         for shard in self._shards:
             if not shard.is_sorted():
-                raise CorruptIndex(f"{self.path}: {shard.name} is not sorted; build the index again")
+                raise CorruptIndex(
+                    f"{self.path}: {shard.name} is not sorted; build the index again"
+                )
 
     # Counts ---------------------------------------------------------------------------------------
 
@@ -217,7 +225,7 @@ class Index:
         array([2, 1])
         """
         if offsets is not None:
-            flat = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            flat: NDArray[Any] = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
             return self._native.count_batch(flat, np.ascontiguousarray(offsets, np.int64))
         ngrams = list(ngrams)
         if self._reads_bytes:
@@ -240,15 +248,16 @@ class Index:
         """
         if self._reads_bytes and isinstance(prompt, (str, bytes)):
             try:
-                found = self._native.next_tokens_text(prompt)
-                return NextTokens(*found, len(prompt), self.tokenizer)
+                token_ids, counts, m = self._native.next_tokens_text(prompt)
+                return NextTokens(token_ids, counts, m, len(prompt), self.tokenizer)
             except UnicodeEncodeError:
                 pass
         ids = self._ids(prompt)
-        return NextTokens(*self._native.next_tokens(ids), len(ids), self.tokenizer)
+        token_ids, counts, m = self._native.next_tokens(ids)
+        return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
     def prob(self, prompt: Query, token: Query | int) -> Prob:
-        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing follows it."""
+        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing does."""
         ntd = self.ntd(prompt)
         if ntd.prompt_cnt == 0:
             raise ContextNotFound(
@@ -405,7 +414,7 @@ class Cursor:
     Level(n=5, m=1)
     """
 
-    def __init__(self, index: Index, native: Any) -> None:
+    def __init__(self, index: Index, native: NativeCursor) -> None:
         self.index = index
         self.native = native
 
@@ -441,7 +450,8 @@ class Cursor:
         if not 0 <= level <= len(levels):
             raise InvalidParameter(f"level is {level}, expected 0 to {len(levels)}")
         suffix_len = int(levels[level, 0]) if level < len(levels) else 0
-        return NextTokens(*self.native.next_tokens(level), suffix_len, self.index.tokenizer)
+        token_ids, counts, m = self.native.next_tokens(level)
+        return NextTokens(token_ids, counts, m, suffix_len, self.index.tokenizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)

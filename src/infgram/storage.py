@@ -38,7 +38,9 @@ VERSION = 1
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
-DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("uint8", "uint16", "uint32", "uint64")}
+DTYPES = {
+    name: np.dtype(name).newbyteorder("<") for name in ("uint8", "uint16", "uint32", "uint64")
+}
 
 _CHUNK = 1 << 22
 _Column = NDArray[Any]
@@ -58,7 +60,7 @@ class IndexWriter:
     def write(self, name: str, column: _Column) -> None:
         """Writes a 1-D unsigned column under `name` ("shard-00000/sa") and syncs it."""
         column = np.ascontiguousarray(column, dtype=DTYPES[column.dtype.name])
-        data = memoryview(column).cast("B") if column.size else memoryview(b"")
+        data = column.data.cast("B") if column.size else memoryview(b"")
         n_bytes = padded(len(data))
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
@@ -113,9 +115,13 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
     _check_target(target, overwrite=overwrite)
     try:
         _remove_abandoned(target)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent))
+        folder = Path(
+            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
+        )
     except OSError as error:
-        raise StorageError(f"cannot create an index in {target.parent}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot create an index in {target.parent}: {error.strerror}"
+        ) from error
     lock = open(folder / "lock", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -138,7 +144,9 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def _check_target(target: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
-        raise StorageError(f"the folder {target.parent} does not exist: create it, or build elsewhere")
+        raise StorageError(
+            f"the folder {target.parent} does not exist: create it, or build elsewhere"
+        )
     if not (target.exists() or target.is_symlink()):
         return
     if target.is_dir() and not any(target.iterdir()):
@@ -146,7 +154,9 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise IndexExists(f"{target} already exists: choose another path, or overwrite it")
     if not (target / MANIFEST).is_file():
-        raise NotAnIndex(f"{target} is not an infgram index, so it is not overwritten: remove it first")
+        raise NotAnIndex(
+            f"{target} is not an infgram index, so it is not overwritten: remove it first"
+        )
 
 
 def _move_into_place(folder: Path, target: Path, *, overwrite: bool) -> None:
@@ -260,7 +270,9 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
                     if progress:
                         progress("checksums", done, stored.n_bytes)
         except OSError as error:
-            raise CorruptIndex(f"{stored.folder / name} cannot be read: {error.strerror}") from error
+            raise CorruptIndex(
+                f"{stored.folder / name} cannot be read: {error.strerror}"
+            ) from error
         if checksum != entry["crc32"]:
             raise CorruptIndex(
                 f"{stored.folder / name} was changed after the build: its checksum is "
@@ -272,17 +284,25 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not folder.exists():
-        raise NotAnIndex(f"{folder} does not exist: build it with `infgram build CORPUS -o {folder}`")
+        raise NotAnIndex(
+            f"{folder} does not exist: build it with `infgram build CORPUS -o {folder}`"
+        )
     if not folder.is_dir():
-        raise NotAnIndex(f"{folder} is a file, not an index folder: build one from it with `infgram build`")
+        raise NotAnIndex(
+            f"{folder} is a file, not an index folder: build one from it with `infgram build`"
+        )
     if not path.is_file():
-        raise NotAnIndex(f"{folder} has no {MANIFEST}: it is not an infgram index, or its build did not end")
+        raise NotAnIndex(
+            f"{folder} has no {MANIFEST}: it is not an infgram index, or its build did not end"
+        )
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
         raise NotAnIndex(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CorruptIndex(f"{path} is not JSON ({error}): it was changed after the build") from error
+        raise CorruptIndex(
+            f"{path} is not JSON ({error}): it was changed after the build"
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise NotAnIndex(f"{path} is not the manifest of an infgram index")
     if manifest.get("version") != VERSION:

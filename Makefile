@@ -1,0 +1,75 @@
+# What this project can do. `make` alone lists it.
+PYTHON ?= python3
+PIP := -m pip --disable-pip-version-check install --quiet
+DEV := .venv-dev/bin
+ASAN := .venv-asan/bin
+CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check stubs format fuzz test-cpp asan clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: .venv/.ready  ## install infgram and run its demo
+	.venv/bin/infgram demo
+
+test: .venv-dev/.ready test-cpp  ## all tests
+	$(DEV)/python -m pytest
+
+check: .venv-dev/.ready  ## style, types, layers, stubs
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/clang-format --dry-run -Werror $(CXX_SOURCES)
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o build/stubs
+	diff -u src/infgram/_core.pyi build/stubs/infgram/_core.pyi
+
+stubs: .venv-dev/.ready  ## write the stub of the native module anew
+	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o src
+
+format: .venv-dev/.ready  ## format everything
+	$(DEV)/ruff check --fix --quiet . ; $(DEV)/ruff format .
+	$(DEV)/clang-format -i $(CXX_SOURCES)
+
+fuzz: .venv-dev/.ready  ## the random tests, twenty times as long
+	INFGRAM_FUZZ=20 $(DEV)/python -m pytest tests/test_exact.py tests/test_generate.py tests/test_storage.py
+
+test-cpp: .venv-dev/.ready  ## tests of the core, without Python
+	$(DEV)/cmake -S . -B build/cpp -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(DEV))/ninja -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON
+	$(DEV)/cmake --build build/cpp
+	$(DEV)/ctest --test-dir build/cpp --output-on-failure
+
+asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address and undefined-behaviour sanitizers
+	$(DEV)/cmake -S . -B build/cpp-asan -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(DEV))/ninja -DCMAKE_BUILD_TYPE=Debug \
+	  -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON -DINFGRAM_SANITIZE=address,undefined
+	$(DEV)/cmake --build build/cpp-asan
+	$(DEV)/ctest --test-dir build/cpp-asan --output-on-failure
+	ASAN_OPTIONS=detect_leaks=0 INFGRAM_FUZZ=0.1 \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	$(ASAN)/python -m pytest -p no:faulthandler -k "not subprocess" tests/test_exact.py \
+	  tests/test_generate.py tests/test_storage.py tests/test_index.py tests/test_shakespeare.py
+
+clean:  ## remove what was built
+	rm -rf build .venv .venv-dev .venv-asan
+
+# Environments. Each is made anew when what it is made from changes.
+
+.venv/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli -name '*.py')
+	test -d .venv || $(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) .
+	touch $@
+
+.venv-dev/.ready: pyproject.toml CMakeLists.txt
+	test -d .venv-dev || $(PYTHON) -m venv .venv-dev
+	$(DEV)/python $(PIP) cmake ninja 'scikit-build-core>=0.10' 'pybind11>=2.13'
+	$(DEV)/python $(PIP) --no-build-isolation -Ceditable.rebuild=true -Ceditable.verbose=false \
+	  -Cbuild-dir=build/editable -e '.[dev]'
+	touch $@
+
+.venv-asan/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli -name '*.py')
+	test -d .venv-asan || $(PYTHON) -m venv .venv-asan
+	.venv-asan/bin/python $(PIP) -Cbuild-dir=build/asan -Ccmake.build-type=Debug \
+	  -Ccmake.define.INFGRAM_SANITIZE=address,undefined '.[test]'
+	touch $@

@@ -1,0 +1,257 @@
+// The core without Python: every structure against a loop that cannot be wrong.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "infgram/columns.hpp"
+#include "infgram/index.hpp"
+
+using namespace infgram;
+
+namespace {
+
+#define CHECK(condition)                                                                 \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+            std::exit(1);                                                                \
+        }                                                                                \
+    } while (false)
+
+template <class Error, class Call>
+bool throws(Call&& call) {
+    try {
+        call();
+    } catch (const Error&) {
+        return true;
+    }
+    return false;
+}
+
+std::mt19937 rng(0);
+
+std::uint32_t below(std::uint32_t n) {
+    return std::uniform_int_distribution<std::uint32_t>(0, n - 1)(rng);
+}
+
+// A shard built the slow way, owning its columns.
+template <class Code>
+struct Owned {
+    std::vector<Code> codes;
+    std::vector<Position> sa;
+    std::vector<Code> next;
+    std::vector<std::uint8_t> same;
+    std::vector<Row> buckets;
+    std::vector<std::uint16_t> blocks;
+    std::vector<std::uint32_t> supers;
+    std::vector<Row> psi;
+    Row end_row = 0;
+    std::uint32_t block_rows = 64;
+
+    explicit Owned(std::vector<Code> text, std::uint32_t n_codes, std::uint32_t block = 64)
+        : codes(std::move(text)), block_rows(block) {
+        const std::size_t n = codes.size();
+        sa.resize(n);
+        std::iota(sa.begin(), sa.end(), Position{1});
+        std::ranges::sort(sa, [&](Position a, Position b) {
+            while (a > 0 && b > 0) {
+                --a, --b;
+                if (codes[a] != codes[b]) return codes[a] < codes[b];
+            }
+            return a < b;
+        });
+        std::vector<std::uint8_t> shared(n + 1);
+        shared_contexts<Code>(codes, sa, shared);
+        next.resize(n + padding_bytes);
+        same.resize(n);
+        end_row = fill_next_and_same<Code>(codes, sa, shared, std::span(next).first(n), same);
+        buckets = count_buckets<Code>(codes, n_codes);
+        const std::span<const Code> rows = std::span(next).first(n);
+        if constexpr (sizeof(Code) == 1) {
+            blocks.resize(BlockRank::n_block_counts(static_cast<Row>(n), block_rows, n_codes));
+            supers.resize(BlockRank::n_super_counts(static_cast<Row>(n), n_codes));
+            fill_block_ranks(rows, buckets, block_rows, blocks, supers);
+        } else {
+            psi.resize(n);
+            fill_psi<Code>(rows, buckets, psi);
+        }
+    }
+
+    [[nodiscard]] Columns<Code> columns() const {
+        Columns<Code> c;
+        c.codes = codes;
+        c.sa = sa;
+        c.next = next;
+        c.buckets = buckets;
+        c.rank_blocks = blocks;
+        c.rank_supers = supers;
+        c.psi = psi;
+        c.block_rows = block_rows;
+        c.n_rows = static_cast<Row>(codes.size());
+        c.end_row = end_row;
+        return c;
+    }
+};
+
+template <class Code>
+std::vector<Code> random_text(std::size_t n, std::uint32_t n_codes) {
+    std::vector<Code> text{static_cast<Code>(boundary)};
+    while (text.size() < n)
+        text.push_back(static_cast<Code>(below(20) == 0 ? boundary : 1 + below(n_codes - 1)));
+    if (text.back() == boundary) text.back() = 1;
+    return text;
+}
+
+void test_count_equal() {
+    std::vector<std::uint8_t> bytes(4080 + padding_bytes);
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(below(3));
+    for (std::uint32_t n = 0; n < 4080; n += 1 + n / 50)
+        for (std::uint32_t start : {0u, 1u, 7u, 16u})
+            if (start + n <= 4080)
+                CHECK(count_equal(&bytes[start], n, 1) ==
+                      std::count(&bytes[start], &bytes[start] + n, std::uint8_t{1}));
+    std::ranges::fill(bytes, std::uint8_t{9});
+    CHECK(count_equal(bytes.data(), 4079, 9) == 4079);
+}
+
+template <class Code>
+void test_rank(std::size_t n, std::uint32_t n_codes, std::uint32_t block_rows) {
+    const Owned<Code> owned(random_text<Code>(n, n_codes), n_codes, block_rows);
+    const Shard<Code> shard(owned.columns());
+    std::vector<Row> truth(owned.buckets.begin(), owned.buckets.end() - 1);
+    for (Row row = 0; row <= n; ++row) {
+        for (std::uint32_t code = 1; code < n_codes; ++code) {
+            CHECK(shard.rank()(code, row) == truth[code]);
+            const Row known = below(static_cast<std::uint32_t>(n) + 1);
+            CHECK(shard.rank().near(code, row, known, shard.rank()(code, known)) == truth[code]);
+        }
+        if (row < n) ++truth[owned.next[row]];
+    }
+}
+
+template <class Code>
+void test_shard(std::size_t n, std::uint32_t n_codes) {
+    const auto text = random_text<Code>(n, n_codes);
+    const Owned<Code> owned(text, n_codes, 32);
+    const Shard<Code> shard(owned.columns());
+    CHECK(is_sorted<Code>(owned.codes, owned.sa, owned.next, owned.buckets));
+    for (Row row = 0; row < n; ++row) {
+        // `same` is what its definition says: the context shared with the nearest earlier row that
+        // has the same next token.
+        if (row == owned.end_row || owned.next[row] == boundary) continue;
+        std::uint32_t expected = 0;
+        for (Row earlier = row; earlier-- > 0;) {
+            if (owned.next[earlier] != owned.next[row] || earlier == owned.end_row) continue;
+            Position a = owned.sa[row];
+            Position b = owned.sa[earlier];
+            for (expected = 1; a > 0 && b > 0 && text[--a] == text[--b];) ++expected;
+            break;
+        }
+        CHECK(owned.same[row] == std::min(expected, 255u));
+    }
+    for (int trial = 0; trial < 300; ++trial) {
+        const std::size_t length = 1 + below(8);
+        std::vector<std::uint32_t> ngram;
+        const std::size_t from = below(static_cast<std::uint32_t>(n));
+        for (std::size_t i = from; i < std::min(n, from + length); ++i)
+            if (text[i] != boundary) ngram.push_back(text[i]);
+        if (below(3) == 0) ngram.push_back(1 + below(n_codes - 1));
+        if (ngram.empty()) continue;
+        std::uint32_t truth = 0;
+        for (std::size_t i = 0; i + ngram.size() <= n; ++i)
+            truth += std::equal(ngram.begin(), ngram.end(), text.begin() + static_cast<long>(i));
+        CHECK(shard.count(ngram) == truth);
+        CHECK(shard.find(ngram).size() == truth);
+        Chain searched;
+        Chain advanced;
+        shard.descend(ngram, searched);
+        for (const std::uint32_t code : ngram) advance(shard, advanced, code);
+        CHECK(searched.size() == advanced.size());
+        for (std::size_t i = 0; i < searched.size(); ++i) {
+            CHECK(searched[i].n == advanced[i].n && searched[i].range == advanced[i].range);
+            Histogram histogram(n_codes);
+            histogram.add(shard, searched[i].range);
+            std::uint64_t total = 0;
+            for (const std::uint32_t code : histogram.codes()) total += histogram[code];
+            CHECK(total == shard.m(searched[i].range));
+        }
+    }
+}
+
+void test_alphabet() {
+    const std::vector<std::uint32_t> small{3, 7, 1000};
+    const std::vector<std::uint32_t> large{3, 7, 0xfffffffe};
+    for (const auto& ids : {small, large}) {
+        const Alphabet alphabet(ids, 77);
+        CHECK(alphabet.n_codes() == 4);
+        for (std::uint32_t code = 1; code < 4; ++code)
+            CHECK(alphabet.code(ids[code - 1]) == code && alphabet.token_id(code) == ids[code - 1]);
+        for (const std::uint32_t absent : {0u, 4u, 1001u, 0xffffffffu})
+            CHECK(alphabet.code(absent) == Alphabet::unknown);
+        CHECK(alphabet.token_id(boundary) == 77);
+        CHECK(throws<CorruptIndex>([&] { (void)alphabet.token_id(4); }));
+    }
+    const std::vector<std::uint32_t> unsorted{3, 3};
+    CHECK(throws<CorruptIndex>([&] { Alphabet(unsorted, 77); }));
+}
+
+void test_columns_that_contradict_are_refused() {
+    const Owned<std::uint8_t> owned(random_text<std::uint8_t>(500, 4), 4);
+    const auto with = [&](auto&& change) {
+        Columns<std::uint8_t> columns = owned.columns();
+        change(columns);
+        return throws<CorruptIndex>([&] { Shard<std::uint8_t>{columns}; });
+    };
+    CHECK(!with([](auto&) {}));
+    CHECK(with([](auto& c) { c.codes = c.codes.first(499); }));
+    CHECK(with([](auto& c) { c.sa = c.sa.first(499); }));
+    CHECK(with([](auto& c) { c.next = c.next.first(500); }));
+    CHECK(with([](auto& c) { c.buckets = c.buckets.first(4); }));
+    CHECK(with([](auto& c) { c.rank_blocks = c.rank_blocks.first(3); }));
+    CHECK(with([](auto& c) { c.rank_supers = {}; }));
+    CHECK(with([](auto& c) { c.end_row = 500; }));
+    auto swapped = owned.sa;
+    std::swap(swapped[3], swapped[4]);
+    CHECK(!is_sorted<std::uint8_t>(owned.codes, swapped, owned.next, owned.buckets));
+}
+
+void test_the_window_forgets() {
+    Chain chain{{9, {4, 5}}, {5, {3, 8}}, {2, {0, 20}}};
+    Chain seen = chain;
+    trim(seen, 9);
+    CHECK(seen.size() == 3 && seen[0].n == 9);
+    seen = chain;
+    trim(seen, 6);
+    CHECK(seen.size() == 3 && seen[0].n == 6);
+    seen = chain;
+    trim(seen, 5);
+    CHECK(seen.size() == 2 && seen[0].n == 5);
+    seen = chain;
+    trim(seen, 1);
+    CHECK(seen.size() == 1 && seen[0].n == 1);
+}
+
+}  // namespace
+
+int main() {
+    test_count_equal();
+    for (const std::uint32_t block_rows : {32u, 64u, 2048u})
+        for (const std::size_t n : {1u, 31u, 32u, 64u, 65u, 700u})
+            test_rank<std::uint8_t>(n, 5, block_rows);
+    test_rank<std::uint8_t>(140'000, 3, 1024);  // several superblocks
+    test_rank<std::uint16_t>(700, 5, 0);
+    test_rank<std::uint32_t>(700, 5, 0);
+    for (int i = 0; i < 20; ++i) {
+        test_shard<std::uint8_t>(2 + below(400), 2 + below(4));
+        test_shard<std::uint16_t>(2 + below(400), 2 + below(4));
+        test_shard<std::uint32_t>(2 + below(400), 2 + below(4));
+    }
+    test_alphabet();
+    test_columns_that_contradict_are_refused();
+    test_the_window_forgets();
+    std::puts("1 passed, 0 failed");
+}
