@@ -43,11 +43,15 @@ void bind_width(py::module_& m) {
             const auto in = view(codes);
             const auto order = view(sa);
             if (order.size() != in.size()) throw InvalidParameter("sa and codes differ in length");
+            if (in.empty()) throw InvalidParameter("a shard has at least one row");
+            // numpy's memory, because numpy asks the system for large pages and the access is random
+            Array<Position> row_before(static_cast<py::ssize_t>(in.size()) + 1);
             Array<std::uint8_t> shared(static_cast<py::ssize_t>(in.size()) + 1);
+            const auto scratch = writable(row_before);
             const auto out = writable(shared);
             {
                 py::gil_scoped_release release;
-                shared_contexts<Code>(in, order, out);
+                shared_contexts<Code>(in, order, scratch, out);
             }
             return shared;
         },

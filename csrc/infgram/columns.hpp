@@ -51,12 +51,13 @@ std::vector<Row> count_buckets(std::span<const Code> codes, std::uint32_t n_code
 
 // shared[p] = tokens that the contexts of position p and of the row before p's row have in common,
 // saturating at 255; position p is 1 <= p <= n. Linear on any input: the phi algorithm (Kärkkäinen,
-// Manzini, Puglisi 2009) run backwards over positions. Takes 4 bytes a row.
+// Manzini, Puglisi 2009) run backwards over positions. `row_before` is scratch space for n + 1
+// values.
 template <class Code>
 void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
-                     std::span<std::uint8_t> shared) {
+                     std::span<Position> row_before, std::span<std::uint8_t> shared) {
     const std::size_t n = codes.size();
-    std::vector<Position> row_before(n + 1, 0);  // position of the row before; 0: there is none
+    row_before[sa[0]] = 0;  // elsewhere the position of the row before
     for (std::size_t r = 1; r < n; ++r) {
         if (r + detail::ahead < n) __builtin_prefetch(&row_before[sa[r + detail::ahead]], 1);
         row_before[sa[r]] = sa[r - 1];

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -113,33 +113,31 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     target = Path(os.path.abspath(target))
     _check_target(target, overwrite=overwrite)
-    try:
-        _remove_abandoned(target)
-        folder = Path(
-            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent)
-        )
-    except OSError as error:
-        raise StorageError(
-            f"cannot create an index in {target.parent}: {error.strerror}"
-        ) from error
-    lock = open(folder / "lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder.chmod(0o777 & ~_umask())
-        yield folder
-        lock.close()
-        (folder / "lock").unlink()
-        _sync_folder(folder)
-        _move_into_place(folder, target, overwrite=overwrite)
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise StorageError(
-            f"writing the index {target} failed: {what}. Nothing was changed."
-            + (" Free some space or build elsewhere." if error.errno == errno.ENOSPC else "")
-        ) from error
-    finally:
-        lock.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as cleanup:
+        try:
+            _remove_abandoned(target)
+            folder = Path(
+                cleanup.enter_context(
+                    tempfile.TemporaryDirectory(
+                        prefix=f".{target.name}.",
+                        suffix=".building",
+                        dir=target.parent,
+                        ignore_cleanup_errors=True,
+                    )
+                )
+            )
+            lock = cleanup.enter_context(open(folder / "lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder.chmod(0o777 & ~_umask())
+            yield folder
+            (folder / "lock").unlink()
+            _sync_folder(folder)
+            _move_into_place(folder, target, overwrite=overwrite)
+        except OSError as error:
+            raise StorageError(
+                f"writing the index {target} failed: {error.strerror or error}. Nothing was changed."
+                + (" Free some space or build elsewhere." if error.errno == errno.ENOSPC else "")
+            ) from error
 
 
 def _check_target(target: Path, *, overwrite: bool) -> None:
@@ -152,7 +150,10 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
     if target.is_dir() and not any(target.iterdir()):
         return
     if not overwrite:
-        raise IndexExists(f"{target} already exists: choose another path, or overwrite it")
+        raise IndexExists(
+            f"{target} already exists: choose another path, or replace it with overwrite=True "
+            "(--overwrite)"
+        )
     if not (target / MANIFEST).is_file():
         raise NotAnIndex(
             f"{target} is not an infgram index, so it is not overwritten: remove it first"

@@ -65,7 +65,8 @@ struct Owned {
             return a < b;
         });
         std::vector<std::uint8_t> shared(n + 1);
-        shared_contexts<Code>(codes, sa, shared);
+        std::vector<Position> scratch(n + 1);
+        shared_contexts<Code>(codes, sa, scratch, shared);
         next.resize(n + padding_bytes);
         same.resize(n);
         end_row = fill_next_and_same<Code>(codes, sa, shared, std::span(next).first(n), same);
