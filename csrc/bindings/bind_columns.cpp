@@ -44,7 +44,8 @@ void bind_width(py::module_& m) {
             const auto order = view(sa);
             if (order.size() != in.size()) throw InvalidParameter("sa and codes differ in length");
             if (in.empty()) throw InvalidParameter("a shard has at least one row");
-            // numpy's memory, because numpy asks the system for large pages and the access is random
+            // numpy's memory, because numpy asks the system for large pages and the access is
+            // random
             Array<Position> row_before(static_cast<py::ssize_t>(in.size()) + 1);
             Array<std::uint8_t> shared(static_cast<py::ssize_t>(in.size()) + 1);
             const auto scratch = writable(row_before);
@@ -125,8 +126,8 @@ void bind_columns(py::module_& m) {
             const auto starts = view(buckets);
             const auto n_rows = static_cast<Row>(in.size());
             const auto n_codes = static_cast<std::uint32_t>(starts.size() - 1);
-            Array<std::uint16_t> blocks(static_cast<py::ssize_t>(
-                BlockRank::n_block_counts(n_rows, block_rows, n_codes)));
+            Array<std::uint16_t> blocks(
+                static_cast<py::ssize_t>(BlockRank::n_block_counts(n_rows, block_rows, n_codes)));
             Array<std::uint32_t> supers(
                 static_cast<py::ssize_t>(BlockRank::n_super_counts(n_rows, n_codes)));
             const auto out_blocks = writable(blocks);

@@ -50,9 +50,8 @@ void count_batch(const Index<Code>& index, std::span<const Token> flat,
         if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
             throw InvalidParameter("offsets must rise from 0 to the number of tokens; offset " +
                                    std::to_string(i + 1) + " is " + std::to_string(end));
-        counts[i] = static_cast<std::int64_t>(
-            index.count(flat.subspan(static_cast<std::size_t>(begin),
-                                     static_cast<std::size_t>(end - begin))));
+        counts[i] = static_cast<std::int64_t>(index.count(
+            flat.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
     }
 }
 
@@ -230,7 +229,8 @@ private:
 };
 
 template <class Token, class Code>
-void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>>& index, py::class_<Cursor<Code>>& cursor) {
+void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>>& index,
+                  py::class_<Cursor<Code>>& cursor) {
     using Owned = OwnedIndex<Code>;
     index.def(
         "count",
@@ -301,8 +301,7 @@ void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>
         },
         py::arg("context").noconvert(), py::arg("window"));
     cursor.def(
-        "read",
-        [](Cursor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
+        "read", [](Cursor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
         py::arg("tokens").noconvert());
 }
 
@@ -313,8 +312,8 @@ void bind_width(py::module_& m, const std::string& bits) {
     py::class_<Cursor<Code>> cursor(m, ("Cursor" + bits).c_str());
     py::class_<Sampler<Code>> sampler(m, ("Sampler" + bits).c_str());
 
-    index.def(py::init(&make_index<Code>), py::arg("token_ids").noconvert(),
-              py::arg("end_of_text"), py::arg("shards"));
+    index.def(py::init(&make_index<Code>), py::arg("token_ids").noconvert(), py::arg("end_of_text"),
+              py::arg("shards"));
     bind_queries<std::uint8_t>(index, cursor);
     bind_queries<std::uint32_t>(index, cursor);
     index.def(
@@ -386,14 +385,13 @@ void bind_width(py::module_& m, const std::string& bits) {
     cursor.def("next_tokens", &Cursor<Code>::next_tokens, py::arg("level"));
     cursor.def("copy", [](const Cursor<Code>& self) { return self; });
 
-    sampler.def(py::init([](const Cursor<Code>& cursor, int k, double decay, bool normalise,
-                            std::uint32_t window, double temperature,
-                            const py::capsule& bit_generator) {
-                    return Sampler<Code>(cursor, {k, decay, normalise, window, temperature},
-                                         bit_generator);
-                }),
-                py::arg("cursor"), py::arg("k"), py::arg("decay"), py::arg("normalise"),
-                py::arg("window"), py::arg("temperature"), py::arg("bit_generator"));
+    sampler.def(
+        py::init([](const Cursor<Code>& cursor, int k, double decay, bool normalise,
+                    std::uint32_t window, double temperature, const py::capsule& bit_generator) {
+            return Sampler<Code>(cursor, {k, decay, normalise, window, temperature}, bit_generator);
+        }),
+        py::arg("cursor"), py::arg("k"), py::arg("decay"), py::arg("normalise"), py::arg("window"),
+        py::arg("temperature"), py::arg("bit_generator"));
     sampler.def("sample", &Sampler<Code>::sample, py::arg("n"));
 }
 

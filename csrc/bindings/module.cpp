@@ -9,7 +9,8 @@ void bind_columns(py::module_& m);
 void bind_index(py::module_& m);
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-    m.doc() = "infgram's native core: columns of an index, queries and sampling over borrowed arrays.";
+    m.doc() =
+        "infgram's native core: columns of an index, queries and sampling over borrowed arrays.";
     py::register_exception_translator([](std::exception_ptr error) {
         const auto raise = [](const char* name, const char* what) {
             py::set_error(py::module_::import("infgram.errors").attr(name), what);

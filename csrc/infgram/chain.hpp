@@ -43,7 +43,8 @@ void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
 inline void trim(Chain& chain, std::uint32_t window) {
     std::size_t unseen = 0;
     while (unseen + 1 < chain.size() && chain[unseen + 1].n >= window) ++unseen;
-    if (unseen != 0) chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(unseen));
+    if (unseen != 0)
+        chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(unseen));
     if (!chain.empty() && chain.front().n > window) chain.front().n = window;
 }
 

@@ -82,8 +82,8 @@ void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
 }
 
 // next[r] = the token at row r, boundary at the end of the text; same[r] = 0 if no earlier row has
-// the same next token, else 1 + the tokens of context shared with the nearest such row, at most 255.
-// Returns the row of the end of the text. No extra memory.
+// the same next token, else 1 + the tokens of context shared with the nearest such row, at most
+// 255. Returns the row of the end of the text. No extra memory.
 //
 // Appending the same token to two contexts keeps their order, so rows with one next token that are
 // neighbours among themselves become neighbours, and share one token more.
@@ -145,8 +145,8 @@ inline void fill_block_ranks(std::span<const std::uint8_t> next, std::span<const
     for (std::size_t row = 0; row <= next.size(); row += block_rows) {
         if (row % BlockRank::super_rows == 0) {
             super = total;
-            std::ranges::copy(super, supers.begin() +
-                                         static_cast<std::ptrdiff_t>(row / BlockRank::super_rows * n_codes));
+            std::ranges::copy(super, supers.begin() + static_cast<std::ptrdiff_t>(
+                                                          row / BlockRank::super_rows * n_codes));
         }
         std::uint16_t* counts = &blocks[row / block_rows * n_codes];
         for (std::size_t c = 0; c < n_codes; ++c)

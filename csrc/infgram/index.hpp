@@ -88,8 +88,10 @@ public:
                         std::uint32_t window) const {
         const std::uint32_t code = alphabet_.code(token_id);
         for (std::size_t s = 0; s < shards_.size(); ++s) {
-            if (code == Alphabet::unknown) chains[s].clear();
-            else advance(shards_[s], chains[s], code);
+            if (code == Alphabet::unknown)
+                chains[s].clear();
+            else
+                advance(shards_[s], chains[s], code);
             trim(chains[s], window);
         }
     }
@@ -147,8 +149,10 @@ private:
             codes_.reserve(tokens.size());
             for (const Token token : tokens) {
                 const std::uint32_t code = index.alphabet_.code(token);
-                if (code == Alphabet::unknown) codes_.clear();
-                else codes_.push_back(code);
+                if (code == Alphabet::unknown)
+                    codes_.clear();
+                else
+                    codes_.push_back(code);
             }
         }
         [[nodiscard]] std::span<const std::uint32_t> known() const noexcept { return codes_; }

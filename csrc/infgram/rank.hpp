@@ -38,7 +38,8 @@ public:
         if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 2048)
             throw InvalidParameter("a rank block must be a power of two from 32 to 2048 rows");
         if (next.size() < std::size_t{n_rows} + 32) throw_corrupt("next");
-        if (blocks.size() < n_block_counts(n_rows, block_rows, n_codes)) throw_corrupt("rank_blocks");
+        if (blocks.size() < n_block_counts(n_rows, block_rows, n_codes))
+            throw_corrupt("rank_blocks");
         if (supers.size() < n_super_counts(n_rows, n_codes)) throw_corrupt("rank_supers");
     }
 
@@ -59,7 +60,8 @@ public:
         return at_block(code, block) + (start <= row ? n : 0 - n);
     }
 
-    // The same, given that `known_rank` is the rank of `known_row`: nearby rows are counted directly.
+    // The same, given that `known_rank` is the rank of `known_row`: nearby rows are counted
+    // directly.
     [[nodiscard]] Row near(std::uint32_t code, Row row, Row known_row,
                            Row known_rank) const noexcept {
         const auto byte = static_cast<std::uint8_t>(code);

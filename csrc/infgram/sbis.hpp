@@ -23,11 +23,11 @@ struct Uniform {
 };
 
 struct SbisParameters {
-    int k = 2;                    // levels to mix, -1 for all
-    double decay = 0.1;           // level i has weight decay^i
-    bool normalise = false;       // mix distributions instead of counts
-    std::uint32_t window = 200;   // tokens of context that are seen
-    double temperature = 1.0;     // 0: the heaviest token, the smallest code among equals
+    int k = 2;                   // levels to mix, -1 for all
+    double decay = 0.1;          // level i has weight decay^i
+    bool normalise = false;      // mix distributions instead of counts
+    std::uint32_t window = 200;  // tokens of context that are seen
+    double temperature = 1.0;    // 0: the heaviest token, the smallest code among equals
 };
 
 template <class Code>
@@ -77,10 +77,9 @@ private:
             level_weight *= parameters_.decay;
             any = true;
         };
-        for_each_level(shards_, std::span<const Chain>(chains_), parameters_.k, ranges_,
-                       [&](std::uint32_t, std::uint64_t m, std::span<const Range> ranges) {
-                           add(m, ranges);
-                       });
+        for_each_level(
+            shards_, std::span<const Chain>(chains_), parameters_.k, ranges_,
+            [&](std::uint32_t, std::uint64_t m, std::span<const Range> ranges) { add(m, ranges); });
         if (any) return;
         // Nothing of the context occurs: every position of the corpus is as likely.
         std::uint64_t m = 0;
@@ -125,10 +124,10 @@ private:
     std::span<const Shard<Code>> shards_;
     std::vector<Chain> chains_;
     SbisParameters parameters_;
-    Histogram counts_;               // of the level last added
-    std::vector<double> weights_;    // by code; zero between tokens
-    std::vector<double> scaled_;     // scratch: weights to the power 1 / temperature
-    std::vector<Range> ranges_;      // scratch: one a shard
+    Histogram counts_;             // of the level last added
+    std::vector<double> weights_;  // by code; zero between tokens
+    std::vector<double> scaled_;   // scratch: weights to the power 1 / temperature
+    std::vector<Range> ranges_;    // scratch: one a shard
 };
 
 }  // namespace infgram

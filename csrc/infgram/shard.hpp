@@ -8,7 +8,8 @@
 // the end of the text has a row. The row of the end has no next token.
 //
 // Ownership: none. Spans must outlive the shard. Thread-safety: const methods may run in parallel.
-// Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of bounds.
+// Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of
+// bounds.
 #pragma once
 
 #include <algorithm>
@@ -24,16 +25,16 @@ namespace infgram {
 
 template <class Code>
 struct Columns {
-    std::span<const Code> codes;               // n_rows: the text, in order
-    std::span<const Position> sa;              // n_rows: 1 <= sa[r] <= n_rows
-    std::span<const Code> next;                // n_rows, padded: codes[sa[r]]; boundary for end_row
-    std::span<const Row> buckets;              // n_codes + 1: first row whose context ends in code
+    std::span<const Code> codes;   // n_rows: the text, in order
+    std::span<const Position> sa;  // n_rows: 1 <= sa[r] <= n_rows
+    std::span<const Code> next;    // n_rows, padded: codes[sa[r]]; boundary for end_row
+    std::span<const Row> buckets;  // n_codes + 1: first row whose context ends in code
     std::span<const std::uint16_t> rank_blocks;  // byte-wide codes only
     std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
-    std::span<const Row> psi;                  // wider codes only
-    std::uint32_t block_rows = 0;              // byte-wide codes only
+    std::span<const Row> psi;                    // wider codes only
+    std::uint32_t block_rows = 0;                // byte-wide codes only
     Row n_rows = 0;
-    Row end_row = 0;                // the row whose position is the end of the text
+    Row end_row = 0;  // the row whose position is the end of the text
 };
 
 template <class Code>
@@ -175,13 +176,14 @@ private:
 
     // The rows of the range, which shares back - 1 tokens, that have `code` `back` tokens before.
     [[nodiscard]] Range rows_with(Range range, std::uint32_t back, std::uint32_t code) const {
-        if (range.size() == 1)
-            return code_before(range.begin, back) == code ? range : Range{};
+        if (range.size() == 1) return code_before(range.begin, back) == code ? range : Range{};
         const auto partition = [&](Row low, Row high, auto&& is_before) {
             while (low < high) {
                 const Row middle = low + (high - low) / 2;
-                if (is_before(code_before(middle, back))) low = middle + 1;
-                else high = middle;
+                if (is_before(code_before(middle, back)))
+                    low = middle + 1;
+                else
+                    high = middle;
             }
             return low;
         };

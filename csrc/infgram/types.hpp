@@ -43,9 +43,10 @@ struct InvalidParameter : std::invalid_argument {
 };
 
 [[noreturn]] inline void throw_corrupt(const char* column) {
-    throw CorruptIndex(std::string("the column '") + column +
-                       "' of this index contradicts the others: the file was changed after the build. "
-                       "Run `infgram verify` on the index and build it again.");
+    throw CorruptIndex(
+        std::string("the column '") + column +
+        "' of this index contradicts the others: the file was changed after the build. "
+        "Run `infgram verify` on the index and build it again.");
 }
 
 }  // namespace infgram

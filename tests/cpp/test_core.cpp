@@ -14,12 +14,12 @@ using namespace infgram;
 
 namespace {
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
+#define CHECK(condition)                                                                   \
+    do {                                                                                   \
+        if (!(condition)) {                                                                \
             std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                \
-        }                                                                                \
+            std::exit(1);                                                                  \
+        }                                                                                  \
     } while (false)
 
 template <class Error, class Call>
