@@ -86,6 +86,8 @@ def _repeats(contender: Contender, seconds: float) -> int:
 def _measure(contender: Contender, repeat: int, timing: Timing) -> None:
     run = contender.run
     result: object = None
+    if repeat > 1:
+        run()  # what ran before left the caches full of its own
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeat):
         result = run()

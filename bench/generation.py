@@ -1,8 +1,8 @@
 """Characters a second: SBIS against tokengrams' sampling and the published SBIS program.
 
-The index is of the first 90 % of the text, as the published program splits it. That program is given
-by --tiny, built by the user; it is run in a temporary folder, where `data.txt` is the whole text,
-and its own line "Generated N chars in S s" is believed: it leaves out reading and indexing.
+The index is of the first 90 % of the text, as the published program splits it. That program is
+given by --tiny, built by the user; it is run in a temporary folder, where `data.txt` is the whole
+text, and its own line "Generated N chars in S s" is believed: it leaves out reading and indexing.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import infgram
 import numpy as np
+
+import infgram
 
 from . import truth
 from .common import Contender, arguments, corpus_path, interleave, pin
@@ -90,6 +91,9 @@ class _Bench:
         if is_text:
             contenders.append(_each("infgram, str", index.count, strings))
             self._compare("infgram count of str", list(map(index.count, strings)), right)
+        judged = list(contenders)
+        contenders.append(_each("infgram, list of int", index.count, lists))
+        self._compare("infgram count of ids", list(map(index.count, lists)), right)
         for rival in self._rivals:
             asked = _each(rival.name, rival.index.count, lists)
             contenders.append(asked)
@@ -109,13 +113,15 @@ class _Bench:
         for name, run in forms:
             self._compare(f"{name} count_batch", run().tolist(), right)
         # Once more in turn with the batches: the ratio needs figures of the same minutes.
-        again = [_each(r.name, r.index.count, lists) for r in self._rivals if r.name == "tokengrams"]
+        again = [
+            _each(r.name, r.index.count, lists) for r in self._rivals if r.name == "tokengrams"
+        ]
         interleave([*batches, *again], rounds=self._rounds, seconds=0.02)
         self._report.timings(f"count, {_N_NGRAMS} n-grams in a batch", [*batches, *again])
 
         if again:
             rival_seconds = by_name["tokengrams"].timing.seconds
-            for own in [c for c in contenders if c.name.startswith("infgram")]:
+            for own in judged:
                 self._report.at_least(
                     f"count a call, {own.name}, to tokengrams",
                     rival_seconds / own.timing.seconds,
@@ -186,9 +192,7 @@ class _Bench:
             elif isinstance(rival, PyInfinigram):
                 tables = [dict(rival.continuations(ids)) for ids in lists]
                 self._compare("py-infinigram continuations", tables, [t for _, t in longest])
-                contenders.append(
-                    _each("py-infinigram, continuations", rival.continuations, lists)
-                )
+                contenders.append(_each("py-infinigram, continuations", rival.continuations, lists))
         interleave(contenders, rounds=self._rounds, seconds=0.02)
         question = f"levels of a {_CONTEXT} byte context, {which}"
         self._report.timings(question, contenders)

@@ -79,10 +79,10 @@ class Report:
     def emit(self, args: argparse.Namespace) -> None:
         """Prints everything; writes JSON where it was asked for."""
         heading, show = ("### {}", _markdown) if args.markdown else ("{}", _plain)
-        print(heading.format(self._title), "\n")
-        print("; ".join(f"{key}: {value}" for key, value in self._machine.items()), "\n")
+        print(heading.format(self._title) + "\n")
+        print("; ".join(f"{key}: {value}" for key, value in self._machine.items()) + "\n")
         for question, header, rows in self._tables:
-            print(show([question, *header[1:]], rows), "\n")
+            print(show([question, *header[1:]], rows) + "\n")
         if self._bars:
             rows = [
                 [
@@ -93,7 +93,7 @@ class Report:
                 ]
                 for bar in self._bars
             ]
-            print(show(["bar", "found", "asked", ""], rows), "\n")
+            print(show(["bar", "found", "asked", ""], rows) + "\n")
         for note in self._notes:
             print(f"- {note}")
         if args.json:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,21 +23,27 @@ class Absent(Exception):
     """The rival is not installed."""
 
 
-class Rival(Protocol):
-    """An index of bytes that answers as its users would ask; answers come as the rival gives them."""
+class Rival(ABC):
+    """An index of bytes. `index` is the rival's own object, asked as its users would ask it."""
 
     name: ClassVar[str]
     index: Any
 
-    def __init__(self, folder: Path) -> None: ...
+    @abstractmethod
+    def __init__(self, folder: Path) -> None:
+        """Opens what `build` made."""
 
     @staticmethod
-    def build(corpus: Path, folder: Path) -> None: ...
+    @abstractmethod
+    def build(corpus: Path, folder: Path) -> None:
+        """Indexes the bytes of `corpus` into `folder`, which exists and is empty."""
 
-    def counts(self, found: Any) -> int: ...
+    def counts(self, found: Any) -> int:
+        """The answer of `index.count`."""
+        return int(found)
 
 
-class Tokengrams:
+class Tokengrams(Rival):
     """tokengrams: 16-bit tokens, a suffix array of them; vocab=256 is its fastest setting."""
 
     name = "tokengrams"
@@ -51,18 +58,15 @@ class Tokengrams:
         """Builds as its documentation says: from a file of tokens."""
         memmap_index = _import("tokengrams").MemmapIndex
         np.fromfile(corpus, np.uint8).astype("<u2").tofile(folder / "tokens.u16")
-        memmap_index.build(str(folder / "tokens.u16"), str(folder / "index.idx"), vocab=256)
-
-    def counts(self, found: Any) -> int:
-        """The answer of `index.count`."""
-        return int(found)
+        tokens, table = str(folder / "tokens.u16"), str(folder / "index.idx")
+        memmap_index.build(tokens, table, vocab=256, verbose=False)
 
     def next_counts(self, found: Any) -> dict[int, int]:
         """The answer of `index.count_next`."""
         return {token: count for token, count in enumerate(found) if count}
 
 
-class InfiniGram:
+class InfiniGram(Rival):
     """infini-gram: one byte a token, no tokenizer, one shard, nothing fetched ahead of use."""
 
     name = "infini-gram"
@@ -109,7 +113,7 @@ class InfiniGram:
         return {token: seen["cont_cnt"] for token, seen in found["result_by_token_id"].items()}
 
 
-class PyInfinigram:
+class PyInfinigram(Rival):
     """py-infinigram: numpy arrays; its cache of answers is emptied before each question."""
 
     name = "py-infinigram"
@@ -126,10 +130,6 @@ class PyInfinigram:
         """Exact counts after the longest suffix of the context, not answered from the cache."""
         self.index.clear_cache()
         return self.index.continuations(context, limit=None)
-
-    def counts(self, found: Any) -> int:
-        """The answer of `index.count`."""
-        return int(found)
 
 
 RIVALS: tuple[type[Rival], ...] = (Tokengrams, InfiniGram, PyInfinigram)

@@ -36,7 +36,7 @@ def longest(data: bytes, context: bytes) -> tuple[int, dict[int, int]]:
 
 
 def _matches(data: bytes, context: bytes) -> list[NDArray[np.int64]]:
-    """For n = 1, 2, ... the positions that follow the context's last n bytes, while there are any."""
+    """For n = 1, 2, ... the positions after the context's last n bytes, while there are any."""
     text = np.frombuffer(data, np.uint8)
     positions = np.arange(1, len(text))
     matches = []

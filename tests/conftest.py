@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -58,6 +59,18 @@ def shakespeare() -> bytes:
 def shakespeare_index(shakespeare: bytes, memory_folder: Path) -> infgram.Index:
     """All of Tiny Shakespeare, bytes, one document."""
     return make_index(memory_folder / "shakespeare.infgram", [np.frombuffer(shakespeare, np.uint8)])
+
+
+@pytest.fixture(scope="session")
+def prose_index(request: pytest.FixtureRequest, memory_folder: Path) -> infgram.Index:
+    """A megabyte of real text: Tiny Shakespeare, or else the standard library's sources."""
+    try:
+        index: infgram.Index = request.getfixturevalue("shakespeare_index")
+    except pytest.skip.Exception:
+        library = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+        text = b"".join(path.read_bytes() for path in library)[:1_000_000]
+        index = make_index(memory_folder / "prose.infgram", [np.frombuffer(text, np.uint8)])
+    return index
 
 
 def make_index(

@@ -41,12 +41,12 @@ def by_definition(
 @pytest.mark.parametrize("weighting", ["counts", "distributions"])
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 0.8, 1.0, 2.0])
 def test_the_fused_loop_gives_the_tokens_of_the_definition(
-    shakespeare_index: infgram.Index, k: int, weighting, temperature: float
+    prose_index: infgram.Index, k: int, weighting, temperature: float
 ) -> None:
     sbis = infgram.SBIS(k, 0.1, weighting)
     for seed, prompt in enumerate(["ROMEO:", "", "First Cit\x00"]):
         native = infgram.generate(
-            shakespeare_index,
+            prose_index,
             prompt,
             max_tokens=150,
             k=k,
@@ -54,7 +54,7 @@ def test_the_fused_loop_gives_the_tokens_of_the_definition(
             temperature=temperature,
             seed=seed,
         )
-        expected = by_definition(shakespeare_index, prompt.encode(), sbis, temperature, 150, seed)
+        expected = by_definition(prose_index, prompt.encode(), sbis, temperature, 150, seed)
         assert native.token_ids.tolist() == expected
 
 
@@ -104,9 +104,9 @@ def test_the_draws_follow_the_weights(memory_folder: Path) -> None:
     assert chi_square < 13.8  # 0.1 % of two degrees of freedom
 
 
-def test_a_seed_repeats_the_text_and_a_generator_goes_on(shakespeare_index) -> None:
+def test_a_seed_repeats_the_text_and_a_generator_goes_on(prose_index) -> None:
     def text(seed: object) -> str:
-        return infgram.generate(shakespeare_index, "KING", max_tokens=200, seed=seed).text
+        return infgram.generate(prose_index, "KING", max_tokens=200, seed=seed).text
 
     assert text(1) == text(1) != text(2)
     rng = np.random.default_rng(1)
@@ -115,10 +115,10 @@ def test_a_seed_repeats_the_text_and_a_generator_goes_on(shakespeare_index) -> N
     assert text(None) != text(None)
 
 
-def test_streaming_gives_the_same_text_in_pieces(shakespeare_index: infgram.Index) -> None:
-    pieces = list(infgram.stream(shakespeare_index, "KING", max_tokens=10_000, seed=3))
+def test_streaming_gives_the_same_text_in_pieces(prose_index: infgram.Index) -> None:
+    pieces = list(infgram.stream(prose_index, "KING", max_tokens=10_000, seed=3))
     assert len(pieces) > 2
-    whole = infgram.generate(shakespeare_index, "KING", max_tokens=10_000, seed=3)
+    whole = infgram.generate(prose_index, "KING", max_tokens=10_000, seed=3)
     assert "".join(pieces) == whole.text
     assert len(whole.token_ids) == 10_000
 
@@ -136,9 +136,9 @@ def test_streaming_never_breaks_a_character(memory_folder: Path, text: str, chun
     assert raw.decode(errors="replace").startswith(whole.text[:1])
 
 
-def test_a_context_that_never_occurred_is_survived(shakespeare_index: infgram.Index) -> None:
+def test_a_context_that_never_occurred_is_survived(prose_index: infgram.Index) -> None:
     for prompt in (b"\x00\x01\xff", "日本", b"\x00"):
-        made = infgram.generate(shakespeare_index, prompt, max_tokens=100, seed=0)
+        made = infgram.generate(prose_index, prompt, max_tokens=100, seed=0)
         assert len(made.token_ids) == 100
 
 
@@ -179,22 +179,22 @@ def test_new_text_is_not_all_copied(shakespeare: bytes, shakespeare_index: infgr
     ],
     ids=str,
 )
-def test_a_parameter_outside_its_range_is_refused(shakespeare_index, wrong) -> None:
+def test_a_parameter_outside_its_range_is_refused(prose_index, wrong) -> None:
     with pytest.raises(InvalidParameter, match=next(iter(wrong))):
-        infgram.generate(shakespeare_index, "a", **wrong)
+        infgram.generate(prose_index, "a", **wrong)
     with pytest.raises(InvalidParameter):
-        "".join(infgram.stream(shakespeare_index, "a", **wrong))
+        "".join(infgram.stream(prose_index, "a", **wrong))
 
 
-def test_a_prompt_of_no_tokens_is_refused(shakespeare_index: infgram.Index) -> None:
+def test_a_prompt_of_no_tokens_is_refused(prose_index: infgram.Index) -> None:
     with pytest.raises(TokenOutOfRange):
-        infgram.generate(shakespeare_index, [999])
-    assert infgram.generate(shakespeare_index, "a", max_tokens=0).text == ""
+        infgram.generate(prose_index, [999])
+    assert infgram.generate(prose_index, "a", max_tokens=0).text == ""
 
 
-def test_extreme_temperatures_stay_finite(shakespeare_index: infgram.Index) -> None:
+def test_extreme_temperatures_stay_finite(prose_index: infgram.Index) -> None:
     for temperature in (1e-6, 1e-3, 1e6):
         made = infgram.generate(
-            shakespeare_index, "a", k=-1, max_tokens=50, temperature=temperature, seed=0
+            prose_index, "a", k=-1, max_tokens=50, temperature=temperature, seed=0
         )
         assert len(made.token_ids) == 50

@@ -178,10 +178,10 @@ def test_an_index_opens_again_in_another_process_from_its_pickle(index: infgram.
     assert again.count("to be") == 3
 
 
-def test_threads_share_one_index(shakespeare_index: infgram.Index) -> None:
+def test_threads_share_one_index(prose_index: infgram.Index) -> None:
     def ask(i: int) -> object:
-        text = infgram.generate(shakespeare_index, "KING ", max_tokens=2000, seed=i).text
-        return text, shakespeare_index.count(text[:3]), shakespeare_index.levels(text[:200])
+        text = infgram.generate(prose_index, "KING ", max_tokens=2000, seed=i).text
+        return text, prose_index.count(text[:3]), prose_index.levels(text[:200])
 
     alone = [ask(i) for i in range(8)]
     with ThreadPoolExecutor(8) as pool:
