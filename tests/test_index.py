@@ -125,6 +125,12 @@ def test_an_unseen_prompt_has_no_probability_but_backs_off(index: infgram.Index)
     assert (nothing.suffix_len, nothing.prompt_cnt) == (0, len(TEXT) + 14 + 1)
 
 
+def test_lengths_are_counted_in_tokens_not_characters(memory_folder: Path) -> None:
+    index = make_index(memory_folder / "accents.infgram", [list("né né".encode())])
+    assert index.ntd("né").suffix_len == index.ntd("né".encode()).suffix_len == 3
+    assert index.infgram_ntd("né").suffix_len == 3
+
+
 def test_a_token_is_exactly_one(index: infgram.Index) -> None:
     with pytest.raises(InvalidParameter, match="exactly one"):
         index.prob("to ", "be")
@@ -192,7 +198,7 @@ def test_a_result_outlives_its_index(memory_folder: Path) -> None:
     cursor = make_index(memory_folder / "gone.infgram", [list(b"abcabc")]).cursor("ab")
     native = cursor.native
     del cursor
-    assert native.levels().tolist() == [[2, 2]]
+    assert native.levels() == [(2, 2)]
 
 
 def test_the_representation_tells_what_it_is(index: infgram.Index) -> None:

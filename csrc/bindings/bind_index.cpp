@@ -1,5 +1,6 @@
 // Index, Cursor and Sampler for codes of 8, 16 and 32 bits.
 #include <memory>
+#include <optional>
 
 #include "arrays.hpp"
 #include "infgram/index.hpp"
@@ -41,25 +42,27 @@ FlatTexts flatten(const py::list& texts) {
     return flat;
 }
 
-template <class Code, class Token>
-void count_batch(const Index<Code>& index, std::span<const Token> flat,
-                 std::span<const std::int64_t> offsets, std::span<std::int64_t> counts) {
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-        const std::int64_t begin = offsets[i];
-        const std::int64_t end = offsets[i + 1];
-        if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
-            throw InvalidParameter("offsets must rise from 0 to the number of tokens; offset " +
-                                   std::to_string(i + 1) + " is " + std::to_string(end));
-        counts[i] = static_cast<std::int64_t>(index.count(
-            flat.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
+// (token_ids, counts, their sum), in the order of codes
+py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
+    const auto codes = histogram.codes();
+    Array<std::uint32_t> token_ids(static_cast<py::ssize_t>(codes.size()));
+    Array<std::int64_t> counts(static_cast<py::ssize_t>(codes.size()));
+    std::uint32_t* token_id = token_ids.mutable_data();
+    std::int64_t* count = counts.mutable_data();
+    std::int64_t total = 0;
+    for (const std::uint32_t code : codes) {
+        *token_id++ = alphabet.token_id(code);
+        total += * count++ = static_cast<std::int64_t>(histogram[code]);
     }
+    return py::make_tuple(std::move(token_ids), std::move(counts), total);
 }
 
-// (token_ids, counts, their sum)
-py::tuple to_tuple(const NextTokens& next) {
-    std::int64_t total = 0;
-    for (const std::int64_t count : next.counts) total += count;
-    return py::make_tuple(to_array(next.token_ids), to_array(next.counts), total);
+// [(n, m), ...]
+py::list to_list(const std::vector<IndexLevel>& levels) {
+    py::list list(levels.size());
+    for (std::size_t i = 0; i < levels.size(); ++i)
+        list[i] = py::make_tuple(levels[i].n, levels[i].m);
+    return list;
 }
 
 // Keeps the arrays alive that the index borrows; cursors and samplers keep it alive in turn.
@@ -121,16 +124,8 @@ public:
     void read(std::span<const Token> tokens) {
         for (const Token token : tokens) owner_->index.advance_chains(chains_, token, window_);
     }
-    [[nodiscard]] Array<std::int64_t> levels() const {
-        const auto levels = owner_->index.levels(chains_);
-        Array<std::int64_t> array({static_cast<py::ssize_t>(levels.size()), py::ssize_t{2}});
-        auto rows = array.template mutable_unchecked<2>();
-        for (std::size_t i = 0; i < levels.size(); ++i) {
-            rows(static_cast<py::ssize_t>(i), 0) = levels[i].n;
-            rows(static_cast<py::ssize_t>(i), 1) = static_cast<std::int64_t>(levels[i].m);
-        }
-        return array;
-    }
+    [[nodiscard]] py::list levels() const { return to_list(owner_->index.levels(chains_)); }
+
     // Next-token counts of the i-th level, or of the whole corpus where i is the number of levels.
     [[nodiscard]] py::tuple next_tokens(std::size_t level) const {
         std::vector<Range> found;
@@ -143,7 +138,8 @@ public:
         if (level > i) throw InvalidParameter("the cursor has no such level");
         if (level == i)
             for (const auto& shard : owner_->index.shards()) found.push_back(shard.all());
-        return to_tuple(owner_->index.next_tokens(found));
+        Histogram histogram = owner_->index.next_tokens(found);
+        return to_tuple(owner_->index.alphabet(), histogram);
     }
     void start_document() { chains_ = owner_->index.start_of_document(); }
 
@@ -249,7 +245,7 @@ void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>
             const auto out = writable(counts);
             {
                 py::gil_scoped_release release;
-                count_batch(self.index, tokens, at, out);
+                self.index.count_batch(tokens, at, out);
             }
             return counts;
         },
@@ -258,12 +254,12 @@ void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>
         "next_tokens",
         [](const Owned& self, const Array<Token>& context) {
             const auto tokens = view(context);
-            NextTokens next;
+            std::optional<Histogram> histogram;
             {
                 py::gil_scoped_release release;
-                next = self.index.next_tokens(self.index.find(tokens));
+                histogram = self.index.next_tokens(self.index.find(tokens));
             }
-            return to_tuple(next);
+            return to_tuple(self.index.alphabet(), *histogram);
         },
         py::arg("context").noconvert());
     index.def(
@@ -323,7 +319,14 @@ void bind_width(py::module_& m, const std::string& bits) {
     index.def(
         "next_tokens_text",
         [](const Owned& self, py::handle text) {
-            return to_tuple(self.index.next_tokens(self.index.find(text_view(text))));
+            Histogram histogram = self.index.next_tokens(self.index.find(text_view(text)));
+            return to_tuple(self.index.alphabet(), histogram);
+        },
+        py::arg("text"));
+    index.def(
+        "levels_text",
+        [](const Owned& self, py::handle text) {
+            return to_list(self.index.levels(self.index.chains(text_view(text))));
         },
         py::arg("text"));
     index.def(
@@ -334,7 +337,8 @@ void bind_width(py::module_& m, const std::string& bits) {
             const auto out = writable(counts);
             {
                 py::gil_scoped_release release;
-                count_batch<Code, std::uint8_t>(self.index, flat.bytes, flat.offsets, out);
+                self.index.count_batch(std::span<const std::uint8_t>(flat.bytes),
+                                       std::span<const std::int64_t>(flat.offsets), out);
             }
             return counts;
         },

@@ -6,6 +6,7 @@
 namespace py = pybind11;
 
 void bind_columns(py::module_& m);
+void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -24,5 +25,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         }
     });
     bind_columns(m);
+    bind_ids(m);
     bind_index(m);
 }

@@ -20,23 +20,20 @@ using Chain = std::vector<Level>;  // longest first; ranges grow strictly
 template <class Code>
 void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
     std::size_t kept = 0;
-    Range inner;
-    Range inner_image;
-    if (code != boundary) {
+    std::uint32_t size = 0;  // of the level kept last
+    if (code != boundary && !chain.empty()) {
+        typename Shard<Code>::Rank::Nested nested(shard.rank(), code, chain.front().range);
         for (const Level level : chain) {
-            const Range image = inner_image.empty()
-                                    ? shard.extend(level.range, code)
-                                    : shard.extend(level.range, code, inner, inner_image);
-            inner = level.range;
-            // A level that gains no row over a longer one is not a level.
-            if (image.size() <= inner_image.size()) continue;
-            inner_image = image;
-            chain[kept++] = {level.n + 1, image};
+            const Range image = shard.extend(level.range, code, nested);
+            // A level that gains no row over a longer one is not a level: it is overwritten.
+            chain[kept] = {level.n + 1, image};
+            kept += image.size() > size ? 1 : 0;
+            size = image.size();
         }
     }
     chain.resize(kept);
     const Range bucket = shard.bucket(code);
-    if (bucket.size() > inner_image.size()) chain.push_back({1, bucket});
+    if (bucket.size() > size) chain.push_back({1, bucket});
 }
 
 // Forgets what lies more than `window` tokens back.

@@ -13,31 +13,33 @@ namespace infgram {
 
 class Histogram {
 public:
-    explicit Histogram(std::uint32_t n_codes) : counts_(n_codes, 0) { seen_.reserve(n_codes); }
+    explicit Histogram(std::uint32_t n_codes) : counts_(n_codes, 0), seen_(n_codes + 1) {}
 
     [[nodiscard]] std::uint64_t operator[](std::uint32_t code) const noexcept {
         return counts_[code];
     }
 
     // Codes with a count above zero, in no order.
-    [[nodiscard]] std::span<const std::uint32_t> seen() const noexcept { return seen_; }
+    [[nodiscard]] std::span<const std::uint32_t> seen() const noexcept {
+        return {seen_.data(), n_seen_};
+    }
 
     // The same, rising.
     [[nodiscard]] std::span<const std::uint32_t> codes() {
-        if (seen_.size() > few) {
-            std::ranges::sort(seen_);
+        if (n_seen_ > few) {
+            std::sort(seen_.begin(), seen_.begin() + static_cast<std::ptrdiff_t>(n_seen_));
         } else {  // insertion: most contexts are followed by a handful of tokens
-            for (std::size_t i = 1; i < seen_.size(); ++i)
+            for (std::size_t i = 1; i < n_seen_; ++i)
                 for (std::size_t j = i; j > 0 && seen_[j - 1] > seen_[j]; --j)
                     std::swap(seen_[j - 1], seen_[j]);
         }
-        return seen_;
+        return seen();
     }
 
     // O(codes seen).
     void clear() noexcept {
-        for (const std::uint32_t code : seen_) counts_[code] = 0;
-        seen_.clear();
+        for (const std::uint32_t code : seen()) counts_[code] = 0;
+        n_seen_ = 0;
     }
 
     // Adds the next tokens of the range's rows, the boundary among them. O(range), or for
@@ -53,13 +55,18 @@ public:
             add_rows(shard, range);
         }
         // The end of the text stands in `next` as a boundary.
-        if (shard.has_end(range) && --counts_[boundary] == 0) std::erase(seen_, boundary);
+        if (shard.has_end(range) && --counts_[boundary] == 0) {
+            const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(n_seen_--);
+            std::remove(seen_.begin(), end, boundary);
+        }
     }
 
 private:
     void add(std::uint32_t code, std::uint64_t n) {
-        if (n == 0) return;
-        if (counts_[code] == 0) seen_.push_back(code);
+        // The place behind the last one seen is written in any case; a branch would be as good as
+        // random.
+        seen_[n_seen_] = code;
+        n_seen_ += counts_[code] == 0 && n != 0 ? 1 : 0;
         counts_[code] += n;
     }
 
@@ -69,15 +76,15 @@ private:
         for (Row row = range.begin; row != range.end; ++row) {
             const std::uint32_t code = next[row];
             if (code >= counts_.size()) throw_corrupt("next");
-            if (counts_[code]++ == 0) seen_.push_back(code);
+            add(code, 1);
         }
     }
 
     void add_blocks(const Shard<std::uint8_t>& shard, Range range) {
         const auto& rank = shard.rank();
-        const std::uint32_t block_rows = rank.block_rows();
-        const std::uint32_t first = (range.begin + block_rows - 1) / block_rows;
-        const std::uint32_t last = range.end / block_rows;
+        const std::uint32_t log_rows = rank.log_block_rows();
+        const std::uint32_t first = (range.begin + (1u << log_rows) - 1) >> log_rows;
+        const std::uint32_t last = range.end >> log_rows;
         if (first >= last) return add_rows(shard, range);
         for (std::uint32_t code = 0; code < shard.n_codes(); ++code) {
             const Row before = rank.at_block(code, first);
@@ -85,14 +92,15 @@ private:
             if (after < before) throw_corrupt("rank_blocks");
             add(code, after - before);
         }
-        add_rows(shard, {range.begin, first * block_rows});
-        add_rows(shard, {last * block_rows, range.end});
+        add_rows(shard, {range.begin, first << log_rows});
+        add_rows(shard, {last << log_rows, range.end});
     }
 
     static constexpr std::size_t few = 24;
 
     std::vector<std::uint64_t> counts_;
-    std::vector<std::uint32_t> seen_;
+    std::vector<std::uint32_t> seen_;  // the first n_seen_ of it
+    std::size_t n_seen_ = 0;
 };
 
 }  // namespace infgram

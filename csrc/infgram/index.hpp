@@ -6,7 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <memory_resource>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "infgram/alphabet.hpp"
@@ -21,11 +23,6 @@ namespace infgram {
 struct IndexLevel {
     std::uint32_t n;
     std::uint64_t m;
-};
-
-struct NextTokens {
-    std::vector<std::uint32_t> token_ids;  // rising by code: the boundary's id, if there, is first
-    std::vector<std::int64_t> counts;      // > 0
 };
 
 template <class Code>
@@ -50,9 +47,25 @@ public:
     [[nodiscard]] std::uint64_t count(std::span<const Token> ngram) const {
         const Codes codes(*this, ngram);
         if (codes.known().size() != ngram.size()) return 0;
+        if (ngram.empty()) return n_tokens();
         std::uint64_t total = 0;
-        for (const auto& shard : shards_) total += shard.count(codes.known());
+        for (const auto& shard : shards_) {
+            auto search = shard.begin_count(codes.known());
+            while (shard.step(search)) {
+            }
+            total += search.range.size();
+        }
         return total;
+    }
+
+    // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
+    // their way at once, so that the processor waits for the memory of one while it ranks another.
+    template <class Token>
+    void count_batch(std::span<const Token> flat, std::span<const std::int64_t> offsets,
+                     std::span<std::int64_t> counts) const {
+        for (std::size_t i = 0; i + 1 < offsets.size(); i += lanes)
+            count_lanes(flat, offsets.subspan(i, std::min(lanes + 1, offsets.size() - i)),
+                        counts.subspan(i));
     }
 
     // The rows of each shard whose context ends in the n-gram.
@@ -107,19 +120,11 @@ public:
     }
 
     // Next-token counts after the rows of `ranges`, one a shard.
-    [[nodiscard]] NextTokens next_tokens(std::span<const Range> ranges) const {
+    [[nodiscard]] Histogram next_tokens(std::span<const Range> ranges) const {
         Histogram histogram(alphabet_.n_codes());
         for (std::size_t s = 0; s < shards_.size(); ++s)
             if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
-        NextTokens next;
-        const auto codes = histogram.codes();
-        next.token_ids.reserve(codes.size());
-        next.counts.reserve(codes.size());
-        for (const std::uint32_t code : codes) {
-            next.token_ids.push_back(alphabet_.token_id(code));
-            next.counts.push_back(static_cast<std::int64_t>(histogram[code]));
-        }
-        return next;
+        return histogram;
     }
 
     // For every place of the tokens, how many tokens up to and including it occur in the corpus as
@@ -162,6 +167,46 @@ private:
         std::pmr::monotonic_buffer_resource arena_{buffer_.data(), buffer_.size()};
         std::pmr::vector<std::uint32_t> codes_{&arena_};
     };
+
+    static constexpr std::size_t lanes = 8;
+
+    [[nodiscard]] std::uint64_t n_tokens() const noexcept {
+        std::uint64_t total = 0;
+        for (const auto& shard : shards_) total += shard.n_rows() - shard.bucket(boundary).size();
+        return total;
+    }
+
+    // count_batch for at most `lanes` n-grams.
+    template <class Token>
+    void count_lanes(std::span<const Token> flat, std::span<const std::int64_t> offsets,
+                     std::span<std::int64_t> counts) const {
+        std::array<std::optional<Codes>, lanes> codes;
+        for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+            const std::int64_t begin = offsets[i];
+            const std::int64_t end = offsets[i + 1];
+            if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
+                throw InvalidParameter(
+                    "offsets must rise and stay within the tokens given; found " +
+                    std::to_string(begin) + " before " + std::to_string(end) + " among " +
+                    std::to_string(flat.size()) + " tokens");
+            const auto ngram = flat.subspan(static_cast<std::size_t>(begin),
+                                            static_cast<std::size_t>(end - begin));
+            codes[i].emplace(*this, ngram);
+            counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
+            if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();
+        }
+        for (const auto& shard : shards_) {
+            std::array<typename Shard<Code>::Search, lanes> searches{};
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) searches[i] = shard.begin_count(codes[i]->known());
+            for (bool any = true; any;) {
+                any = false;
+                for (auto& search : searches) any |= shard.step(search);
+            }
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) counts[i] += searches[i].range.size();
+        }
+    }
 
     Alphabet alphabet_;
     std::vector<Shard<Code>> shards_;

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "infgram/count_equal.hpp"
+#include "infgram/match64.hpp"
 #include "infgram/types.hpp"
 
 namespace infgram {
@@ -34,10 +34,10 @@ public:
           n_codes_(n_codes),
           shift_(static_cast<std::uint32_t>(std::countr_zero(block_rows))),
           half_(block_rows / 2),
-          last_block_(n_rows >> shift_) {
+          n_rows_(n_rows) {
         if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 2048)
             throw InvalidParameter("a rank block must be a power of two from 32 to 2048 rows");
-        if (next.size() < std::size_t{n_rows} + 32) throw_corrupt("next");
+        if (next.size() < std::size_t{n_rows} + padding_bytes) throw_corrupt("next");
         if (blocks.size() < n_block_counts(n_rows, block_rows, n_codes))
             throw_corrupt("rank_blocks");
         if (supers.size() < n_super_counts(n_rows, n_codes)) throw_corrupt("rank_supers");
@@ -50,40 +50,52 @@ public:
         return (std::size_t{n_rows} / super_rows + 1) * n_codes;
     }
 
-    // Counts from the nearest checkpoint, forwards or backwards.
+    // Counts from the nearest checkpoint, forwards or backwards. Which way is as good as random, so
+    // the sign is arithmetic and not a branch.
     [[nodiscard]] Row operator()(std::uint32_t code, Row row) const noexcept {
-        const std::uint32_t block = std::min((row + half_) >> shift_, last_block_);
-        const Row start = block << shift_;
-        const Row from = std::min(start, row);
-        const std::uint32_t n =
-            count_equal(next_ + from, std::max(start, row) - from, static_cast<std::uint8_t>(code));
-        return at_block(code, block) + (start <= row ? n : 0 - n);
-    }
-
-    // The same, given that `known_rank` is the rank of `known_row`: nearby rows are counted
-    // directly.
-    [[nodiscard]] Row near(std::uint32_t code, Row row, Row known_row,
-                           Row known_rank) const noexcept {
         const auto byte = static_cast<std::uint8_t>(code);
-        if (row <= known_row) {
-            if (known_row - row > near_rows) return (*this)(code, row);
-            return known_rank - count_equal(next_ + row, known_row - row, byte);
+        const std::uint32_t block = (row + half_) >> shift_;
+        const Row start = block << shift_;
+        if (start + half_ > n_rows_) [[unlikely]] {  // no checkpoint behind the last rows
+            const std::uint32_t last = row >> shift_;
+            const std::uint32_t n = row - (last << shift_);
+            return at_block(code, last) + count_equal(next_ + (last << shift_), n, n, byte);
         }
-        if (row - known_row > near_rows) return (*this)(code, row);
-        return known_rank + count_equal(next_ + known_row, row - known_row, byte);
+        const std::uint32_t backwards = row < start ? ~0u : 0u;
+        const std::uint32_t n = ((row - start) ^ backwards) - backwards;
+        const std::uint32_t count = count_equal(next_ + start - (n & backwards), n, half_, byte);
+        return at_block(code, block) + ((count ^ backwards) - backwards);
     }
 
-    // Ranks of both ends of a range. A narrow range that lacks the code costs one short count.
-    [[nodiscard]] Range image(std::uint32_t code, Range range) const noexcept {
-        if (range.size() > near_rows) return {(*this)(code, range.begin), (*this)(code, range.end)};
-        const std::uint32_t n =
-            count_equal(next_ + range.begin, range.size(), static_cast<std::uint8_t>(code));
-        if (n == 0) return {};
-        const Row begin = (*this)(code, range.begin);
-        return {begin, begin + n};
-    }
+    // Images of ranges that hold one another, narrowest first: the levels of a context. Around the
+    // narrowest lie most of the others, so the rows of the code among 64 rows are found once; ranks
+    // there cost a few instructions.
+    class Nested {
+    public:
+        Nested(const BlockRank& rank, std::uint32_t code, Range narrowest) noexcept
+            : rank_(&rank),
+              code_(code),
+              first_(narrowest.begin < 28 ? 0 : narrowest.begin - 28),
+              found_(match64(rank.next_ + first_, static_cast<std::uint8_t>(code))),
+              rank_of_first_(rank(code, first_)) {}
 
-    [[nodiscard]] std::uint32_t block_rows() const noexcept { return 1u << shift_; }
+        [[nodiscard]] Range operator()(Range range) const noexcept {
+            if (range.begin >= first_ && range.end - first_ <= 64)
+                return {rank_of_first_ + count_bits(found_ & low_bits(range.begin - first_)),
+                        rank_of_first_ + count_bits(found_ & low_bits(range.end - first_))};
+            return {(*rank_)(code_, range.begin), (*rank_)(code_, range.end)};
+        }
+
+    private:
+        const BlockRank* rank_;
+        std::uint32_t code_;
+        Row first_;
+        std::uint64_t found_;
+        Row rank_of_first_;
+    };
+
+    // A block has 2^log_block_rows() rows.
+    [[nodiscard]] std::uint32_t log_block_rows() const noexcept { return shift_; }
 
     // rank at the first row of a block, for whoever wants every code at once.
     [[nodiscard]] Row at_block(std::uint32_t code, std::uint32_t block) const noexcept {
@@ -92,15 +104,13 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t near_rows = 64;
-
     const std::uint8_t* next_;
     const std::uint16_t* blocks_;
     const std::uint32_t* supers_;
     std::uint32_t n_codes_;
     std::uint32_t shift_;
     std::uint32_t half_;
-    std::uint32_t last_block_;
+    Row n_rows_;
 };
 
 class BucketRank {
@@ -117,20 +127,34 @@ public:
         return static_cast<Row>(std::lower_bound(first, last, row) - psi_);
     }
 
-    // The same, given the rank of another row: a search in what lies on `row`'s side of it.
-    [[nodiscard]] Row near(std::uint32_t code, Row row, Row known_row,
-                           Row known_rank) const noexcept {
-        if (row == known_row) return known_rank;
-        const Row* first = psi_ + (row < known_row ? buckets_[code] : known_rank);
-        const Row* last = psi_ + (row < known_row ? known_rank : buckets_[code + 1]);
-        return static_cast<Row>(std::lower_bound(first, last, row) - psi_);
-    }
+    // Images of ranges that hold one another, narrowest first: the ends of each are searched for
+    // beyond those of the last.
+    class Nested {
+    public:
+        Nested(const BucketRank& rank, std::uint32_t code, Range) noexcept
+            : psi_(rank.psi_),
+              first_(rank.buckets_[code]),
+              last_(rank.buckets_[code + 1]),
+              begin_(last_),
+              end_(first_) {}
 
-    // Ranks of both ends of a range.
-    [[nodiscard]] Range image(std::uint32_t code, Range range) const noexcept {
-        const Row begin = (*this)(code, range.begin);
-        return {begin, near(code, range.end, range.begin, begin)};
-    }
+        [[nodiscard]] Range operator()(Range range) noexcept {
+            begin_ = search(first_, begin_, range.begin);
+            end_ = search(std::max(begin_, end_), last_, range.end);
+            return {begin_, end_};
+        }
+
+    private:
+        [[nodiscard]] Row search(Row low, Row high, Row row) const noexcept {
+            return static_cast<Row>(std::lower_bound(psi_ + low, psi_ + high, row) - psi_);
+        }
+
+        const Row* psi_;
+        Row first_;
+        Row last_;
+        Row begin_;
+        Row end_;
+    };
 
 private:
     const Row* psi_;

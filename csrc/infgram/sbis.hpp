@@ -4,6 +4,8 @@
 // in the same order, so the same uniform numbers give the same tokens.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -30,6 +32,27 @@ struct SbisParameters {
     double temperature = 1.0;    // 0: the heaviest token, the smallest code among equals
 };
 
+// x to a fixed power, remembering the last results: weights are made of few small counts.
+class Power {
+public:
+    explicit Power(double exponent) : exponent_(exponent) {}
+
+    double operator()(double x) {
+        const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
+        Known& known = known_[(bits * 0x9e3779b97f4a7c15ULL) >> 56];
+        if (known.x != x) known = {x, std::pow(x, exponent_)};
+        return known.power;
+    }
+
+private:
+    struct Known {
+        double x = 1.0;
+        double power = 1.0;
+    };
+    double exponent_;
+    std::array<Known, 256> known_{};
+};
+
 template <class Code>
 class SbisSampler {
 public:
@@ -39,6 +62,7 @@ public:
         : shards_(shards),
           chains_(std::move(chains)),
           parameters_(parameters),
+          power_(parameters.temperature == 0.0 ? 1.0 : 1.0 / parameters.temperature),
           counts_(shards.front().n_codes()),
           weights_(shards.front().n_codes(), 0.0) {
         for (Chain& chain : chains_) {
@@ -99,12 +123,11 @@ private:
         if (parameters_.temperature == 0.0) return heaviest;
         if (codes.size() == 1) return uniform(), heaviest;
         const double max = weights_[heaviest];
-        const double exponent = 1.0 / parameters_.temperature;
         double total = 0.0;
         scaled_.clear();
         for (const std::uint32_t code : codes) {
             const double relative = weights_[code] / max;
-            scaled_.push_back(relative == 1.0 ? 1.0 : std::pow(relative, exponent));
+            scaled_.push_back(power_(relative));
             total += scaled_.back();
         }
         const double drawn = uniform() * total;
@@ -124,6 +147,7 @@ private:
     std::span<const Shard<Code>> shards_;
     std::vector<Chain> chains_;
     SbisParameters parameters_;
+    Power power_;
     Histogram counts_;             // of the level last added
     std::vector<double> weights_;  // by code; zero between tokens
     std::vector<double> scaled_;   // scratch: weights to the power 1 / temperature

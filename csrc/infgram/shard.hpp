@@ -85,26 +85,36 @@ public:
 
     // The range of (context + code), given the range of context. The LF mapping; code > 0.
     [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
-        return checked(code, rank_.image(code, range));
+        return checked(code, {rank_(code, range.begin), rank_(code, range.end)});
     }
 
-    // The same for `range`, given the image of a range inside it.
-    [[nodiscard]] Range extend(Range range, std::uint32_t code, Range inner,
-                               Range inner_image) const {
-        return checked(code, {rank_.near(code, range.begin, inner.begin, inner_image.begin),
-                              rank_.near(code, range.end, inner.end, inner_image.end)});
+    // The same for ranges that hold one another, narrowest first.
+    [[nodiscard]] Range extend(Range range, std::uint32_t code,
+                               typename Rank::Nested& nested) const {
+        return checked(code, nested(range));
     }
 
-    // Occurrences of the n-gram, all codes > 0; of the empty one, all tokens but boundaries. O(n)
-    // ranks until one row is left, then a comparison with the text.
-    [[nodiscard]] std::uint32_t count(std::span<const std::uint32_t> ngram) const {
-        if (ngram.empty()) return n_rows_ - bucket(boundary).size();
-        Range range = bucket(ngram[0]);
-        for (std::size_t i = 1; i < ngram.size() && !range.empty(); ++i) {
-            if (range.size() == 1) return follows(position(range.begin), ngram.subspan(i)) ? 1 : 0;
-            range = extend(range, ngram[i]);
+    // A count on its way: the rows of what was read, and what is left to read, all codes > 0.
+    struct Search {
+        Range range;
+        std::span<const std::uint32_t> rest;
+    };
+
+    [[nodiscard]] Search begin_count(std::span<const std::uint32_t> ngram) const noexcept {
+        return {bucket(ngram[0]), ngram.subspan(1)};
+    }
+
+    // Reads one more token, or all of them where only one row is left: a comparison with the text.
+    // Returns whether the count is not known yet; then it is range.size().
+    [[nodiscard]] bool step(Search& search) const {
+        if (search.range.empty() || search.rest.empty()) return false;
+        if (search.range.size() == 1) {
+            if (!follows(position(search.range.begin), search.rest)) search.range = {};
+            return false;
         }
-        return range.size();
+        search.range = extend(search.range, search.rest[0]);
+        search.rest = search.rest.subspan(1);
+        return true;
     }
 
     // The rows whose context ends in the n-gram, all codes > 0. O(n) ranks.

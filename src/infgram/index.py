@@ -249,7 +249,8 @@ class Index:
         if self._reads_bytes and isinstance(prompt, (str, bytes)):
             try:
                 token_ids, counts, m = self._native.next_tokens_text(prompt)
-                return NextTokens(token_ids, counts, m, len(prompt), self.tokenizer)
+                n = len(prompt.encode() if isinstance(prompt, str) else prompt)
+                return NextTokens(token_ids, counts, m, n, self.tokenizer)
             except UnicodeEncodeError:
                 pass
         ids = self._ids(prompt)
@@ -283,6 +284,11 @@ class Index:
         >>> open(demo_index).levels("not to b")
         [Level(n=8, m=1), Level(n=4, m=2), Level(n=1, m=3)]
         """
+        if self._reads_bytes and isinstance(context, (str, bytes)):
+            try:
+                return _levels(self._native.levels_text(context))
+            except UnicodeEncodeError:
+                pass
         return self.cursor(context).levels()
 
     def cursor(self, context: Query = (), *, window: int | None = None) -> Cursor:
@@ -439,7 +445,7 @@ class Cursor:
 
     def levels(self) -> list[Level]:
         """All levels, longest first."""
-        return [Level(n, m) for n, m in self.native.levels().tolist()]
+        return _levels(self.native.levels())
 
     def ntd(self, level: int = 0) -> NextTokens:
         """Next-token distribution of a level; of all tokens where `level` is the number of levels.
@@ -449,12 +455,17 @@ class Cursor:
         levels = self.native.levels()
         if not 0 <= level <= len(levels):
             raise InvalidParameter(f"level is {level}, expected 0 to {len(levels)}")
-        suffix_len = int(levels[level, 0]) if level < len(levels) else 0
+        suffix_len = levels[level][0] if level < len(levels) else 0
         token_ids, counts, m = self.native.next_tokens(level)
         return NextTokens(token_ids, counts, m, suffix_len, self.index.tokenizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
+
+
+def _levels(pairs: list[tuple[int, int]]) -> list[Level]:
+    # what Level(n, m) does, in half the time
+    return [tuple.__new__(Level, pair) for pair in pairs]
 
 
 def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:

@@ -17,7 +17,8 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infgram.errors import (
+from . import _core
+from .errors import (
     InvalidParameter,
     MissingExtra,
     TokenError,
@@ -154,6 +155,9 @@ def check_ids(ids: Ids, vocab_size: int) -> TokenArray:
     >>> check_ids([5, 7], 10)
     array([5, 7], dtype=uint32)
     """
+    plain: TokenArray | None = _core.plain_ids(ids, vocab_size)
+    if plain is not None:
+        return plain
     array = ids if isinstance(ids, np.ndarray) else _array_of(ids, vocab_size)
     if array.ndim != 1:
         raise TokenError(f"token ids must be flat, of shape (n,); got shape {array.shape}")
