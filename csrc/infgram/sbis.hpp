@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "infgram/alphabet.hpp"
 #include "infgram/chain.hpp"
 #include "infgram/histogram.hpp"
 #include "infgram/shard.hpp"
@@ -73,9 +74,10 @@ public:
 
     // Draws the next code and reads it. One uniform number a token, none at temperature 0.
     std::uint32_t operator()(const Uniform& uniform) {
-        mix();
-        const std::uint32_t code = draw(uniform);
-        clear();
+        find_levels();
+        const std::uint32_t only = only_code();
+        const std::uint32_t code = only == Alphabet::unknown ? draw(uniform) : only;
+        if (only != Alphabet::unknown && parameters_.temperature != 0.0) uniform();
         for (std::size_t s = 0; s < shards_.size(); ++s) {
             advance(shards_[s], chains_[s], code);
             trim(chains_[s], parameters_.window);
@@ -84,74 +86,81 @@ public:
     }
 
 private:
-    // weights_[c] = sum over levels i of decay^i * count_i(c) (/ m_i). Ranges of later levels
-    // contain those of earlier ones, so the last level's codes are all there are.
+    // The levels to mix: their m, and their ranges, one a shard. Where nothing of the context
+    // occurs, every position of the corpus is as likely.
+    void find_levels() {
+        ms_.clear();
+        ranges_.clear();
+        for_each_level(shards_, std::span<const Chain>(chains_), parameters_.k, scratch_,
+                       [&](std::uint32_t, std::uint64_t m, std::span<const Range> ranges) {
+                           ms_.push_back(m);
+                           ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+                       });
+        if (!ms_.empty()) return;
+        ms_.push_back(0);
+        for (const auto& shard : shards_) {
+            ranges_.push_back(shard.all());
+            ms_.back() += shard.m(shard.all());
+        }
+    }
+
+    // The only code that follows any level, if that is quick to see: ranges of later levels
+    // contain those of earlier ones, so the last level has every code there is.
+    [[nodiscard]] std::uint32_t only_code() const {
+        return shards_.size() == 1 ? shards_[0].only_next(ranges_.back()) : Alphabet::unknown;
+    }
+
+    // weights_[c] = sum over levels i of decay^i * count_i(c) (/ m_i). Leaves in counts_ the last
+    // level.
     void mix() {
         double level_weight = 1.0;
-        bool any = false;
-        const auto add = [&](std::uint64_t m, std::span<const Range> ranges) {
+        for (std::size_t i = 0; i < ms_.size(); ++i) {
             counts_.clear();
-            for (std::size_t s = 0; s < ranges.size(); ++s)
-                if (!ranges[s].empty()) counts_.add(shards_[s], ranges[s]);
-            for (const std::uint32_t code : counts_.seen()) {
-                const auto count = static_cast<double>(counts_[code]);
-                weights_[code] +=
-                    level_weight * (parameters_.normalise ? count / static_cast<double>(m) : count);
+            for (std::size_t s = 0; s < shards_.size(); ++s) {
+                const Range range = ranges_[i * shards_.size() + s];
+                if (!range.empty()) counts_.add(shards_[s], range);
             }
+            const double scale = parameters_.normalise ? static_cast<double>(ms_[i]) : 1.0;
+            for (const std::uint32_t code : counts_.seen())
+                weights_[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
             level_weight *= parameters_.decay;
-            any = true;
-        };
-        for_each_level(
-            shards_, std::span<const Chain>(chains_), parameters_.k, ranges_,
-            [&](std::uint32_t, std::uint64_t m, std::span<const Range> ranges) { add(m, ranges); });
-        if (any) return;
-        // Nothing of the context occurs: every position of the corpus is as likely.
-        std::uint64_t m = 0;
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            ranges_[s] = shards_[s].all();
-            m += shards_[s].m(ranges_[s]);
         }
-        add(m, ranges_);
     }
 
     std::uint32_t draw(const Uniform& uniform) {
+        mix();
         const auto codes = counts_.codes();
         if (codes.empty()) throw_corrupt("next");
-        std::uint32_t heaviest = codes[0];
-        for (const std::uint32_t code : codes)
-            if (weights_[code] > weights_[heaviest]) heaviest = code;
-        if (parameters_.temperature == 0.0) return heaviest;
-        if (codes.size() == 1) return uniform(), heaviest;
-        const double max = weights_[heaviest];
-        double total = 0.0;
-        scaled_.clear();
-        for (const std::uint32_t code : codes) {
-            const double relative = weights_[code] / max;
-            scaled_.push_back(power_(relative));
-            total += scaled_.back();
+        double heaviest = 0.0;
+        for (const std::uint32_t code : codes) heaviest = std::max(heaviest, weights_[code]);
+        std::size_t chosen = 0;
+        if (parameters_.temperature == 0.0) {
+            while (weights_[codes[chosen]] != heaviest) ++chosen;
+        } else {
+            double reached = 0.0;
+            reached_.clear();
+            for (const std::uint32_t code : codes)
+                reached_.push_back(reached += power_(weights_[code] / heaviest));
+            const double drawn = uniform() * reached;
+            // The first code whose share reaches beyond what was drawn; counted, not searched for,
+            // because where it is cannot be predicted.
+            for (const double share : reached_) chosen += drawn >= share ? 1 : 0;
+            chosen = std::min(chosen, codes.size() - 1);  // rounding: drawn == reached
         }
-        const double drawn = uniform() * total;
-        double reached = 0.0;
-        for (std::size_t i = 0; i < codes.size(); ++i) {
-            reached += scaled_[i];
-            if (drawn < reached) return codes[i];
-        }
-        return heaviest;  // rounding: drawn == total
-    }
-
-    void clear() {
-        for (const std::uint32_t code : counts_.seen()) weights_[code] = 0.0;
-        counts_.clear();
+        for (const std::uint32_t code : codes) weights_[code] = 0.0;
+        return codes[chosen];
     }
 
     std::span<const Shard<Code>> shards_;
     std::vector<Chain> chains_;
     SbisParameters parameters_;
     Power power_;
-    Histogram counts_;             // of the level last added
-    std::vector<double> weights_;  // by code; zero between tokens
-    std::vector<double> scaled_;   // scratch: weights to the power 1 / temperature
-    std::vector<Range> ranges_;    // scratch: one a shard
+    Histogram counts_;               // of the level last added
+    std::vector<double> weights_;    // by code; zero between tokens
+    std::vector<double> reached_;    // scratch: cumulative weights to the power 1 / temperature
+    std::vector<std::uint64_t> ms_;  // of the levels to mix
+    std::vector<Range> ranges_;      // of the levels to mix, one a shard for each level
+    std::vector<Range> scratch_;
 };
 
 }  // namespace infgram

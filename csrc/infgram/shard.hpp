@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "infgram/alphabet.hpp"
 #include "infgram/rank.hpp"
 #include "infgram/types.hpp"
 
@@ -74,6 +75,23 @@ public:
     }
     [[nodiscard]] bool has_end(Range range) const noexcept {
         return range.begin <= end_row_ && end_row_ < range.end;
+    }
+
+    // The code that every row of a short range has next, or Alphabet::unknown if there are several
+    // or it would take long to tell.
+    [[nodiscard]] std::uint32_t only_next(Range range) const noexcept {
+        const std::uint32_t code = next_[range.begin];
+        if (range.size() > 64 || has_end(range) || code >= n_codes()) return Alphabet::unknown;
+        if constexpr (sizeof(Code) == 1) {
+            const std::uint64_t rows = low_bits(range.size());
+            const std::uint64_t found = match64(&next_[range.begin], static_cast<Code>(code));
+            return (found & rows) == rows ? code : Alphabet::unknown;
+        } else {
+            const auto rows = next_.subspan(range.begin, range.size());
+            return std::ranges::count(rows, next_[range.begin]) == std::ssize(rows)
+                       ? code
+                       : Alphabet::unknown;
+        }
     }
 
     // Throws CorruptIndex where the column is out of range.

@@ -89,15 +89,10 @@ def draw(
     ...      rng=np.random.default_rng(0))
     9
     """
-    heaviest = int(np.argmax(weights))
     if temperature == 0.0:
-        return int(token_ids[heaviest])
-    exponent = 1.0 / temperature
-    scaled = [float(w / weights[heaviest]) ** exponent for w in weights]
-    drawn = rng.random() * sum(scaled)
-    reached = 0.0
-    for token, weight in zip(token_ids.tolist(), scaled, strict=True):
-        reached += weight
-        if drawn < reached:
-            return int(token)
-    return int(token_ids[heaviest])
+        return int(token_ids[np.argmax(weights)])
+    heaviest = weights.max()
+    reached = np.cumsum([float(w / heaviest) ** (1.0 / temperature) for w in weights])
+    drawn = rng.random() * reached[-1]
+    chosen = np.searchsorted(reached, drawn, side="right")
+    return int(token_ids[min(chosen, len(token_ids) - 1)])
