@@ -311,14 +311,14 @@ def _worker() -> None:
     json.dump(_sort_shard(_Plan(**plan), shard, step=lambda: None), sys.stdout)
 
 
-_STEPS = 6
+_STEPS = 5
 
 
 def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]) -> dict[str, Any]:
     """Computes and writes the columns of one shard, calling `step` _STEPS times on the way.
 
     For byte-wide codes the peak is 10 bytes a row: the text, the suffix array, the position of the
-    row before each position, the tokens they share.
+    row before each position, the tokens they share. Columns are written behind what is computed.
     """
     folder, name = Path(plan.folder), shard["name"]
     writer = IndexWriter(folder)
@@ -326,40 +326,46 @@ def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None])
     documents = np.fromfile(folder / name / "documents", np.uint32, n_documents + 1)
     token_ids = np.fromfile(folder / "token_ids", np.uint32, plan.n_codes - 1)
 
-    spool = _spool_path(folder, name)
-    ids = np.fromfile(spool, plan.spool_dtype)
-    codes = np.empty(n_rows, f"uint{plan.code_bits}")
-    _core.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
-    del ids
-    spool.unlink()
-    writer.write(f"{name}/codes", codes)
-    step()
+    with ThreadPoolExecutor(1) as disk:
+        writes = []
 
-    sa = _suffix_array(codes)
-    step()
-    writer.write(f"{name}/sa", sa)
-    step()
+        def write(column: str, values: NDArray[Any]) -> None:
+            writes.append(disk.submit(writer.write, f"{name}/{column}", values))
 
-    shared = _core.shared_contexts(codes, sa)
-    step()
-    next_ = np.empty_like(codes)
-    same = np.empty(n_rows, np.uint8)
-    end_row = _core.fill_next_and_same(codes, sa, shared, next_, same)
-    del sa, shared
-    writer.write(f"{name}/same", same)
-    writer.write(f"{name}/next", next_)
-    del same
-    step()
+        spool = _spool_path(folder, name)
+        ids = np.fromfile(spool, plan.spool_dtype)
+        codes = np.empty(n_rows, f"uint{plan.code_bits}")
+        _core.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
+        del ids
+        spool.unlink()
+        write("codes", codes)
+        step()
 
-    buckets = _core.count_buckets(codes, plan.n_codes)
-    writer.write(f"{name}/buckets", buckets)
-    if plan.code_bits == 8:
-        blocks, supers = _core.block_ranks(next_, buckets, plan.block_rows)
-        writer.write(f"{name}/rank_blocks", blocks)
-        writer.write(f"{name}/rank_supers", supers)
-    else:
-        writer.write(f"{name}/psi", _core.psi(next_, buckets))
-    step()
+        sa = _suffix_array(codes)
+        write("sa", sa)
+        step()
+
+        shared = _core.shared_contexts(codes, sa)
+        step()
+        next_ = np.empty_like(codes)
+        same = np.empty(n_rows, np.uint8)
+        end_row = _core.fill_next_and_same(codes, sa, shared, next_, same)
+        del sa, shared
+        write("same", same)
+        write("next", next_)
+        step()
+
+        buckets = _core.count_buckets(codes, plan.n_codes)
+        write("buckets", buckets)
+        if plan.code_bits == 8:
+            blocks, supers = _core.block_ranks(next_, buckets, plan.block_rows)
+            write("rank_blocks", blocks)
+            write("rank_supers", supers)
+        else:
+            write("psi", _core.psi(next_, buckets))
+        for written in writes:
+            written.result()
+        step()
     return {"files": writer.files, "end_row": end_row}
 
 

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -135,7 +136,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
             _move_into_place(folder, target, overwrite=overwrite)
         except OSError as error:
             raise StorageError(
-                f"writing the index {target} failed: {error.strerror or error}. Nothing was changed."
+                f"writing the index {target} failed: {error.strerror or error}. Nothing is changed."
                 + (" Free some space or build elsewhere." if error.errno == errno.ENOSPC else "")
             ) from error
 
@@ -216,10 +217,12 @@ class StoredIndex:
         if entry is None:
             raise CorruptIndex(f"{self.folder}: the manifest has no file {name!r}; build it again")
         try:
-            column = np.memmap(self.folder / name, DTYPES[entry["dtype"]], mode="r")
+            with open(self.folder / name, "rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            column = np.frombuffer(mapped, DTYPES[entry["dtype"]])
         except (OSError, ValueError) as error:
             raise CorruptIndex(f"{self.folder / name} cannot be mapped: {error}") from error
-        return np.asarray(column if with_padding else column[: entry["length"]])
+        return column if with_padding else column[: entry["length"]]
 
     def strings(self, name: str) -> Strings:
         """Strings written by `write_strings`."""
