@@ -7,6 +7,19 @@ using namespace infgram::bindings;
 
 namespace {
 
+// A suffix array must hold positions of the text before anything is looked up with it.
+void check_positions(std::span<const Position> sa, std::size_t n) {
+    if (sa.size() != n) throw InvalidParameter("sa and codes differ in length");
+    if (n == 0) throw InvalidParameter("a shard has at least one row");
+    if (!std::ranges::all_of(sa, [n](Position p) { return 0 < p && p <= n; }))
+        throw InvalidParameter("sa holds a position outside the text");
+}
+
+void check_buckets(std::span<const Row> buckets, std::size_t n) {
+    if (buckets.size() < 2 || buckets.back() != n || !std::ranges::is_sorted(buckets))
+        throw InvalidParameter("buckets must rise to the number of rows");
+}
+
 template <class Token, class Code>
 void bind_assemble(py::module_& m) {
     m.def(
@@ -42,8 +55,7 @@ void bind_width(py::module_& m) {
         [](const Array<Code>& codes, const Array<std::uint32_t>& sa) {
             const auto in = view(codes);
             const auto order = view(sa);
-            if (order.size() != in.size()) throw InvalidParameter("sa and codes differ in length");
-            if (in.empty()) throw InvalidParameter("a shard has at least one row");
+            check_positions(order, in.size());
             // numpy's memory, because numpy asks the system for large pages and the access is
             // random
             Array<Position> row_before(static_cast<py::ssize_t>(in.size()) + 1);
@@ -66,8 +78,9 @@ void bind_width(py::module_& m) {
             const auto common = view(shared);
             const auto out_next = writable(next);
             const auto out_same = writable(same);
-            if (order.size() != in.size() || out_next.size() != in.size() ||
-                out_same.size() != in.size() || common.size() != in.size() + 1)
+            check_positions(order, in.size());
+            if (out_next.size() != in.size() || out_same.size() != in.size() ||
+                common.size() != in.size() + 1)
                 throw InvalidParameter("columns differ in length");
             py::gil_scoped_release release;
             return fill_next_and_same<Code>(in, order, common, out_next, out_same);
@@ -98,6 +111,7 @@ void bind_psi(py::module_& m) {
         [](const Array<Code>& next, const Array<std::uint32_t>& buckets) {
             const auto in = view(next);
             const auto starts = view(buckets);
+            check_buckets(starts, in.size());
             Array<Row> psi(static_cast<py::ssize_t>(in.size()));
             const auto out = writable(psi);
             {
@@ -124,6 +138,10 @@ void bind_columns(py::module_& m) {
            std::uint32_t block_rows) {
             const auto in = view(next);
             const auto starts = view(buckets);
+            check_buckets(starts, in.size());
+            BlockRank::check_block_rows(block_rows);
+            if (!std::ranges::all_of(in, [&](std::uint8_t c) { return c + 1u < starts.size(); }))
+                throw InvalidParameter("code outside the buckets");
             const auto n_rows = static_cast<Row>(in.size());
             const auto n_codes = static_cast<std::uint32_t>(starts.size() - 1);
             Array<std::uint16_t> blocks(

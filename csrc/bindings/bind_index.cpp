@@ -1,5 +1,6 @@
 // Index, Cursor and Sampler for codes of 8, 16 and 32 bits.
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "arrays.hpp"
@@ -112,6 +113,8 @@ std::shared_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_i
         arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native))});
 }
 
+// A cursor may be shared by threads: its methods take turns. The lock is only ever waited for
+// without the GIL, and given back before the GIL is asked for again.
 template <class Code>
 class Cursor {
 public:
@@ -119,65 +122,96 @@ public:
         : owner_(std::move(owner)), chains_(std::move(chains)), window_(window) {
         for (Chain& chain : chains_) trim(chain, window_);
     }
+    Cursor(const Cursor& other) : Cursor(other.owner_, other.chains(), other.window_) {}
 
     template <class Token>
     void read(std::span<const Token> tokens) {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
         for (const Token token : tokens) owner_->index.advance_chains(chains_, token, window_);
     }
-    [[nodiscard]] py::list levels() const { return to_list(owner_->index.levels(chains_)); }
+    void start_document() {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        chains_ = owner_->index.start_of_document();
+    }
+    [[nodiscard]] std::vector<Chain> chains() const {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        return chains_;
+    }
+    [[nodiscard]] py::list levels() const {
+        std::vector<IndexLevel> levels;
+        {
+            const py::gil_scoped_release release;
+            const std::scoped_lock lock(mutex_);
+            levels = owner_->index.levels(chains_);
+        }
+        return to_list(levels);
+    }
 
     // Next-token counts of the i-th level, or of the whole corpus where i is the number of levels.
     [[nodiscard]] py::tuple next_tokens(std::size_t level) const {
+        std::optional<Histogram> histogram;
+        {
+            const py::gil_scoped_release release;
+            const std::scoped_lock lock(mutex_);
+            histogram = owner_->index.next_tokens(ranges(level));
+        }
+        return to_tuple(owner_->index.alphabet(), *histogram);
+    }
+
+    // Rows of (shard, n, begin, end).
+    [[nodiscard]] Array<std::int64_t> state() const {
+        std::vector<std::int64_t> flat;
+        const std::vector<Chain> chains = this->chains();
+        for (std::size_t s = 0; s < chains.size(); ++s)
+            for (const Level& level : chains[s])
+                flat.insert(flat.end(), {static_cast<std::int64_t>(s), level.n, level.range.begin,
+                                         level.range.end});
+        return to_array(flat);
+    }
+    [[nodiscard]] std::uint32_t window() const { return window_; }
+    static std::unique_ptr<Cursor> restore(const Owner<Code>& owner,
+                                           std::span<const std::int64_t> state,
+                                           std::uint32_t window) {
+        const auto shards = owner->index.shards();
+        std::vector<Chain> chains(shards.size());
+        if (state.size() % 4 != 0) throw InvalidParameter("not the state of a cursor");
+        for (std::size_t i = 0; i < state.size(); i += 4) {
+            const std::int64_t s = state[i];
+            const std::int64_t n = state[i + 1];
+            const std::int64_t begin = state[i + 2];
+            const std::int64_t end = state[i + 3];
+            if (s < 0 || s >= static_cast<std::int64_t>(shards.size()) || n < 1 || n > window ||
+                begin < 0 || begin >= end || end > shards[static_cast<std::size_t>(s)].n_rows())
+                throw InvalidParameter("not the state of a cursor of this index");
+            chains[static_cast<std::size_t>(s)].push_back(
+                {static_cast<std::uint32_t>(n), {static_cast<Row>(begin), static_cast<Row>(end)}});
+        }
+        return std::make_unique<Cursor>(owner, std::move(chains), window);
+    }
+    [[nodiscard]] const Owner<Code>& owner() const { return owner_; }
+
+private:
+    [[nodiscard]] std::vector<Range> ranges(std::size_t level) const {
         std::vector<Range> found;
-        std::vector<Range> ranges;
+        std::vector<Range> scratch;
         std::size_t i = 0;
-        for_each_level(owner_->index.shards(), std::span<const Chain>(chains_), -1, ranges,
+        for_each_level(owner_->index.shards(), std::span<const Chain>(chains_), -1, scratch,
                        [&](std::uint32_t, std::uint64_t, std::span<const Range> at) {
                            if (i++ == level) found.assign(at.begin(), at.end());
                        });
         if (level > i) throw InvalidParameter("the cursor has no such level");
         if (level == i)
             for (const auto& shard : owner_->index.shards()) found.push_back(shard.all());
-        Histogram histogram = owner_->index.next_tokens(found);
-        return to_tuple(owner_->index.alphabet(), histogram);
+        return found;
     }
-    void start_document() { chains_ = owner_->index.start_of_document(); }
 
-    // Rows of (shard, n, begin, end).
-    [[nodiscard]] Array<std::int64_t> state() const {
-        std::vector<std::int64_t> flat;
-        for (std::size_t s = 0; s < chains_.size(); ++s)
-            for (const Level& level : chains_[s])
-                flat.insert(flat.end(), {static_cast<std::int64_t>(s), level.n, level.range.begin,
-                                         level.range.end});
-        return to_array(flat);
-    }
-    [[nodiscard]] std::uint32_t window() const { return window_; }
-    static Cursor restore(const Owner<Code>& owner, std::span<const std::int64_t> state,
-                          std::uint32_t window) {
-        const auto shards = owner->index.shards();
-        std::vector<Chain> chains(shards.size());
-        if (state.size() % 4 != 0) throw InvalidParameter("not the state of a cursor");
-        for (std::size_t i = 0; i < state.size(); i += 4) {
-            const std::int64_t s = state[i];
-            const std::int64_t begin = state[i + 2];
-            const std::int64_t end = state[i + 3];
-            if (s < 0 || s >= static_cast<std::int64_t>(shards.size()) || begin < 0 ||
-                begin >= end || end > shards[static_cast<std::size_t>(s)].n_rows())
-                throw InvalidParameter("not the state of a cursor of this index");
-            chains[static_cast<std::size_t>(s)].push_back(
-                {static_cast<std::uint32_t>(state[i + 1]),
-                 {static_cast<Row>(begin), static_cast<Row>(end)}});
-        }
-        return Cursor(owner, std::move(chains), window);
-    }
-    [[nodiscard]] const Owner<Code>& owner() const { return owner_; }
-    [[nodiscard]] const std::vector<Chain>& chains() const { return chains_; }
-
-private:
     Owner<Code> owner_;
     std::vector<Chain> chains_;
     std::uint32_t window_;
+    mutable std::mutex mutex_;
 };
 
 template <class Code>
@@ -205,7 +239,8 @@ public:
     Array<std::uint32_t> sample(std::size_t n) {
         std::vector<std::uint32_t> token_ids;
         {
-            py::gil_scoped_release release;
+            const py::gil_scoped_release release;
+            const std::scoped_lock lock(mutex_);
             token_ids.reserve(n);
             const Alphabet& alphabet = owner_->index.alphabet();
             while (token_ids.size() < n) {
@@ -222,6 +257,7 @@ private:
     py::capsule bit_generator_;
     SbisSampler<Code> sampler_;
     Uniform uniform_{};
+    std::mutex mutex_;
 };
 
 template <class Token, class Code>
@@ -293,7 +329,7 @@ void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>
         [](const Owner<Code>& self, const Array<Token>& context, std::uint32_t window) {
             const auto tokens = view(context);
             py::gil_scoped_release release;
-            return Cursor<Code>(self, self->index.chains(tokens), window);
+            return std::make_unique<Cursor<Code>>(self, self->index.chains(tokens), window);
         },
         py::arg("context").noconvert(), py::arg("window"));
     cursor.def(
@@ -314,19 +350,34 @@ void bind_width(py::module_& m, const std::string& bits) {
     bind_queries<std::uint32_t>(index, cursor);
     index.def(
         "count_text",
-        [](const Owned& self, py::handle text) { return self.index.count(text_view(text)); },
+        [](const Owned& self, py::handle text) {
+            const auto tokens = text_view(text);
+            const py::gil_scoped_release release;
+            return self.index.count(tokens);
+        },
         py::arg("text"));
     index.def(
         "next_tokens_text",
         [](const Owned& self, py::handle text) {
-            Histogram histogram = self.index.next_tokens(self.index.find(text_view(text)));
-            return to_tuple(self.index.alphabet(), histogram);
+            const auto tokens = text_view(text);
+            std::optional<Histogram> histogram;
+            {
+                const py::gil_scoped_release release;
+                histogram = self.index.next_tokens(self.index.find(tokens));
+            }
+            return to_tuple(self.index.alphabet(), *histogram);
         },
         py::arg("text"));
     index.def(
         "levels_text",
         [](const Owned& self, py::handle text) {
-            return to_list(self.index.levels(self.index.chains(text_view(text))));
+            const auto tokens = text_view(text);
+            std::vector<IndexLevel> levels;
+            {
+                const py::gil_scoped_release release;
+                levels = self.index.levels(self.index.chains(tokens));
+            }
+            return to_list(levels);
         },
         py::arg("text"));
     index.def(
@@ -371,7 +422,7 @@ void bind_width(py::module_& m, const std::string& bits) {
     index.def(
         "start_of_document",
         [](const Owner<Code>& self, std::uint32_t window) {
-            return Cursor<Code>(self, self->index.start_of_document(), window);
+            return std::make_unique<Cursor<Code>>(self, self->index.start_of_document(), window);
         },
         py::arg("window"));
 
@@ -387,12 +438,14 @@ void bind_width(py::module_& m, const std::string& bits) {
     cursor.def("start_document", &Cursor<Code>::start_document);
     cursor.def("levels", &Cursor<Code>::levels);
     cursor.def("next_tokens", &Cursor<Code>::next_tokens, py::arg("level"));
-    cursor.def("copy", [](const Cursor<Code>& self) { return self; });
+    cursor.def("copy",
+               [](const Cursor<Code>& self) { return std::make_unique<Cursor<Code>>(self); });
 
     sampler.def(
         py::init([](const Cursor<Code>& cursor, int k, double decay, bool normalise,
                     std::uint32_t window, double temperature, const py::capsule& bit_generator) {
-            return Sampler<Code>(cursor, {k, decay, normalise, window, temperature}, bit_generator);
+            return std::make_unique<Sampler<Code>>(
+                cursor, SbisParameters{k, decay, normalise, window, temperature}, bit_generator);
         }),
         py::arg("cursor"), py::arg("k"), py::arg("decay"), py::arg("normalise"), py::arg("window"),
         py::arg("temperature"), py::arg("bit_generator"));

@@ -9,7 +9,7 @@ void bind_columns(py::module_& m);
 void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
 
-PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+PYBIND11_MODULE(_core, m) {
     m.doc() =
         "infgram's native core: columns of an index, queries and sampling over borrowed arrays.";
     py::register_exception_translator([](std::exception_ptr error) {

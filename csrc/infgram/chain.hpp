@@ -22,6 +22,7 @@ void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
     std::size_t kept = 0;
     std::uint32_t size = 0;  // of the level kept last
     if (code != boundary && !chain.empty()) {
+        for (const Level& level : chain) shard.rank().prefetch(code, level.range);
         typename Shard<Code>::Rank::Nested nested(shard.rank(), code, chain.front().range);
         for (const Level level : chain) {
             const Range image = shard.extend(level.range, code, nested);

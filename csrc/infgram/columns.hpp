@@ -156,11 +156,17 @@ inline void fill_block_ranks(std::span<const std::uint8_t> next, std::span<const
     }
 }
 
-// psi for BucketRank. No extra memory but O(n_codes).
+// psi for BucketRank. No extra memory but O(n_codes). Throws InvalidParameter where buckets do not
+// hold the rows.
 template <class Code>
 void fill_psi(std::span<const Code> next, std::span<const Row> buckets, std::span<Row> psi) {
     std::vector<Row> to(buckets.begin(), buckets.end() - 1);
-    for (std::size_t r = 0; r < next.size(); ++r) psi[to[next[r]]++] = static_cast<Row>(r);
+    for (std::size_t r = 0; r < next.size(); ++r) {
+        const Code code = next[r];
+        if (code >= to.size() || to[code] >= buckets[std::size_t{code} + 1])
+            throw InvalidParameter("next tokens and buckets contradict each other");
+        psi[to[code]++] = static_cast<Row>(r);
+    }
 }
 
 }  // namespace infgram

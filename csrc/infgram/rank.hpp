@@ -35,14 +35,17 @@ public:
           shift_(static_cast<std::uint32_t>(std::countr_zero(block_rows))),
           half_(block_rows / 2),
           n_rows_(n_rows) {
-        if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 2048)
-            throw InvalidParameter("a rank block must be a power of two from 32 to 2048 rows");
+        check_block_rows(block_rows);
         if (next.size() < std::size_t{n_rows} + padding_bytes) throw_corrupt("next");
         if (blocks.size() < n_block_counts(n_rows, block_rows, n_codes))
             throw_corrupt("rank_blocks");
         if (supers.size() < n_super_counts(n_rows, n_codes)) throw_corrupt("rank_supers");
     }
 
+    static void check_block_rows(std::uint32_t block_rows) {
+        if (!std::has_single_bit(block_rows) || block_rows < 32 || block_rows > 2048)
+            throw InvalidParameter("a rank block must be a power of two from 32 to 2048 rows");
+    }
     static std::size_t n_block_counts(Row n_rows, std::uint32_t block_rows, std::uint32_t n_codes) {
         return (std::size_t{n_rows} / block_rows + 1) * n_codes;
     }
@@ -65,6 +68,15 @@ public:
         const std::uint32_t n = ((row - start) ^ backwards) - backwards;
         const std::uint32_t count = count_equal(next_ + start - (n & backwards), n, half_, byte);
         return at_block(code, block) + ((count ^ backwards) - backwards);
+    }
+
+    // Asks for the memory that ranks of both ends of a range will read.
+    void prefetch(std::uint32_t code, Range range) const noexcept {
+        for (const Row row : {range.begin, range.end}) {
+            const std::uint32_t block = (row + half_) >> shift_;
+            __builtin_prefetch(&blocks_[std::size_t{block} * n_codes_ + code]);
+            __builtin_prefetch(&next_[row]);
+        }
     }
 
     // Images of ranges that hold one another, narrowest first: the levels of a context. Around the
@@ -126,6 +138,9 @@ public:
         const Row* last = psi_ + buckets_[code + 1];
         return static_cast<Row>(std::lower_bound(first, last, row) - psi_);
     }
+
+    // A search has no first step to ask for.
+    static constexpr void prefetch(std::uint32_t, Range) noexcept {}
 
     // Images of ranges that hold one another, narrowest first: the ends of each are searched for
     // beyond those of the last.

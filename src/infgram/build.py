@@ -52,7 +52,7 @@ def build_index(
     """Builds an index folder at `path` from documents and returns the path.
 
     - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
-    - `jobs` is how many processes sort shards at once; each takes about 11 bytes a token of its
+    - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
       shard for byte-wide codes.
     - `description` is kept in the manifest.
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
@@ -135,7 +135,9 @@ class _Spool:
         self.n_tokens += len(ids)
         self._document_sources.append(self._sources.setdefault(document.source, len(self._sources)))
         self._lines.append(document.line)
-        metadata = json.dumps(document.metadata).encode() if document.metadata else b""
+        metadata = b""
+        if document.metadata:
+            metadata = json.dumps(document.metadata, allow_nan=False).encode()
         self._metadata += metadata
         self._metadata_lengths.append(len(metadata))
 
@@ -279,21 +281,31 @@ def _sort_all(
     def run(shard: Mapping[str, Any]) -> dict[str, Any]:
         # A fresh interpreter: no state is inherited and the caller's script is not imported again.
         task = json.dumps([asdict(plan), shard])
+        # -P: nor does it import from the current folder.
         worker = subprocess.Popen(
-            [sys.executable, "-c", "from infgram.build import _worker; _worker()"],
+            [sys.executable, "-P", "-c", "from infgram.build import _worker; _worker()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         workers.append(worker)
         out, err = worker.communicate(task)
+        if worker.returncode < 0:
+            raise StorageError(
+                f"sorting {shard['name']} was killed by signal {-worker.returncode}; if memory ran "
+                "out, use fewer jobs or smaller shards"
+            )
         if worker.returncode:
             last = err.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
             raise StorageError(f"sorting {shard['name']} failed: {last[0]}")
+        result: dict[str, Any] = json.loads(out.splitlines()[-1])
+        if "errno" in result:
+            raise OSError(result["errno"], os.strerror(result["errno"]))
         finished[0] += _STEPS * shard["n_rows"]
         report("sort", finished[0], total)
-        return dict(json.loads(out.splitlines()[-1]))
+        return result
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -308,7 +320,11 @@ def _sort_all(
 def _worker() -> None:
     """Entry of a sorting process: a task on standard input, its result on standard output."""
     plan, shard = json.load(sys.stdin)
-    json.dump(_sort_shard(_Plan(**plan), shard, step=lambda: None), sys.stdout)
+    try:
+        result = _sort_shard(_Plan(**plan), shard, step=lambda: None)
+    except OSError as error:
+        result = {"errno": error.errno}
+    json.dump(result, sys.stdout)
 
 
 _STEPS = 5
@@ -330,6 +346,9 @@ def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None])
         writes = []
 
         def write(column: str, values: NDArray[Any]) -> None:
+            for written in writes:
+                if written.done():
+                    written.result()  # a full disk should end the work, not wait for its end
             writes.append(disk.submit(writer.write, f"{name}/{column}", values))
 
         spool = _spool_path(folder, name)

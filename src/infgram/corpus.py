@@ -63,7 +63,14 @@ _STDIN = "-"
 _CHUNK = 1 << 20  # bytes read at once from plain files
 _COMPRESSED_CHUNK = 1 << 15  # bytes inflated at once: what comes out can be 1000 times more
 _PARQUET_ROWS = 1024  # rows held at once
-_JSON = json.JSONDecoder(parse_constant=str)  # NaN and Infinity are not JSON: keep them as text
+
+
+def _finite(number: str) -> float | str:
+    return value if math.isfinite(value := float(number)) else number
+
+
+# NaN, Infinity and numbers beyond a float's range are kept as text: no JSON can hold them again
+_JSON = json.JSONDecoder(parse_constant=str, parse_float=_finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,8 @@ class Corpus:
     @contextmanager
     def _opened(self, file: File) -> Iterator[BinaryIO]:
         if file.path == _STDIN:
+            if self.stdin is None and sys.stdin is None:
+                raise InputError("-: standard input is closed; give a file, or pipe one in")
             yield self.stdin or sys.stdin.buffer  # not ours to close
         else:
             with open(file.path, "rb", buffering=0) as handle:

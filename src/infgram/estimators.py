@@ -45,7 +45,7 @@ class SBIS:
     window: int = 200
 
     def __post_init__(self) -> None:
-        if self.k < -1 or self.k == 0:
+        if not isinstance(self.k, int) or not -1 <= self.k < 2**31 or self.k == 0:
             raise InvalidParameter(f"k is {self.k}, expected a number of levels or -1 for all")
         if not 0 <= self.decay <= 1:
             raise InvalidParameter(f"decay is {self.decay}, expected 0 to 1")
@@ -53,8 +53,10 @@ class SBIS:
             raise InvalidParameter(
                 f"weighting is {self.weighting!r}, expected 'counts' or 'distributions'"
             )
-        if not 1 <= self.window < 2**32:
-            raise InvalidParameter(f"window is {self.window}, expected at least 1")
+        if not isinstance(self.window, int) or not 1 <= self.window < 2**32:
+            raise InvalidParameter(
+                f"window is {self.window}, expected a number from 1 to 2**32 - 1"
+            )
 
     def weights(self, cursor: Cursor) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
         """Token ids, in the order of their codes, and their weights; both of shape (n_tokens,)."""

@@ -19,7 +19,8 @@ def copied_share(index: Index, text: Query, *, run: int = 50) -> float:
     """
     if run < 1:
         raise InvalidParameter(f"run is {run}, expected at least 1")
-    lengths = index.match_lengths(text).astype(np.int64)
+    # Tokens of a longer run are those of the runs of this length within it.
+    lengths = index.match_lengths(text, window=run).astype(np.int64)
     if not len(lengths):
         return 0.0
     ends = np.flatnonzero(lengths >= run) + 1

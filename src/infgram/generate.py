@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _core
 from .errors import InvalidParameter
 from .estimators import SBIS
-from .index import Index, Query
+from .index import Index, Query, generator
 
 _SAMPLERS = {
     _core.Cursor8: _core.Sampler8,
@@ -102,7 +102,10 @@ def _sample(
     temperature: float,
     seed: int | np.random.Generator | None,
 ) -> Iterator[NDArray[np.uint32]]:
-    """Token ids in chunks, max_tokens in all unless a document ends; its end is not yielded."""
+    """Token ids in chunks, max_tokens in all unless a document ends; its end is not yielded.
+
+    Arguments are checked now, and not when the first chunk is asked for.
+    """
     if max_tokens < 0:
         raise InvalidParameter(f"max_tokens is {max_tokens}, expected at least 0")
     if not 0 <= temperature < math.inf:
@@ -111,7 +114,7 @@ def _sample(
         cursor = index.cursor(prompt, window=estimator.window)
     else:
         cursor = index.start_of_document(window=estimator.window)
-    bit_generator = np.random.default_rng(seed).bit_generator
+    bit_generator = generator(seed).bit_generator
     sampler = _SAMPLERS[type(cursor.native)](
         cursor.native,
         k=estimator.k,
@@ -121,15 +124,19 @@ def _sample(
         temperature=temperature,
         bit_generator=bit_generator.capsule,
     )
-    left = max_tokens
-    while left:
-        wanted = min(left, _CHUNK_TOKENS)
-        with bit_generator.lock:
-            chunk = sampler.sample(wanted)
-        yield chunk
-        if len(chunk) < wanted:
-            return
-        left -= wanted
+
+    def chunks() -> Iterator[NDArray[np.uint32]]:
+        left = max_tokens
+        while left:
+            wanted = min(left, _CHUNK_TOKENS)
+            with bit_generator.lock:
+                chunk = sampler.sample(wanted)
+            yield chunk
+            if len(chunk) < wanted:
+                return
+            left -= wanted
+
+    return chunks()
 
 
 def _texts(index: Index, chunks: Iterator[NDArray[np.uint32]]) -> Iterator[str]:

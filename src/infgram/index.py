@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +17,14 @@ from numpy.typing import NDArray
 
 from . import _core, corpus, storage, tokens
 from .build import MAX_SHARD_TOKENS, build_index
-from .errors import BadRecordSkipped, ContextNotFound, CorruptIndex, InvalidParameter
+from .errors import (
+    BadRecordSkipped,
+    ContextNotFound,
+    CorruptIndex,
+    InfgramError,
+    InvalidParameter,
+    StorageError,
+)
 from .storage import Progress
 from .tokens import Tokenizer
 
@@ -97,6 +106,8 @@ class NextTokens:
 
     def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
         """The n (all) most frequent tokens as (text, count), most frequent first."""
+        if n is not None and n < 0:
+            raise InvalidParameter(f"n is {n}, expected at least 0")
         order = np.argsort(-self.counts, kind="stable")[:n]
         return [(self.text(int(self.token_ids[i])), int(self.counts[i])) for i in order]
 
@@ -137,10 +148,13 @@ class Index:
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool | None = None) -> None:
         self.path = Path(os.path.abspath(path))
+        self._verify = verify
         self._stored = storage.open_folder(path, verify=verify)
         try:
             self._load()
-        except (LookupError, TypeError, AttributeError, InvalidParameter) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if isinstance(error, InfgramError) and not isinstance(error, InvalidParameter):
+                raise
             raise CorruptIndex(
                 f"{path}: the manifest does not fit its files ({error}); build the index again"
             ) from error
@@ -152,10 +166,12 @@ class Index:
         if "tokenizer.json" in manifest["files"]:
             file = stored.map("tokenizer.json").tobytes()
         self.tokenizer: Tokenizer = tokens.restore(manifest["tokenizer"], file)
-        self.n_tokens: int = manifest["n_tokens"]
-        self.n_documents: int = manifest["n_documents"]
+        self.n_tokens = operator.index(manifest["n_tokens"])
+        self.n_documents = operator.index(manifest["n_documents"])
         self._reads_bytes = self.tokenizer.name == "bytes"
         self._shards = [_Shard(stored, shard) for shard in manifest["shards"]]
+        if self.n_documents != sum(shard.n_documents for shard in self._shards):
+            raise CorruptIndex(f"{self.path}: the shards do not have {self.n_documents} documents")
         self._native = _NATIVE[manifest["code_bits"]](
             stored.map("token_ids"),
             self.end_of_text,
@@ -163,7 +179,7 @@ class Index:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Index, (self.path,)
+        return _reopen, (self.path, self._verify, self._stored.identity)
 
     def __repr__(self) -> str:
         return (
@@ -226,7 +242,17 @@ class Index:
         """
         if offsets is not None:
             flat: NDArray[Any] = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
-            return self._native.count_batch(flat, np.ascontiguousarray(offsets, np.int64))
+            bounds = np.asarray(offsets)
+            if bounds.ndim != 1 or bounds.dtype.kind not in "iu":
+                raise InvalidParameter("offsets must be a flat array of integers")
+            if len(bounds) and int(bounds.max()) > len(flat):
+                raise InvalidParameter(
+                    f"the largest offset is {bounds.max()}, expected at most {len(flat)}, the "
+                    "number of tokens"
+                )
+            return self._native.count_batch(flat, np.ascontiguousarray(bounds, np.int64))
+        if isinstance(ngrams, (str, bytes)):
+            raise InvalidParameter("count_batch takes several n-grams: give a list of them")
         ngrams = list(ngrams)
         if self._reads_bytes:
             try:
@@ -234,9 +260,8 @@ class Index:
             except (TypeError, UnicodeEncodeError):
                 pass
         ids = [self._ids(ngram) for ngram in ngrams]
-        bounds = np.cumsum([0, *map(len, ids)], dtype=np.int64)
-        flat = np.concatenate([a.astype(np.uint32) for a in ids]) if ids else np.zeros(0, np.uint32)
-        return self._native.count_batch(flat, bounds)
+        flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
+        return self._native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
     # Next tokens ----------------------------------------------------------------------------------
 
@@ -296,13 +321,11 @@ class Index:
 
         `window` bounds how many tokens back it sees.
         """
-        if window is not None and not 1 <= window <= _NO_WINDOW:
-            raise InvalidParameter(f"window is {window}, expected at least 1")
-        return Cursor(self, self._native.cursor(self._ids(context), window or _NO_WINDOW))
+        return Cursor(self, self._native.cursor(self._ids(context), _window(window)))
 
     def start_of_document(self, *, window: int | None = None) -> Cursor:
-        """A cursor at the beginning of a document, where only its start is known."""
-        return Cursor(self, self._native.start_of_document(window or _NO_WINDOW))
+        """A cursor at the beginning of a document. Its start counts as a token of the context."""
+        return Cursor(self, self._native.start_of_document(_window(window)))
 
     def decode(self, token_ids: tokens.Ids) -> str:
         """Token ids as text; bytes that are not UTF-8 show as U+FFFD, bare ids as numbers."""
@@ -310,12 +333,15 @@ class Index:
             return " ".join(str(int(i)) for i in token_ids)
         return self.tokenizer.decode(token_ids).decode(errors="replace")
 
-    def match_lengths(self, query: Query) -> NDArray[np.uint32]:
-        """For each token, how many tokens up to and including it occur in the corpus as one run.
+    def match_lengths(self, query: Query, *, window: int = 1000) -> NDArray[np.uint32]:
+        """For each token, how long a run of the corpus ends with it, at most `window` tokens.
 
-        Shape (n_tokens,). A run longer than the text before it ends at the text's start.
+        Shape (n_tokens,). The matching statistics of the query. O(levels) a token.
+
+        >>> open(demo_index).match_lengths("to bees").tolist()
+        [1, 2, 3, 4, 5, 1, 0]
         """
-        return self._native.match_lengths(self._ids(query), _NO_WINDOW)
+        return self._native.match_lengths(self._ids(query), _window(window))
 
     # Documents ------------------------------------------------------------------------------------
 
@@ -339,7 +365,7 @@ class Index:
             raise InvalidParameter("cannot find the empty n-gram: give at least one token")
         ranges = self._native.find(ids)
         sizes = np.array([end - begin for begin, end in ranges])
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         total = int(sizes.sum())
         chosen = rng.choice(total, min(limit, total), replace=False, shuffle=False)
         matches = []
@@ -353,9 +379,9 @@ class Index:
 
     def document(self, document: int) -> IndexedDocument:
         """A document by its number, 0 <= document < n_documents."""
-        if not 0 <= document < self.n_documents:
+        if not isinstance(document, (int, np.integer)) or not 0 <= document < self.n_documents:
             raise InvalidParameter(
-                f"there is no document {document}: the index has {self.n_documents}, from 0"
+                f"there is no document {document!r}: the index has {self.n_documents}, from 0"
             )
         s, local = self._locate(document)
         shard = self._shards[s]
@@ -363,6 +389,10 @@ class Index:
         return IndexedDocument(
             document, *self._provenance(shard, local), token_ids=ids, text=self.decode(ids)
         )
+
+    @cached_property
+    def _sources(self) -> storage.Strings:
+        return self._stored.strings("sources")
 
     def _match(self, s: int, position: int, n: int, context: int) -> Match:
         shard = self._shards[s]
@@ -381,7 +411,7 @@ class Index:
         )
 
     def _provenance(self, shard: _Shard, local: int) -> tuple[str, int, dict[str, Any]]:
-        source = self._stored.strings("sources")[int(shard.document_sources[local])]
+        source = self._sources[int(shard.document_sources[local])]
         return os.fsdecode(source), int(shard.document_lines[local]), shard.document_metadata(local)
 
     def _locate(self, document: int) -> tuple[int, int]:
@@ -402,7 +432,7 @@ class Index:
         if isinstance(token, (int, np.integer)):
             token_id = int(token)
             if token_id != self.end_of_text:
-                tokens.check_ids([token_id], self.tokenizer.vocab_size)
+                tokens.check_ids([token], self.tokenizer.vocab_size)
         else:
             ids = self._ids(token)
             if len(ids) != 1:
@@ -410,6 +440,15 @@ class Index:
             token_id = int(ids[0])
         count = int(ntd.counts[ntd.token_ids == token_id].sum())
         return Prob(ntd.prompt_cnt, count, count / ntd.prompt_cnt, ntd.suffix_len)
+
+
+def _reopen(path: Path, verify: bool | None, identity: str) -> Index:
+    index = Index(path, verify=verify)
+    if index._stored.identity != identity:
+        raise StorageError(
+            f"{path} was built anew since it was pickled: rows of one build mean nothing in another"
+        )
+    return index
 
 
 class Cursor:
@@ -433,7 +472,7 @@ class Cursor:
             if query == self.index.end_of_text:
                 self.native.start_document()
                 return self
-            query = [int(query)]
+            query = [query]
         self.native.read(self.index._ids(query))
         return self
 
@@ -463,6 +502,23 @@ class Cursor:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
 
 
+def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    """The generator a seed stands for; one that is given goes on where it is."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameter(f"seed is {seed!r}, expected a number of at least 0") from error
+
+
+def _window(window: int | None) -> int:
+    """A window as the core takes it: None is none."""
+    if window is None:
+        return _NO_WINDOW
+    if not isinstance(window, (int, np.integer)) or not 1 <= window <= _NO_WINDOW:
+        raise InvalidParameter(f"window is {window!r}, expected a number from 1 to {_NO_WINDOW}")
+    return int(window)
+
+
 def _levels(pairs: list[tuple[int, int]]) -> list[Level]:
     # what Level(n, m) does, in half the time
     return [tuple.__new__(Level, pair) for pair in pairs]
@@ -483,6 +539,8 @@ class _Shard:
         self.documents = self._map("documents")
         self.document_sources = self._map("document_sources")
         self.document_lines = self._map("document_lines")
+        if not len(self.documents) - 1 == len(self.document_lines) == self.n_documents:
+            raise CorruptIndex(f"{stored.folder}: {self.name} does not have its documents")
 
     def _map(self, column: str, *, with_padding: bool = False) -> NDArray[Any]:
         return self._stored.map(f"{self.name}/{column}", with_padding=with_padding)
@@ -513,14 +571,18 @@ class _Shard:
 
     def document_at(self, position: int) -> int:
         """The document that holds a position."""
-        local = int(np.searchsorted(self.documents, position, side="right")) - 1
+        local = int(np.searchsorted(self.documents, np.uint32(position), side="right")) - 1
         if not 0 <= local < self.n_documents:
             raise CorruptIndex(f"{self._stored.folder}: a match lies outside every document")
         return local
 
+    @cached_property
+    def _metadata(self) -> storage.Strings:
+        return self._stored.strings(f"{self.name}/metadata")
+
     def document_metadata(self, local: int) -> dict[str, Any]:
         """What came with the document."""
-        raw = self._stored.strings(f"{self.name}/metadata")[local]
+        raw = self._metadata[local]
         try:
             return dict(json.loads(raw)) if raw else {}
         except ValueError as error:

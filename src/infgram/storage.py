@@ -12,14 +12,17 @@ import fcntl
 import hashlib
 import json
 import mmap
+import operator
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from glob import escape as glob_escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +47,9 @@ DTYPES = {
 }
 
 _CHUNK = 1 << 22
+_BUILDING, _REPLACED, _LOCK = ".building", ".replaced", "lock"
+# A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
+_NO_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _Column = NDArray[Any]
 Progress = Callable[[str, int, int], None]
 
@@ -102,7 +108,7 @@ class IndexWriter:
         with open(self.folder / MANIFEST, "w", encoding="utf-8") as file:
             file.write(text)
             _sync(file)
-        _stamp(self.folder, self.files)
+        _stamp(self.folder, _times(self.folder, self.files))
 
 
 @contextmanager
@@ -110,28 +116,19 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A folder to build in, beside `target`, that takes its place when the block ends well.
 
     Whatever else happens, error or interrupt, the folder is removed and `target` is untouched.
-    What a killed process left behind is removed by the next build of the same target.
+    What a killed process left behind is put right by the next build of the same target.
     """
-    target = Path(os.path.abspath(target))
+    target = Path(os.path.realpath(target))
     _check_target(target, overwrite=overwrite)
     with ExitStack() as cleanup:
         try:
-            _remove_abandoned(target)
-            folder = Path(
-                cleanup.enter_context(
-                    tempfile.TemporaryDirectory(
-                        prefix=f".{target.name}.",
-                        suffix=".building",
-                        dir=target.parent,
-                        ignore_cleanup_errors=True,
-                    )
-                )
-            )
-            lock = cleanup.enter_context(open(folder / "lock", "w"))
+            _recover(target)
+            folder = target.parent / f".{target.name}.{secrets.token_hex(4)}{_BUILDING}"
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.mkdir()
+            lock = cleanup.enter_context(open(folder / _LOCK, "w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-            folder.chmod(0o777 & ~_umask())
             yield folder
-            (folder / "lock").unlink()
             _sync_folder(folder)
             _move_into_place(folder, target, overwrite=overwrite)
         except OSError as error:
@@ -162,38 +159,48 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def _move_into_place(folder: Path, target: Path, *, overwrite: bool) -> None:
+    """Renames the folder to the target. The lock is held until there is nothing left to recover."""
     _check_target(target, overwrite=overwrite)
-    if not target.exists():
-        try:
-            os.rename(folder, target)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise IndexExists(f"{target} was built by another process meanwhile") from error
-            raise
-    else:
-        aside = folder.with_suffix(".replaced")
+    aside = folder.with_suffix(_REPLACED)
+    if target.exists():
         os.rename(target, aside)
-        try:
-            os.rename(folder, target)
-        except OSError:
+    try:
+        os.rename(folder, target)
+    except BaseException as error:
+        if aside.exists():
             os.rename(aside, target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise IndexExists(f"{target} was built by another process meanwhile") from error
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+    (target / _LOCK).unlink()
     _sync_folder(target.parent)
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Removes folders of builds whose process is gone: nobody holds their lock."""
-    prefix = f".{target.name}."
-    for folder in target.parent.iterdir():
-        if not (folder.name.startswith(prefix) and folder.name.endswith(".building")):
+def _recover(target: Path) -> None:
+    """Puts right what builds left whose process is gone: nobody holds their lock.
+
+    An index that was renamed away to be replaced comes back if the new one did not take its place.
+    """
+    for building in target.parent.glob(f".{glob_escape(target.name)}.*{_BUILDING}"):
+        if _is_abandoned(building):
+            shutil.rmtree(building, ignore_errors=True)
+    for aside in target.parent.glob(f".{glob_escape(target.name)}.*{_REPLACED}"):
+        if aside.with_suffix(_BUILDING).exists():
             continue
-        try:
-            with open(folder / "lock") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.rename(aside, target)
+
+
+def _is_abandoned(building: Path) -> bool:
+    try:
+        with open(building / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except OSError:
+        return False
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -205,6 +212,8 @@ class StoredIndex:
 
     folder: Path
     manifest: Mapping[str, Any]
+    identity: str
+    """The manifest's checksum: another build has another one."""
 
     @property
     def n_bytes(self) -> int:
@@ -218,10 +227,17 @@ class StoredIndex:
             raise CorruptIndex(f"{self.folder}: the manifest has no file {name!r}; build it again")
         try:
             with open(self.folder / name, "rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            column = np.frombuffer(mapped, DTYPES[entry["dtype"]])
-        except (OSError, ValueError) as error:
-            raise CorruptIndex(f"{self.folder / name} cannot be mapped: {error}") from error
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
+        except OSError as error:
+            advice = (
+                "raise the limit of open files (ulimit -n), or build with larger shards"
+                if error.errno == errno.EMFILE
+                else "is it still there, and readable?"
+            )
+            raise StorageError(
+                f"{self.folder / name} cannot be mapped: {error.strerror}; {advice}"
+            ) from error
+        column = np.frombuffer(mapped, DTYPES[entry["dtype"]])
         return column if with_padding else column[: entry["length"]]
 
     def strings(self, name: str) -> Strings:
@@ -253,7 +269,8 @@ def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> 
     ones that the build or an earlier check has seen (same size and times of change).
     """
     folder = Path(path)
-    stored = StoredIndex(folder, _read_manifest(folder))
+    manifest = _read_manifest(folder)
+    stored = StoredIndex(folder, manifest, _checksum(manifest))
     for name, entry in stored.manifest["files"].items():
         _check_size(folder / name, int(entry["n_bytes"]))
     if verify or (verify is None and not _is_stamped(folder, stored.manifest["files"])):
@@ -263,6 +280,7 @@ def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> 
 
 def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
     """Compares every file with its checksum; raises CorruptIndex at the first that differs."""
+    times = _times(stored.folder, stored.manifest["files"])
     done = 0
     for name, entry in stored.manifest["files"].items():
         checksum = 0
@@ -282,7 +300,7 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
                 f"{stored.folder / name} was changed after the build: its checksum is "
                 f"{checksum:08x}, the manifest says {entry['crc32']:08x}. Build the index again."
             )
-    _stamp(stored.folder, stored.manifest["files"])
+    _stamp(stored.folder, times)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -322,7 +340,24 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     found = manifest.pop("checksum", None)
     if found != _checksum(manifest):
         raise CorruptIndex(f"{path} was changed after the build: its checksum does not fit")
+    _check_files(path, manifest.get("files"))
     return manifest
+
+
+def _check_files(path: Path, files: object) -> None:
+    """Whether the manifest's list of files makes sense in itself."""
+    try:
+        sound = isinstance(files, dict) and all(
+            entry["n_bytes"]
+            == padded(operator.index(entry["length"]) * DTYPES[entry["dtype"]].itemsize)
+            for entry in files.values()
+        )
+    except (LookupError, TypeError) as error:
+        raise CorruptIndex(
+            f"{path}: its list of files is damaged ({error}); build again"
+        ) from error
+    if not sound:
+        raise CorruptIndex(f"{path}: its list of files is damaged; build the index again")
 
 
 def _check_size(path: Path, n_bytes: int) -> None:
@@ -337,24 +372,39 @@ def _check_size(path: Path, n_bytes: int) -> None:
 # Which files have been checked already ------------------------------------------------------------
 
 
-def _times(folder: Path, files: Mapping[str, object]) -> dict[str, list[int]]:
-    stats = {name: (folder / name).stat() for name in files}
+_Times = dict[str, list[int]]
+
+
+def _times(folder: Path, files: Mapping[str, object]) -> _Times:
+    try:
+        stats = {name: (folder / name).stat() for name in files}
+    except OSError as error:
+        raise CorruptIndex(f"{error.filename} cannot be read: {error.strerror}") from error
     return {name: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for name, s in stats.items()}
 
 
-def _stamp(folder: Path, files: Mapping[str, object]) -> None:
-    """Notes sizes and times of checked files; a folder that cannot be written is checked anew."""
-    try:
-        (folder / VERIFIED).write_text(json.dumps(_times(folder, files)), encoding="utf-8")
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            (folder / VERIFIED).unlink(missing_ok=True)
+def _stamp(folder: Path, times: _Times) -> None:
+    """Notes sizes and times of checked files; a folder that cannot be written is checked anew.
+
+    A new file takes the place of the old one, whatever that is: nothing is written through links.
+    """
+    with (
+        suppress(OSError),
+        tempfile.NamedTemporaryFile("w", dir=folder, prefix=VERIFIED, delete=False) as file,
+    ):
+        try:
+            json.dump(times, file)
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, folder / VERIFIED)
+        except OSError:
+            os.unlink(file.name)
 
 
 def _is_stamped(folder: Path, files: Mapping[str, object]) -> bool:
     try:
         return bool(json.loads((folder / VERIFIED).read_bytes()) == _times(folder, files))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError, StorageError):
         return False
 
 
@@ -382,9 +432,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

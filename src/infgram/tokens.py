@@ -174,6 +174,8 @@ def _array_of(ids: Sequence[int], vocab_size: int) -> NDArray[np.int64]:
     """A Python sequence as an array. numpy alone would let True pass for 1 and round 2**63."""
     if isinstance(ids, str | bytes):
         raise TokenError("got text where token ids are expected: encode it first")
+    if not isinstance(ids, Sequence):
+        raise TokenError(f"expected text or a flat sequence of token ids; got {type(ids).__name__}")
     for kind in set(map(type, ids)):
         if kind is bool or not issubclass(kind, int | np.integer):
             raise TokenError(f"token ids must be integers; got {kind.__name__}")
