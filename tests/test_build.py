@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -43,6 +45,12 @@ def test_json_lines_keep_their_other_fields_as_metadata(tmp_path: Path) -> None:
     assert last.metadata == {"act": 4, "who": "Hamlet"}
     assert (last.before, last.match, last.after) == ("or not ", "to be", "")
     assert index.document(0).text == "to be"
+
+
+def test_numbers_that_no_json_holds_are_kept_as_text(tmp_path: Path) -> None:
+    corpus = write(tmp_path / "a.jsonl", '{"text": "a", "x": 1e999, "y": NaN, "z": 1.5}')
+    index = infgram.build(corpus, tmp_path / "a.infgram")
+    assert index.document(0).metadata == {"x": "1e999", "y": "NaN", "z": 1.5}
 
 
 def test_compressed_files_and_folders_are_read(tmp_path: Path) -> None:
@@ -209,6 +217,39 @@ def test_processes_build_the_same_shards_as_one(tmp_path: Path) -> None:
     assert many.count("line 1") == alone.count("line 1")
 
 
+def test_processes_import_nothing_from_the_current_folder(tmp_path, monkeypatch) -> None:
+    corpus = write(tmp_path / "a.txt", "".join(f"line {i * i}\n" for i in range(500)))
+    write(tmp_path / "numpy.py", "raise SystemExit('hijacked')")
+    monkeypatch.chdir(tmp_path)
+    index = infgram.build(
+        corpus, tmp_path / "a.infgram", documents="line", shard_tokens=1500, jobs=2
+    )
+    assert index.count("line") == 500
+
+
+def test_a_full_disk_in_a_process_is_a_storage_error(tmp_path: Path) -> None:
+    """A limit on the size of files fails a worker as a full disk does: with an errno of its own."""
+    corpus = write(tmp_path / "a.txt", "".join(f"line {i * i}\n" for i in range(3000)))
+    script = """
+import resource, signal, sys, infgram
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+try:
+    infgram.build(sys.argv[1], sys.argv[2], documents="line", shard_tokens=20_000, jobs=2)
+except infgram.InfgramError as error:
+    print(type(error).__name__, error)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script, corpus, tmp_path / "a.infgram"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "StorageError" in said
+    assert "File too large" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_failing_process_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     corpus = write(tmp_path / "a.txt", "".join(f"line {i * i}\n" for i in range(500)))
     monkeypatch.setattr("sys.executable", "/bin/false")
@@ -234,7 +275,9 @@ def test_no_repetition_makes_a_build_or_a_query_quadratic(tmp_path, text, tokeni
     assert index.count(text) == 1
     assert index.count(text[: len(text) // 3]) >= 1
     assert index.levels(text[-200:])[0].m >= 1
-    assert index.match_lengths(text[:1000])[-1] == 1000
+    assert index.match_lengths(text[:30_000], window=200)[-1] == 200
+    assert infgram.copied_share(index, text[:100_000], run=50) == 1.0
+    assert len(infgram.generate(index, text[:1000], max_tokens=10_000, seed=0).token_ids) > 0
     assert time.process_time() - started < 30
 
 

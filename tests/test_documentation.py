@@ -18,6 +18,8 @@ import infgram
 
 ROOT = Path(__file__).parents[1]
 MODULES = [f"infgram.{m.name}" for m in pkgutil.iter_modules(infgram.__path__)]
+MODULES += ["infgram_cli.output"]
+WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage"]
 DEMO = b"to be or not to be\nbe"
 
 
@@ -33,12 +35,12 @@ def test_docstring_examples_run(name: str, demo_index: Path) -> None:
     names = {"demo_index": demo_index, "np": np, "infgram": infgram}
     result = doctest.testmod(module, extraglobs=names)
     assert result.failed == 0
+    assert result.attempted > 0 or name in WITHOUT_EXAMPLES
 
 
-def test_every_public_function_has_an_example_or_an_explanation() -> None:
+def test_every_public_name_is_explained() -> None:
     for name in infgram.__all__:
         assert getattr(infgram, name).__doc__, name
-    assert sum("import infgram" in (f.__doc__ or "") for f in (infgram.generate, infgram.stream))
 
 
 def code_blocks(language: str) -> list[str]:
@@ -86,6 +88,5 @@ print([name for name in {[*optional, "zstandard", "transformers"]} if name in sy
     assert found[-1] == "[]"
 
 
-def test_the_public_names_are_the_documented_ones() -> None:
-    assert all(hasattr(infgram, name) for name in infgram.__all__)
-    assert (ROOT / "src" / "infgram" / "py.typed").is_file()
+def test_the_types_are_shipped() -> None:
+    assert (Path(infgram.__file__).parent / "py.typed").is_file()

@@ -167,6 +167,10 @@ def test_new_text_is_not_all_copied(shakespeare: bytes, shakespeare_index: infgr
     [
         {"k": 0},
         {"k": -2},
+        {"k": 2.0},
+        {"k": 2**31},
+        {"seed": -1},
+        {"seed": "x"},
         {"decay": -0.1},
         {"decay": 1.1},
         {"decay": float("nan")},
@@ -183,7 +187,7 @@ def test_a_parameter_outside_its_range_is_refused(prose_index, wrong) -> None:
     with pytest.raises(InvalidParameter, match=next(iter(wrong))):
         infgram.generate(prose_index, "a", **wrong)
     with pytest.raises(InvalidParameter):
-        "".join(infgram.stream(prose_index, "a", **wrong))
+        infgram.stream(prose_index, "a", **wrong)  # at once, not at the first piece
 
 
 def test_a_prompt_of_no_tokens_is_refused(prose_index: infgram.Index) -> None:

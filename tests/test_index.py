@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,6 +60,9 @@ def test_every_kind_of_query_means_the_same(index: infgram.Index, query) -> None
         (np.zeros((2, 2), np.int64), TokenError),
         ([True], TokenError),
         (["a"], TokenError),
+        (5, TokenError),
+        (None, TokenError),
+        ({116}, TokenError),
     ],
     ids=str,
 )
@@ -86,9 +91,12 @@ def test_batches_take_flat_tokens_and_offsets(index: infgram.Index) -> None:
     assert index.count_batch(flat.astype(np.int32), offsets.astype(np.int32)).tolist() == expected
     assert index.count_batch([]).tolist() == []
     assert index.count_batch(iter(["to be"])).dtype == np.int64
-    for wrong in ([0, 99], [5, 3], [-1, 2]):
+    for wrong in ([0, 99], [5, 3], [-1, 2], [0, 1.5], [[0, 1]], [0, 2**63]):
         with pytest.raises(InvalidParameter, match="offset"):
             index.count_batch(flat, np.array(wrong))
+    for text in ("to be", b"to be"):
+        with pytest.raises(InvalidParameter, match="list"):
+            index.count_batch(text)
 
 
 def test_probabilities_sum_to_one_and_carry_their_counts(index: infgram.Index) -> None:
@@ -136,6 +144,10 @@ def test_a_token_is_exactly_one(index: infgram.Index) -> None:
         index.prob("to ", "be")
     with pytest.raises(TokenOutOfRange):
         index.prob("to ", 257)
+    with pytest.raises(TokenError):
+        index.prob("to ", True)
+    with pytest.raises(InvalidParameter):
+        index.ntd("to ").most_common(-1)
 
 
 def test_finding_draws_without_replacement_and_repeats_with_its_seed(index) -> None:
@@ -152,7 +164,7 @@ def test_finding_draws_without_replacement_and_repeats_with_its_seed(index) -> N
     assert index.find("t", limit=0) == []
     match = index.find("or not", context=3)[0]
     assert (match.before, match.match, match.after) == ("be ", "or not", " to")
-    for wrong in ({"limit": -1}, {"context": -1}):
+    for wrong in ({"limit": -1}, {"context": -1}, {"seed": -1}, {"seed": "x"}):
         with pytest.raises(InvalidParameter):
             index.find("t", **wrong)
     with pytest.raises(InvalidParameter, match="empty"):
@@ -162,7 +174,7 @@ def test_finding_draws_without_replacement_and_repeats_with_its_seed(index) -> N
 def test_documents_are_given_back_whole(index: infgram.Index) -> None:
     document = index.document(1)
     assert (document.document, document.text, document.line) == (1, "to be is to do", 1)
-    for wrong in (-1, 2):
+    for wrong in (-1, 2, 0.5, None):
         with pytest.raises(InvalidParameter, match="the index has 2"):
             index.document(wrong)
 
@@ -174,14 +186,43 @@ def test_a_cursor_crosses_into_a_new_document_without_its_past(index: infgram.In
     assert cursor.ntd().most_common() == [("t", 2)]
     with pytest.raises(InvalidParameter, match="level"):
         cursor.ntd(level=5)
-    with pytest.raises(InvalidParameter, match="window"):
-        index.cursor("to", window=0)
+    for window in (0, -1, 2**32, 1.5):
+        for begin in (
+            lambda w: index.cursor("to", window=w),
+            lambda w: index.start_of_document(window=w),
+        ):
+            with pytest.raises(InvalidParameter, match="window"):
+                begin(window)
+    with pytest.raises(TokenError):
+        cursor.advance(True)
 
 
 def test_an_index_opens_again_in_another_process_from_its_pickle(index: infgram.Index) -> None:
-    again = pickle.loads(pickle.dumps(index))
-    assert again.path == index.path
-    assert again.count("to be") == 3
+    script = """
+import pickle, sys
+index, cursor = pickle.load(sys.stdin.buffer)
+print(index.count("to be"), cursor.levels())
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        input=pickle.dumps((index, index.cursor("to be"))),
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert said.splitlines()[-1] == f"3 {index.levels('to be')}"
+
+
+def test_threads_may_share_a_cursor(prose_index: infgram.Index) -> None:
+    """They take turns; each token is read once, and nothing deadlocks or crashes."""
+    cursor = prose_index.cursor(window=50)
+
+    def read(_: int) -> object:
+        cursor.advance("e" * 300)
+        return cursor.levels(), cursor.copy().ntd().counts, pickle.dumps(cursor)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(40)))
+    assert cursor.levels() == prose_index.cursor("e" * 50, window=50).levels()
 
 
 def test_threads_share_one_index(prose_index: infgram.Index) -> None:

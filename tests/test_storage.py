@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from infgram import storage
 from infgram.errors import (
     CorruptIndex,
     IndexExists,
+    InfgramError,
     NotAnIndex,
     StorageError,
     TokenError,
@@ -166,6 +168,10 @@ def edit_manifest(path: Path, **fields: object) -> None:
         ({"shards": None}, CorruptIndex),
         ({"shards": []}, CorruptIndex),
         ({"files": {}}, CorruptIndex),
+        ({"files": None}, CorruptIndex),
+        ({"files": {"token_ids": {"dtype": "uint32", "length": 4, "n_bytes": "x"}}}, CorruptIndex),
+        ({"n_tokens": "x"}, CorruptIndex),
+        ({"n_documents": 10**6}, CorruptIndex),
         ({"code_bits": 64}, CorruptIndex),
         ({"code_bits": 16}, CorruptIndex),
         ({"block_rows": 3}, (CorruptIndex, ValueError)),
@@ -270,6 +276,115 @@ def test_a_killed_build_leaves_nothing_that_opens_and_the_next_one_cleans_up(tmp
         infgram.open(left[0])
     infgram.build(corpus, path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.infgram", "a.txt"]
+
+
+INTERRUPT_RENAME = """
+import os, sys, signal, infgram
+from infgram import storage
+rename, calls = os.rename, []
+def interrupted(a, b):
+    calls.append(a)
+    if len(calls) == 2:
+        if sys.argv[3] == "kill":
+            os.kill(os.getpid(), 9)
+        raise KeyboardInterrupt
+    rename(a, b)
+storage.os.rename = interrupted
+infgram.build(sys.argv[1], sys.argv[2], overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["interrupt", "kill"])
+def test_an_index_survives_a_death_in_the_middle_of_its_replacement(tmp_path, how: str) -> None:
+    corpus = tmp_path / "a.txt"
+    corpus.write_bytes(b"old")
+    path = tmp_path / "a.infgram"
+    infgram.build(corpus, path)
+    corpus.write_bytes(b"new")
+    subprocess.run(
+        [sys.executable, "-c", INTERRUPT_RENAME, corpus, path, how],
+        check=False,
+        capture_output=True,
+    )
+    if how == "kill":
+        assert not path.exists()
+        empty = tmp_path / "empty.txt"
+        empty.write_bytes(b"")
+        with pytest.raises(InfgramError):  # even a build that fails brings the old index back
+            infgram.build(empty, path, overwrite=True)
+        empty.unlink()
+    assert infgram.open(path).count("old") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.infgram", "a.txt"]
+
+
+def test_overwriting_through_a_link_replaces_what_it_points_to(tmp_path: Path) -> None:
+    corpus = tmp_path / "a.txt"
+    corpus.write_bytes(b"old")
+    infgram.build(corpus, tmp_path / "real.infgram")
+    (tmp_path / "link.infgram").symlink_to("real.infgram")
+    corpus.write_bytes(b"new")
+    infgram.build(corpus, tmp_path / "link.infgram", overwrite=True)
+    assert infgram.open(tmp_path / "real.infgram").count("new") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "link.infgram", "real.infgram"]
+
+
+def test_opening_writes_nothing_through_a_link(damaged: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("dear")
+    (damaged / storage.VERIFIED).unlink(missing_ok=True)
+    (damaged / storage.VERIFIED).symlink_to(precious)
+    infgram.open(damaged)
+    assert precious.read_text() == "dear"
+
+
+def test_damage_during_a_check_is_not_noted_as_sound(damaged: Path) -> None:
+    index = infgram.open(damaged)
+    files = list(index.manifest["files"])
+    first = damaged / files[0]
+
+    def damage(stage: str, done: int, total: int) -> None:
+        if done == total:
+            content = bytearray(first.read_bytes())
+            content[0] ^= 1
+            first.write_bytes(content)
+
+    index.verify(damage)
+    with pytest.raises(CorruptIndex, match=files[0]):
+        infgram.open(damaged)
+
+
+def test_a_pickle_does_not_answer_from_another_build(tmp_path: Path) -> None:
+    corpus = tmp_path / "a.txt"
+    corpus.write_bytes(b"to be or not")
+    index = infgram.build(corpus, tmp_path / "a.infgram")
+    pickles = [pickle.dumps(index), pickle.dumps(index.cursor("to"))]
+    assert [pickle.loads(p) for p in pickles]
+    corpus.write_bytes(b"not to be or")
+    infgram.build(corpus, tmp_path / "a.infgram", overwrite=True)
+    for old in pickles:
+        with pytest.raises(StorageError, match="built anew"):
+            pickle.loads(old)
+
+
+def test_more_files_than_the_system_allows_is_said_with_what_to_do(tmp_path: Path) -> None:
+    corpus = tmp_path / "a.txt"
+    corpus.write_bytes(b"".join(b"line %d\n" % i for i in range(60)))
+    path = tmp_path / "a.infgram"
+    infgram.build(corpus, path, documents="line", shard_tokens=20)
+    script = """
+import resource, sys, infgram
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+try:
+    infgram.open(sys.argv[1])
+except infgram.InfgramError as error:
+    print(type(error).__name__, error)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+    ).stdout
+    if sys.version_info < (3, 13):  # later ones need no descriptor for a map
+        assert "StorageError" in said
+        assert "ulimit -n" in said
 
 
 def test_two_builds_into_one_folder_end_with_one_whole_index(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def _rendered(match: infgram.Match, *, joint: str) -> Text:
     from .output import escaped
 
     place = f"{match.source}:{match.line}" if match.line else match.source
-    metadata = "".join(f"\n  {name}: {value}" for name, value in match.metadata.items())
+    metadata = "".join(
+        f"\n  {escaped(name)}: {escaped(str(value))}" for name, value in match.metadata.items()
+    )
     return Text.assemble(
         "\n",
         (escaped(place), "bold cyan"),

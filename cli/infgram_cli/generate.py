@@ -11,6 +11,9 @@ import click
 
 from .options import index_option, json_option, open_index, query_options, read_query, seed_option
 
+# What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.
+_NO_CONTROL = {c: "\ufffd" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t\r"}
+
 
 @click.command(epilog="Example: infgram generate 'ROMEO:' -n 300 -k 3 --seed 1")
 @click.argument("prompt", default="")
@@ -26,6 +29,7 @@ from .options import index_option, json_option, open_index, query_options, read_
 )
 @click.option(
     "-k",
+    type=click.IntRange(-1, 2**31 - 1),
     metavar="N",
     default=2,
     show_default=True,
@@ -112,8 +116,9 @@ def generate(
         joint = " " if index.tokenizer.name == "ids" else ""
         click.secho(shown + joint, bold=True, nl=False)
     last = ""
+    on_terminal = sys.stdout.isatty()
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(piece if not on_terminal else piece.translate(_NO_CONTROL))
         sys.stdout.flush()
         last = piece[-1:] or last
     if last != "\n":

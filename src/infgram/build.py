@@ -15,7 +15,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -343,7 +343,7 @@ def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None])
     token_ids = np.fromfile(folder / "token_ids", np.uint32, plan.n_codes - 1)
 
     with ThreadPoolExecutor(1) as disk:
-        writes = []
+        writes: list[Future[None]] = []
 
         def write(column: str, values: NDArray[Any]) -> None:
             for written in writes:
