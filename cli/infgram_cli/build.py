@@ -121,13 +121,14 @@ def build(
 
     from .output import print_json, progress, stderr
 
+    output = output or _default_output(inputs[0])
     console = stderr()
     started = time.perf_counter()
     with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
         skipped = _SkippedRecords(console)
         index = infgram.build(
             inputs,
-            output or _default_output(inputs[0]),
+            output,
             tokenizer=tokenizer,
             documents=documents,
             glob=glob,
@@ -156,7 +157,7 @@ def build(
             }
         )
     elif not quiet:
-        _print_summary(index, output or _default_output(inputs[0]), seconds)
+        _print_summary(index, output, seconds)
 
 
 class _SkippedRecords:

@@ -126,7 +126,6 @@ void bind_psi(py::module_& m) {
 }  // namespace
 
 void bind_columns(py::module_& m) {
-    m.attr("PADDING_BYTES") = padding_bytes;
     bind_width<std::uint8_t>(m);
     bind_width<std::uint16_t>(m);
     bind_width<std::uint32_t>(m);

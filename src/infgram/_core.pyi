@@ -6,7 +6,7 @@ import numpy
 import numpy.typing
 import typing
 import typing_extensions
-__all__: list[str] = ['Cursor16', 'Cursor32', 'Cursor8', 'Index16', 'Index32', 'Index8', 'PADDING_BYTES', 'Sampler16', 'Sampler32', 'Sampler8', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'is_sorted', 'plain_ids', 'psi', 'shared_contexts']
+__all__: list[str] = ['Cursor16', 'Cursor32', 'Cursor8', 'Index16', 'Index32', 'Index8', 'Sampler16', 'Sampler32', 'Sampler8', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'is_sorted', 'plain_ids', 'psi', 'shared_contexts']
 class Index8:
     def __init__(self, token_ids: numpy.typing.NDArray[numpy.uint32], end_of_text: typing.SupportsInt | typing.SupportsIndex, shards: list) -> None:
         ...
@@ -311,4 +311,3 @@ def shared_contexts(codes: numpy.typing.NDArray[numpy.uint16], sa: numpy.typing.
 @typing.overload
 def shared_contexts(codes: numpy.typing.NDArray[numpy.uint32], sa: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.uint8]:
     ...
-PADDING_BYTES: int = 64

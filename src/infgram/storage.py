@@ -269,8 +269,7 @@ def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> 
     ones that the build or an earlier check has seen (same size and times of change).
     """
     folder = Path(path)
-    manifest = _read_manifest(folder)
-    stored = StoredIndex(folder, manifest, _checksum(manifest))
+    stored = StoredIndex(folder, *_read_manifest(folder))
     for name, entry in stored.manifest["files"].items():
         _check_size(folder / name, int(entry["n_bytes"]))
     if verify or (verify is None and not _is_stamped(folder, stored.manifest["files"])):
@@ -303,7 +302,8 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
     _stamp(stored.folder, times)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+    """The manifest without its checksum, and the checksum."""
     path = folder / MANIFEST
     if not folder.exists():
         raise NotAnIndex(
@@ -338,10 +338,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{sys.byteorder!r}: infgram reads little-endian indexes on little-endian machines"
         )
     found = manifest.pop("checksum", None)
-    if found != _checksum(manifest):
+    expected = _checksum(manifest)
+    if found != expected:
         raise CorruptIndex(f"{path} was changed after the build: its checksum does not fit")
     _check_files(path, manifest.get("files"))
-    return manifest
+    return manifest, expected
 
 
 def _check_files(path: Path, files: object) -> None:
