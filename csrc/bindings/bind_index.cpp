@@ -1,10 +1,11 @@
-// Index, Cursor and Sampler for codes of 8, 16 and 32 bits.
+// Index and Cursor for codes of 8, 16 and 32 bits.
 #include <memory>
 #include <mutex>
 #include <optional>
 
 #include "arrays.hpp"
 #include "infgram/index.hpp"
+#include "owned.hpp"
 
 using namespace infgram;
 using namespace infgram::bindings;
@@ -43,39 +44,6 @@ FlatTexts flatten(const py::list& texts) {
     return flat;
 }
 
-// (token_ids, counts, their sum), in the order of codes
-py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
-    const auto codes = histogram.codes();
-    Array<std::uint32_t> token_ids(static_cast<py::ssize_t>(codes.size()));
-    Array<std::int64_t> counts(static_cast<py::ssize_t>(codes.size()));
-    std::uint32_t* token_id = token_ids.mutable_data();
-    std::int64_t* count = counts.mutable_data();
-    std::int64_t total = 0;
-    for (const std::uint32_t code : codes) {
-        *token_id++ = alphabet.token_id(code);
-        total += * count++ = static_cast<std::int64_t>(histogram[code]);
-    }
-    return py::make_tuple(std::move(token_ids), std::move(counts), total);
-}
-
-// [(n, m), ...]
-py::list to_list(const std::vector<IndexLevel>& levels) {
-    py::list list(levels.size());
-    for (std::size_t i = 0; i < levels.size(); ++i)
-        list[i] = py::make_tuple(levels[i].n, levels[i].m);
-    return list;
-}
-
-// Keeps the arrays alive that the index borrows; cursors and samplers keep it alive in turn.
-template <class Code>
-struct OwnedIndex {
-    py::list arrays;
-    Index<Code> index;
-};
-
-template <class Code>
-using Owner = std::shared_ptr<const OwnedIndex<Code>>;
-
 template <class Code>
 Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
     const auto borrow = [&]<class T>(const char* name, std::span<const T>& to) {
@@ -91,6 +59,7 @@ Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
     borrow("codes", columns.codes);
     borrow("sa", columns.sa);
     borrow("next", columns.next);
+    borrow("same", columns.same);
     borrow("buckets", columns.buckets);
     borrow("rank_blocks", columns.rank_blocks);
     borrow("rank_supers", columns.rank_supers);
@@ -112,153 +81,6 @@ std::shared_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_i
     return std::make_shared<OwnedIndex<Code>>(OwnedIndex<Code>{
         arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native))});
 }
-
-// A cursor may be shared by threads: its methods take turns. The lock is only ever waited for
-// without the GIL, and given back before the GIL is asked for again.
-template <class Code>
-class Cursor {
-public:
-    Cursor(Owner<Code> owner, std::vector<Chain> chains, std::uint32_t window)
-        : owner_(std::move(owner)), chains_(std::move(chains)), window_(window) {
-        for (Chain& chain : chains_) trim(chain, window_);
-    }
-    Cursor(const Cursor& other) : Cursor(other.owner_, other.chains(), other.window_) {}
-
-    template <class Token>
-    void read(std::span<const Token> tokens) {
-        const py::gil_scoped_release release;
-        const std::scoped_lock lock(mutex_);
-        for (const Token token : tokens) owner_->index.advance_chains(chains_, token, window_);
-    }
-    void start_document() {
-        const py::gil_scoped_release release;
-        const std::scoped_lock lock(mutex_);
-        chains_ = owner_->index.start_of_document();
-    }
-    [[nodiscard]] std::vector<Chain> chains() const {
-        const py::gil_scoped_release release;
-        const std::scoped_lock lock(mutex_);
-        return chains_;
-    }
-    [[nodiscard]] py::list levels() const {
-        std::vector<IndexLevel> levels;
-        {
-            const py::gil_scoped_release release;
-            const std::scoped_lock lock(mutex_);
-            levels = owner_->index.levels(chains_);
-        }
-        return to_list(levels);
-    }
-
-    // Next-token counts of the i-th level, or of the whole corpus where i is the number of levels.
-    [[nodiscard]] py::tuple next_tokens(std::size_t level) const {
-        std::optional<Histogram> histogram;
-        {
-            const py::gil_scoped_release release;
-            const std::scoped_lock lock(mutex_);
-            histogram = owner_->index.next_tokens(ranges(level));
-        }
-        return to_tuple(owner_->index.alphabet(), *histogram);
-    }
-
-    // Rows of (shard, n, begin, end).
-    [[nodiscard]] Array<std::int64_t> state() const {
-        std::vector<std::int64_t> flat;
-        const std::vector<Chain> chains = this->chains();
-        for (std::size_t s = 0; s < chains.size(); ++s)
-            for (const Level& level : chains[s])
-                flat.insert(flat.end(), {static_cast<std::int64_t>(s), level.n, level.range.begin,
-                                         level.range.end});
-        return to_array(flat);
-    }
-    [[nodiscard]] std::uint32_t window() const { return window_; }
-    static std::unique_ptr<Cursor> restore(const Owner<Code>& owner,
-                                           std::span<const std::int64_t> state,
-                                           std::uint32_t window) {
-        const auto shards = owner->index.shards();
-        std::vector<Chain> chains(shards.size());
-        if (state.size() % 4 != 0) throw InvalidParameter("not the state of a cursor");
-        for (std::size_t i = 0; i < state.size(); i += 4) {
-            const std::int64_t s = state[i];
-            const std::int64_t n = state[i + 1];
-            const std::int64_t begin = state[i + 2];
-            const std::int64_t end = state[i + 3];
-            if (s < 0 || s >= static_cast<std::int64_t>(shards.size()) || n < 1 || n > window ||
-                begin < 0 || begin >= end || end > shards[static_cast<std::size_t>(s)].n_rows())
-                throw InvalidParameter("not the state of a cursor of this index");
-            chains[static_cast<std::size_t>(s)].push_back(
-                {static_cast<std::uint32_t>(n), {static_cast<Row>(begin), static_cast<Row>(end)}});
-        }
-        return std::make_unique<Cursor>(owner, std::move(chains), window);
-    }
-    [[nodiscard]] const Owner<Code>& owner() const { return owner_; }
-
-private:
-    [[nodiscard]] std::vector<Range> ranges(std::size_t level) const {
-        std::vector<Range> found;
-        std::vector<Range> scratch;
-        std::size_t i = 0;
-        for_each_level(owner_->index.shards(), std::span<const Chain>(chains_), -1, scratch,
-                       [&](std::uint32_t, std::uint64_t, std::span<const Range> at) {
-                           if (i++ == level) found.assign(at.begin(), at.end());
-                       });
-        if (level > i) throw InvalidParameter("the cursor has no such level");
-        if (level == i)
-            for (const auto& shard : owner_->index.shards()) found.push_back(shard.all());
-        return found;
-    }
-
-    Owner<Code> owner_;
-    std::vector<Chain> chains_;
-    std::uint32_t window_;
-    mutable std::mutex mutex_;
-};
-
-template <class Code>
-class Sampler {
-public:
-    Sampler(const Cursor<Code>& cursor, const SbisParameters& parameters,
-            const py::capsule& bit_generator)
-        : owner_(cursor.owner()),
-          bit_generator_(bit_generator),
-          sampler_(owner_->index.shards(), cursor.chains(), parameters) {
-        // numpy's bitgen_t: state, next_uint64, next_uint32, next_double, next_raw.
-        struct BitGenerator {
-            void* state;
-            void* next_uint64;
-            void* next_uint32;
-            double (*next_double)(void*);
-        };
-        const auto* generator = static_cast<const BitGenerator*>(
-            PyCapsule_GetPointer(bit_generator.ptr(), "BitGenerator"));
-        if (generator == nullptr) throw py::error_already_set();
-        uniform_ = {generator->next_double, generator->state};
-    }
-
-    // Draws up to n tokens; fewer only where a text ends, and the end is not among them.
-    Array<std::uint32_t> sample(std::size_t n) {
-        std::vector<std::uint32_t> token_ids;
-        {
-            const py::gil_scoped_release release;
-            const std::scoped_lock lock(mutex_);
-            token_ids.reserve(n);
-            const Alphabet& alphabet = owner_->index.alphabet();
-            while (token_ids.size() < n) {
-                const std::uint32_t code = sampler_(uniform_);
-                if (code == boundary) break;
-                token_ids.push_back(alphabet.token_id(code));
-            }
-        }
-        return to_array(token_ids);
-    }
-
-private:
-    Owner<Code> owner_;
-    py::capsule bit_generator_;
-    SbisSampler<Code> sampler_;
-    Uniform uniform_{};
-    std::mutex mutex_;
-};
 
 template <class Token, class Code>
 void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>>& index,
@@ -342,7 +164,6 @@ void bind_width(py::module_& m, const std::string& bits) {
     using Owned = OwnedIndex<Code>;
     py::class_<Owned, std::shared_ptr<Owned>> index(m, ("Index" + bits).c_str());
     py::class_<Cursor<Code>> cursor(m, ("Cursor" + bits).c_str());
-    py::class_<Sampler<Code>> sampler(m, ("Sampler" + bits).c_str());
 
     index.def(py::init(&make_index<Code>), py::arg("token_ids").noconvert(), py::arg("end_of_text"),
               py::arg("shards"));
@@ -438,18 +259,10 @@ void bind_width(py::module_& m, const std::string& bits) {
     cursor.def("start_document", &Cursor<Code>::start_document);
     cursor.def("levels", &Cursor<Code>::levels);
     cursor.def("next_tokens", &Cursor<Code>::next_tokens, py::arg("level"));
+    cursor.def("continuations", &Cursor<Code>::continuations, py::arg("level"),
+               py::arg("exponent"));
     cursor.def("copy",
                [](const Cursor<Code>& self) { return std::make_unique<Cursor<Code>>(self); });
-
-    sampler.def(
-        py::init([](const Cursor<Code>& cursor, int k, double decay, bool normalise,
-                    std::uint32_t window, double temperature, const py::capsule& bit_generator) {
-            return std::make_unique<Sampler<Code>>(
-                cursor, SbisParameters{k, decay, normalise, window, temperature}, bit_generator);
-        }),
-        py::arg("cursor"), py::arg("k"), py::arg("decay"), py::arg("normalise"), py::arg("window"),
-        py::arg("temperature"), py::arg("bit_generator"));
-    sampler.def("sample", &Sampler<Code>::sample, py::arg("n"));
 }
 
 }  // namespace

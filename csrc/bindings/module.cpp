@@ -8,6 +8,7 @@ namespace py = pybind11;
 void bind_columns(py::module_& m);
 void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
+void bind_model(py::module_& m);
 
 PYBIND11_MODULE(_core, m) {
     m.doc() =
@@ -27,4 +28,5 @@ PYBIND11_MODULE(_core, m) {
     bind_columns(m);
     bind_ids(m);
     bind_index(m);
+    bind_model(m);
 }

@@ -42,6 +42,15 @@ public:
         n_seen_ = 0;
     }
 
+    // Adds n occurrences of a code.
+    void add(std::uint32_t code, std::uint64_t n) {
+        // The place behind the last one seen is written in any case; a branch would be as good as
+        // random.
+        seen_[n_seen_] = code;
+        n_seen_ += counts_[code] == 0 && n != 0 ? 1 : 0;
+        counts_[code] += n;
+    }
+
     // Adds the next tokens of the range's rows, the boundary among them. O(range), or for
     // byte-wide codes O(block + n_codes), and for the whole shard O(n_codes).
     template <class Code>
@@ -62,14 +71,6 @@ public:
     }
 
 private:
-    void add(std::uint32_t code, std::uint64_t n) {
-        // The place behind the last one seen is written in any case; a branch would be as good as
-        // random.
-        seen_[n_seen_] = code;
-        n_seen_ += counts_[code] == 0 && n != 0 ? 1 : 0;
-        counts_[code] += n;
-    }
-
     template <class Code>
     void add_rows(const Shard<Code>& shard, Range range) {
         const Code* next = shard.next();

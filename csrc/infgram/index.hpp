@@ -14,7 +14,6 @@
 #include "infgram/alphabet.hpp"
 #include "infgram/chain.hpp"
 #include "infgram/histogram.hpp"
-#include "infgram/sbis.hpp"
 #include "infgram/shard.hpp"
 
 namespace infgram {

@@ -1,166 +1,243 @@
-// Selective Back-off Interpolation Sampling as one fused loop: levels, mixture, draw, advance.
+// Selective Back-off Interpolation Sampling: the first k levels, mixed by decay^i.
 //
-// The readable definition is src/infgram/estimators.py; both do the same floating-point operations
-// in the same order, so the same uniform numbers give the same tokens.
+// The readable definition is src/infgram/estimators.py. k = 1 is the infinity-gram: the longest
+// level alone.
 #pragma once
 
-#include <array>
-#include <bit>
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "infgram/alphabet.hpp"
 #include "infgram/chain.hpp"
+#include "infgram/context.hpp"
 #include "infgram/histogram.hpp"
 #include "infgram/shard.hpp"
 
 namespace infgram {
 
-// The caller's source of uniform numbers in [0, 1).
-struct Uniform {
-    double (*draw)(void*);
-    void* state;
-    double operator()() const { return draw(state); }
-};
-
 struct SbisParameters {
-    int k = 2;                   // levels to mix, -1 for all
-    double decay = 0.1;          // level i has weight decay^i
-    bool normalise = false;      // mix distributions instead of counts
-    std::uint32_t window = 200;  // tokens of context that are seen
-    double temperature = 1.0;    // 0: the heaviest token, the smallest code among equals
-};
-
-// x to a fixed power, remembering the last results: weights are made of few small counts.
-class Power {
-public:
-    explicit Power(double exponent) : exponent_(exponent) {}
-
-    double operator()(double x) {
-        const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
-        Known& known = known_[(bits * 0x9e3779b97f4a7c15ULL) >> 56];
-        if (known.x != x) known = {x, std::pow(x, exponent_)};
-        return known.power;
-    }
-
-private:
-    struct Known {
-        double x = 1.0;
-        double power = 1.0;
-    };
-    double exponent_;
-    std::array<Known, 256> known_{};
+    int k = 2;               // levels to mix, -1 for all
+    double decay = 0.1;      // level i has weight decay^i
+    bool normalise = false;  // mix distributions instead of counts
+    double floor = 0.0;      // probability of each token of the alphabet without a weight
 };
 
 template <class Code>
-class SbisSampler {
+class Sbis {
 public:
-    // Borrows the shards; owns its chains, one a shard.
-    SbisSampler(std::span<const Shard<Code>> shards, std::vector<Chain> chains,
-                const SbisParameters& parameters)
-        : shards_(shards),
-          chains_(std::move(chains)),
-          parameters_(parameters),
-          power_(parameters.temperature == 0.0 ? 1.0 : 1.0 / parameters.temperature),
-          counts_(shards.front().n_codes()),
-          weights_(shards.front().n_codes(), 0.0) {
-        for (Chain& chain : chains_) {
-            chain.reserve(64);
-            trim(chain, parameters_.window);
-        }
+    Sbis(const SbisParameters& parameters, std::uint32_t n_codes)
+        : parameters_(parameters), counts_(n_codes) {}
+
+    // Finds the levels to mix. The other methods answer for the context seen last, which must live
+    // on. Where nothing of the context occurs, all tokens are the level.
+    void look(const Context<Code>& context) {
+        context_ = &context;
+        shards_ = context.shards();
+        live_ = context.live();
+        find_levels(parameters_.k, 0);
+        if (levels_.empty()) add_everything();
     }
 
-    // Draws the next code and reads it. One uniform number a token, none at temperature 0.
-    std::uint32_t operator()(const Uniform& uniform) {
-        find_levels();
-        const std::uint32_t only = only_code();
-        const std::uint32_t code = only == Alphabet::unknown ? draw(uniform) : only;
-        if (only != Alphabet::unknown && parameters_.temperature != 0.0) uniform();
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            advance(shards_[s], chains_[s], code);
-            trim(chains_[s], parameters_.window);
+    // Takes the next shorter level alone; false if there is none.
+    bool back_off() {
+        const std::uint64_t m = levels_.back().m;
+        find_levels(1, m);
+        if (levels_.empty()) add_everything();
+        return levels_.back().m > m;
+    }
+
+    // The only code that follows any level, if that is quick to see, or Alphabet::unknown: ranges
+    // of later levels contain those of earlier ones, so the last level has every code there is.
+    [[nodiscard]] std::uint32_t only_code() const {
+        return shards_.size() == 1 && live_ == nullptr && parameters_.floor == 0.0
+                   ? shards_[0].only_next(ranges_.back())
+                   : Alphabet::unknown;
+    }
+
+    // O(levels) ranks a shard; with a floor also the histogram of the last level.
+    [[nodiscard]] double prob(std::uint32_t code) {
+        double weight = 0.0;
+        double total = 0.0;
+        double level_weight = 1.0;
+        for (std::size_t i = 0; i < levels_.size(); ++i) {
+            const double m = static_cast<double>(levels_[i].m);
+            const double scale = parameters_.normalise ? m : 1.0;
+            weight += level_weight * (static_cast<double>(count(i, code)) / scale);
+            total += level_weight * (m / scale);
+            level_weight *= parameters_.decay;
         }
-        return code;
+        if (parameters_.floor == 0.0) return weight / total;
+        count_level(levels_.size() - 1);
+        const Floor floor = this->floor();
+        if (weight != 0.0) return floor.scale * (weight / total);
+        return known_[code] != 0 ? parameters_.floor : 0.0;
+    }
+
+    // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i); their sum is 1 where
+    // there is a floor.
+    void weigh(Weights& weights) {
+        double level_weight = 1.0;
+        for (std::size_t i = 0; i < levels_.size(); ++i) {
+            count_level(i);
+            const double scale =
+                parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
+            for (const std::uint32_t code : counts_.seen())
+                weights.of[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
+            level_weight *= parameters_.decay;
+        }
+        const auto codes = counts_.codes();  // of the last level
+        weights.codes.assign(codes.begin(), codes.end());
+        if (parameters_.floor != 0.0) add_floor(weights);
     }
 
 private:
-    // The levels to mix: their m, and their ranges, one a shard. Where nothing of the context
-    // occurs, every position of the corpus is as likely.
-    void find_levels() {
-        ms_.clear();
+    static constexpr std::size_t no_live = ~std::size_t{0};
+
+    struct Level {
+        std::uint64_t m;
+        std::size_t live;  // level of the live text, or no_live
+    };
+
+    void add_level(std::uint64_t m, std::span<const Range> ranges, std::size_t live) {
+        levels_.push_back({m, live});
+        ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+    }
+
+    // The first k levels with more than least_m matches.
+    void find_levels(int k, std::uint64_t least_m) {
+        levels_.clear();
         ranges_.clear();
-        for_each_level(shards_, std::span<const Chain>(chains_), parameters_.k, scratch_,
+        if (live_ != nullptr) return merge(k, least_m);
+        for_each_level(shards_, context_->chains(), least_m == 0 ? k : -1, scratch_,
                        [&](std::uint32_t, std::uint64_t m, std::span<const Range> ranges) {
-                           ms_.push_back(m);
-                           ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+                           if (m > least_m && !std::cmp_equal(levels_.size(), k))
+                               add_level(m, ranges, no_live);
                        });
-        if (!ms_.empty()) return;
-        ms_.push_back(0);
+    }
+
+    void add_everything() {
+        std::uint64_t m = live_ != nullptr ? live_->m(0) : 0;
         for (const auto& shard : shards_) {
             ranges_.push_back(shard.all());
-            ms_.back() += shard.m(shard.all());
+            m += shard.m(shard.all());
         }
+        levels_.push_back({m, live_ != nullptr ? 0 : no_live});
     }
 
-    // The only code that follows any level, if that is quick to see: ranges of later levels
-    // contain those of earlier ones, so the last level has every code there is.
-    [[nodiscard]] std::uint32_t only_code() const {
-        return shards_.size() == 1 ? shards_[0].only_next(ranges_.back()) : Alphabet::unknown;
-    }
-
-    // weights_[c] = sum over levels i of decay^i * count_i(c) (/ m_i). Leaves in counts_ the last
-    // level.
-    void mix() {
-        double level_weight = 1.0;
-        for (std::size_t i = 0; i < ms_.size(); ++i) {
-            counts_.clear();
-            for (std::size_t s = 0; s < shards_.size(); ++s) {
-                const Range range = ranges_[i * shards_.size() + s];
-                if (!range.empty()) counts_.add(shards_[s], range);
+    // Levels of the corpus and the live text together: at length n each gives its shortest level
+    // that is at least n long.
+    void merge(int k, std::uint64_t last_m) {
+        struct CorpusLevel {
+            std::uint32_t n;
+            std::uint64_t m;
+            std::size_t first_range;
+        };
+        std::vector<CorpusLevel> corpus;
+        std::vector<Range> ranges;
+        for_each_level(shards_, context_->chains(), -1, scratch_,
+                       [&](std::uint32_t n, std::uint64_t m, std::span<const Range> at) {
+                           corpus.push_back({n, m, ranges.size()});
+                           ranges.insert(ranges.end(), at.begin(), at.end());
+                       });
+        const std::vector<Range> nothing(shards_.size());
+        std::span<const Range> at = nothing;
+        std::uint64_t corpus_m = 0;
+        std::size_t live = no_live;
+        std::size_t c = 0;
+        std::size_t l = live_->levels().size() - 1;  // the first one is the empty context
+        while (c < corpus.size() || l > 0) {
+            const std::uint32_t n =
+                std::max(c < corpus.size() ? corpus[c].n : 0,
+                         l > 0 ? std::min(live_->levels()[l].n, context_->window()) : 0);
+            if (c < corpus.size() && corpus[c].n == n) {
+                at = std::span(ranges).subspan(corpus[c].first_range, shards_.size());
+                corpus_m = corpus[c++].m;
             }
-            const double scale = parameters_.normalise ? static_cast<double>(ms_[i]) : 1.0;
-            for (const std::uint32_t code : counts_.seen())
-                weights_[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
-            level_weight *= parameters_.decay;
+            while (l > 0 && live_->levels()[l].n >= n) live = l--;
+            const std::uint64_t m = corpus_m + (live != no_live ? live_->m(live) : 0);
+            if (m <= last_m) continue;
+            last_m = m;
+            add_level(m, at, live);
+            if (std::cmp_equal(levels_.size(), k)) return;
         }
     }
 
-    std::uint32_t draw(const Uniform& uniform) {
-        mix();
-        const auto codes = counts_.codes();
-        if (codes.empty()) throw_corrupt("next");
-        double heaviest = 0.0;
-        for (const std::uint32_t code : codes) heaviest = std::max(heaviest, weights_[code]);
-        std::size_t chosen = 0;
-        if (parameters_.temperature == 0.0) {
-            while (weights_[codes[chosen]] != heaviest) ++chosen;
-        } else {
-            double reached = 0.0;
-            reached_.clear();
-            for (const std::uint32_t code : codes)
-                reached_.push_back(reached += power_(weights_[code] / heaviest));
-            const double drawn = uniform() * reached;
-            // The first code whose share reaches beyond what was drawn; counted, not searched for,
-            // because where it is cannot be predicted.
-            for (const double share : reached_) chosen += drawn >= share ? 1 : 0;
-            chosen = std::min(chosen, codes.size() - 1);  // rounding: drawn == reached
-        }
-        for (const std::uint32_t code : codes) weights_[code] = 0.0;
-        return codes[chosen];
+    [[nodiscard]] std::span<const Range> ranges(std::size_t level) const {
+        return std::span(ranges_).subspan(level * shards_.size(), shards_.size());
     }
 
-    std::span<const Shard<Code>> shards_;
-    std::vector<Chain> chains_;
+    // How often the code follows a level.
+    [[nodiscard]] std::uint64_t count(std::size_t level, std::uint32_t code) {
+        if (code == boundary) {
+            count_level(level);
+            return counts_[code];
+        }
+        std::uint64_t n = 0;
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            const Range range = ranges(level)[s];
+            if (!range.empty()) n += shards_[s].extend(range, code).size();
+        }
+        if (const std::size_t live = levels_[level].live; live != no_live)
+            live_->for_each_token(live, [&](const Continuation& token, std::uint32_t raw) {
+                n += token.code == code ? raw : 0;
+            });
+        return n;
+    }
+
+    void count_level(std::size_t level) {
+        counts_.clear();
+        for (std::size_t s = 0; s < shards_.size(); ++s)
+            if (const Range range = ranges(level)[s]; !range.empty())
+                counts_.add(shards_[s], range);
+        if (const std::size_t live = levels_[level].live; live != no_live)
+            live_->for_each_token(live, [&](const Continuation& token, std::uint32_t raw) {
+                counts_.add(token.code, raw);
+            });
+    }
+
+    // With a floor, tokens that have a weight share what the others leave.
+    struct Floor {
+        double scale;
+    };
+    [[nodiscard]] Floor floor() {
+        if (known_.empty()) {
+            known_.assign(shards_.front().n_codes(), 0);
+            Histogram all(shards_.front().n_codes());
+            for (const auto& shard : shards_) all.add(shard, shard.all());
+            for (const std::uint32_t code : all.seen()) known_[code] = 1;
+            n_known_ = all.seen().size();
+        }
+        std::size_t n_weighted = 0;
+        for (const std::uint32_t code : counts_.seen()) n_weighted += known_[code];
+        return {1.0 - static_cast<double>(n_known_ - n_weighted) * parameters_.floor};
+    }
+
+    void add_floor(Weights& weights) {
+        const Floor floor = this->floor();
+        double total = 0.0;
+        for (const std::uint32_t code : weights.codes) total += weights.of[code];
+        for (const std::uint32_t code : weights.codes) weights.of[code] *= floor.scale / total;
+        for (std::uint32_t code = 0; code < known_.size(); ++code)
+            if (known_[code] != 0 && weights.of[code] == 0.0)
+                weights.of[code] = parameters_.floor;
+        weights.codes.clear();
+        for (std::uint32_t code = 0; code < known_.size(); ++code)
+            if (weights.of[code] != 0.0) weights.codes.push_back(code);
+    }
+
     SbisParameters parameters_;
-    Power power_;
-    Histogram counts_;               // of the level last added
-    std::vector<double> weights_;    // by code; zero between tokens
-    std::vector<double> reached_;    // scratch: cumulative weights to the power 1 / temperature
-    std::vector<std::uint64_t> ms_;  // of the levels to mix
-    std::vector<Range> ranges_;      // of the levels to mix, one a shard for each level
+    const Context<Code>* context_ = nullptr;
+    std::span<const Shard<Code>> shards_;
+    const LiveText* live_ = nullptr;
+    Histogram counts_;            // of the level last counted
+    std::vector<Level> levels_;   // to mix
+    std::vector<Range> ranges_;   // of the levels to mix, one a shard for each level
     std::vector<Range> scratch_;
+    std::vector<std::uint8_t> known_;  // by code: does it follow anything? Filled for a floor.
+    std::size_t n_known_ = 0;
 };
 
 }  // namespace infgram

@@ -29,6 +29,7 @@ struct Columns {
     std::span<const Code> codes;   // n_rows: the text, in order
     std::span<const Position> sa;  // n_rows: 1 <= sa[r] <= n_rows
     std::span<const Code> next;    // n_rows, padded: codes[sa[r]]; boundary for end_row
+    std::span<const std::uint8_t> same;  // n_rows: see docs/format.md
     std::span<const Row> buckets;  // n_codes + 1: first row whose context ends in code
     std::span<const std::uint16_t> rank_blocks;  // byte-wide codes only
     std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
@@ -47,6 +48,7 @@ public:
         : codes_(columns.codes),
           sa_(columns.sa),
           next_(columns.next),
+          same_(columns.same),
           buckets_(check_buckets(columns)),
           rank_(make_rank(columns)),
           n_rows_(columns.n_rows),
@@ -54,6 +56,7 @@ public:
         if (codes_.size() < n_rows_) throw_corrupt("codes");
         if (sa_.size() < n_rows_) throw_corrupt("sa");
         if (next_.size() < n_rows_) throw_corrupt("next");
+        if (same_.size() < n_rows_) throw_corrupt("same");
         if (n_rows_ == 0 || end_row_ >= n_rows_) throw_corrupt("sa");
     }
 
@@ -66,6 +69,8 @@ public:
         return {buckets_[code], buckets_[code + 1]};
     }
     [[nodiscard]] const Code* next() const noexcept { return next_.data(); }
+    [[nodiscard]] const std::uint8_t* same() const noexcept { return same_.data(); }
+    [[nodiscard]] Row end_row() const noexcept { return end_row_; }
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
     [[nodiscard]] std::span<const Code> codes() const noexcept { return codes_.first(n_rows_); }
 
@@ -224,6 +229,7 @@ private:
     std::span<const Code> codes_;
     std::span<const Position> sa_;
     std::span<const Code> next_;
+    std::span<const std::uint8_t> same_;
     std::span<const Row> buckets_;
     Rank rank_;
     Row n_rows_;

@@ -548,7 +548,7 @@ class _Shard:
     def columns(self, block_rows: int) -> dict[str, object]:
         """What the native core borrows."""
         files = self._stored.manifest["files"]
-        names = ["codes", "sa", "buckets", "rank_blocks", "rank_supers", "psi"]
+        names = ["codes", "sa", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
         present = [name for name in names if f"{self.name}/{name}" in files]
         return {
             **{name: self._map(name) for name in present},

@@ -1,0 +1,174 @@
+// Fitting Kneser-Ney's discounts on the index's own text, by leaving blocks of it out.
+//
+// A block is scored as if it, and what stands around it, were not in the corpus: rows whose
+// positions lie there are not counted. What every level had to say about each token becomes a few
+// numbers (Sample), and the tables of discounts.hpp are then fitted to them by gradient descent on
+// the mean negative log probability, which is cheap: no text is looked at again.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <span>
+#include <vector>
+
+#include "infgram/context.hpp"
+#include "infgram/kneser_ney.hpp"
+
+namespace infgram {
+
+// What one level says about the token that came.
+struct SampleLevel {
+    float count;     // of the token, 0 if it never followed
+    float total;     // of all counts
+    std::array<float, 3> types;
+    std::uint32_t contexts;  // class of the token: 0 (never followed), 1, 2, 3
+    std::array<std::uint32_t, n_discount_tables> rows;  // in the tables; of live levels behind
+};
+
+// Levels of many tokens: token i has levels [offsets[i], offsets[i + 1]), the shortest first.
+struct Samples {
+    std::vector<SampleLevel> levels;
+    std::vector<std::size_t> offsets{0};
+    std::vector<float> uniform;  // 1 / alphabet, by token
+};
+
+// Positions of a shard.
+struct Block {
+    std::size_t shard = 0;
+    Position begin = 0;
+    Position end = 0;
+};
+
+// Adds the tokens of a block. Contexts may begin in the `guard` tokens before it, and no row counts
+// whose position lies in the block or in the guard around it.
+template <class Code>
+void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimator, Block block,
+                  std::uint32_t guard, bool adapt, const FixedPower& power, Samples& samples) {
+    const auto codes = shards[block.shard].codes();
+    const auto n_rows = shards[block.shard].n_rows();
+    const Position first = block.begin - std::min(block.begin - 1, std::min(guard, max_context));
+    const HeldOut held_out{block.begin - std::min(block.begin - 1, guard),
+                           static_cast<Position>(
+                               std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
+    Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
+                          adapt ? std::optional<LiveText>(LiveText(power, block.end - first + 1))
+                                : std::nullopt);
+    for (Position p = first; p < block.end; ++p) {
+        const std::uint32_t code = codes[p];
+        if (p >= block.begin) {
+            estimator.look(context, held_out, block.shard);
+            const auto steps = estimator.steps();
+            for (std::size_t i = steps.size(); i-- > 0;) {
+                const auto& step = steps[i];
+                SampleLevel level{};
+                level.total = static_cast<float>(step.statistics->total);
+                for (std::size_t k = 0; k < 3; ++k)
+                    level.types[k] = static_cast<float>(step.statistics->types[k]);
+                if (const auto token = estimator.token(step, code)) {
+                    level.count = static_cast<float>(token->count);
+                    level.contexts = std::min(token->contexts, 3u);
+                }
+                level.rows = discount_rows(step.shape);
+                if (step.table == nullptr)
+                    for (auto& row : level.rows) row += n_discount_rows;
+                samples.levels.push_back(level);
+            }
+            samples.offsets.push_back(samples.levels.size());
+            samples.uniform.push_back(
+                static_cast<float>(1.0 / static_cast<double>(estimator.n_known())));
+        }
+        context.read(code);
+    }
+}
+
+struct Fit {
+    std::vector<double> tables;  // n_discount_rows rows of three, twice where the text adapts
+    double nats;                 // per token, on the samples
+};
+
+// Adam (Kingma and Ba 2015) from textbook discounts. Deterministic.
+inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double pull) {
+    const std::size_t n = std::size_t{3} * n_discount_rows * (adapt ? 2 : 1);
+    const std::size_t n_tokens = samples.offsets.size() - 1;
+    // The first table alone starts above zero: D1 = 0.6, D2 = 0.55 * 2, D3 = 0.5 * 3. A live level
+    // starts as one that hardly counts.
+    std::vector<double> prior(n, 0.0);
+    for (std::size_t row = 0; row < discount_table_sizes[0]; ++row) {
+        const std::array<double, 3> start = {0.4, 0.2, 0.0};
+        for (std::size_t k = 0; k < 3; ++k) {
+            prior[row * 3 + k] = start[k];
+            if (adapt) prior[(n_discount_rows + row) * 3 + k] = 2.0;
+        }
+    }
+    std::vector<double> tables = prior;
+    std::vector<double> gradient(n);
+    std::vector<double> mean(n, 0.0);
+    std::vector<double> square(n, 0.0);
+    std::vector<Discount> kept;
+    std::vector<double> below;
+    double nats = 0.0;
+    for (int step = 1; step <= n_steps; ++step) {
+        std::ranges::fill(gradient, 0.0);
+        nats = 0.0;
+        for (std::size_t t = 0; t < n_tokens; ++t) {
+            const auto levels = std::span(samples.levels)
+                                    .subspan(samples.offsets[t],
+                                             samples.offsets[t + 1] - samples.offsets[t]);
+            kept.resize(levels.size());
+            below.resize(levels.size());
+            double prob = samples.uniform[t];
+            for (std::size_t i = 0; i < levels.size(); ++i) {
+                const SampleLevel& level = levels[i];
+                std::array<double, 3> z{};
+                for (const std::uint32_t row : level.rows)
+                    for (std::size_t k = 0; k < 3; ++k) z[k] += tables[std::size_t{row} * 3 + k];
+                double rest = 0.0;
+                for (std::size_t k = 0; k < 3; ++k) {
+                    kept[i][k] = 1.0 / (1.0 + std::exp(-z[k]));
+                    rest += kept[i][k] * static_cast<double>(k + 1) * level.types[k];
+                }
+                below[i] = prob;
+                const double own =
+                    level.contexts == 0
+                        ? 0.0
+                        : level.count - level.contexts * kept[i][level.contexts - 1];
+                prob = (own + rest * prob) / level.total;
+            }
+            nats -= std::log(prob);
+            double slope = -1.0 / prob;
+            for (std::size_t i = levels.size(); i-- > 0;) {
+                const SampleLevel& level = levels[i];
+                double rest = 0.0;
+                for (std::size_t k = 0; k < 3; ++k) {
+                    if (level.types[k] == 0.0F) continue;
+                    const double scale = static_cast<double>(k + 1);
+                    rest += kept[i][k] * scale * level.types[k];
+                    const double own = level.contexts == k + 1 ? 1.0 : 0.0;
+                    const double by_z = slope * (level.types[k] * below[i] - own) / level.total *
+                                        scale * kept[i][k] * (1.0 - kept[i][k]);
+                    for (const std::uint32_t row : level.rows)
+                        gradient[std::size_t{row} * 3 + k] += by_z;
+                }
+                slope *= rest / level.total;
+            }
+        }
+        nats /= static_cast<double>(n_tokens);
+        const double rate =
+            0.1 * (0.5 * (1.0 + std::cos(std::numbers::pi * step / n_steps)) + 0.01);
+        for (std::size_t i = 0; i < n; ++i) {
+            const double g = gradient[i] / static_cast<double>(n_tokens) +
+                             2.0 * pull * (tables[i] - prior[i]);
+            mean[i] = 0.9 * mean[i] + 0.1 * g;
+            square[i] = 0.99 * square[i] + 0.01 * g * g;
+            const double m = mean[i] / (1.0 - std::pow(0.9, step));
+            const double s = square[i] / (1.0 - std::pow(0.99, step));
+            tables[i] -= rate * m / (std::sqrt(s) + 1e-9);
+        }
+    }
+    return {tables, nats};
+}
+
+}  // namespace infgram

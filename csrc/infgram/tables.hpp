@@ -1,0 +1,98 @@
+// A cache of continuation tables: wide ranges are counted once and then looked up.
+//
+// Thread-safety: all methods may run in parallel. Looking up takes no lock: slots only ever change
+// from empty to a table, and tables never change.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "infgram/continuation.hpp"
+
+namespace infgram {
+
+class TableCache {
+public:
+    // Ranges of fewer rows are counted each time: that is as fast as looking up.
+    static constexpr std::uint32_t narrow_rows = 48;
+    // Ranges of more rows are always kept: there are few, and counting them takes long.
+    static constexpr std::uint32_t wide_rows = 4096;
+
+    // n_rows: of the whole index. Tables of ranges that are not wide take at most max_bytes.
+    TableCache(std::uint64_t n_rows, std::size_t max_bytes)
+        : max_bytes_(max_bytes),
+          slots_(std::bit_ceil(std::clamp<std::uint64_t>(n_rows / 8, 1u << 10, 1u << 22))) {}
+    TableCache(const TableCache&) = delete;
+    TableCache& operator=(const TableCache&) = delete;
+    ~TableCache() {
+        for (auto& slot : slots_) delete slot.load(std::memory_order_relaxed);
+    }
+
+    // The table of the rows that share n tokens, or nullptr.
+    [[nodiscard]] const ContinuationTable* find(std::uint32_t n,
+                                                std::span<const Range> ranges) const noexcept {
+        std::size_t at = hash(n, ranges);
+        for (std::size_t i = 0; i < probes; ++i, ++at) {
+            const Entry* entry = slots_[at & (slots_.size() - 1)].load(std::memory_order_acquire);
+            if (entry == nullptr) return nullptr;
+            if (entry->n == n && std::ranges::equal(entry->ranges, ranges)) return &entry->table;
+        }
+        return nullptr;
+    }
+
+    // Keeps a copy if there is room for it.
+    void insert(std::uint32_t n, std::span<const Range> ranges, const ContinuationTable& table) {
+        const std::size_t bytes = sizeof(Entry) + ranges.size_bytes() +
+                                  table.tokens.size() * sizeof(Continuation) + overhead_bytes;
+        if (table.m < wide_rows) {
+            if (n_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > max_bytes_) {
+                n_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+                return;
+            }
+        }
+        auto entry = std::make_unique<Entry>(
+            Entry{n, std::vector<Range>(ranges.begin(), ranges.end()), table});
+        entry->table.tokens.shrink_to_fit();
+        std::size_t at = hash(n, ranges);
+        for (std::size_t i = 0; i < probes; ++i, ++at) {
+            auto& slot = slots_[at & (slots_.size() - 1)];
+            const Entry* found = nullptr;
+            if (slot.compare_exchange_strong(found, entry.get(), std::memory_order_acq_rel)) {
+                [[maybe_unused]] const Entry* kept = entry.release();
+                return;
+            }
+            if (found->n == n && std::ranges::equal(found->ranges, ranges)) return;
+        }
+    }
+
+private:
+    static constexpr std::size_t probes = 32;
+    static constexpr std::size_t overhead_bytes = 64;  // of three allocations
+
+    struct Entry {
+        std::uint32_t n;
+        std::vector<Range> ranges;
+        ContinuationTable table;
+    };
+
+    static std::size_t hash(std::uint32_t n, std::span<const Range> ranges) noexcept {
+        std::uint64_t h = n;
+        for (const Range range : ranges) {
+            h ^= std::uint64_t{range.begin} << 32 | range.end;
+            h *= 0x9e3779b97f4a7c15ULL;
+            h ^= h >> 29;
+        }
+        return static_cast<std::size_t>(h);
+    }
+
+    std::size_t max_bytes_;
+    std::atomic<std::size_t> n_bytes_ = 0;
+    std::vector<std::atomic<const Entry*>> slots_;
+};
+
+}  // namespace infgram
