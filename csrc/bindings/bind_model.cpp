@@ -254,6 +254,8 @@ void bind_reading(py::class_<Predictor<Code>>& predictor) {
         py::arg("tokens").noconvert());
 }
 
+constexpr std::size_t sampling_cache_bytes = std::size_t{1} << 28;
+
 // Leaves blocks of the index's text out, one after another, and fits discounts to them.
 template <class Code>
 py::tuple fit(const Owner<Code>& owner, double exponent, bool adapt,
@@ -271,7 +273,7 @@ py::tuple fit(const Owner<Code>& owner, double exponent, bool adapt,
         for (const auto& shard : shards) n_rows += shard.n_rows();
         const auto model = std::make_shared<const KneserNeyModel>(
             power, Discounts(none), adapt ? std::optional(Discounts(none)) : std::nullopt, n_rows,
-            0);
+            sampling_cache_bytes);
         KneserNey<Code> estimator(model, shards.front().n_codes());
         Samples samples;
         for (std::size_t i = 0; i < flat.size(); i += 3) {

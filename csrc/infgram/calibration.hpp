@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <numbers>
 #include <span>
 #include <vector>
@@ -19,20 +20,33 @@
 
 namespace infgram {
 
+using DiscountRows = std::array<std::uint32_t, n_discount_tables>;
+
 // What one level says about the token that came.
 struct SampleLevel {
-    float count;     // of the token, 0 if it never followed
-    float total;     // of all counts
+    float count;  // of the token, 0 if it never followed
+    float total;  // of all counts
     std::array<float, 3> types;
     std::uint32_t contexts;  // class of the token: 0 (never followed), 1, 2, 3
-    std::array<std::uint32_t, n_discount_tables> rows;  // in the tables; of live levels behind
+    std::uint32_t shape;     // in Samples::shapes
 };
 
 // Levels of many tokens: token i has levels [offsets[i], offsets[i + 1]), the shortest first.
 struct Samples {
     std::vector<SampleLevel> levels;
     std::vector<std::size_t> offsets{0};
-    std::vector<float> uniform;  // 1 / alphabet, by token
+    std::vector<float> uniform;         // 1 / alphabet, by token
+    std::vector<DiscountRows> shapes;   // different ones: far fewer than levels
+
+    [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
+        const auto [at, is_new] =
+            shape_of_.try_emplace(rows, static_cast<std::uint32_t>(shapes.size()));
+        if (is_new) shapes.push_back(rows);
+        return at->second;
+    }
+
+private:
+    std::map<DiscountRows, std::uint32_t> shape_of_;
 };
 
 // Positions of a shard.
@@ -53,13 +67,14 @@ void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimato
     const HeldOut held_out{block.begin - std::min(block.begin - 1, guard),
                            static_cast<Position>(
                                std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
+    estimator.hold_out(held_out, block.shard, n_rows);
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
                           adapt ? std::optional<LiveText>(LiveText(power, block.end - first + 1))
                                 : std::nullopt);
     for (Position p = first; p < block.end; ++p) {
         const std::uint32_t code = codes[p];
         if (p >= block.begin) {
-            estimator.look(context, held_out, block.shard);
+            estimator.look(context);
             const auto steps = estimator.steps();
             for (std::size_t i = steps.size(); i-- > 0;) {
                 const auto& step = steps[i];
@@ -71,9 +86,10 @@ void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimato
                     level.count = static_cast<float>(token->count);
                     level.contexts = std::min(token->contexts, 3u);
                 }
-                level.rows = discount_rows(step.shape);
-                if (step.table == nullptr)
-                    for (auto& row : level.rows) row += n_discount_rows;
+                DiscountRows rows = discount_rows(step.shape);
+                if (step.table == nullptr)  // the tables of the live text stand behind
+                    for (auto& row : rows) row += n_discount_rows;
+                level.shape = samples.shape(rows);
                 samples.levels.push_back(level);
             }
             samples.offsets.push_back(samples.levels.size());
@@ -107,54 +123,58 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     std::vector<double> gradient(n);
     std::vector<double> mean(n, 0.0);
     std::vector<double> square(n, 0.0);
-    std::vector<Discount> kept;
+    std::vector<Discount> kept(samples.shapes.size());      // by shape, as a share of 1, 2, 3
+    std::vector<Discount> by_kept(samples.shapes.size());   // slope of the loss
     std::vector<double> below;
+    std::vector<double> rest;
     double nats = 0.0;
     for (int step = 1; step <= n_steps; ++step) {
-        std::ranges::fill(gradient, 0.0);
+        for (std::size_t s = 0; s < kept.size(); ++s)
+            for (std::size_t k = 0; k < 3; ++k) {
+                double z = 0.0;
+                for (const std::uint32_t row : samples.shapes[s])
+                    z += tables[std::size_t{row} * 3 + k];
+                kept[s][k] = 1.0 / (1.0 + std::exp(-z));
+                by_kept[s][k] = 0.0;
+            }
         nats = 0.0;
         for (std::size_t t = 0; t < n_tokens; ++t) {
             const auto levels = std::span(samples.levels)
                                     .subspan(samples.offsets[t],
                                              samples.offsets[t + 1] - samples.offsets[t]);
-            kept.resize(levels.size());
             below.resize(levels.size());
+            rest.resize(levels.size());
             double prob = samples.uniform[t];
             for (std::size_t i = 0; i < levels.size(); ++i) {
                 const SampleLevel& level = levels[i];
-                std::array<double, 3> z{};
-                for (const std::uint32_t row : level.rows)
-                    for (std::size_t k = 0; k < 3; ++k) z[k] += tables[std::size_t{row} * 3 + k];
-                double rest = 0.0;
-                for (std::size_t k = 0; k < 3; ++k) {
-                    kept[i][k] = 1.0 / (1.0 + std::exp(-z[k]));
-                    rest += kept[i][k] * static_cast<double>(k + 1) * level.types[k];
-                }
+                const Discount& d = kept[level.shape];
+                rest[i] = d[0] * level.types[0] + d[1] * 2.0 * level.types[1] +
+                          d[2] * 3.0 * level.types[2];
                 below[i] = prob;
                 const double own =
-                    level.contexts == 0
-                        ? 0.0
-                        : level.count - level.contexts * kept[i][level.contexts - 1];
-                prob = (own + rest * prob) / level.total;
+                    level.contexts == 0 ? 0.0
+                                        : level.count - level.contexts * d[level.contexts - 1];
+                prob = (own + rest[i] * prob) / level.total;
             }
             nats -= std::log(prob);
             double slope = -1.0 / prob;
             for (std::size_t i = levels.size(); i-- > 0;) {
                 const SampleLevel& level = levels[i];
-                double rest = 0.0;
-                for (std::size_t k = 0; k < 3; ++k) {
-                    if (level.types[k] == 0.0F) continue;
-                    const double scale = static_cast<double>(k + 1);
-                    rest += kept[i][k] * scale * level.types[k];
-                    const double own = level.contexts == k + 1 ? 1.0 : 0.0;
-                    const double by_z = slope * (level.types[k] * below[i] - own) / level.total *
-                                        scale * kept[i][k] * (1.0 - kept[i][k]);
-                    for (const std::uint32_t row : level.rows)
-                        gradient[std::size_t{row} * 3 + k] += by_z;
-                }
-                slope *= rest / level.total;
+                Discount& by = by_kept[level.shape];
+                slope /= level.total;
+                for (std::size_t k = 0; k < 3; ++k)
+                    by[k] += slope * static_cast<double>(k + 1) * level.types[k] * below[i];
+                if (level.contexts != 0) by[level.contexts - 1] -= slope * level.contexts;
+                slope *= rest[i];
             }
         }
+        std::ranges::fill(gradient, 0.0);
+        for (std::size_t s = 0; s < kept.size(); ++s)
+            for (std::size_t k = 0; k < 3; ++k) {
+                const double by_z = by_kept[s][k] * kept[s][k] * (1.0 - kept[s][k]);
+                for (const std::uint32_t row : samples.shapes[s])
+                    gradient[std::size_t{row} * 3 + k] += by_z;
+            }
         nats /= static_cast<double>(n_tokens);
         const double rate =
             0.1 * (0.5 * (1.0 + std::cos(std::numbers::pi * step / n_steps)) + 0.01);

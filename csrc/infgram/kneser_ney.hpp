@@ -55,10 +55,18 @@ public:
         LevelShape shape;
     };
 
+    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
+    // `held_out_rows` rows keep them: few of so many would be missing.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows) {
+        held_out_ = held_out;
+        held_out_shard_ = shard;
+        held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
+    }
+
     // Finds the levels of a context. The other methods answer for the context seen last.
-    void look(const Context<Code>& context, HeldOut held_out = {}, std::size_t held_out_shard = 0) {
+    void look(const Context<Code>& context) {
         live_ = context.live();
-        find_corpus_levels(context, held_out, held_out_shard);
+        find_corpus_levels(context);
         find_live_levels();
         merge();
     }
@@ -127,20 +135,23 @@ public:
     }
 
 private:
+    static constexpr std::uint32_t held_out_rows = 1u << 14;
+    static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
+
     struct CorpusLevel {
         std::uint32_t n;
         const ContinuationTable* table;
     };
 
-    void find_corpus_levels(const Context<Code>& context, HeldOut held_out, std::size_t shard) {
+    void find_corpus_levels(const Context<Code>& context) {
         corpus_levels_.clear();
         n_scratch_ = 0;
         const auto shards = context.shards();
         std::uint64_t last_m = 0;
         for_each_level(shards, context.chains(), -1, ranges_,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
-                           const auto* table = table_of(shards, std::min(n, max_context), ranges, m,
-                                                        held_out, shard);
+                           const auto* table =
+                               table_of(shards, std::min(n, max_context), ranges, m);
                            if (table->m <= last_m) return;
                            last_m = table->m;
                            corpus_levels_.push_back({n, table});
@@ -151,26 +162,26 @@ private:
             everything_.push_back(s.all());
             m += s.m(s.all());
         }
-        known_ = table_of(shards, 0, everything_, m, held_out, shard);
+        known_ = table_of(shards, 0, everything_, m);
         corpus_levels_.push_back({0, known_});
     }
 
     const ContinuationTable* table_of(std::span<const Shard<Code>> shards, std::uint32_t n,
-                                      std::span<const Range> ranges, std::uint64_t m,
-                                      HeldOut held_out, std::size_t held_out_shard) {
-        const bool keep = m > TableCache::narrow_rows &&
-                          (!held_out.any() || m > TableCache::wide_rows);
+                                      std::span<const Range> ranges, std::uint64_t m) {
+        const bool leave_out = held_out_.any() && m <= held_out_rows;
+        TableCache& cache = leave_out ? *held_out_cache_ : model_->cache;
+        const bool keep = m > TableCache::narrow_rows;
         if (keep)
-            if (const auto* known = model_->cache.find(n, ranges)) return known;
-        if (n_scratch_ == scratch_.size()) scratch_.push_back(std::make_unique<ContinuationTable>());
+            if (const auto* known = cache.find(n, ranges)) return known;
+        if (n_scratch_ == scratch_.size())
+            scratch_.push_back(std::make_unique<ContinuationTable>());
         ContinuationTable& table = *scratch_[n_scratch_++];
-        for (std::size_t s = 0; s < shards.size(); ++s) {
-            if (ranges[s].empty()) continue;
-            counter_.add(shards[s], ranges[s], n,
-                         !keep && s == held_out_shard ? held_out : HeldOut{});
-        }
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            if (!ranges[s].empty())
+                counter_.add(shards[s], ranges[s], n,
+                             leave_out && s == held_out_shard_ ? held_out_ : HeldOut{});
         counter_.finish(table);
-        if (keep) model_->cache.insert(n, ranges, table);
+        if (keep) cache.insert(n, ranges, table);
         return &table;
     }
 
@@ -228,6 +239,9 @@ private:
     std::size_t n_scratch_ = 0;
     std::vector<Range> ranges_;
     std::vector<Range> everything_;
+    HeldOut held_out_;
+    std::size_t held_out_shard_ = 0;
+    std::unique_ptr<TableCache> held_out_cache_;
 };
 
 }  // namespace infgram
