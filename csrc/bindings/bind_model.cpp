@@ -262,7 +262,7 @@ py::tuple fit(const Owner<Code>& owner, double exponent, bool adapt,
               const Array<std::uint32_t>& blocks, std::uint32_t guard, int n_steps, double pull) {
     const auto flat = view(blocks);
     const auto shards = owner->index.shards();
-    if (flat.empty() || flat.size() % 3 != 0) throw InvalidParameter("blocks come as three numbers");
+    if (flat.size() % 3 != 0) throw InvalidParameter("blocks come as three numbers");
     Fit fit;
     std::size_t n_tokens = 0;
     {
@@ -387,14 +387,16 @@ void bind_model(py::module_& m) {
         .def(
             "discount",
             [](const KneserNeyModel& self, bool live, std::uint32_t n, std::uint32_t n_shorter,
-               std::uint32_t n_types, std::uint32_t n_types_shorter, std::uint64_t m, bool single) {
-                const LevelShape shape{n, n_shorter, n_types, n_types_shorter, m, single};
+               std::uint32_t n_types, std::uint32_t n_types_shorter, std::uint64_t m,
+               std::uint32_t n_corpus, std::uint32_t n_live, bool single) {
+                const LevelShape shape{n, n_shorter, n_types, n_types_shorter, m, n_corpus, n_live, single};
                 if (live && !self.live)
                     throw InvalidParameter("these discounts were fitted without a live text");
                 return live ? (*self.live)(shape) : self.corpus(shape);
             },
             py::kw_only(), py::arg("live"), py::arg("n"), py::arg("n_shorter"), py::arg("n_types"),
-            py::arg("n_types_shorter"), py::arg("m"), py::arg("single"));
+            py::arg("n_types_shorter"), py::arg("m"), py::arg("n_corpus"), py::arg("n_live"),
+            py::arg("single"));
     bind_live(m);
     bind_width<std::uint8_t>(m, "8");
     bind_width<std::uint16_t>(m, "16");

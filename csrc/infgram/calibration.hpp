@@ -128,7 +128,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     std::vector<double> below;
     std::vector<double> rest;
     double nats = 0.0;
-    for (int step = 1; step <= n_steps; ++step) {
+    for (int step = 1; step <= n_steps && n_tokens != 0; ++step) {
         for (std::size_t s = 0; s < kept.size(); ++s)
             for (std::size_t k = 0; k < 3; ++k) {
                 double z = 0.0;

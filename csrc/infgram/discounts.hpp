@@ -11,6 +11,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,16 +31,21 @@ struct LevelShape {
     std::uint32_t n_types = 0;
     std::uint32_t n_types_shorter = 0;
     std::uint64_t m = 0;
+    std::uint32_t n_corpus = 0;         // tokens of the corpus's longest level
+    std::uint32_t n_live = 0;           // tokens of the live text's longest level
     bool single = false;                // each next token followed one context
 };
 
-inline constexpr std::size_t n_discount_tables = 4;
+inline constexpr std::size_t n_discount_tables = 5;
 
 namespace detail {
 inline constexpr std::uint32_t depth_buckets = 16;
 inline constexpr std::uint32_t gap_buckets = 8;
 inline constexpr std::uint32_t type_buckets = 12;
 inline constexpr std::uint32_t match_buckets = 14;
+inline constexpr std::uint32_t corpus_buckets = 8;
+inline constexpr std::uint32_t live_buckets = 9;
+inline constexpr std::uint32_t low_depths = 8;
 
 // 0, 1, 2, 3, 4, and then two for each power of two
 inline std::uint32_t type_bucket(std::uint32_t n_types) noexcept {
@@ -52,16 +58,22 @@ inline std::uint32_t type_bucket(std::uint32_t n_types) noexcept {
 inline std::uint32_t match_bucket(std::uint64_t m) noexcept {
     return std::min(static_cast<std::uint32_t>(std::bit_width(m | 1)) - 1, match_buckets - 1);
 }
+// a - b, from -below up, the rest at the ends
+inline std::uint32_t difference_bucket(std::uint32_t a, std::uint32_t b, std::uint32_t below,
+                                       std::uint32_t n_buckets) noexcept {
+    if (a + below <= b) return 0;
+    return std::min(a + below - b, n_buckets - 1);
+}
 }  // namespace detail
 
 // Rows of the tables, one after another.
 inline constexpr std::array<std::uint32_t, n_discount_tables> discount_table_sizes = {
     detail::depth_buckets, detail::gap_buckets * 2 * detail::type_buckets,
     detail::type_buckets * 2 * detail::type_buckets,
-    detail::match_buckets * 2 * detail::type_buckets};
-inline constexpr std::uint32_t n_discount_rows = 
-    discount_table_sizes[0] + discount_table_sizes[1] + discount_table_sizes[2] +
-    discount_table_sizes[3];
+    detail::match_buckets * 2 * detail::type_buckets,
+    detail::corpus_buckets * detail::live_buckets * detail::low_depths};
+inline constexpr std::uint32_t n_discount_rows =
+    std::accumulate(discount_table_sizes.begin(), discount_table_sizes.end(), std::uint32_t{0});
 
 // The row of each table that a level reads.
 inline std::array<std::uint32_t, n_discount_tables> discount_rows(
@@ -79,6 +91,11 @@ inline std::array<std::uint32_t, n_discount_tables> discount_rows(
     rows[2] = first + (type_bucket(level.n_types_shorter) * 2 + single) * type_buckets + types;
     first += discount_table_sizes[2];
     rows[3] = first + (match_bucket(level.m) * 2 + single) * type_buckets + types;
+    first += discount_table_sizes[3];
+    const std::uint32_t corpus = difference_bucket(level.n_corpus, level.n, 3, corpus_buckets);
+    const std::uint32_t live = difference_bucket(level.n_live, level.n, 4, live_buckets);
+    rows[4] = first + (corpus * live_buckets + live) * low_depths +
+              std::min(level.n, low_depths - 1);
     return rows;
 }
 

@@ -218,13 +218,15 @@ private:
         }
     }
 
-    static LevelShape shape(std::uint32_t n, const ContinuationStatistics& level,
+    LevelShape shape(std::uint32_t n, const ContinuationStatistics& level,
                             std::uint32_t n_shorter, const ContinuationStatistics* shorter) {
         return {n,
                 n_shorter,
                 level.n_types(),
                 shorter != nullptr ? shorter->n_types() : 0,
                 level.m,
+                corpus_levels_.front().n,
+                live_ != nullptr ? live_->levels().back().n : 0,
                 level.types[0] == level.n_types()};
     }
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import operator
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, corpus, storage, tokens
-from .build import MAX_SHARD_TOKENS, build_index
+from . import _core, storage, tokens
 from .errors import (
-    BadRecordSkipped,
     ContextNotFound,
     CorruptIndex,
     InfgramError,
@@ -193,6 +190,32 @@ class Index:
         return self.tokenizer.vocab_size
 
     @property
+    def alphabet(self) -> NDArray[np.uint32]:
+        """Token ids by code: the end of text, and then those that occur, rising."""
+        ids = self._stored.map("token_ids")
+        return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
+
+    @property
+    def n_rows(self) -> int:
+        """Places of the corpus: its tokens and the boundaries of its documents."""
+        return sum(self.shard_rows)
+
+    @property
+    def shard_rows(self) -> list[int]:
+        """The places of each shard."""
+        return [shard.n_rows for shard in self._shards]
+
+    @property
+    def identity(self) -> str:
+        """Another build has another one."""
+        return self._stored.identity
+
+    @property
+    def native(self) -> _core.Index8 | _core.Index16 | _core.Index32:
+        """The core's index, for the layers above."""
+        return self._native
+
+    @property
     def n_bytes(self) -> int:
         """Bytes on disk."""
         return self._stored.n_bytes
@@ -227,7 +250,7 @@ class Index:
                 return self._native.count_text(ngram)
             except UnicodeEncodeError:
                 pass
-        return self._native.count(self._ids(ngram))
+        return self._native.count(self.ids(ngram))
 
     def count_batch(
         self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
@@ -259,7 +282,7 @@ class Index:
                 return self._native.count_texts(ngrams)
             except (TypeError, UnicodeEncodeError):
                 pass
-        ids = [self._ids(ngram) for ngram in ngrams]
+        ids = [self.ids(ngram) for ngram in ngrams]
         flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
         return self._native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
@@ -278,7 +301,7 @@ class Index:
                 return NextTokens(token_ids, counts, m, n, self.tokenizer)
             except UnicodeEncodeError:
                 pass
-        ids = self._ids(prompt)
+        ids = self.ids(prompt)
         token_ids, counts, m = self._native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
@@ -321,7 +344,7 @@ class Index:
 
         `window` bounds how many tokens back it sees.
         """
-        return Cursor(self, self._native.cursor(self._ids(context), _window(window)))
+        return Cursor(self, self._native.cursor(self.ids(context), _window(window)))
 
     def start_of_document(self, *, window: int | None = None) -> Cursor:
         """A cursor at the beginning of a document. Its start counts as a token of the context."""
@@ -341,7 +364,7 @@ class Index:
         >>> open(demo_index).match_lengths("to bees").tolist()
         [1, 2, 3, 4, 5, 1, 0]
         """
-        return self._native.match_lengths(self._ids(query), _window(window))
+        return self._native.match_lengths(self.ids(query), _window(window))
 
     # Documents ------------------------------------------------------------------------------------
 
@@ -360,7 +383,7 @@ class Index:
         """
         if limit < 0 or context < 0:
             raise InvalidParameter("limit and context are numbers of at least 0")
-        ids = self._ids(ngram)
+        ids = self.ids(ngram)
         if not len(ids):
             raise InvalidParameter("cannot find the empty n-gram: give at least one token")
         ranges = self._native.find(ids)
@@ -423,7 +446,8 @@ class Index:
 
     # Helpers --------------------------------------------------------------------------------------
 
-    def _ids(self, query: Query) -> NDArray[Any]:
+    def ids(self, query: Query) -> NDArray[Any]:
+        """A query as token ids. Raises TokenOutOfRange and what the tokenizer raises."""
         if isinstance(query, (str, bytes)):
             return self.tokenizer.encode(query)
         return tokens.check_ids(query, self.tokenizer.vocab_size)
@@ -434,7 +458,7 @@ class Index:
             if token_id != self.end_of_text:
                 tokens.check_ids([token], self.tokenizer.vocab_size)
         else:
-            ids = self._ids(token)
+            ids = self.ids(token)
             if len(ids) != 1:
                 raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
             token_id = int(ids[0])
@@ -444,7 +468,7 @@ class Index:
 
 def _reopen(path: Path, verify: bool | None, identity: str) -> Index:
     index = Index(path, verify=verify)
-    if index._stored.identity != identity:
+    if index.identity != identity:
         raise StorageError(
             f"{path} was built anew since it was pickled: rows of one build mean nothing in another"
         )
@@ -473,7 +497,7 @@ class Cursor:
                 self.native.start_document()
                 return self
             query = [query]
-        self.native.read(self.index._ids(query))
+        self.native.read(self.index.ids(query))
         return self
 
     def copy(self) -> Cursor:
@@ -536,6 +560,7 @@ class _Shard:
         self.name = entry["name"]
         self._entry = entry
         self.n_documents: int = entry["n_documents"]
+        self.n_rows = operator.index(entry["n_rows"])
         self.documents = self._map("documents")
         self.document_sources = self._map("document_sources")
         self.document_lines = self._map("document_lines")
@@ -602,70 +627,3 @@ def open(path: str | os.PathLike[str], *, verify: bool | None = None) -> Index:
     Raises NotAnIndex, UnsupportedFormat, CorruptIndex.
     """
     return Index(path, verify=verify)
-
-
-def build(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    path: str | os.PathLike[str],
-    *,
-    tokenizer: str | os.PathLike[str] | Tokenizer = "bytes",
-    documents: Literal["file", "line", "paragraph"] = "file",
-    glob: str = "**/*",
-    text_field: str = "text",
-    token_dtype: Literal["uint16", "uint32"] | None = None,
-    vocab_size: int | None = None,
-    shard_tokens: int = MAX_SHARD_TOKENS,
-    jobs: int = 1,
-    overwrite: bool = False,
-    skip_bad: bool = False,
-    progress: Progress | None = None,
-) -> Index:
-    """Builds an index from files and folders and opens it.
-
-    - `inputs`: text files of any kind, `.jsonl`, `.parquet`, token arrays (`.npy`, `.u16`, `.u32`),
-      each text also as `.gz` or `.zst`; folders, walked with `glob`; "-" for standard input.
-    - `path`: the index folder to make. It appears when the build has ended, or not at all.
-    - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file, "tiktoken:NAME", or "ids" (with
-      `vocab_size`) for inputs that are token ids already.
-    - `documents`: what a document of plain text is. No match crosses documents.
-    - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
-    - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
-    - `overwrite`: replace an index that stands at `path`, once the new one is whole.
-    - `skip_bad`: report broken records as warnings and go on.
-    - `progress`: called with (stage, done, total).
-
-    Raises InputError, TokenError, StorageError and what derives from them.
-
-    >>> index = build("corpus.txt", "corpus.infgram")  # doctest: +SKIP
-    """
-    if isinstance(inputs, (str, os.PathLike)):
-        inputs = [inputs]
-    plan = corpus.plan(
-        inputs, glob=glob, documents=documents, text_field=text_field, token_dtype=token_dtype
-    )
-    read = [0]
-
-    def on_bytes(n: int) -> None:
-        read[0] += n
-        if progress:
-            progress("read", read[0], plan.n_bytes)
-
-    def on_bad(message: str) -> None:
-        warnings.warn(message, BadRecordSkipped, stacklevel=3)
-
-    build_index(
-        plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes),
-        path,
-        tokenizer=(
-            tokens.load(tokenizer, vocab_size=vocab_size)
-            if isinstance(tokenizer, (str, os.PathLike))
-            else tokenizer
-        ),
-        shard_tokens=shard_tokens,
-        jobs=jobs,
-        overwrite=overwrite,
-        description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
-        on_bad=on_bad if skip_bad else None,
-        progress=progress,
-    )
-    return Index(path)

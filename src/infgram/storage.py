@@ -18,6 +18,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -368,6 +369,43 @@ def _check_size(path: Path, n_bytes: int) -> None:
         raise CorruptIndex(f"{path} is missing or unreadable: {error.strerror}") from error
     if found != n_bytes:
         raise CorruptIndex(f"{path} has {found} bytes, expected {n_bytes}: build the index again")
+
+
+# What is kept beside an index -----------------------------------------------------------------
+
+
+def write_extra(
+    folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]
+) -> None:
+    """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
+    path = folder / name
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
+            try:
+                np.savez_compressed(file, identity=np.array(identity), **arrays)
+                _sync(file)
+                os.replace(file.name, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}. The index is unchanged."
+        ) from error
+
+
+def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | None:
+    """What `write_extra` wrote, or None if there is nothing, or it belongs to another build."""
+    path = folder / name
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise CorruptIndex(f"{path} is damaged ({error}): remove it and write it again") from error
+    return arrays if str(arrays.pop("identity", "")) == identity else None
 
 
 # Which files have been checked already ------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""Fitting the discounts of Kneser-Ney on an index's own text, and keeping them beside it."""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, storage
+from .errors import CorruptIndex
+from .index import Index
+
+_N_BLOCKS = 8
+_MAX_BLOCK_TOKENS = 32_000
+_MAX_GUARD_TOKENS = 60_000
+_SHARE = 16  # a block, and its guard, are at most this part of the corpus
+_STEPS = 80
+_PULL = 1e-5
+_MIN_TOKENS = 1_000
+# What a context passes on is its count to this power. Fitted by hand on several corpora
+# (docs/estimators.md): less pays where the live text is counted too.
+_EXPONENTS = {False: 0.3, True: 0.2}
+_CACHE_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Discounts of Kneser-Ney for one index, with or without a live text.
+
+    - `exponent`: of the fractional counts.
+    - `corpus`, `live`: the tables that discounts are the sums of; `live` is None without a live
+      text. What their rows mean is the core's (csrc/infgram/discounts.hpp).
+    - `n_tokens`: tokens the fit saw; 0 where the corpus is too small, and textbook discounts stand.
+    - `nats`: their mean negative log probability, each with its surroundings left out.
+    """
+
+    exponent: float
+    corpus: NDArray[np.float64]
+    live: NDArray[np.float64] | None
+    n_tokens: int
+    nats: float
+    native: _core.KneserNeyModel = field(repr=False, compare=False)
+
+    def discount(self, **shape: Any) -> tuple[float, float, float]:
+        """What a level keeps back of counts from 1, 2, and 3 or more contexts."""
+        d1, d2, d3 = self.native.discount(**shape)
+        return d1, d2, d3
+
+
+def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibration]:
+    """Fits the discounts without and with a live text; seconds. Deterministic.
+
+    Blocks spread over the corpus are scored one after another as if they and their surroundings
+    were not in it, and the discounts that make them most probable are kept in the index's folder
+    (unless `save` is False). `infgram.build` does this at its end.
+
+    Raises StorageError if the folder cannot be written.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        fits = list(pool.map(lambda adapt: _fit(index, adapt=adapt), (False, True)))
+    if save:
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, fitted in zip(_NAMES, fits, strict=True):
+            arrays[f"{name}_corpus"] = fitted.corpus.astype(np.float32)
+            if fitted.live is not None:
+                arrays[f"{name}_live"] = fitted.live.astype(np.float32)
+            arrays[f"{name}_fit"] = np.array([fitted.exponent, fitted.n_tokens, fitted.nats])
+        storage.write_extra(index.path, _FILE, index.identity, arrays)
+        _CACHE.pop(index, None)
+    static, adapting = fits
+    return static, adapting
+
+
+def calibration_of(index: Index, *, adapt: bool) -> Calibration:
+    """The index's calibration: the one stored in it, or else one fitted now and not stored."""
+    known = _CACHE.get(index)
+    if known is None:
+        known = _CACHE[index] = _load(index) or calibrate(index, save=False)
+    return known[adapt]
+
+
+_FILE = "calibration.npz"
+_NAMES = ("static", "adapting")
+_CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _load(index: Index) -> tuple[Calibration, Calibration] | None:
+    arrays = storage.read_extra(index.path, _FILE, index.identity)
+    if arrays is None:
+        return None
+    try:
+        static, adapting = (
+            _calibration(
+                index,
+                float(arrays[f"{name}_fit"][0]),
+                arrays[f"{name}_corpus"],
+                arrays.get(f"{name}_live"),
+                int(arrays[f"{name}_fit"][1]),
+                float(arrays[f"{name}_fit"][2]),
+            )
+            for name in _NAMES
+        )
+    except (LookupError, ValueError) as error:
+        raise CorruptIndex(
+            f"{index.path / _FILE} is damaged or of another infgram ({error}): "
+            "run `infgram calibrate`"
+        ) from error
+    return static, adapting
+
+
+def _calibration(
+    index: Index,
+    exponent: float,
+    corpus: NDArray[Any],
+    live: NDArray[Any] | None,
+    n_tokens: int,
+    nats: float,
+) -> Calibration:
+    # Stored as float32: rounded at once, so that what was fitted and what is read are the same.
+    corpus = corpus.astype(np.float32).astype(np.float64)
+    live = None if live is None else live.astype(np.float32).astype(np.float64)
+    native = _core.KneserNeyModel(
+        exponent=exponent,
+        corpus=corpus,
+        live=live,
+        n_rows=index.n_rows,
+        cache_bytes=_CACHE_BYTES,
+    )
+    return Calibration(exponent, corpus, live, n_tokens, nats, native)
+
+
+def _fit(index: Index, *, adapt: bool) -> Calibration:
+    tables, nats, n_tokens = _core.fit_discounts(
+        index.native,
+        exponent=_EXPONENTS[adapt],
+        adapt=adapt,
+        blocks=_blocks(index),
+        guard=_length(index, _MAX_GUARD_TOKENS),
+        n_steps=_STEPS,
+        pull=_PULL,
+    )
+    split = _core.n_discounts
+    return _calibration(
+        index, _EXPONENTS[adapt], tables[:split], tables[split:] if adapt else None, n_tokens, nats
+    )
+
+
+def _length(index: Index, most: int) -> int:
+    return min(most, index.n_rows // _SHARE)
+
+
+def _blocks(index: Index) -> NDArray[np.uint32]:
+    """(shard, begin, end) of blocks spread evenly over the corpus, one after another."""
+    if index.n_rows < _MIN_TOKENS:
+        return np.zeros(0, np.uint32)
+    size = _length(index, _MAX_BLOCK_TOKENS)
+    blocks = []
+    for start in np.linspace(1, index.n_rows - size, _N_BLOCKS).astype(np.int64).tolist():
+        for shard, n_rows in enumerate(index.shard_rows):
+            if start < n_rows:
+                begin = max(start, 1)
+                if begin < min(begin + size, n_rows):
+                    blocks.append((shard, begin, min(begin + size, n_rows)))
+                break
+            start -= n_rows
+    return np.array(blocks, np.uint32).reshape(-1)

@@ -1,0 +1,93 @@
+"""From inputs to an index that is ready: built, and its discounts fitted."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+from . import corpus, tokens
+from .build import MAX_SHARD_TOKENS, build_index
+from .calibrate import calibrate as fit_discounts
+from .errors import BadRecordSkipped
+from .index import Index
+from .storage import Progress
+from .tokens import Tokenizer
+
+
+def build(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    tokenizer: str | os.PathLike[str] | Tokenizer = "bytes",
+    documents: Literal["file", "line", "paragraph"] = "file",
+    glob: str = "**/*",
+    text_field: str = "text",
+    token_dtype: Literal["uint16", "uint32"] | None = None,
+    vocab_size: int | None = None,
+    shard_tokens: int = MAX_SHARD_TOKENS,
+    jobs: int = 1,
+    overwrite: bool = False,
+    skip_bad: bool = False,
+    calibrate: bool = True,
+    progress: Progress | None = None,
+) -> Index:
+    """Builds an index from files and folders and opens it.
+
+    - `inputs`: text files of any kind, `.jsonl`, `.parquet`, token arrays (`.npy`, `.u16`, `.u32`),
+      each text also as `.gz` or `.zst`; folders, walked with `glob`; "-" for standard input.
+    - `path`: the index folder to make. It appears when the build has ended, or not at all.
+    - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file, "tiktoken:NAME", or "ids" (with
+      `vocab_size`) for inputs that are token ids already.
+    - `documents`: what a document of plain text is. No match crosses documents.
+    - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
+    - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
+    - `overwrite`: replace an index that stands at `path`, once the new one is whole.
+    - `skip_bad`: report broken records as warnings and go on.
+    - `calibrate`: fit the discounts of Kneser-Ney at the end. Without it they are fitted when they
+      are first asked for, or by `infgram.calibrate`.
+    - `progress`: called with (stage, done, total).
+
+    Raises InputError, TokenError, StorageError and what derives from them.
+
+    >>> index = build("corpus.txt", "corpus.infgram")  # doctest: +SKIP
+    """
+    if isinstance(inputs, (str, os.PathLike)):
+        inputs = [inputs]
+    plan = corpus.plan(
+        inputs, glob=glob, documents=documents, text_field=text_field, token_dtype=token_dtype
+    )
+    read = [0]
+
+    def on_bytes(n: int) -> None:
+        read[0] += n
+        if progress:
+            progress("read", read[0], plan.n_bytes)
+
+    def on_bad(message: str) -> None:
+        warnings.warn(message, BadRecordSkipped, stacklevel=3)
+
+    build_index(
+        plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes),
+        path,
+        tokenizer=(
+            tokens.load(tokenizer, vocab_size=vocab_size)
+            if isinstance(tokenizer, (str, os.PathLike))
+            else tokenizer
+        ),
+        shard_tokens=shard_tokens,
+        jobs=jobs,
+        overwrite=overwrite,
+        description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
+        on_bad=on_bad if skip_bad else None,
+        progress=progress,
+    )
+    index = Index(path)
+    if calibrate:
+        if progress:
+            progress("calibrate", 0, 1)
+        fit_discounts(index)
+        if progress:
+            progress("calibrate", 1, 1)
+    return index
