@@ -29,7 +29,8 @@ using AnyEstimator = std::variant<Sbis<Code>, KneserNey<Code>>;
 
 template <class Code>
 AnyEstimator<Code> make_estimator(const Parameters& parameters, std::uint32_t n_codes) {
-    if (const auto* sbis = std::get_if<SbisParameters>(&parameters)) return Sbis<Code>(*sbis, n_codes);
+    if (const auto* sbis = std::get_if<SbisParameters>(&parameters))
+        return Sbis<Code>(*sbis, n_codes);
     return KneserNey<Code>(std::get<SharedModel>(parameters), n_codes);
 }
 
@@ -46,7 +47,9 @@ class AnySampler {
 public:
     AnySampler(Owner<Code> owner, const Context<Code>& context, const Parameters& parameters,
                const SamplingParameters& sampling, const py::capsule& bit_generator)
-        : owner_(std::move(owner)), bit_generator_(bit_generator), sampler_(std::visit(
+        : owner_(std::move(owner)),
+          bit_generator_(bit_generator),
+          sampler_(std::visit(
               [&](auto&& estimator) -> Any {
                   using Estimator = std::decay_t<decltype(estimator)>;
                   return Sampler<Code, Estimator>(context, std::move(estimator), sampling);
@@ -147,7 +150,8 @@ public:
                     for (std::size_t i = 0; i < tokens.size(); ++i) {
                         const std::uint32_t next = code(tokens[i]);
                         estimator.look(context_);
-                        log_prob[i] = std::log(next == Alphabet::unknown ? 0.0 : estimator.prob(next));
+                        log_prob[i] =
+                            std::log(next == Alphabet::unknown ? 0.0 : estimator.prob(next));
                         const IndexLevel level = longest();
                         n[i] = level.n;
                         m[i] = static_cast<std::int64_t>(level.m);
@@ -205,10 +209,9 @@ private:
 
     [[nodiscard]] IndexLevel longest() {
         IndexLevel found{0, 0};
-        for_each_level(context_.shards(), context_.chains(), 1, ranges_,
-                       [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) {
-                           found = {n, m};
-                       });
+        for_each_level(
+            context_.shards(), context_.chains(), 1, ranges_,
+            [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) { found = {n, m}; });
         if (found.n == 0)
             for (const auto& shard : context_.shards()) found.m += shard.m(shard.all());
         return found;
@@ -239,8 +242,7 @@ private:
 template <class Token, class Code>
 void bind_reading(py::class_<Predictor<Code>>& predictor) {
     predictor.def(
-        "read",
-        [](Predictor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
+        "read", [](Predictor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
         py::arg("tokens").noconvert());
     predictor.def(
         "score",
@@ -302,8 +304,8 @@ void bind_width(py::module_& m, const std::string& bits) {
                   py::arg("normalise"), py::arg("floor"), py::arg("live_tokens"));
     predictor.def(py::init([](const Cursor<Code>& cursor, std::shared_ptr<KneserNeyModel> model,
                               std::uint32_t live_tokens) {
-                      return std::make_unique<Predictor<Code>>(cursor, SharedModel(std::move(model)),
-                                                               live_tokens);
+                      return std::make_unique<Predictor<Code>>(
+                          cursor, SharedModel(std::move(model)), live_tokens);
                   }),
                   py::arg("cursor"), py::kw_only(), py::arg("model"), py::arg("live_tokens"));
     bind_reading<std::uint8_t>(predictor);
@@ -319,8 +321,8 @@ void bind_width(py::module_& m, const std::string& bits) {
            double min_p, std::uint32_t max_copy, const py::capsule& bit_generator) {
             return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generator);
         },
-        py::kw_only(), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-        py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generator"));
+        py::kw_only(), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"), py::arg("min_p"),
+        py::arg("max_copy"), py::arg("bit_generator"));
     sampler.def("sample", &AnySampler<Code>::sample, py::arg("n"));
     m.def("fit_discounts", &fit<Code>, py::arg("index"), py::kw_only(), py::arg("exponent"),
           py::arg("adapt"), py::arg("blocks").noconvert(), py::arg("guard"), py::arg("n_steps"),
@@ -389,7 +391,8 @@ void bind_model(py::module_& m) {
             [](const KneserNeyModel& self, bool live, std::uint32_t n, std::uint32_t n_shorter,
                std::uint32_t n_types, std::uint32_t n_types_shorter, std::uint64_t m,
                std::uint32_t n_corpus, std::uint32_t n_live, bool single) {
-                const LevelShape shape{n, n_shorter, n_types, n_types_shorter, m, n_corpus, n_live, single};
+                const LevelShape shape{n, n_shorter, n_types, n_types_shorter,
+                                       m, n_corpus,  n_live,  single};
                 if (live && !self.live)
                     throw InvalidParameter("these discounts were fitted without a live text");
                 return live ? (*self.live)(shape) : self.corpus(shape);

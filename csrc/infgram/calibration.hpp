@@ -35,8 +35,8 @@ struct SampleLevel {
 struct Samples {
     std::vector<SampleLevel> levels;
     std::vector<std::size_t> offsets{0};
-    std::vector<float> uniform;         // 1 / alphabet, by token
-    std::vector<DiscountRows> shapes;   // different ones: far fewer than levels
+    std::vector<float> uniform;        // 1 / alphabet, by token
+    std::vector<DiscountRows> shapes;  // different ones: far fewer than levels
 
     [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
         const auto [at, is_new] =
@@ -64,13 +64,13 @@ void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimato
     const auto codes = shards[block.shard].codes();
     const auto n_rows = shards[block.shard].n_rows();
     const Position first = block.begin - std::min(block.begin - 1, std::min(guard, max_context));
-    const HeldOut held_out{block.begin - std::min(block.begin - 1, guard),
-                           static_cast<Position>(
-                               std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
+    const HeldOut held_out{
+        block.begin - std::min(block.begin - 1, guard),
+        static_cast<Position>(std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
     estimator.hold_out(held_out, block.shard, n_rows);
-    Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
-                          adapt ? std::optional<LiveText>(LiveText(power, block.end - first + 1))
-                                : std::nullopt);
+    Context<Code> context(
+        shards, std::vector<Chain>(shards.size()), max_context,
+        adapt ? std::optional<LiveText>(LiveText(power, block.end - first + 1)) : std::nullopt);
     for (Position p = first; p < block.end; ++p) {
         const std::uint32_t code = codes[p];
         if (p >= block.begin) {
@@ -123,8 +123,8 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     std::vector<double> gradient(n);
     std::vector<double> mean(n, 0.0);
     std::vector<double> square(n, 0.0);
-    std::vector<Discount> kept(samples.shapes.size());      // by shape, as a share of 1, 2, 3
-    std::vector<Discount> by_kept(samples.shapes.size());   // slope of the loss
+    std::vector<Discount> kept(samples.shapes.size());     // by shape, as a share of 1, 2, 3
+    std::vector<Discount> by_kept(samples.shapes.size());  // slope of the loss
     std::vector<double> below;
     std::vector<double> rest;
     double nats = 0.0;
@@ -139,9 +139,9 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             }
         nats = 0.0;
         for (std::size_t t = 0; t < n_tokens; ++t) {
-            const auto levels = std::span(samples.levels)
-                                    .subspan(samples.offsets[t],
-                                             samples.offsets[t + 1] - samples.offsets[t]);
+            const auto levels =
+                std::span(samples.levels)
+                    .subspan(samples.offsets[t], samples.offsets[t + 1] - samples.offsets[t]);
             below.resize(levels.size());
             rest.resize(levels.size());
             double prob = samples.uniform[t];
@@ -151,9 +151,9 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
                 rest[i] = d[0] * level.types[0] + d[1] * 2.0 * level.types[1] +
                           d[2] * 3.0 * level.types[2];
                 below[i] = prob;
-                const double own =
-                    level.contexts == 0 ? 0.0
-                                        : level.count - level.contexts * d[level.contexts - 1];
+                const double own = level.contexts == 0
+                                       ? 0.0
+                                       : level.count - level.contexts * d[level.contexts - 1];
                 prob = (own + rest[i] * prob) / level.total;
             }
             nats -= std::log(prob);
@@ -179,8 +179,8 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
         const double rate =
             0.1 * (0.5 * (1.0 + std::cos(std::numbers::pi * step / n_steps)) + 0.01);
         for (std::size_t i = 0; i < n; ++i) {
-            const double g = gradient[i] / static_cast<double>(n_tokens) +
-                             2.0 * pull * (tables[i] - prior[i]);
+            const double g =
+                gradient[i] / static_cast<double>(n_tokens) + 2.0 * pull * (tables[i] - prior[i]);
             mean[i] = 0.9 * mean[i] + 0.1 * g;
             square[i] = 0.99 * square[i] + 0.01 * g * g;
             const double m = mean[i] / (1.0 - std::pow(0.9, step));

@@ -34,7 +34,7 @@ public:
     [[nodiscard]] double operator()(double x) const noexcept {
         const auto whole = static_cast<std::size_t>(x);
         return whole < known_.size() && static_cast<double>(whole) == x ? known_[whole]
-                                                                       : std::pow(x, exponent_);
+                                                                        : std::pow(x, exponent_);
     }
 
 private:
@@ -51,9 +51,9 @@ struct Continuation {
 
 // What a context passes on to its next tokens.
 struct ContinuationStatistics {
-    double total = 0.0;                       // of all counts
-    std::array<std::uint32_t, 3> types{};     // next tokens with 1, 2, and more contexts
-    std::uint64_t m = 0;                      // matches that have a next token
+    double total = 0.0;                    // of all counts
+    std::array<std::uint32_t, 3> types{};  // next tokens with 1, 2, and more contexts
+    std::uint64_t m = 0;                   // matches that have a next token
 
     [[nodiscard]] std::uint32_t n_types() const noexcept { return types[0] + types[1] + types[2]; }
     void add(const Continuation& token) noexcept {
@@ -180,9 +180,9 @@ private:
     };
 
     FixedPower power_;
-    std::vector<Tree> trees_;            // by code
-    std::vector<std::uint32_t> open_;    // codes met in the shard being added
-    std::vector<std::uint32_t> counted_; // codes met in any shard
+    std::vector<Tree> trees_;             // by code
+    std::vector<std::uint32_t> open_;     // codes met in the shard being added
+    std::vector<std::uint32_t> counted_;  // codes met in any shard
     std::uint64_t m_ = 0;
 };
 

@@ -27,13 +27,13 @@ using Discount = std::array<double, 3>;
 // level without tokens.
 struct LevelShape {
     std::uint32_t n = 0;
-    std::uint32_t n_shorter = 0;        // tokens of the next shorter level
+    std::uint32_t n_shorter = 0;  // tokens of the next shorter level
     std::uint32_t n_types = 0;
     std::uint32_t n_types_shorter = 0;
     std::uint64_t m = 0;
-    std::uint32_t n_corpus = 0;         // tokens of the corpus's longest level
-    std::uint32_t n_live = 0;           // tokens of the live text's longest level
-    bool single = false;                // each next token followed one context
+    std::uint32_t n_corpus = 0;  // tokens of the corpus's longest level
+    std::uint32_t n_live = 0;    // tokens of the live text's longest level
+    bool single = false;         // each next token followed one context
 };
 
 inline constexpr std::size_t n_discount_tables = 5;
@@ -94,8 +94,8 @@ inline std::array<std::uint32_t, n_discount_tables> discount_rows(
     first += discount_table_sizes[3];
     const std::uint32_t corpus = difference_bucket(level.n_corpus, level.n, 3, corpus_buckets);
     const std::uint32_t live = difference_bucket(level.n_live, level.n, 4, live_buckets);
-    rows[4] = first + (corpus * live_buckets + live) * low_depths +
-              std::min(level.n, low_depths - 1);
+    rows[4] =
+        first + (corpus * live_buckets + live) * low_depths + std::min(level.n, low_depths - 1);
     return rows;
 }
 

@@ -115,8 +115,8 @@ public:
             if (step.table != nullptr)
                 std::ranges::for_each(step.table->tokens, add);
             else
-                live_->for_each_token(step.live,
-                                      [&](const Continuation& token, std::uint32_t) { add(token); });
+                live_->for_each_token(
+                    step.live, [&](const Continuation& token, std::uint32_t) { add(token); });
             rest *= kept_back(kept, step);
         }
         const double uniform = rest / n_known();
@@ -198,9 +198,8 @@ private:
         std::size_t c = 0;
         std::size_t l = live_statistics_.size();
         while (c < corpus_levels_.size() || l > 0) {
-            const bool is_live =
-                l > 0 && (c == corpus_levels_.size() ||
-                          live_->levels()[l - 1].n >= corpus_levels_[c].n);
+            const bool is_live = l > 0 && (c == corpus_levels_.size() ||
+                                           live_->levels()[l - 1].n >= corpus_levels_[c].n);
             if (is_live) {
                 --l;
                 const auto& statistics = live_statistics_[l];
@@ -218,8 +217,8 @@ private:
         }
     }
 
-    LevelShape shape(std::uint32_t n, const ContinuationStatistics& level,
-                            std::uint32_t n_shorter, const ContinuationStatistics* shorter) {
+    LevelShape shape(std::uint32_t n, const ContinuationStatistics& level, std::uint32_t n_shorter,
+                     const ContinuationStatistics* shorter) {
         return {n,
                 n_shorter,
                 level.n_types(),

@@ -263,8 +263,8 @@ private:
     void split_last_edge() {
         const LiveLevel last = levels_.back();
         const std::uint32_t parent = levels_[levels_.size() - 2].node;
-        const std::uint32_t place = is_leaf(last.node) ? position(last.node)
-                                                       : nodes_[last.node].place;
+        const std::uint32_t place =
+            is_leaf(last.node) ? position(last.node) : nodes_[last.node].place;
         const std::uint32_t node = add_node(last.n, place);
         children_.set(parent, code_before(place, nodes_[parent].depth + 1), node);
         const std::uint32_t below = code_before(place, last.n + 1);
@@ -293,9 +293,8 @@ private:
         const auto here = static_cast<std::uint32_t>(text_.size());
         if (inside_edge_) split_last_edge();
         const std::uint32_t deepest = levels_.back().node;
-        const std::uint32_t branch = levels_.back().n < max_depth
-                                         ? code_before(here, levels_.back().n + 1)
-                                         : no_code;
+        const std::uint32_t branch =
+            levels_.back().n < max_depth ? code_before(here, levels_.back().n + 1) : no_code;
         if (branch != no_code) children_.set(deepest, branch, here | leaf_bit);
         // What the longer context's count of the code was and is: 0 where it had none.
         double before = 0.0;

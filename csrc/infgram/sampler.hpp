@@ -118,7 +118,8 @@ private:
 template <class Code>
 class CopyLimit {
 public:
-    CopyLimit(std::uint32_t max_copy, std::uint32_t n_codes) : max_copy_(max_copy), next_(n_codes) {}
+    CopyLimit(std::uint32_t max_copy, std::uint32_t n_codes)
+        : max_copy_(max_copy), next_(n_codes) {}
 
     // Takes them out of the weights, once as many tokens were generated as a run may have. The end
     // of a text is no part of a run.

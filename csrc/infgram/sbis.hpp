@@ -82,8 +82,7 @@ public:
         double level_weight = 1.0;
         for (std::size_t i = 0; i < levels_.size(); ++i) {
             count_level(i);
-            const double scale =
-                parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
+            const double scale = parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
             for (const std::uint32_t code : counts_.seen())
                 weights.of[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
             level_weight *= parameters_.decay;
@@ -221,8 +220,7 @@ private:
         for (const std::uint32_t code : weights.codes) total += weights.of[code];
         for (const std::uint32_t code : weights.codes) weights.of[code] *= floor.scale / total;
         for (std::uint32_t code = 0; code < known_.size(); ++code)
-            if (known_[code] != 0 && weights.of[code] == 0.0)
-                weights.of[code] = parameters_.floor;
+            if (known_[code] != 0 && weights.of[code] == 0.0) weights.of[code] = parameters_.floor;
         weights.codes.clear();
         for (std::uint32_t code = 0; code < known_.size(); ++code)
             if (weights.of[code] != 0.0) weights.codes.push_back(code);
@@ -232,9 +230,9 @@ private:
     const Context<Code>* context_ = nullptr;
     std::span<const Shard<Code>> shards_;
     const LiveText* live_ = nullptr;
-    Histogram counts_;            // of the level last counted
-    std::vector<Level> levels_;   // to mix
-    std::vector<Range> ranges_;   // of the levels to mix, one a shard for each level
+    Histogram counts_;           // of the level last counted
+    std::vector<Level> levels_;  // to mix
+    std::vector<Range> ranges_;  // of the levels to mix, one a shard for each level
     std::vector<Range> scratch_;
     std::vector<std::uint8_t> known_;  // by code: does it follow anything? Filled for a floor.
     std::size_t n_known_ = 0;

@@ -26,11 +26,11 @@ namespace infgram {
 
 template <class Code>
 struct Columns {
-    std::span<const Code> codes;   // n_rows: the text, in order
-    std::span<const Position> sa;  // n_rows: 1 <= sa[r] <= n_rows
-    std::span<const Code> next;    // n_rows, padded: codes[sa[r]]; boundary for end_row
+    std::span<const Code> codes;         // n_rows: the text, in order
+    std::span<const Position> sa;        // n_rows: 1 <= sa[r] <= n_rows
+    std::span<const Code> next;          // n_rows, padded: codes[sa[r]]; boundary for end_row
     std::span<const std::uint8_t> same;  // n_rows: see docs/format.md
-    std::span<const Row> buckets;  // n_codes + 1: first row whose context ends in code
+    std::span<const Row> buckets;        // n_codes + 1: first row whose context ends in code
     std::span<const std::uint16_t> rank_blocks;  // byte-wide codes only
     std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
     std::span<const Row> psi;                    // wider codes only

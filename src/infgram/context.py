@@ -1,4 +1,4 @@
-"""A context as estimators see it: the levels of an index, and those of the live text on top of it."""
+"""A context as estimators see it: levels of an index, and of the live text on top of it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ class Context:
         self.exponent = exponent
         self._index: Index = cursor.index
         self._alphabet = self._index.alphabet
-        self._live = (
-            _core.LiveText(exponent=exponent, max_tokens=LIVE_TOKENS) if adapt else None
-        )
+        self._live = _core.LiveText(exponent=exponent, max_tokens=LIVE_TOKENS) if adapt else None
 
     @property
     def end_of_text(self) -> int:

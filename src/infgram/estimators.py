@@ -249,7 +249,9 @@ def _merged(corpus: list[Counts], live: list[Counts], end_of_text: int) -> list[
             distinct[distinct == -1] = end_of_text
             ones = np.ones(len(counts))
             merged.append(
-                Counts(n, m, False, distinct.astype(np.uint32), counts, ones.astype(np.uint32), ones)
+                Counts(
+                    n, m, False, distinct.astype(np.uint32), counts, ones.astype(np.uint32), ones
+                )
             )
     return merged
 
@@ -265,9 +267,7 @@ def _interleaved(
     return sorted(pairs, key=lambda pair: -pair[0].n)  # stable: live ones stay first
 
 
-def distribution(
-    mixture: Sequence[Component], alphabet: NDArray[np.uint32]
-) -> NDArray[np.float64]:
+def distribution(mixture: Sequence[Component], alphabet: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Probabilities of the alphabet's tokens, in its order."""
     place = {int(token_id): i for i, token_id in enumerate(alphabet)}
     prob = np.zeros(len(alphabet))

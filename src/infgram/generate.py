@@ -130,7 +130,9 @@ def run(sampler: Sampler, sampling: Sampling, decode: Decode) -> Generation:
     """All of a text."""
     chunks: list[NDArray[np.uint32]] = []
     reasons: list[Reason] = []
-    pieces = list(_until_stop(_texts(_chunks(sampler, sampling, chunks, reasons), decode), sampling))
+    pieces = list(
+        _until_stop(_texts(_chunks(sampler, sampling, chunks, reasons), decode), sampling)
+    )
     text = "".join(pieces)
     token_ids = np.concatenate([np.zeros(0, np.uint32), *chunks])
     reason: Reason = reasons[0] if reasons else "stop"

@@ -334,9 +334,7 @@ class Model:
 class _NativeSampler:
     """The core's loop over one index."""
 
-    def __init__(
-        self, predictor: _Native, sampling: Sampling, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, predictor: _Native, sampling: Sampling, rng: np.random.Generator) -> None:
         self._lock = rng.bit_generator.lock
         self._native = predictor.sampler(
             temperature=sampling.temperature,

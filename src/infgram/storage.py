@@ -374,9 +374,7 @@ def _check_size(path: Path, n_bytes: int) -> None:
 # What is kept beside an index -----------------------------------------------------------------
 
 
-def write_extra(
-    folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]
-) -> None:
+def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]) -> None:
     """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
     path = folder / name
     try:
