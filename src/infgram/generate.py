@@ -63,8 +63,8 @@ class Generation:
 
     - `text`: the text; bytes that are not UTF-8 show as U+FFFD.
     - `token_ids`: uint32 array of shape (n_tokens,), an end of text not among them.
-    - `finish_reason`: "length" after max_tokens, "end_of_text" where a document ended, "stop" before
-      a stop string, "max_copy" where every next token would have made a verbatim run too long.
+    - `finish_reason`: "length" after max_tokens, "end_of_text" where a document ended, "stop"
+      before a stop string, "max_copy" where every next token would have made a run too long.
     - `trace`: one entry a token, if it was asked for.
     """
 
@@ -130,10 +130,8 @@ def run(sampler: Sampler, sampling: Sampling, decode: Decode) -> Generation:
     """All of a text."""
     chunks: list[NDArray[np.uint32]] = []
     reasons: list[Reason] = []
-    pieces = list(
-        _until_stop(_texts(_chunks(sampler, sampling, chunks, reasons), decode), sampling)
-    )
-    text = "".join(pieces)
+    pieces = _texts(_chunks(sampler, sampling, chunks, reasons), decode)
+    text = "".join(_until_stop(pieces, sampling))
     token_ids = np.concatenate([np.zeros(0, np.uint32), *chunks])
     reason: Reason = reasons[0] if reasons else "stop"
     if sampling.stops and len(decode(token_ids)) > len(text):

@@ -18,7 +18,7 @@ from .context import LIVE_TOKENS, Context
 from .errors import InvalidParameter
 from .estimators import SBIS, Component, Estimator, KneserNey, Longest, distribution, draw
 from .generate import Generation, Sampling, TokenTrace, TraceLevel
-from .index import Index, Query, generator
+from .index import Index, Level, Query, generator
 
 _PREDICTORS = {
     _core.Cursor8: _core.Predictor8,
@@ -221,7 +221,9 @@ class Model:
             levels = tuple(
                 TraceLevel(c.n, c.m, c.live, c.weight, c.prob_of(token_id)) for c in mixture
             )
-            n, m = max((c.cursor.levels() or [(0, 0)])[0] for c in contexts)
+            n, m = max(
+                (c.cursor.levels() or [Level(0, c.cursor.ntd().prompt_cnt)])[0] for c in contexts
+            )
             matched = max(
                 (level.n for level in levels if level.prob > 0 and not level.live), default=0
             )
@@ -459,7 +461,8 @@ def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
         raise InvalidParameter(
             f"weights are {weights!r}, expected numbers of at least 0, one of them above"
         )
-    return values / values.sum()
+    shares: NDArray[np.float64] = values / values.sum()
+    return shares
 
 
 def generate(

@@ -380,7 +380,9 @@ def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Co
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
             try:
-                np.savez_compressed(file, identity=np.array(identity), **arrays)
+                named: dict[str, Any] = {"identity": np.array(identity), **arrays}
+                np.savez_compressed(file, **named)
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
                 _sync(file)
                 os.replace(file.name, path)
             except BaseException:
@@ -391,6 +393,12 @@ def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Co
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}. The index is unchanged."
         ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | None:
