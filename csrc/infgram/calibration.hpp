@@ -20,8 +20,6 @@
 
 namespace infgram {
 
-using DiscountRows = std::array<std::uint32_t, n_discount_tables>;
-
 // What one level says about the token that came.
 struct SampleLevel {
     float count;  // of the token, 0 if it never followed

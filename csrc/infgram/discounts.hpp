@@ -76,14 +76,15 @@ inline constexpr std::uint32_t n_discount_rows =
     std::accumulate(discount_table_sizes.begin(), discount_table_sizes.end(), std::uint32_t{0});
 
 // The row of each table that a level reads.
-inline std::array<std::uint32_t, n_discount_tables> discount_rows(
-    const LevelShape& level) noexcept {
+using DiscountRows = std::array<std::uint32_t, n_discount_tables>;
+
+inline DiscountRows discount_rows(const LevelShape& level) noexcept {
     using namespace detail;
     const std::uint32_t types = type_bucket(level.n_types);
     const std::uint32_t single = level.single ? 1 : 0;
     const std::uint32_t gap = std::min(level.n - level.n_shorter, gap_buckets - 1);
     std::uint32_t first = 0;
-    std::array<std::uint32_t, n_discount_tables> rows{};
+    DiscountRows rows{};
     rows[0] = std::min(level.n, depth_buckets - 1);
     first += discount_table_sizes[0];
     rows[1] = first + (gap * 2 + single) * type_buckets + types;
@@ -110,9 +111,9 @@ public:
             throw InvalidParameter("discounts: expected finite numbers");
     }
 
-    [[nodiscard]] Discount operator()(const LevelShape& level) const noexcept {
+    [[nodiscard]] Discount operator()(const DiscountRows& rows) const noexcept {
         Discount sum{};
-        for (const std::uint32_t row : discount_rows(level))
+        for (const std::uint32_t row : rows)
             for (std::size_t k = 0; k < 3; ++k) sum[k] += tables_[std::size_t{row} * 3 + k];
         for (std::size_t k = 0; k < 3; ++k)
             sum[k] = static_cast<double>(k + 1) / (1.0 + std::exp(-sum[k]));
@@ -121,6 +122,28 @@ public:
 
 private:
     std::vector<double> tables_;
+};
+
+// Remembers the discounts of the shapes met last: there are few, and each costs three exponentials.
+// Not for two threads.
+class DiscountMemo {
+public:
+    Discount operator()(const Discounts& discounts, const LevelShape& level, bool live) {
+        static_assert(n_discount_rows < 1u << 12 && n_discount_tables == 5);
+        const DiscountRows rows = discount_rows(level);
+        std::uint64_t key = live ? 1 : 0;
+        for (const std::uint32_t row : rows) key = key << 12 | row;  // 61 bits: no two alike
+        Known& known = known_[(key * 0x9e3779b97f4a7c15ULL) >> 54];
+        if (known.key != key) known = {key, discounts(rows)};
+        return known.discount;
+    }
+
+private:
+    struct Known {
+        std::uint64_t key = ~std::uint64_t{0};
+        Discount discount{};
+    };
+    std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 10);
 };
 
 }  // namespace infgram

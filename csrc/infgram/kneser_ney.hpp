@@ -74,8 +74,9 @@ public:
     [[nodiscard]] std::span<const Step> steps() const noexcept { return steps_; }
 
     // The discounts of a step.
-    [[nodiscard]] Discount discount(const Step& step) const {
-        return step.table != nullptr ? model_->corpus(step.shape) : (*model_->live)(step.shape);
+    [[nodiscard]] Discount discount(const Step& step) {
+        const bool live = step.table == nullptr;
+        return memo_(live ? *model_->live : model_->corpus, step.shape, live);
     }
 
     // What a step counted of a code, if anything.
@@ -89,7 +90,7 @@ public:
     [[nodiscard]] double n_known() const { return static_cast<double>(known_->tokens.size()); }
 
     // O(levels).
-    [[nodiscard]] double prob(std::uint32_t code) const {
+    [[nodiscard]] double prob(std::uint32_t code) {
         double prob = 0.0;
         double rest = 1.0;
         for (const Step& step : steps_) {
@@ -105,7 +106,7 @@ public:
     static bool back_off() { return false; }
 
     // Probabilities of all codes; they sum to one.
-    void weigh(Weights& weights) const {
+    void weigh(Weights& weights) {
         double rest = 1.0;
         for (const Step& step : steps_) {
             const Discount kept = discount(step);
@@ -176,6 +177,14 @@ private:
         if (n_scratch_ == scratch_.size())
             scratch_.push_back(std::make_unique<ContinuationTable>());
         ContinuationTable& table = *scratch_[n_scratch_++];
+        if (m == 1 && shards.size() == 1 && ranges[0].size() == 1 && !leave_out) {
+            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0});
+            if (table.tokens[0].code >= shards[0].n_codes()) throw_corrupt("next");
+            table.total = 1.0;
+            table.types = {1, 0, 0};
+            table.m = 1;
+            return &table;
+        }
         for (std::size_t s = 0; s < shards.size(); ++s)
             if (!ranges[s].empty())
                 counter_.add(shards[s], ranges[s], n,
@@ -231,6 +240,7 @@ private:
 
     std::shared_ptr<const KneserNeyModel> model_;
     ContinuationCounter counter_;
+    DiscountMemo memo_;
     const LiveText* live_ = nullptr;
     const ContinuationTable* known_ = nullptr;  // of the empty context
     std::vector<CorpusLevel> corpus_levels_;    // longest first

@@ -19,7 +19,7 @@ namespace infgram {
 class TableCache {
 public:
     // Ranges of fewer rows are counted each time: that is as fast as looking up.
-    static constexpr std::uint32_t narrow_rows = 48;
+    static constexpr std::uint32_t narrow_rows = 12;
     // Ranges of more rows are always kept: there are few, and counting them takes long.
     static constexpr std::uint32_t wide_rows = 4096;
 

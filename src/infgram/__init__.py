@@ -4,10 +4,11 @@ from .calibrate import Calibration, calibrate
 from .create import build
 from .errors import InfgramError
 from .estimators import SBIS, KneserNey, Longest
-from .evaluate import copied_share
+from .evaluate import level_statistics, perplexity, published_perplexity, reliability
 from .generate import Generation, Sampling, TokenTrace
 from .index import Cursor, Index, Level, Match, NextTokens, Prob, open
 from .model import Model, Scores, generate, stream
+from .novelty import copied_share, novelty
 
 __all__ = [
     "SBIS",
@@ -30,6 +31,11 @@ __all__ = [
     "calibrate",
     "copied_share",
     "generate",
+    "level_statistics",
+    "novelty",
     "open",
+    "perplexity",
+    "published_perplexity",
+    "reliability",
     "stream",
 ]

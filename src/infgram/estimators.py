@@ -247,12 +247,8 @@ def _merged(corpus: list[Counts], live: list[Counts], end_of_text: int) -> list[
             counts = np.zeros(len(distinct), np.int64)
             np.add.at(counts, inverse, np.concatenate([part.counts for part in parts]))
             distinct[distinct == -1] = end_of_text
-            ones = np.ones(len(counts))
-            merged.append(
-                Counts(
-                    n, m, False, distinct.astype(np.uint32), counts, ones.astype(np.uint32), ones
-                )
-            )
+            ids = distinct.astype(np.uint32)
+            merged.append(Counts(n, m, False, ids, counts, np.ones_like(ids), np.ones(len(ids))))
     return merged
 
 

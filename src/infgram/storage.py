@@ -377,28 +377,21 @@ def _check_size(path: Path, n_bytes: int) -> None:
 def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]) -> None:
     """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
     path = folder / name
+    written = folder / f".{name}.{secrets.token_hex(4)}"
+    named: dict[str, Any] = {"identity": np.array(identity), **arrays}
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
-            try:
-                named: dict[str, Any] = {"identity": np.array(identity), **arrays}
+        try:
+            with open(written, "xb") as file:
                 np.savez_compressed(file, **named)
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
                 _sync(file)
-                os.replace(file.name, path)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(file.name)
-                raise
+            os.replace(written, path)
+        finally:
+            with suppress(FileNotFoundError):
+                written.unlink()
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}. The index is unchanged."
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | None:
