@@ -20,6 +20,9 @@ from .find import find
 from .generate import generate
 from .info import info
 from .next import next_tokens
+from .novelty import novelty
+from .perplexity import perplexity
+from .plot import plot
 from .verify import verify
 
 INTERRUPTED = 130
@@ -87,7 +90,19 @@ def cli(ctx: click.Context, debug: bool) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
 
 
-for _command in (build, info, verify, count, next_tokens, find, generate, demo):
+for _command in (
+    build,
+    info,
+    verify,
+    count,
+    next_tokens,
+    find,
+    generate,
+    perplexity,
+    novelty,
+    plot,
+    demo,
+):
     cli.add_command(_command)
 
 

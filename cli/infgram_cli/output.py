@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +24,25 @@ _STAGES_IN_BYTES = {"read", "checksums"}
 def print_json(record: object) -> None:
     """One line of JSON, in ASCII: valid in every locale."""
     print(json.dumps(record))
+
+
+def json_able(result: Any) -> Any:
+    """A result as JSON has it: arrays as lists, and what is not finite as null.
+
+    >>> json_able({"perplexity": float("inf"), "n": (1, 2)})
+    {'perplexity': None, 'n': [1, 2]}
+    """
+    if is_dataclass(result):
+        return {field.name: json_able(getattr(result, field.name)) for field in fields(result)}
+    if hasattr(result, "_asdict"):  # a named tuple
+        return json_able(result._asdict())
+    if hasattr(result, "tolist"):  # an array
+        return json_able(result.tolist())
+    if isinstance(result, dict):
+        return {name: json_able(value) for name, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [json_able(value) for value in result]
+    return None if isinstance(result, float) and not math.isfinite(result) else result
 
 
 def si(number: float, unit: str = "") -> str:
@@ -100,6 +121,14 @@ def table(console: Console, *columns: str, left: int = 0) -> Table:
     for i, column in enumerate(columns):
         made.add_column(column, justify="left" if i == left else "right", no_wrap=i != left)
     return made
+
+
+def print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    """A line a fact: its name in bold, and what is so."""
+    width = max(map(len, facts)) + 2
+    for name, fact in facts.items():
+        console.print(f"{name:<{width}}", style="bold", end="")
+        console.print(fact)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 // Predictor and Sampler for codes of 8, 16 and 32 bits: estimators over a context that moves. The
 // live text and the fit of discounts, for the layer above.
 #include <cmath>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -258,37 +259,42 @@ void bind_reading(py::class_<Predictor<Code>>& predictor) {
 
 constexpr std::size_t sampling_cache_bytes = std::size_t{1} << 28;
 
-// Leaves blocks of the index's text out, one after another, and fits discounts to them.
+// Leaves blocks of the index's text out, one after another, and fits discounts to them: (tables,
+// nats, tables with a live text, nats with it, n_tokens).
 template <class Code>
-py::tuple fit(const Owner<Code>& owner, double exponent, bool adapt,
-              const Array<std::uint32_t>& blocks, std::uint32_t guard, int n_steps, double pull) {
+py::tuple fit(const Owner<Code>& owner, double exponent, const Array<std::uint32_t>& blocks,
+              std::uint32_t guard, int n_steps, double pull, unsigned n_threads) {
     const auto flat = view(blocks);
     const auto shards = owner->index.shards();
     if (flat.size() % 3 != 0) throw InvalidParameter("blocks come as three numbers");
-    Fit fit;
+    std::vector<Block> all;
+    for (std::size_t i = 0; i < flat.size(); i += 3) {
+        const Block block{flat[i], flat[i + 1], flat[i + 2]};
+        if (block.shard >= shards.size() || block.begin == 0 || block.begin >= block.end ||
+            block.end > shards[block.shard].n_rows())
+            throw InvalidParameter("a block lies outside its shard");
+        all.push_back(block);
+    }
+    Fit corpus;
+    Fit adapting;
     std::size_t n_tokens = 0;
     {
         const py::gil_scoped_release release;
-        const FixedPower power(exponent);
-        const std::vector<double> none(std::size_t{3} * n_discount_rows, 0.0);
+        const Discounts any(std::vector<double>(std::size_t{3} * n_discount_rows, 0.0));
         std::uint64_t n_rows = 0;
         for (const auto& shard : shards) n_rows += shard.n_rows();
         const auto model = std::make_shared<const KneserNeyModel>(
-            power, Discounts(none), adapt ? std::optional(Discounts(none)) : std::nullopt, n_rows,
-            sampling_cache_bytes);
-        KneserNey<Code> estimator(model, shards.front().n_codes());
-        Samples samples;
-        for (std::size_t i = 0; i < flat.size(); i += 3) {
-            const Block block{flat[i], flat[i + 1], flat[i + 2]};
-            if (block.shard >= shards.size() || block.begin == 0 || block.begin >= block.end ||
-                block.end > shards[block.shard].n_rows())
-                throw InvalidParameter("a block lies outside its shard");
-            sample_block<Code>(shards, estimator, block, guard, adapt, power, samples);
-        }
-        n_tokens = samples.offsets.size() - 1;
-        fit = fit_discounts(samples, adapt, n_steps, pull);
+            FixedPower(exponent), any, std::optional(any), n_rows, sampling_cache_bytes);
+        const BlockSamples samples = sample_blocks<Code>(shards, model, all, guard, n_threads);
+        n_tokens = samples.corpus.offsets.size() - 1;
+        auto other = std::async(n_threads > 1 ? std::launch::async : std::launch::deferred, [&] {
+            return fit_discounts(samples.adapting, true, n_steps, pull);
+        });
+        corpus = fit_discounts(samples.corpus, false, n_steps, pull);
+        adapting = other.get();
     }
-    return py::make_tuple(to_array(fit.tables), fit.nats, n_tokens);
+    return py::make_tuple(to_array(corpus.tables), corpus.nats, to_array(adapting.tables),
+                          adapting.nats, n_tokens);
 }
 
 template <class Code>
@@ -325,8 +331,8 @@ void bind_width(py::module_& m, const std::string& bits) {
         py::arg("max_copy"), py::arg("bit_generator"));
     sampler.def("sample", &AnySampler<Code>::sample, py::arg("n"));
     m.def("fit_discounts", &fit<Code>, py::arg("index"), py::kw_only(), py::arg("exponent"),
-          py::arg("adapt"), py::arg("blocks").noconvert(), py::arg("guard"), py::arg("n_steps"),
-          py::arg("pull"));
+          py::arg("blocks").noconvert(), py::arg("guard"), py::arg("n_steps"), py::arg("pull"),
+          py::arg("n_threads"));
 }
 
 void bind_live(py::module_& m) {

@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <map>
+#include <future>
+#include <memory>
 #include <numbers>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "infgram/context.hpp"
@@ -36,15 +39,28 @@ struct Samples {
     std::vector<float> uniform;        // 1 / alphabet, by token
     std::vector<DiscountRows> shapes;  // different ones: far fewer than levels
 
+    void append(const Samples& other) {
+        const std::size_t first = levels.size();
+        std::vector<std::uint32_t> own;
+        for (const DiscountRows& rows : other.shapes) own.push_back(shape(rows));
+        for (SampleLevel level : other.levels) {
+            level.shape = own[level.shape];
+            levels.push_back(level);
+        }
+        for (const std::size_t offset : std::span(other.offsets).subspan(1))
+            offsets.push_back(first + offset);
+        uniform.insert(uniform.end(), other.uniform.begin(), other.uniform.end());
+    }
+
     [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
         const auto [at, is_new] =
-            shape_of_.try_emplace(rows, static_cast<std::uint32_t>(shapes.size()));
+            shape_of_.try_emplace(packed(rows), static_cast<std::uint32_t>(shapes.size()));
         if (is_new) shapes.push_back(rows);
         return at->second;
     }
 
 private:
-    std::map<DiscountRows, std::uint32_t> shape_of_;
+    std::unordered_map<std::uint64_t, std::uint32_t> shape_of_;
 };
 
 // Positions of a shard.
@@ -54,11 +70,18 @@ struct Block {
     Position end = 0;
 };
 
-// Adds the tokens of a block. Contexts may begin in the `guard` tokens before it, and no row counts
-// whose position lies in the block or in the guard around it.
+// What the levels of a block's tokens say, without and with a live text.
+struct BlockSamples {
+    Samples corpus;
+    Samples adapting;
+};
+
+// Contexts may begin in the `guard` tokens before the block, and no row counts whose position lies
+// in the block or in the guard around it. The live text begins with the block's contexts.
 template <class Code>
-void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimator, Block block,
-                  std::uint32_t guard, bool adapt, const FixedPower& power, Samples& samples) {
+BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimator,
+                          Block block, std::uint32_t guard, const FixedPower& power) {
+    BlockSamples samples;
     const auto codes = shards[block.shard].codes();
     const auto n_rows = shards[block.shard].n_rows();
     const Position first = block.begin - std::min(block.begin - 1, std::min(guard, max_context));
@@ -66,36 +89,65 @@ void sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimato
         block.begin - std::min(block.begin - 1, guard),
         static_cast<Position>(std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
     estimator.hold_out(held_out, block.shard, n_rows);
-    Context<Code> context(
-        shards, std::vector<Chain>(shards.size()), max_context,
-        adapt ? std::optional<LiveText>(LiveText(power, block.end - first + 1)) : std::nullopt);
-    for (Position p = first; p < block.end; ++p) {
-        const std::uint32_t code = codes[p];
-        if (p >= block.begin) {
-            estimator.look(context);
-            const auto steps = estimator.steps();
-            for (std::size_t i = steps.size(); i-- > 0;) {
-                const auto& step = steps[i];
-                SampleLevel level{};
-                level.total = static_cast<float>(step.statistics->total);
-                for (std::size_t k = 0; k < 3; ++k)
-                    level.types[k] = static_cast<float>(step.statistics->types[k]);
-                if (const auto token = estimator.token(step, code)) {
-                    level.count = static_cast<float>(token->count);
-                    level.contexts = std::min(token->contexts, 3u);
-                }
-                DiscountRows rows = discount_rows(step.shape);
-                if (step.table == nullptr)  // the tables of the live text stand behind
-                    for (auto& row : rows) row += n_discount_rows;
-                level.shape = samples.shape(rows);
-                samples.levels.push_back(level);
+    Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
+                          LiveText(power, block.end - first + 1));
+    for (Position p = first; p < block.end; context.read(codes[p++])) {
+        if (p < block.begin) continue;
+        estimator.look(context);
+        const auto steps = estimator.steps();
+        for (std::size_t i = steps.size(); i-- > 0;) {
+            const auto& step = steps[i];
+            SampleLevel level{};
+            level.total = static_cast<float>(step.statistics->total);
+            for (std::size_t k = 0; k < 3; ++k)
+                level.types[k] = static_cast<float>(step.statistics->types[k]);
+            if (const auto token = estimator.token(step, codes[p])) {
+                level.count = static_cast<float>(token->count);
+                level.contexts = std::min(token->contexts, 3u);
             }
-            samples.offsets.push_back(samples.levels.size());
-            samples.uniform.push_back(
-                static_cast<float>(1.0 / static_cast<double>(estimator.n_known())));
+            DiscountRows rows = discount_rows(step.shape);
+            if (step.table == nullptr) {  // the tables of the live text stand behind
+                for (auto& row : rows) row += n_discount_rows;
+            } else {
+                LevelShape alone = step.shape;
+                alone.n_live = 0;
+                level.shape = samples.corpus.shape(discount_rows(alone));
+                samples.corpus.levels.push_back(level);
+            }
+            level.shape = samples.adapting.shape(rows);
+            samples.adapting.levels.push_back(level);
         }
-        context.read(code);
+        for (Samples* each : {&samples.corpus, &samples.adapting}) {
+            each->offsets.push_back(each->levels.size());
+            each->uniform.push_back(static_cast<float>(1.0 / estimator.n_known()));
+        }
     }
+    return samples;
+}
+
+// The samples of all blocks, in their order, by several threads.
+template <class Code>
+BlockSamples sample_blocks(std::span<const Shard<Code>> shards,
+                           const std::shared_ptr<const KneserNeyModel>& model,
+                           std::span<const Block> blocks, std::uint32_t guard, unsigned n_threads) {
+    std::vector<BlockSamples> found(blocks.size());
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&] {
+        KneserNey<Code> estimator(model, shards.front().n_codes());
+        for (std::size_t i; (i = next++) < blocks.size();)
+            found[i] = sample_block<Code>(shards, estimator, blocks[i], guard, model->power);
+    };
+    std::vector<std::future<void>> threads;
+    for (unsigned t = 0; t < n_threads; ++t)
+        threads.push_back(std::async(std::launch::async, work));
+    for (auto& thread : threads) thread.get();  // throws what the thread threw
+    BlockSamples samples;
+    for (BlockSamples& block : found) {
+        samples.corpus.append(block.corpus);
+        samples.adapting.append(block.adapting);
+        block = {};
+    }
+    return samples;
 }
 
 struct Fit {
@@ -107,6 +159,7 @@ struct Fit {
 inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double pull) {
     const std::size_t n = std::size_t{3} * n_discount_rows * (adapt ? 2 : 1);
     const std::size_t n_tokens = samples.offsets.size() - 1;
+    constexpr std::size_t n_parts = 4;  // a step looks at every so many-th token
     // The first table alone starts above zero: D1 = 0.6, D2 = 0.55 * 2, D3 = 0.5 * 3. A live level
     // starts as one that hardly counts.
     std::vector<double> prior(n, 0.0);
@@ -136,7 +189,9 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
                 by_kept[s][k] = 0.0;
             }
         nats = 0.0;
-        for (std::size_t t = 0; t < n_tokens; ++t) {
+        std::size_t n_seen = 0;
+        for (std::size_t t = static_cast<std::size_t>(step) % n_parts; t < n_tokens;
+             t += n_parts, ++n_seen) {
             const auto levels =
                 std::span(samples.levels)
                     .subspan(samples.offsets[t], samples.offsets[t + 1] - samples.offsets[t]);
@@ -173,12 +228,12 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
                 for (const std::uint32_t row : samples.shapes[s])
                     gradient[std::size_t{row} * 3 + k] += by_z;
             }
-        nats /= static_cast<double>(n_tokens);
+        nats /= static_cast<double>(std::max<std::size_t>(n_seen, 1));
         const double rate =
             0.1 * (0.5 * (1.0 + std::cos(std::numbers::pi * step / n_steps)) + 0.01);
         for (std::size_t i = 0; i < n; ++i) {
-            const double g =
-                gradient[i] / static_cast<double>(n_tokens) + 2.0 * pull * (tables[i] - prior[i]);
+            const double g = gradient[i] / static_cast<double>(std::max<std::size_t>(n_seen, 1)) +
+                             2.0 * pull * (tables[i] - prior[i]);
             mean[i] = 0.9 * mean[i] + 0.1 * g;
             square[i] = 0.99 * square[i] + 0.01 * g * g;
             const double m = mean[i] / (1.0 - std::pow(0.9, step));

@@ -32,6 +32,7 @@ public:
     }
     [[nodiscard]] double exponent() const noexcept { return exponent_; }
     [[nodiscard]] double operator()(double x) const noexcept {
+        if (x == 1.0) return x;
         const auto whole = static_cast<std::size_t>(x);
         return whole < known_.size() && static_cast<double>(whole) == x ? known_[whole]
                                                                         : std::pow(x, exponent_);
@@ -90,39 +91,23 @@ public:
     // O(range). The counts of several shards add up.
     template <class Code>
     void add(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out = {}) {
-        const std::uint32_t root = n + 1;  // how `same` writes that n tokens are shared
-        for (Row row = range.begin; row != range.end; ++row) {
-            if (row == shard.end_row()) continue;
-            const std::uint32_t code = shard.next()[row];
-            if (code >= trees_.size()) throw_corrupt("next");
-            Tree& tree = trees_[code];
-            std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], root);
-            if (held_out.any()) {
-                // Rows before and after one that is left out share what both share with it.
-                if (tree.open) tree.skipped = std::min(tree.skipped, depth);
-                if (held_out(shard.position(row))) continue;
-                depth = tree.skipped;
-                tree.skipped = nothing_skipped;
-            }
-            ++m_;
-            if (!tree.open) {
-                tree.open = true;
-                tree.pending = 1.0;
-                tree.contexts = 1;
-                open_.push_back(code);
-            } else {
-                tree.contexts += depth == root ? 1 : 0;
-                tree.append_leaf(depth, power_);
-            }
+        read(shard, range, n, held_out);
+        close();
+    }
+
+    // The same, but of a range of more than max_rows the rows of evenly spaced parts alone: an
+    // approximation for what need not be exact.
+    template <class Code>
+    void add_sample(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out,
+                    std::uint32_t max_rows) {
+        constexpr std::uint32_t n_parts = 32;
+        if (range.size() <= max_rows) return add(shard, range, n, held_out);
+        const std::uint32_t step = range.size() / n_parts;
+        for (std::uint32_t part = 0; part < n_parts; ++part) {
+            const Row begin = range.begin + part * step;
+            read(shard, {begin, begin + max_rows / n_parts}, n, held_out);
         }
-        for (const std::uint32_t code : open_) {
-            Tree& tree = trees_[code];
-            const double count = tree.close(power_);
-            if (tree.counted_contexts == 0) counted_.push_back(code);
-            tree.counted_contexts += tree.contexts;
-            tree.counted += count;
-        }
-        open_.clear();
+        close();
     }
 
     // Writes what was added since the last time.
@@ -144,6 +129,57 @@ public:
 
 private:
     static constexpr std::uint32_t nothing_skipped = ~0u;
+
+    template <class Code>
+    void read(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {
+        if (shard.has_end(range)) {  // the end of the text has no next token
+            read(shard, {range.begin, shard.end_row()}, n, held_out);
+            read(shard, {shard.end_row() + 1, range.end}, n, held_out);
+        } else if (held_out.any()) {
+            read_rows<true>(shard, range, n, held_out);
+        } else {
+            read_rows<false>(shard, range, n, held_out);
+        }
+    }
+
+    template <bool leave_out, class Code>
+    void read_rows(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {
+        const std::uint32_t root = n + 1;  // how `same` writes that n tokens are shared
+        for (Row row = range.begin; row != range.end; ++row) {
+            const std::uint32_t code = shard.next()[row];
+            if (code >= trees_.size()) throw_corrupt("next");
+            Tree& tree = trees_[code];
+            std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], root);
+            if constexpr (leave_out) {
+                // Rows before and after one that is left out share what both share with it.
+                if (tree.open) tree.skipped = std::min(tree.skipped, depth);
+                if (held_out(shard.position(row))) continue;
+                depth = std::exchange(tree.skipped, nothing_skipped);
+            }
+            ++m_;
+            if (!tree.open) {
+                tree.open = true;
+                tree.pending = 1.0;
+                tree.contexts = 1;
+                open_.push_back(code);
+            } else {
+                tree.contexts += depth == root ? 1 : 0;
+                tree.append_leaf(depth, power_);
+            }
+        }
+    }
+
+    // The end of what a shard has.
+    void close() {
+        for (const std::uint32_t code : open_) {
+            Tree& tree = trees_[code];
+            const double count = tree.close(power_);
+            if (tree.counted_contexts == 0) counted_.push_back(code);
+            tree.counted_contexts += tree.contexts;
+            tree.counted += count;
+        }
+        open_.clear();
+    }
 
     // The tree of one token's rows, while they are read from left to right: the nodes on the way
     // from its root to the last leaf, each with the sum of what its finished children pass on.

@@ -100,6 +100,15 @@ inline DiscountRows discount_rows(const LevelShape& level) noexcept {
     return rows;
 }
 
+// The rows as one number, different for different ones; also those of the live text's tables, which
+// stand behind.
+inline std::uint64_t packed(const DiscountRows& rows) noexcept {
+    static_assert(2 * n_discount_rows < 1u << 12 && n_discount_tables == 5);
+    std::uint64_t key = 0;
+    for (const std::uint32_t row : rows) key = key << 12 | row;
+    return key;
+}
+
 // The tables: n_discount_rows rows of three numbers.
 class Discounts {
 public:
@@ -129,10 +138,8 @@ private:
 class DiscountMemo {
 public:
     Discount operator()(const Discounts& discounts, const LevelShape& level, bool live) {
-        static_assert(n_discount_rows < 1u << 12 && n_discount_tables == 5);
         const DiscountRows rows = discount_rows(level);
-        std::uint64_t key = live ? 1 : 0;
-        for (const std::uint32_t row : rows) key = key << 12 | row;  // 61 bits: no two alike
+        const std::uint64_t key = packed(rows) << 1 | (live ? 1 : 0);
         Known& known = known_[(key * 0x9e3779b97f4a7c15ULL) >> 54];
         if (known.key != key) known = {key, discounts(rows)};
         return known.discount;

@@ -56,7 +56,8 @@ public:
     };
 
     // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
-    // `held_out_rows` rows keep them: few of so many would be missing.
+    // `held_out_rows` rows keep them: few of so many would be missing; and of very wide ones a
+    // sample is counted.
     void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows) {
         held_out_ = held_out;
         held_out_shard_ = shard;
@@ -137,6 +138,7 @@ public:
 
 private:
     static constexpr std::uint32_t held_out_rows = 1u << 14;
+    static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
     static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
 
     struct CorpusLevel {
@@ -186,10 +188,16 @@ private:
             return &table;
         }
         for (std::size_t s = 0; s < shards.size(); ++s)
-            if (!ranges[s].empty())
-                counter_.add(shards[s], ranges[s], n,
-                             leave_out && s == held_out_shard_ ? held_out_ : HeldOut{});
+            if (!ranges[s].empty()) {
+                if (held_out_.any())
+                    counter_.add_sample(shards[s], ranges[s], n,
+                                        leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
+                                        held_out_sample_rows);
+                else
+                    counter_.add(shards[s], ranges[s], n);
+            }
         counter_.finish(table);
+        if (held_out_.any() && !leave_out) table.m = m;
         if (keep) cache.insert(n, ranges, table);
         return &table;
     }

@@ -50,7 +50,11 @@ public:
         const std::size_t bytes = sizeof(Entry) + ranges.size_bytes() +
                                   table.tokens.size() * sizeof(Continuation) + overhead_bytes;
         if (table.m < wide_rows) {
-            if (n_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > max_bytes_) {
+            // What takes longer to count has more room: there is less of it.
+            const std::size_t room = table.m < 64    ? max_bytes_ / 4
+                                     : table.m < 512 ? max_bytes_ / 2
+                                                     : max_bytes_;
+            if (n_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > room) {
                 n_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
                 return;
             }

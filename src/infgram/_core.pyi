@@ -399,13 +399,13 @@ def fill_next_and_same(codes: numpy.typing.NDArray[numpy.uint16], sa: numpy.typi
 def fill_next_and_same(codes: numpy.typing.NDArray[numpy.uint32], sa: numpy.typing.NDArray[numpy.uint32], shared: numpy.typing.NDArray[numpy.uint8], next: numpy.typing.NDArray[numpy.uint32], same: numpy.typing.NDArray[numpy.uint8]) -> int:
     ...
 @typing.overload
-def fit_discounts(index: Index8, *, exponent: typing.SupportsFloat | typing.SupportsIndex, adapt: bool, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex) -> tuple:
+def fit_discounts(index: Index8, *, exponent: typing.SupportsFloat | typing.SupportsIndex, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     ...
 @typing.overload
-def fit_discounts(index: Index16, *, exponent: typing.SupportsFloat | typing.SupportsIndex, adapt: bool, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex) -> tuple:
+def fit_discounts(index: Index16, *, exponent: typing.SupportsFloat | typing.SupportsIndex, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     ...
 @typing.overload
-def fit_discounts(index: Index32, *, exponent: typing.SupportsFloat | typing.SupportsIndex, adapt: bool, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex) -> tuple:
+def fit_discounts(index: Index32, *, exponent: typing.SupportsFloat | typing.SupportsIndex, blocks: numpy.typing.NDArray[numpy.uint32], guard: typing.SupportsInt | typing.SupportsIndex, n_steps: typing.SupportsInt | typing.SupportsIndex, pull: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     ...
 @typing.overload
 def is_sorted(codes: numpy.typing.NDArray[numpy.uint8], sa: numpy.typing.NDArray[numpy.uint32], next: numpy.typing.NDArray[numpy.uint8], buckets: numpy.typing.NDArray[numpy.uint32]) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +15,16 @@ from .errors import CorruptIndex
 from .index import Index
 
 _N_BLOCKS = 8
-_MAX_BLOCK_TOKENS = 32_000
+_MAX_BLOCK_TOKENS = 48_000
+_MIN_BLOCK_TOKENS = 8_000
+_LARGE = 1 << 23
 _MAX_GUARD_TOKENS = 60_000
 _SHARE = 16  # a block, and its guard, are at most this part of the corpus
 _STEPS = 80
 _PULL = 1e-5
 _MIN_TOKENS = 1_000
-# What a context passes on is its count to this power. Fitted by hand on several corpora
-# (docs/estimators.md): less pays where the live text is counted too.
-_EXPONENTS = {False: 0.3, True: 0.2}
+# What a context passes on is its count to this power: docs/estimators.md has the figures.
+_EXPONENT = 0.2
 _CACHE_BYTES = 1 << 28
 
 
@@ -60,8 +61,7 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
 
     Raises StorageError if the folder cannot be written.
     """
-    with ThreadPoolExecutor(2) as pool:
-        fits = list(pool.map(lambda adapt: _fit(index, adapt=adapt), (False, True)))
+    fits = _fit(index)
     if save:
         arrays: dict[str, NDArray[Any]] = {}
         for name, fitted in zip(_NAMES, fits, strict=True):
@@ -135,19 +135,20 @@ def _calibration(
     return Calibration(exponent, corpus, live, n_tokens, nats, native)
 
 
-def _fit(index: Index, *, adapt: bool) -> Calibration:
-    tables, nats, n_tokens = _core.fit_discounts(
+def _fit(index: Index) -> tuple[Calibration, Calibration]:
+    corpus, nats, adapting, adapting_nats, n_tokens = _core.fit_discounts(
         index.native,
-        exponent=_EXPONENTS[adapt],
-        adapt=adapt,
+        exponent=_EXPONENT,
         blocks=_blocks(index),
         guard=_length(index, _MAX_GUARD_TOKENS),
         n_steps=_STEPS,
         pull=_PULL,
+        n_threads=min(os.cpu_count() or 1, _N_BLOCKS),
     )
     split = _core.n_discounts
-    return _calibration(
-        index, _EXPONENTS[adapt], tables[:split], tables[split:] if adapt else None, n_tokens, nats
+    return (
+        _calibration(index, _EXPONENT, corpus, None, n_tokens, nats),
+        _calibration(index, _EXPONENT, adapting[:split], adapting[split:], n_tokens, adapting_nats),
     )
 
 
@@ -159,7 +160,9 @@ def _blocks(index: Index) -> NDArray[np.uint32]:
     """(shard, begin, end) of blocks spread evenly over the corpus, one after another."""
     if index.n_rows < _MIN_TOKENS:
         return np.zeros(0, np.uint32)
-    size = _length(index, _MAX_BLOCK_TOKENS)
+    # A large corpus has much to count for each token, and its discounts are less delicate.
+    most = max(_MIN_BLOCK_TOKENS, _MAX_BLOCK_TOKENS * _LARGE // max(index.n_rows, _LARGE))
+    size = _length(index, most)
     blocks = []
     for start in np.linspace(1, index.n_rows - size, _N_BLOCKS).astype(np.int64).tolist():
         for shard, n_rows in enumerate(index.shard_rows):

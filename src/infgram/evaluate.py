@@ -89,12 +89,11 @@ def published_perplexity(
     scores = [model.score(i[1:], context=i[:1]) for i in ids]
     log_prob = _joined([s.log_prob for s in scores])
     floored = np.isneginf(log_prob) | (_joined([s.n for s in scores]) == 0)
-    counted = _perplexity(
+    return _perplexity(
         np.where(floored, math.log(_PUBLISHED_FLOOR), log_prob),
         _n_bytes(index.tokenizer, [i[1:] for i in ids]),
         floored,
     )
-    return counted
 
 
 def _perplexity(
@@ -103,7 +102,7 @@ def _perplexity(
     if not len(log_prob):
         raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
     zero = np.isneginf(log_prob) if zero is None else zero
-    nats = -float(log_prob.mean())
+    nats = 0.0 - float(log_prob.mean())
     others = log_prob[~zero]
     return Perplexity(
         n_tokens=len(log_prob),

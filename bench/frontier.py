@@ -1,0 +1,129 @@
+"""What a generator's settings trade: quality against copying and diversity. Chooses the defaults.
+
+A text is cut into pieces of 10,000 bytes. The generator's index holds the even ones, the judge's
+the odd ones. For each setting a text is generated, and measured three ways:
+
+- quality: nats a byte of the generated text under Kneser-Ney on the judge's index, which has not
+  seen the generator's corpus. Low text is plausible, or just frequent.
+- coverage: nats a byte of the judge's text under Kneser-Ney on an index of the generated text. Low
+  only if the text is both like real text and as varied.
+- copied: share of 20-grams that stand in the generator's corpus.
+
+The generator's own corpus, as a text, is the row "real text".
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import infgram
+from infgram import SBIS, KneserNey, Longest, Model
+
+from .common import arguments, corpus_path
+from .report import Report
+
+_PIECE = 10_000
+_GRAM = 20
+_N_GENERATED = 100_000
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = arguments(__doc__)
+    args = parser.parse_args()
+    corpus = corpus_path(args)
+    text = corpus.read_bytes()
+    pieces = [text[i : i + _PIECE] for i in range(0, len(text), _PIECE)]
+    report = Report("Frontier", f"{corpus.name}, {_N_GENERATED:,} bytes a setting, seed 0")
+    with tempfile.TemporaryDirectory() as temp:
+        folder = Path(temp)
+        own, other = b"".join(pieces[::2]), b"".join(pieces[1::2])
+        index = _index(own, folder / "own")
+        judge = Model(_index(other, folder / "other"))
+        sample = other[: 2 * _N_GENERATED]
+        rows = [_row("real text", own[:_N_GENERATED], index, judge, sample, folder)]
+        for name, model, sampling in _settings(index):
+            made = model.generate("", max_tokens=_N_GENERATED, seed=0, **sampling)
+            raw = made.token_ids.astype(np.uint8).tobytes()
+            rows.append(_row(name, raw, index, judge, sample, folder))
+    rows.sort(key=lambda row: float(row[3]))
+    report.table(
+        "sorted by what is copied",
+        ["", "quality", "coverage", "copied 20-grams", "longest run"],
+        rows,
+    )
+    report.emit(args)
+
+
+def _settings(index: infgram.Index) -> list[tuple[str, Model, dict[str, Any]]]:
+    settings: list[tuple[str, Model, dict[str, Any]]] = []
+    for k in (1, 2, 3, 5, -1):
+        for decay in (0.1, 0.3, 0.5):
+            for temperature in (0.8, 1.0):
+                if k != 1 or decay == 0.1:
+                    settings.append(
+                        (
+                            f"SBIS k={k}, decay {decay}, T {temperature}",
+                            Model(index, SBIS(k, decay)),
+                            {"temperature": temperature},
+                        )
+                    )
+    for k in (2, 3, 5):
+        for decay in (0.1, 0.3):
+            settings.append(
+                (
+                    f"SBIS k={k}, decay {decay}, T 0.8, distributions",
+                    Model(index, SBIS(k, decay, "distributions")),
+                    {"temperature": 0.8},
+                )
+            )
+    settings.append(
+        ("SBIS k=2, decay 0.1, T 0.8, max_copy 20", Model(index, SBIS(2)), {"max_copy": 20})
+    )
+    settings.append(("longest, T 1", Model(index, Longest()), {"temperature": 1.0}))
+    for temperature in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+        settings.append(
+            (
+                f"Kneser-Ney, T {temperature}",
+                Model(index, KneserNey()),
+                {"temperature": temperature},
+            )
+        )
+    settings.append(
+        ("Kneser-Ney, T 1, min_p 0.02", Model(index), {"temperature": 1.0, "min_p": 0.02})
+    )
+    settings.append(
+        ("Kneser-Ney, T 1, top_p 0.95", Model(index), {"temperature": 1.0, "top_p": 0.95})
+    )
+    return settings
+
+
+def _index(text: bytes, stem: Path) -> infgram.Index:
+    source = stem.with_suffix(".txt")
+    source.write_bytes(text)
+    return infgram.build(source, stem.with_suffix(".infgram"), overwrite=True)
+
+
+def _row(
+    name: str, text: bytes, index: infgram.Index, judge: Model, sample: bytes, folder: Path
+) -> list[str]:
+    lengths = index.match_lengths(text)
+    copied = float((lengths[_GRAM - 1 :] >= _GRAM).mean())
+    quality = -judge.score(text).log_prob
+    coverage = -Model(_index(text, folder / "made")).score(sample).log_prob
+    coverage = coverage[np.isfinite(coverage)]  # letters that were never written
+    return [
+        name,
+        f"{quality[np.isfinite(quality)].mean():.3f}",
+        f"{coverage.mean():.3f}",
+        f"{copied:.3f}",
+        str(int(lengths.max())),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""infgram plot: pictures of what the models do. The experiments behind them, and nothing drawn."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from .options import Decorated, index_option, open_index, seed_option
+from .texts import read_texts, text_arguments
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    import infgram
+    from infgram.plot import Written
+
+_TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_SBIS_TEMPERATURE = 0.8
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  infgram plot reliability unseen.txt
+  infgram plot levels unseen.txt -k 5 -o levels.svg
+  infgram plot quality --judge other.infgram
+  infgram plot corpus-size corpus.txt unseen.txt
+"""
+)
+def plot() -> None:
+    """Draw a picture: PNG, SVG or PDF, as the name says.
+
+    Needs matplotlib: pip install 'infgram[plot]'.
+    """
+
+
+def _output_option(default: str) -> Callable[[Decorated], Decorated]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path(default),
+        show_default=True,
+        help="The picture to make; an older one is replaced.",
+    )
+
+
+def _k_option(default: Sequence[int]) -> Callable[[Decorated], Decorated]:
+    return click.option(
+        "-k",
+        "ks",
+        type=click.IntRange(-1, 2**31 - 1),
+        metavar="N",
+        multiple=True,
+        default=default,
+        show_default=True,
+        help="Back-off levels that SBIS mixes, -1 for all; may be repeated.",
+    )
+
+
+@plot.command("levels", epilog="Example: infgram plot levels unseen.txt -k 5")
+@text_arguments
+@index_option
+@click.option(
+    "-k",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Levels shown, longest first.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=200,
+    show_default=True,
+    help="Tokens of context seen.",
+)
+@_output_option("levels.png")
+def plot_levels(
+    inputs: tuple[str, ...],
+    documents: Literal["file", "line", "paragraph"],
+    path: Path | None,
+    k: int,
+    window: int,
+    output: Path,
+) -> None:
+    """Draw what the back-off levels of TEXT are like.
+
+    For each level the tokens of context matched, and the matches, over all tokens of TEXT.
+    """
+    import infgram
+    from infgram.plot import check, levels, save
+
+    check(output)
+    texts = read_texts(inputs, documents)
+    statistics = infgram.level_statistics(open_index(path), *texts, k=k, window=window)
+    save(levels(statistics), output)
+    click.echo(output)
+
+
+@plot.command("reliability", epilog="Example: infgram plot reliability unseen.txt -k 2 -k 5")
+@text_arguments
+@index_option
+@_k_option([5])
+@_output_option("reliability.png")
+def plot_reliability(
+    inputs: tuple[str, ...],
+    documents: Literal["file", "line", "paragraph"],
+    path: Path | None,
+    ks: tuple[int, ...],
+    output: Path,
+) -> None:
+    """Draw whether probabilities come true on TEXT.
+
+    For Kneser-Ney, SBIS and the longest level. TEXT should not be in the index.
+    """
+    import infgram
+    from infgram.plot import check, reliability, save
+
+    check(output)
+    index = open_index(path)
+    texts = read_texts(inputs, documents)
+    models = {
+        "Kneser-Ney": infgram.Model(index),
+        "Kneser-Ney, adapting": infgram.Model(index, adapt=True),
+        **{f"SBIS, {_levels(k)}": infgram.Model(index, infgram.SBIS(k)) for k in ks},
+        "longest": infgram.Model(index, infgram.Longest()),
+    }
+    found = {name: infgram.reliability(model, *texts) for name, model in models.items()}
+    save(reliability(found), output)
+    click.echo(output)
+
+
+@plot.command("corpus-size", epilog="Example: infgram plot corpus-size corpus.txt unseen.txt")
+@click.argument("corpus")
+@text_arguments
+@_k_option([5, -1])
+@click.option(
+    "--tokenizer",
+    default="bytes",
+    show_default=True,
+    metavar="NAME",
+    help="bytes, chars, tiktoken:NAME, or a `tokenizers` JSON file.",
+)
+@click.option(
+    "--halvings",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=6,
+    show_default=True,
+    help="How often the corpus is halved, to its beginning.",
+)
+@_output_option("corpus-size.png")
+def plot_corpus_size(
+    corpus: str,
+    inputs: tuple[str, ...],
+    documents: Literal["file", "line", "paragraph"],
+    ks: tuple[int, ...],
+    tokenizer: str,
+    halvings: int,
+    output: Path,
+) -> None:
+    """Draw the perplexity of TEXT as the corpus grows.
+
+    Indexes of the first part of CORPUS, read as one document, are built in a temporary folder and
+    removed. SBIS is measured as it was published (see `infgram perplexity --published`).
+    """
+    import infgram
+    from infgram.plot import check, corpus_size, save
+
+    check(output)
+    texts = read_texts(inputs, documents)
+    names = {k: f"SBIS as published, {_levels(k)}" for k in ks}
+    series = ["Kneser-Ney", "Kneser-Ney, adapting", *names.values()]
+    measured: dict[str, list[tuple[int, Any]]] = {name: [] for name in series}
+    for n_bytes, index in _growing(corpus, tokenizer, halvings):
+        for adapt, name in enumerate(series[:2]):
+            model = infgram.Model(index, adapt=bool(adapt))
+            measured[name].append((n_bytes, infgram.perplexity(model, *texts)))
+        for k, name in names.items():
+            measured[name].append((n_bytes, infgram.published_perplexity(index, *texts, k=k)))
+    save(corpus_size(measured), output)
+    click.echo(output)
+
+
+@plot.command("quality", epilog="Example: infgram plot quality --judge other.infgram -k 2 -k 3")
+@index_option
+@click.option(
+    "--judge",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    required=True,
+    help="An index of other text of the same kind, with the same tokenizer.",
+)
+@_k_option([1, 2, 3, 5, -1])
+@click.option(
+    "--decay",
+    "decays",
+    type=float,
+    metavar="D",
+    multiple=True,
+    default=[0.1, 0.3],
+    show_default=True,
+    help="How much less SBIS counts each further level; may be repeated, a line each.",
+)
+@click.option(
+    "-n",
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=30_000,
+    show_default=True,
+    help="Tokens generated for each point.",
+)
+@seed_option
+@_output_option("quality.png")
+def plot_quality(
+    path: Path | None,
+    judge: Path,
+    ks: tuple[int, ...],
+    decays: tuple[float, ...],
+    max_tokens: int,
+    seed: int | None,
+    output: Path,
+) -> None:
+    """Draw quality against copying of generated text.
+
+    The judge is Kneser-Ney on an index that does not hold the corpus: how many bits a byte of the
+    text takes it. Text as good as real text is near the dashed line; further left is newer.
+    """
+    import infgram
+    from infgram.plot import Written, check, quality, save
+
+    check(output)
+    index = open_index(path)
+    judging = infgram.Model(infgram.open(judge))
+    if judging.tokenizer.spec() != index.tokenizer.spec():
+        raise click.UsageError(f"{judge} has another tokenizer than {index.path.name}")
+
+    def made(label: str, estimator: Any, temperature: float) -> Written:
+        model = infgram.Model(index, estimator)
+        texts = list(_generated(model, max_tokens, temperature, seed))
+        return Written(label, infgram.novelty(index, *texts), infgram.perplexity(judging, *texts))
+
+    written = {
+        f"SBIS, decay {decay}, T={_SBIS_TEMPERATURE}": [
+            made(_levels(k), infgram.SBIS(k, decay), _SBIS_TEMPERATURE) for k in ks
+        ]
+        for decay in decays
+    }
+    written["Kneser-Ney"] = [made(f"T={t}", infgram.KneserNey(), t) for t in _TEMPERATURES]
+    written["longest, T=1"] = [made("", infgram.Longest(), 1.0)]
+    real = infgram.perplexity(judging, *_documents(index, max_tokens))
+    save(quality(written, real=real), output)
+    click.echo(output)
+
+
+def _growing(corpus: str, tokenizer: str, halvings: int) -> Iterator[tuple[int, infgram.Index]]:
+    """(bytes, index) of ever longer beginnings of a corpus, each twice as long as the one before.
+
+    Cut after a line where there is one, so that no character is cut in two. An index is gone when
+    the next one is asked for.
+    """
+    import infgram
+
+    contents = read_texts((corpus,))
+    if not all(isinstance(content, bytes) for content in contents):
+        raise click.UsageError(f"{corpus} holds token ids, expected text")
+    text = b"\n".join(map(bytes, contents))
+    for halving in range(halvings, -1, -1):
+        size = len(text) >> halving
+        part = text[: text.rfind(b"\n", 0, size) + 1 or size] if halving else text
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "part.txt")
+            source.write_bytes(part)
+            index = infgram.build(source, Path(folder, "part.infgram"), tokenizer=tokenizer)
+            yield len(part), index
+
+
+def _generated(
+    model: infgram.Model, n_tokens: int, temperature: float, seed: int | None
+) -> Iterator[NDArray[np.uint32]]:
+    """Generated texts, one after another until there are enough tokens."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    while n_tokens > 0:
+        made = model.generate(max_tokens=n_tokens, temperature=temperature, seed=rng)
+        yield made.token_ids
+        n_tokens -= max(len(made.token_ids), 1)  # a document may be empty
+
+
+def _documents(index: infgram.Index, n_tokens: int) -> Iterator[NDArray[np.uint32]]:
+    """The corpus's own texts, from its beginning until there are enough tokens."""
+    for document in range(index.n_documents):
+        if n_tokens <= 0:
+            return
+        yield (text := index.document(document).token_ids[:n_tokens])
+        n_tokens -= len(text)
+
+
+def _levels(k: int) -> str:
+    return "all levels" if k == -1 else f"k={k}"
