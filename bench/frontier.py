@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import infgram
-from infgram import SBIS, KneserNey, Longest, Model
+from infgram import SBIS, Longest, Model
 
 from .common import arguments, corpus_path
 from .report import Report
@@ -60,46 +60,35 @@ def main() -> None:
 
 
 def _settings(index: infgram.Index) -> list[tuple[str, Model, dict[str, Any]]]:
-    settings: list[tuple[str, Model, dict[str, Any]]] = []
-    for k in (1, 2, 3, 5, -1):
-        for decay in (0.1, 0.3, 0.5):
-            for temperature in (0.8, 1.0):
-                if k != 1 or decay == 0.1:
-                    settings.append(
-                        (
-                            f"SBIS k={k}, decay {decay}, T {temperature}",
-                            Model(index, SBIS(k, decay)),
-                            {"temperature": temperature},
-                        )
-                    )
-    for k in (2, 3, 5):
-        for decay in (0.1, 0.3):
-            settings.append(
-                (
-                    f"SBIS k={k}, decay {decay}, T 0.8, distributions",
-                    Model(index, SBIS(k, decay, "distributions")),
-                    {"temperature": 0.8},
-                )
-            )
-    settings.append(
-        ("SBIS k=2, decay 0.1, T 0.8, max_copy 20", Model(index, SBIS(2)), {"max_copy": 20})
-    )
-    settings.append(("longest, T 1", Model(index, Longest()), {"temperature": 1.0}))
-    for temperature in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
-        settings.append(
+    """(name, model, sampling options)"""
+    sbis = [
+        (k, decay, "counts", temperature)
+        for k in (1, 2, 3, 5, -1)
+        for decay in ((0.1,) if k == 1 else (0.1, 0.3, 0.5))
+        for temperature in (0.8, 1.0)
+    ] + [(k, decay, "distributions", 0.8) for k in (2, 3, 5) for decay in (0.1, 0.3)]
+    limits: list[dict[str, Any]] = [
+        *({"temperature": t} for t in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
+        {"temperature": 1.0, "min_p": 0.02},
+        {"temperature": 1.0, "top_p": 0.95},
+    ]
+    return [
+        *(
             (
-                f"Kneser-Ney, T {temperature}",
-                Model(index, KneserNey()),
+                f"SBIS k={k}, decay {decay}, {weighting}, temperature {temperature}",
+                Model(index, SBIS(k, decay, weighting)),  # type: ignore[arg-type]
                 {"temperature": temperature},
             )
-        )
-    settings.append(
-        ("Kneser-Ney, T 1, min_p 0.02", Model(index), {"temperature": 1.0, "min_p": 0.02})
-    )
-    settings.append(
-        ("Kneser-Ney, T 1, top_p 0.95", Model(index), {"temperature": 1.0, "top_p": 0.95})
-    )
-    return settings
+            for k, decay, weighting, temperature in sbis
+        ),
+        ("SBIS k=2, decay 0.1, counts, max_copy 20", Model(index, SBIS(2)), {"max_copy": 20}),
+        ("SBIS k=2, decay 0.3, counts, max_copy 20", Model(index, SBIS(2, 0.3)), {"max_copy": 20}),
+        ("longest, temperature 1.0", Model(index, Longest()), {"temperature": 1.0}),
+        *(
+            ("Kneser-Ney, " + ", ".join(f"{k} {v}" for k, v in limit.items()), Model(index), limit)
+            for limit in limits
+        ),
+    ]
 
 
 def _index(text: bytes, stem: Path) -> infgram.Index:

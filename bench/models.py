@@ -1,10 +1,10 @@
 """What the estimators predict, and how fast: perplexity on held-out text, scoring, generation.
 
 Each corpus is split in its first 90 % and last 10 % of bytes, and an index of the first part
-predicts the second; nothing is fitted on the second. KenLM (its `lmplz`, built by the user, and its
-Python module) is trained on the same bytes as tokens, the whole text as one sentence. The published SBIS
-program, built by the user with its call of `measurePerplexity` not commented out and any k, is
-believed about its own time: "Validation Perplexity (k=K): P (took S s)".
+predicts the second; nothing is fitted on the second. KenLM (its `lmplz`, built by the
+user, and its Python module) is trained on the same bytes as tokens, a text as one sentence. The
+published SBIS program, built by the user with its call of `measurePerplexity` not commented out and
+any k, is believed about its own time: "Validation Perplexity (k=K): P (took S s)".
 """
 
 from __future__ import annotations
