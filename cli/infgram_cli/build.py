@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -91,6 +92,11 @@ Examples:
     show_default=True,
     help="Shards sorted at once, a process each.",
 )
+@click.option(
+    "--no-calibrate",
+    is_flag=True,
+    help="Do not fit Kneser-Ney to the index now; `infgram calibrate` does it later.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the index once the new one is whole.")
 @click.option("--skip-bad", is_flag=True, help="Leave out broken records, and say so.")
 @quiet_option
@@ -106,6 +112,7 @@ def build(
     vocab_size: int | None,
     shard_tokens: int,
     jobs: int,
+    no_calibrate: bool,
     overwrite: bool,
     skip_bad: bool,
     quiet: bool,
@@ -123,9 +130,9 @@ def build(
 
     output = output or _default_output(inputs[0])
     console = stderr()
-    started = time.perf_counter()
     with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
         skipped = _SkippedRecords(console)
+        clock = _Clock(report)
         index = infgram.build(
             inputs,
             output,
@@ -139,9 +146,10 @@ def build(
             jobs=jobs,
             overwrite=overwrite,
             skip_bad=skip_bad,
-            progress=report,
+            calibrate=not no_calibrate,
+            progress=clock,
         )
-    seconds = time.perf_counter() - started
+    seconds, calibration_seconds = clock.stop()
     skipped.sum_up()
     if as_json:
         print_json(
@@ -153,11 +161,34 @@ def build(
                 "n_shards": index.n_shards,
                 "n_bytes": index.n_bytes,
                 "n_skipped": skipped.n,
+                "calibrated": not no_calibrate,
                 "seconds": round(seconds, 3),
+                "calibration_seconds": round(calibration_seconds, 3),
             }
         )
     elif not quiet:
-        _print_summary(index, output, seconds)
+        _print_summary(index, output, seconds, calibration_seconds)
+
+
+class _Clock:
+    """Passes progress on, and tells what was the build and what the calibration at its end."""
+
+    def __init__(self, report: Callable[[str, int, int], None] | None) -> None:
+        self._report = report
+        self._started = time.perf_counter()
+        self._calibrating_since: float | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage == "calibrate" and self._calibrating_since is None:
+            self._calibrating_since = time.perf_counter()
+        if self._report:
+            self._report(stage, done, total)
+
+    def stop(self) -> tuple[float, float]:
+        """Seconds of the build, and of the calibration."""
+        ended = time.perf_counter()
+        built = self._calibrating_since or ended
+        return built - self._started, ended - built
 
 
 class _SkippedRecords:
@@ -206,7 +237,9 @@ def _default_output(first: str) -> Path:
     return Path(f"{path.stem}.infgram")
 
 
-def _print_summary(index: infgram.Index, path: Path, seconds: float) -> None:
+def _print_summary(
+    index: infgram.Index, path: Path, seconds: float, calibration_seconds: float
+) -> None:
     from .output import si, stdout
 
     documents = "1 document" if index.n_documents == 1 else f"{index.n_documents:,} documents"
@@ -215,5 +248,6 @@ def _print_summary(index: infgram.Index, path: Path, seconds: float) -> None:
     console.print(f"  {index.n_tokens:,} tokens ({index.tokenizer.name}) in {documents}")
     per_token = index.n_bytes / index.n_tokens
     console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")
-    console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s")
+    calibrated = f", and {calibration_seconds:.2f} s to calibrate" if calibration_seconds else ""
+    console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s{calibrated}")
     console.print(f"Next: infgram generate -i {shlex.quote(str(path))}")

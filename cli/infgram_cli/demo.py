@@ -34,6 +34,8 @@ _MAX_TOKENS = 600
 _K = 2
 _WINDOW = 20
 _RUN = 50
+_KN_TOKENS = 300
+_KN_TEMPERATURE = 0.6
 
 
 @click.command(epilog="Example: infgram demo")
@@ -151,6 +153,14 @@ def _generate(console: Console, index: infgram.Index, seed: int) -> None:
         style="cyan",
     )
     console.print(f"Speed: {si(_generation_speed(index))} characters/s.", style="cyan")
+    _heading(
+        console,
+        f"generate '{_PROMPT}' -n {_KN_TOKENS} --estimator kneser-ney -T {_KN_TEMPERATURE} "
+        f"--seed {seed}",
+    )
+    model = infgram.Model(index, infgram.KneserNey())
+    made = model.generate(_PROMPT, max_tokens=_KN_TOKENS, temperature=_KN_TEMPERATURE, seed=seed)
+    _print_code(console, _PROMPT + made.text)
 
 
 def _generation_speed(index: infgram.Index) -> float:
@@ -190,8 +200,7 @@ def _suggest(console: Console, output: Path) -> None:
 
 
 def _heading(console: Console, text: str) -> None:
+    from .output import heading
+
     console.print()
-    if console.is_terminal:
-        console.rule(text, align="left", style="dim")
-    else:
-        console.print(f"## {text}")
+    heading(console, text)

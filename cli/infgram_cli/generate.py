@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import index_option, json_option, open_index, query_options, read_query, seed_option
+from .models import ModelChoice, flag, model_options_with
+from .options import json_option, query_options, read_query, read_text, seed_option
 
-# What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.
-_NO_CONTROL = {c: "\ufffd" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t\r"}
+if TYPE_CHECKING:
+    import infgram
+
+_ESTIMATOR = "sbis"
+_K = 2
+_DECAY = 0.3
+_TEMPERATURE = 0.8
+_PUBLISHED: dict[str, Any] = {"k": 2, "decay": 0.1, "weighting": "counts"}
+_PUBLISHED_TEMPERATURE = 0.8
 
 
-@click.command(epilog="Example: infgram generate 'ROMEO:' -n 300 -k 3 --seed 1")
+@click.command(
+    epilog="""\b
+Examples:
+  infgram generate 'ROMEO:' -n 300 --seed 1
+  infgram generate 'ROMEO:' --max-copy 20 --color
+  infgram generate --estimator kneser-ney --adapt --samples 4 --json
+  infgram generate 'to be' -n 20 --trace --sources 1
+"""
+)
 @click.argument("prompt", default="")
-@index_option
 @click.option(
     "-n",
     "--max-tokens",
@@ -27,99 +43,262 @@ _NO_CONTROL = {c: "\ufffd" for c in [*range(32), *range(127, 160)] if chr(c) not
     show_default=True,
     help="Tokens to make; fewer where a document ends.",
 )
+@model_options_with(_ESTIMATOR, k=_K, decay=_DECAY)
 @click.option(
-    "-k",
-    type=click.IntRange(-1, 2**31 - 1),
-    metavar="N",
-    default=2,
-    show_default=True,
-    help="Back-off levels to mix; -1 for all. More invents more.",
-)
-@click.option(
-    "--decay", default=0.1, show_default=True, help="How much less each further level counts."
-)
-@click.option(
-    "--weighting",
-    type=click.Choice(["counts", "distributions"]),
-    default="counts",
-    show_default=True,
-    help="Mix the levels' raw counts, or their probabilities.",
-)
-@click.option(
-    "--window",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=200,
-    show_default=True,
-    help="Tokens of context seen.",
+    "--published",
+    is_flag=True,
+    help="The published setting of sbis: -k 2 --decay 0.1 --weighting counts -T 0.8.",
 )
 @click.option(
     "-T",
     "--temperature",
-    default=0.8,
-    show_default=True,
-    help="Below 1 prefers what is frequent; 0 always takes the most frequent.",
+    type=float,
+    metavar="T",
+    help="Below 1 prefers what is probable; 0 always takes the most probable; "
+    f"by default {_TEMPERATURE}.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="Draw from the N most probable tokens only; 0 for all.",
+)
+@click.option(
+    "--top-p",
+    type=float,
+    metavar="P",
+    default=1.0,
+    help="Draw from the most probable tokens that together have probability P.",
+)
+@click.option(
+    "--min-p",
+    type=float,
+    metavar="P",
+    default=0.0,
+    help="Draw from tokens at least P times as probable as the most probable one.",
+)
+@click.option(
+    "--max-copy",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Never write more than N tokens in a row as they stand in the corpus.",
+)
+@click.option(
+    "--stop", "stops", metavar="TEXT", multiple=True, help="End before TEXT; may be repeated."
 )
 @seed_option
+@click.option(
+    "--samples",
+    "n_samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write N texts after the same prompt.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For --samples: texts written at once; by default one a core.",
+)
+@click.option(
+    "--color",
+    is_flag=True,
+    help="Shade tokens by the length of the run of the corpus they end. In terminals, unless "
+    "FORCE_COLOR is set; never with NO_COLOR.",
+)
+@click.option(
+    "--trace", is_flag=True, help="Also show where the probability of each token is from."
+)
+@click.option(
+    "--sources",
+    "n_sources",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For --trace: also show N places of the corpus where the token follows its context.",
+)
 @click.option("--no-prompt", is_flag=True, help="Print only what is new.")
 @query_options
 @json_option
 def generate(
     prompt: str,
-    path: Path | None,
-    max_tokens: int,
-    k: int,
-    decay: float,
-    weighting: Literal["counts", "distributions"],
-    window: int,
-    temperature: float,
+    choice: ModelChoice,
+    published: bool,
+    temperature: float | None,
+    stops: Sequence[str],
     seed: int | None,
+    n_samples: int | None,
+    threads: int | None,
+    color: bool,
+    trace: bool,
+    n_sources: int | None,
     no_prompt: bool,
     escapes: bool,
     ids: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Generate text after PROMPT, or from the beginning of a document.
 
-    By Selective Back-off Interpolation Sampling. The text is printed as it is made.
+    The text is printed as it is made; with --color, --trace and --samples when all of it is.
     """
-    import infgram
-
-    from .output import print_json
-
-    index = open_index(path)
-    query = read_query(index, prompt, escapes=escapes, ids=ids)
-    options: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "k": k,
-        "decay": decay,
-        "weighting": weighting,
-        "window": window,
-        "temperature": temperature,
+    _check_together(
+        {
+            ("--threads", "--samples"): threads is not None and n_samples is None,
+            ("--sources", "--trace"): n_sources is not None and not trace,
+        },
+        {
+            ("--trace", "--samples"): trace and n_samples is not None,
+            ("--color", "--json"): color and as_json,
+        },
+    )
+    if published:
+        choice = _as_published(choice, temperature)
+        temperature = _PUBLISHED_TEMPERATURE
+    model = choice.model()
+    query = read_query(model.indexes[0], prompt, escapes=escapes, ids=ids)
+    sampling = {
+        **limits,
+        "temperature": _TEMPERATURE if temperature is None else temperature,
+        "stop": [read_text(stop, escapes=escapes) for stop in stops],
         "seed": seed,
     }
-    if as_json:
-        started = time.perf_counter()
-        made = infgram.generate(index, query, **options)
-        print_json(
-            {
-                "text": made.text,
-                "n_tokens": len(made.token_ids),
-                "finish_reason": made.finish_reason,
-                "seconds": round(time.perf_counter() - started, 6),
-            }
-        )
+    shown = "" if no_prompt else _prompt_text(model, query)
+    if not (as_json or color or trace or n_samples):
+        _print_as_made(shown, model, query, sampling)
         return
-    pieces = infgram.stream(index, query, **options)
-    shown = query if isinstance(query, str) else index.decode(query)
-    if not no_prompt and shown:
-        joint = " " if index.tokenizer.name == "ids" else ""
-        click.secho(shown + joint, bold=True, nl=False)
+    started = time.perf_counter()
+    if n_samples:
+        made = model.samples(n_samples, query, threads=threads, **sampling)
+    else:
+        made = [model.generate(query, trace=trace, **sampling)]
+    seconds = time.perf_counter() - started
+    if trace and as_json:
+        _print_trace(model, made[0], n_sources, seed, as_json=True)
+    elif as_json:
+        _print_as_json(made, seconds)
+    else:
+        _print_texts(shown, model, query, made, color=color)
+        if trace:
+            _print_trace(model, made[0], n_sources, seed, as_json=False)
+
+
+def _check_together(
+    needs: dict[tuple[str, str], bool], excludes: dict[tuple[str, str], bool]
+) -> None:
+    """Raises for the first pair of options that is wrong."""
+    for (option, other), wrong in needs.items():
+        if wrong:
+            raise click.UsageError(f"{option} is for {other}, which was not given")
+    for (option, other), wrong in excludes.items():
+        if wrong:
+            raise click.UsageError(f"{option} does not go with {other}: give one of them")
+
+
+def _as_published(choice: ModelChoice, temperature: float | None) -> ModelChoice:
+    """The choice with what --published sets."""
+    others = [flag(option) for option in choice.given if option != "window"]
+    others += ["--temperature"] if temperature is not None else []
+    others += ["--adapt"] if choice.adapt else []
+    if choice.name not in (None, "sbis"):
+        others.append(f"--estimator {choice.name}")
+    if others:
+        raise click.UsageError(f"--published is sbis as it was published: no {others[0]}")
+    return replace(choice, name="sbis", given={**choice.given, **_PUBLISHED})
+
+
+def _prompt_text(model: infgram.Model, query: str | list[int]) -> str:
+    if isinstance(query, str):
+        return query
+    joint = " " if model.tokenizer.name == "ids" and query else ""
+    return model.indexes[0].decode(query) + joint
+
+
+def _print_as_made(
+    prompt: str, model: infgram.Model, query: str | list[int], sampling: dict[str, Any]
+) -> None:
+    pieces = model.stream(query, **sampling)
+    _print_prompt(prompt)
     last = ""
-    on_terminal = sys.stdout.isatty()
     for piece in pieces:
-        sys.stdout.write(piece if not on_terminal else piece.translate(_NO_CONTROL))
+        sys.stdout.write(_for_output(piece))
         sys.stdout.flush()
         last = piece[-1:] or last
     if last != "\n":
         sys.stdout.write("\n")
+
+
+def _print_prompt(prompt: str) -> None:
+    if prompt:
+        click.secho(_for_output(prompt), bold=True, nl=False)
+
+
+def _for_output(text: str) -> str:
+    from .output import harmless
+
+    return harmless(text) if sys.stdout.isatty() else text
+
+
+def _print_as_json(made: Sequence[infgram.Generation], seconds: float) -> None:
+    from .output import print_json
+
+    for each in made:
+        print_json(
+            {
+                "text": each.text,
+                "n_tokens": len(each.token_ids),
+                "finish_reason": each.finish_reason,
+                "seconds": round(seconds, 6),
+            }
+        )
+
+
+def _print_texts(
+    prompt: str,
+    model: infgram.Model,
+    query: str | list[int],
+    made: Sequence[infgram.Generation],
+    *,
+    color: bool,
+) -> None:
+    from .output import heading, stdout
+    from .shading import print_legend, print_shaded, shades_show
+
+    console = stdout()
+    shaded = color and shades_show(console)
+    if shaded:
+        print_legend()
+    for i, each in enumerate(made, 1):
+        if len(made) > 1:
+            heading(console, f"text {i} of {len(made)}")
+        _print_prompt(prompt)
+        if shaded:
+            print_shaded(console, model.indexes, query, each.token_ids)
+        else:
+            sys.stdout.write(_for_output(each.text))
+        if not each.text.endswith("\n"):
+            sys.stdout.write("\n")
+
+
+def _print_trace(
+    model: infgram.Model,
+    made: infgram.Generation,
+    n_sources: int | None,
+    seed: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    from .output import print_json, stdout
+    from .tracing import sources_of, trace_record, trace_table
+
+    steps = made.trace or ()
+    found = [
+        sources_of(model.indexes, step, n_sources, seed) if n_sources else None for step in steps
+    ]
+    if as_json:
+        for step, sources in zip(steps, found, strict=True):
+            print_json(trace_record(step, sources))
+        return
+    console = stdout()
+    console.print()
+    console.print(trace_table(console, model, steps, found))

@@ -14,6 +14,7 @@ from typing import IO, Any
 import click
 
 from .build import build
+from .calibrate import calibrate
 from .count import count
 from .demo import demo
 from .find import find
@@ -92,6 +93,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 for _command in (
     build,
+    calibrate,
     info,
     verify,
     count,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Decorated, index_path
+from .options import index_path
 
 if TYPE_CHECKING:
     import infgram
@@ -20,17 +20,23 @@ _OPTIONS = {
     "sbis": ("k", "decay", "weighting", "window", "floor"),
     "kneser-ney": ("max_order",),
 }
+_DEFAULTS = {"k": 2, "decay": 0.1}
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What the options of a command say about its model; `given` are those of the estimator."""
+    """What the options of a command say about its model; `given` are those of the estimator.
+
+    `default` and `defaults` are the command's own estimator and settings where nothing is said.
+    """
 
     paths: tuple[Path, ...]
     weights: tuple[float, ...]
     name: str | None
     given: dict[str, Any]
     adapt: bool
+    default: str
+    defaults: Mapping[str, Any]
 
     def indexes(self) -> list[infgram.Index]:
         """The indexes that were named, or the only one in the current folder."""
@@ -42,7 +48,7 @@ class ModelChoice:
         """The model."""
         import infgram
 
-        name = self.name or "kneser-ney"
+        name = self.name or self.default
         for option in self.given:
             if option not in _OPTIONS[name]:
                 owners = " or ".join(owner for owner, own in _OPTIONS.items() if option in own)
@@ -52,32 +58,49 @@ class ModelChoice:
             "sbis": infgram.SBIS,
             "kneser-ney": infgram.KneserNey,
         }
-        estimator = make[name](**self.given)
+        settings = {**self.defaults, **self.given}
+        own = {option: value for option, value in settings.items() if option in _OPTIONS[name]}
+        estimator = make[name](**own)
         weights = self.weights or None
         return infgram.Model(self.indexes(), estimator, weights=weights, adapt=self.adapt)
 
 
-def model_options(command: Decorated) -> Decorated:
-    """Adds `choice`, a ModelChoice: the index or indexes, the estimator and what belongs to it."""
+def model_options_with(
+    estimator: str, **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds `choice`, a ModelChoice: the index or indexes, the estimator and what belongs to it.
 
-    @functools.wraps(command)
-    def chosen(
-        *,
-        paths: tuple[Path, ...],
-        weights: tuple[float, ...],
-        estimator: str | None,
-        adapt: bool,
-        **others: Any,
-    ) -> Any:
-        own = {name for options in _OPTIONS.values() for name in options}
-        given = {name: others.pop(name) for name in own}
-        given = {name: value for name, value in given.items() if value is not None}
-        return command(choice=ModelChoice(paths, weights, estimator, given, adapt), **others)
+    `estimator` and `defaults` hold where the command line says nothing.
+    """
+    defaults = {**_DEFAULTS, **defaults}
 
-    made: Any = chosen
-    for option in reversed(_MODEL_OPTIONS):
-        made = option(made)
-    return made  # type: ignore[no-any-return]
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def chosen(
+            *,
+            paths: tuple[Path, ...],
+            weights: tuple[float, ...],
+            name: str | None,
+            adapt: bool,
+            **others: Any,
+        ) -> Any:
+            own = {option for options in _OPTIONS.values() for option in options}
+            given = {option: others.pop(option) for option in own}
+            given = {option: value for option, value in given.items() if value is not None}
+            choice = ModelChoice(paths, weights, name, given, adapt, estimator, defaults)
+            return command(choice=choice, **others)
+
+        made: Any = chosen
+        for option in reversed(_model_options(estimator, defaults)):
+            made = option(made)
+        return made  # type: ignore[no-any-return]
+
+    return add
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`model_options_with` for commands that measure."""
+    return model_options_with("kneser-ney")(command)
 
 
 def flag(option: str) -> str:
@@ -89,63 +112,68 @@ def flag(option: str) -> str:
     return "-k" if option == "k" else f"--{option.replace('_', '-')}"
 
 
-_MODEL_OPTIONS = (
-    click.option(
-        "-i",
-        "--index",
-        "paths",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        multiple=True,
-        help="The index, or several to be mixed; without it, the only *.infgram in this folder.",
-    ),
-    click.option(
-        "--weight",
-        "weights",
-        type=float,
-        metavar="W",
-        multiple=True,
-        help="Weight of an index in the mixture, one for each -i in their order; by default equal.",
-    ),
-    click.option(
-        "--estimator",
-        type=click.Choice(list(_OPTIONS)),
-        help="How levels become probabilities; by default kneser-ney.",
-    ),
-    click.option(
-        "-k",
-        type=click.IntRange(-1, 2**31 - 1),
-        metavar="N",
-        help="For sbis: back-off levels to mix, -1 for all; by default 2.",
-    ),
-    click.option(
-        "--decay",
-        type=float,
-        metavar="D",
-        help="For sbis: how much less each further level counts; by default 0.1.",
-    ),
-    click.option(
-        "--weighting",
-        type=click.Choice(["counts", "distributions"]),
-        help="For sbis: mix the levels' raw counts (the default), or their probabilities.",
-    ),
-    click.option(
-        "--floor",
-        type=float,
-        metavar="P",
-        help="For sbis: the probability of tokens that no level has; by default 0.",
-    ),
-    click.option(
-        "--window",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="For sbis and longest: tokens of context seen; by default 200 and 1000.",
-    ),
-    click.option(
-        "--max-order",
-        type=int,
-        metavar="N",
-        help="For kneser-ney: the longest n-gram; by default 254.",
-    ),
-    click.option("--adapt", is_flag=True, help="Count the text that was read, too."),
-)
+def _model_options(
+    estimator: str, defaults: Mapping[str, Any]
+) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
+        click.option(
+            "-i",
+            "--index",
+            "paths",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            multiple=True,
+            help="The index, or several to be mixed; by default the only *.infgram in this folder.",
+        ),
+        click.option(
+            "--weight",
+            "weights",
+            type=float,
+            metavar="W",
+            multiple=True,
+            help="Weight of an index in the mixture, one for each -i, in order; by default equal.",
+        ),
+        click.option(
+            "--estimator",
+            "name",
+            type=click.Choice(list(_OPTIONS)),
+            help=f"How levels become probabilities; by default {estimator}.",
+        ),
+        click.option(
+            "-k",
+            type=click.IntRange(-1, 2**31 - 1),
+            metavar="N",
+            help=f"For sbis: back-off levels to mix, -1 for all; by default {defaults['k']}.",
+        ),
+        click.option(
+            "--decay",
+            type=float,
+            metavar="D",
+            help="For sbis: how much less each further level counts; "
+            f"by default {defaults['decay']}.",
+        ),
+        click.option(
+            "--weighting",
+            type=click.Choice(["counts", "distributions"]),
+            help="For sbis: mix the levels' raw counts (the default), or their probabilities.",
+        ),
+        click.option(
+            "--floor",
+            type=float,
+            metavar="P",
+            help="For sbis: the probability of tokens that no level has; by default 0.",
+        ),
+        click.option(
+            "--window",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="For sbis and longest: tokens of context seen; by default 200 and 1000.",
+        ),
+        click.option(
+            "--max-order",
+            type=int,
+            metavar="N",
+            help="For kneser-ney: the longest n-gram; by default 254.",
+        ),
+        click.option("--adapt", is_flag=True, help="Count the text that was read, too."),
+    ]

@@ -77,6 +77,11 @@ def read_query(index: infgram.Index, text: str, *, escapes: bool, ids: bool) -> 
             return [int(word) for word in text.replace(",", " ").split()]
         except ValueError:
             raise click.UsageError(f'expected token ids, as in "12 7 9", found {text!r}') from None
+    return read_text(text, escapes=escapes)
+
+
+def read_text(text: str, *, escapes: bool) -> str:
+    """An argument as text, whatever the index knows."""
     return _unescaped(text) if escapes else text
 
 

@@ -82,6 +82,19 @@ def _escape(character: str) -> str:
     return character
 
 
+# What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.
+_NO_CONTROL = {c: "\ufffd" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t\r"}
+
+
+def harmless(text: str) -> str:
+    r"""`text` for a terminal, its lines as they are, without the characters that command it.
+
+    >>> harmless("a\x1b[2Jb") == "a\ufffd[2Jb"
+    True
+    """
+    return text.translate(_NO_CONTROL)
+
+
 def token_text(index: infgram.Index, token_id: int) -> Text:
     """A token as a table shows it: spaces and control characters can be seen."""
     from rich.text import Text
@@ -123,6 +136,14 @@ def table(console: Console, *columns: str, left: int = 0) -> Table:
     return made
 
 
+def heading(console: Console, text: str) -> None:
+    """Begins a part of the output."""
+    if console.is_terminal:
+        console.rule(text, align="left", style="dim")
+    else:
+        console.print(f"## {text}")
+
+
 def print_facts(console: Console, facts: Mapping[str, str]) -> None:
     """A line a fact: its name in bold, and what is so."""
     width = max(map(len, facts)) + 2
@@ -153,7 +174,8 @@ def progress(
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             unit = "B" if task.description in _STAGES_IN_BYTES else ""
-            return Text(f"{si(task.speed, unit)}/s" if task.speed else "", justify="right")
+            known = task.speed and task.total != 1  # one step has no speed
+            return Text(f"{si(task.speed or 0, unit)}/s" if known else "", justify="right")
 
     bars = Progress(
         TextColumn("{task.description:>9}", markup=False),
@@ -170,8 +192,10 @@ def progress(
 
     def report(stage: str, done: int, total: int) -> None:
         if stage not in stages:
-            stages[stage] = bars.add_task(stage)
-        bars.update(stages[stage], completed=done, total=total or None)  # nobody knows a pipe's
+            stages[stage] = bars.add_task(stage, total=None)
+        # nobody knows a pipe's total, nor how much of a single step is done: the bar pulses
+        known = total > 1 or done == total
+        bars.update(stages[stage], completed=done, total=total if total and known else None)
 
     with bars:
         yield report

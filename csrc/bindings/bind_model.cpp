@@ -47,7 +47,7 @@ template <class Code>
 class AnySampler {
 public:
     AnySampler(Owner<Code> owner, const Context<Code>& context, const Parameters& parameters,
-               const SamplingParameters& sampling, const py::capsule& bit_generator)
+               const SamplingParameters& sampling, const py::object& bit_generator)
         : owner_(std::move(owner)),
           bit_generator_(bit_generator),
           sampler_(std::visit(
@@ -63,8 +63,9 @@ public:
             void* next_uint32;
             double (*next_double)(void*);
         };
-        const auto* generator = static_cast<const BitGenerator*>(
-            PyCapsule_GetPointer(bit_generator.ptr(), "BitGenerator"));
+        const py::object capsule = bit_generator.attr("capsule");
+        const auto* generator =
+            static_cast<const BitGenerator*>(PyCapsule_GetPointer(capsule.ptr(), "BitGenerator"));
         if (generator == nullptr) throw py::error_already_set();
         uniform_ = {generator->next_double, generator->state};
     }
@@ -99,7 +100,7 @@ private:
     using Any = std::variant<Sampler<Code, Sbis<Code>>, Sampler<Code, KneserNey<Code>>>;
 
     Owner<Code> owner_;
-    py::capsule bit_generator_;
+    py::object bit_generator_;  // its capsule does not keep it alive
     Any sampler_;
     Uniform uniform_{};
     std::mutex mutex_;
@@ -193,7 +194,7 @@ public:
     }
 
     [[nodiscard]] std::unique_ptr<AnySampler<Code>> sampler(const SamplingParameters& sampling,
-                                                            const py::capsule& generator) const {
+                                                            const py::object& generator) const {
         return std::make_unique<AnySampler<Code>>(owner_, context(), parameters_, sampling,
                                                   generator);
     }
@@ -324,7 +325,7 @@ void bind_width(py::module_& m, const std::string& bits) {
     predictor.def(
         "sampler",
         [](const Predictor<Code>& self, double temperature, std::uint32_t top_k, double top_p,
-           double min_p, std::uint32_t max_copy, const py::capsule& bit_generator) {
+           double min_p, std::uint32_t max_copy, const py::object& bit_generator) {
             return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generator);
         },
         py::kw_only(), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"), py::arg("min_p"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy
 import numpy.typing
 import typing
-import typing_extensions
 __all__: list[str] = ['Cursor16', 'Cursor32', 'Cursor8', 'Index16', 'Index32', 'Index8', 'KneserNeyModel', 'LiveText', 'Predictor16', 'Predictor32', 'Predictor8', 'Sampler16', 'Sampler32', 'Sampler8', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_discounts', 'is_sorted', 'max_context', 'n_discounts', 'plain_ids', 'psi', 'shared_contexts']
 class Index8:
     def __init__(self, token_ids: numpy.typing.NDArray[numpy.uint32], end_of_text: typing.SupportsInt | typing.SupportsIndex, shards: list) -> None:
@@ -278,7 +277,7 @@ class Predictor8:
     @typing.overload
     def read(self, tokens: numpy.typing.NDArray[numpy.uint32]) -> None:
         ...
-    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing_extensions.CapsuleType) -> Sampler8:
+    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing.Any) -> Sampler8:
         ...
     @typing.overload
     def score(self, tokens: numpy.typing.NDArray[numpy.uint8]) -> tuple:
@@ -314,7 +313,7 @@ class Predictor16:
     @typing.overload
     def read(self, tokens: numpy.typing.NDArray[numpy.uint32]) -> None:
         ...
-    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing_extensions.CapsuleType) -> Sampler16:
+    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing.Any) -> Sampler16:
         ...
     @typing.overload
     def score(self, tokens: numpy.typing.NDArray[numpy.uint8]) -> tuple:
@@ -350,7 +349,7 @@ class Predictor32:
     @typing.overload
     def read(self, tokens: numpy.typing.NDArray[numpy.uint32]) -> None:
         ...
-    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing_extensions.CapsuleType) -> Sampler32:
+    def sampler(self, *, temperature: typing.SupportsFloat | typing.SupportsIndex, top_k: typing.SupportsInt | typing.SupportsIndex, top_p: typing.SupportsFloat | typing.SupportsIndex, min_p: typing.SupportsFloat | typing.SupportsIndex, max_copy: typing.SupportsInt | typing.SupportsIndex, bit_generator: typing.Any) -> Sampler32:
         ...
     @typing.overload
     def score(self, tokens: numpy.typing.NDArray[numpy.uint8]) -> tuple:

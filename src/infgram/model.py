@@ -337,6 +337,7 @@ class _NativeSampler:
     """The core's loop over one index."""
 
     def __init__(self, predictor: _Native, sampling: Sampling, rng: np.random.Generator) -> None:
+        self._rng = rng  # its capsule does not keep it alive
         self._lock = rng.bit_generator.lock
         self._native = predictor.sampler(
             temperature=sampling.temperature,
@@ -344,7 +345,7 @@ class _NativeSampler:
             top_p=sampling.top_p,
             min_p=sampling.min_p,
             max_copy=sampling.max_copy or 0,
-            bit_generator=rng.bit_generator.capsule,
+            bit_generator=rng.bit_generator,
         )
 
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:

@@ -198,10 +198,12 @@ def levels(statistics: Sequence[LevelStatistics]) -> Figure:
         axes.plot(numbers, medians, "o", color=_COLOURS[1], label="median")
         axes.set_xlabel("level")
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        axes.set_xlim(0.5, len(numbers) + 0.5)
+        axes.set_xlim(0.5, max(len(numbers), 1) + 0.5)
         axes.grid(visible=False, axis="x")
     left.set_ylim(bottom=0)
     right.set_yscale("log")
+    if not statistics:
+        right.set_ylim(1, 10)  # a logarithmic axis does not find one of its own
     left.set_ylabel("n: tokens of context matched")
     right.set_ylabel("m: matches")
     _legend(left)
