@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -126,13 +124,13 @@ def build(
     """
     import infgram
 
-    from .output import print_json, progress, stderr
+    from .output import Clock, print_json, progress, stderr
 
     output = output or _default_output(inputs[0])
     console = stderr()
     with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
         skipped = _SkippedRecords(console)
-        clock = _Clock(report)
+        clock = Clock(report)
         index = infgram.build(
             inputs,
             output,
@@ -168,27 +166,6 @@ def build(
         )
     elif not quiet:
         _print_summary(index, output, seconds, calibration_seconds)
-
-
-class _Clock:
-    """Passes progress on, and tells what was the build and what the calibration at its end."""
-
-    def __init__(self, report: Callable[[str, int, int], None] | None) -> None:
-        self._report = report
-        self._started = time.perf_counter()
-        self._calibrating_since: float | None = None
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage == "calibrate" and self._calibrating_since is None:
-            self._calibrating_since = time.perf_counter()
-        if self._report:
-            self._report(stage, done, total)
-
-    def stop(self) -> tuple[float, float]:
-        """Seconds of the build, and of the calibration."""
-        ended = time.perf_counter()
-        built = self._calibrating_since or ended
-        return built - self._started, ended - built
 
 
 class _SkippedRecords:

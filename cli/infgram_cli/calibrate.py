@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def calibrate(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
     """Fit the discounts of Kneser-Ney to an index, and store them in it.
 
-    `infgram build` does this at its end. Perplexities are those of parts of the corpus, each
-    predicted as if it and its surroundings were not there; adapting, its own beginning counts.
+    `infgram build` does this at its end. The perplexities are of parts of the corpus, each
+    predicted as if it and its surroundings were not in it.
     """
     import infgram
 

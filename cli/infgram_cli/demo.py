@@ -74,20 +74,20 @@ def demo(output: Path, seed: int) -> None:
 def _build(console: Console, output: Path) -> infgram.Index:
     import infgram
 
-    from .output import progress, si, stderr
+    from .output import Clock, progress, si, stderr
 
     library = Path(sysconfig.get_path("stdlib"))
     _heading(console, f"build {output}")
     files = sorted(_files(library))
     replaced = f", replacing the {output.name} that is here" if output.exists() else ""
     console.print(f"From the {len(files):,} modules of {library}, a document each{replaced}.")
-    started = time.perf_counter()
     with progress(stderr()) as report:
-        index = infgram.build(files, output, overwrite=True, progress=report)
-    seconds = time.perf_counter() - started
+        clock = Clock(report)
+        index = infgram.build(files, output, overwrite=True, progress=clock)
+    seconds, calibration_seconds = clock.stop()
     console.print(
         f"{si(index.n_tokens, 'B')} of code in {seconds:.1f} s, "
-        f"{si(index.n_tokens / seconds, 'B')}/s. "
+        f"{si(index.n_tokens / seconds, 'B')}/s, and {calibration_seconds:.1f} s to calibrate. "
         f"On disk {si(index.n_bytes, 'B')}, {index.n_bytes / index.n_tokens:.1f} times the text."
     )
     return index

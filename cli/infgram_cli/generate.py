@@ -62,6 +62,7 @@ Examples:
     type=click.IntRange(min=0),
     metavar="N",
     default=0,
+    show_default=True,
     help="Draw from the N most probable tokens only; 0 for all.",
 )
 @click.option(
@@ -69,6 +70,7 @@ Examples:
     type=float,
     metavar="P",
     default=1.0,
+    show_default=True,
     help="Draw from the most probable tokens that together have probability P.",
 )
 @click.option(
@@ -76,6 +78,7 @@ Examples:
     type=float,
     metavar="P",
     default=0.0,
+    show_default=True,
     help="Draw from tokens at least P times as probable as the most probable one.",
 )
 @click.option(
@@ -203,7 +206,7 @@ def _as_published(choice: ModelChoice, temperature: float | None) -> ModelChoice
     if choice.name not in (None, "sbis"):
         others.append(f"--estimator {choice.name}")
     if others:
-        raise click.UsageError(f"--published is sbis as it was published: no {others[0]}")
+        raise click.UsageError(f"--published is sbis as it was published: leave out {others[0]}")
     return replace(choice, name="sbis", given={**choice.given, **_PUBLISHED})
 
 
@@ -262,18 +265,18 @@ def _print_texts(
     color: bool,
 ) -> None:
     from .output import heading, stdout
-    from .shading import print_legend, print_shaded, shades_show
+    from .shading import print_legend, shaded, shades_show
 
     console = stdout()
-    shaded = color and shades_show(console)
-    if shaded:
+    in_shades = color and shades_show(console)
+    if in_shades:
         print_legend()
     for i, each in enumerate(made, 1):
         if len(made) > 1:
             heading(console, f"text {i} of {len(made)}")
         _print_prompt(prompt)
-        if shaded:
-            print_shaded(console, model.indexes, query, each.token_ids)
+        if in_shades:
+            sys.stdout.write(shaded(model.indexes, query, each.token_ids))
         else:
             sys.stdout.write(_for_output(each.text))
         if not each.text.endswith("\n"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -199,3 +200,24 @@ def progress(
 
     with bars:
         yield report
+
+
+class Clock:
+    """Passes progress on, and tells what was the build and what the calibration at its end."""
+
+    def __init__(self, report: Callable[[str, int, int], None] | None) -> None:
+        self._report = report
+        self._started = time.perf_counter()
+        self._calibrating_since: float | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage == "calibrate" and self._calibrating_since is None:
+            self._calibrating_since = time.perf_counter()
+        if self._report:
+            self._report(stage, done, total)
+
+    def stop(self) -> tuple[float, float]:
+        """Seconds of the build, and of the calibration."""
+        ended = time.perf_counter()
+        built = self._calibrating_since or ended
+        return built - self._started, ended - built

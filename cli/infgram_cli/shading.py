@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +16,13 @@ if TYPE_CHECKING:
     import infgram
 
 # From this many tokens on: cool is invented, warm is a quotation.
-_SHADES = {0: "dim blue", 8: "cyan", 16: "green", 32: "yellow", 64: "bold red"}
+_SHADES: dict[int, dict[str, Any]] = {
+    0: {"fg": "blue", "dim": True},
+    8: {"fg": "cyan"},
+    16: {"fg": "green"},
+    32: {"fg": "yellow"},
+    64: {"fg": "red", "bold": True},
+}
 _TAIL_TOKENS = 16
 _MAX_TOKENS_OF_A_CHARACTER = 4
 
@@ -31,44 +40,36 @@ def shades_show(console: Console) -> bool:
 
 def print_legend() -> None:
     """What the shades mean, on stderr."""
-    from rich.text import Text
-
-    from .output import stderr
-
-    legend = Text("run of the corpus that ends with a token: ")
-    for least, style in _SHADES.items():
-        colour = style.split()[-1]
-        legend.append(f"{colour} {least}+" if least else f"{colour} shorter", style)
-        legend.append("  ")
-    stderr().print(legend)
+    names = [
+        click.style(f"{shade['fg']} {least}+" if least else f"{shade['fg']} shorter", **shade)
+        for least, shade in _SHADES.items()
+    ]
+    legend = "  ".join(["tokens of the corpus in a row, up to each:", *names])
+    click.echo(legend, err=True)
 
 
-def print_shaded(
-    console: Console,
-    indexes: Sequence[infgram.Index],
-    prompt: str | list[int],
-    token_ids: NDArray[np.uint32],
-) -> None:
-    """Prints tokens that were generated after a prompt, without a newline at the end.
-
-    In several indexes the longest run counts.
-    """
+def shaded(
+    indexes: Sequence[infgram.Index], prompt: str | list[int], token_ids: NDArray[np.uint32]
+) -> str:
+    """Tokens that were generated after a prompt, for a terminal. In several indexes the longest
+    run counts."""
     import numpy as np
-    from rich.text import Text
 
     from .output import harmless
 
     before = indexes[0].ids(prompt)
     read = np.concatenate([before, token_ids])
     lengths = np.max([index.match_lengths(read) for index in indexes], axis=0)[len(before) :]
-    shaded = Text()
-    for piece, length in zip(_pieces(indexes[0], token_ids), lengths.tolist(), strict=True):
-        shaded.append(harmless(piece), _shade(length))
-    console.print(shaded, end="")
+    shades = map(_shade, lengths.tolist())
+    pieces = zip(shades, _pieces(indexes[0], token_ids), strict=True)
+    return "".join(
+        click.style(harmless("".join(text for _, text in run)), **_SHADES[least])
+        for least, run in groupby(pieces, lambda piece: piece[0])
+    )
 
 
-def _shade(length: int) -> str:
-    return [style for least, style in _SHADES.items() if least <= length][-1]
+def _shade(length: int) -> int:
+    return max(least for least in _SHADES if least <= length)
 
 
 def _pieces(index: infgram.Index, token_ids: NDArray[np.uint32]) -> Iterator[str]:

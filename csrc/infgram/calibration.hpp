@@ -70,6 +70,15 @@ struct Block {
     Position end = 0;
 };
 
+// Inside a long repetition every length is a level: a token there takes long to look at, and tells
+// nothing about other text.
+template <class Code>
+bool is_repetition(const Context<Code>& context) {
+    constexpr std::size_t max_levels = 64;
+    return std::ranges::any_of(context.chains(),
+                               [](const Chain& chain) { return chain.size() > max_levels; });
+}
+
 // What the levels of a block's tokens say, without and with a live text.
 struct BlockSamples {
     Samples corpus;
@@ -92,7 +101,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
                           LiveText(power, block.end - first + 1));
     for (Position p = first; p < block.end; context.read(codes[p++])) {
-        if (p < block.begin) continue;
+        if (p < block.begin || is_repetition(context)) continue;
         estimator.look(context);
         const auto steps = estimator.steps();
         for (std::size_t i = steps.size(); i-- > 0;) {
