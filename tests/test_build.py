@@ -289,7 +289,7 @@ def test_progress_covers_reading_and_sorting_to_the_end(tmp_path: Path) -> None:
         tmp_path / "a.infgram",
         progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
-    assert set(seen) == {"read", "sort"}
+    assert set(seen) == {"read", "sort", "calibrate"}
     for steps in seen.values():
         assert steps == sorted(steps)
         assert steps[-1][0] == steps[-1][1]

@@ -5,27 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ENVIRONMENT, TIMEOUT, drawn, ended, lines, run, start
 from infgram_cli.main import cli
 from infgram_cli.options import _unescaped
 from infgram_cli.output import escaped, si
 
 TEXT = "to be or not to be\nthat is the question\n"
-TIMEOUT = 60
-# A development install prints what it compiles, unless it is told not to.
-ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
 
 
 @pytest.fixture(autouse=True)
@@ -39,37 +34,6 @@ def index(in_empty_folder: None) -> Path:
     Path("corpus.txt").write_text(TEXT)
     run("build", "corpus.txt", "--quiet")
     return Path("corpus.infgram")
-
-
-def run(*arguments: str, exit_code: int = 0, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(cli, arguments, input=stdin)
-    assert result.exit_code == exit_code, (result.output, result.exception)
-    return result
-
-
-def lines(result: Result) -> list[dict[str, object]]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def start(
-    *arguments: str | bytes,
-    environment: Mapping[str, str] | None = None,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int | IO[bytes] = subprocess.PIPE,
-    stderr: int = subprocess.PIPE,
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "infgram_cli", *arguments],
-        env={**ENVIRONMENT, **(environment or {})},
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-    )
-
-
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
-    stdout, stderr = process.communicate(timeout=TIMEOUT)
-    return process.returncode, stdout, stderr
 
 
 # Help and errors ----------------------------------------------------------------------------------
@@ -138,7 +102,16 @@ def test_wrong_usage_ends_with_exit_code_2(arguments: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["info"], ["verify"], ["count", "a"], ["next", "a"], ["find", "a"], ["generate"]]
+    "arguments",
+    [
+        ["info"],
+        ["verify"],
+        ["calibrate"],
+        ["count", "a"],
+        ["next", "a"],
+        ["find", "a"],
+        ["generate"],
+    ],
 )
 def test_without_an_index_every_command_says_how_to_make_one(arguments: Sequence[str]) -> None:
     assert "infgram build" in run(*arguments, exit_code=2).stderr
@@ -246,23 +219,9 @@ def test_an_interrupted_build_leaves_nothing() -> None:
 
 @pytest.mark.usefixtures("index")
 def test_progress_is_drawn_in_a_terminal_only() -> None:
-    ours, theirs = pty.openpty()
-    process = start("build", "corpus.txt", "--overwrite", "--json", stderr=theirs)
-    os.close(theirs)
-    drawn = b""
-    while True:
-        try:
-            piece = os.read(ours, 1 << 16)
-        except OSError:  # the other side was closed
-            break
-        if not piece:
-            break
-        drawn += piece
-    os.close(ours)
-    code, stdout, _ = ended(process)
-    assert code == 0
-    assert b"read" in drawn
-    assert b"sort" in drawn
+    bars, stdout = drawn("build", "corpus.txt", "--overwrite", "--json", stream="stderr")
+    for stage in ("read", "sort", "calibrate"):
+        assert stage in bars
     json.loads(stdout)
     assert run("build", "corpus.txt", "--overwrite").stderr == ""
 
@@ -275,7 +234,7 @@ def test_info_tells_what_the_index_holds(index: Path) -> None:
         assert "40" in run(*arguments).stdout
     (found,) = lines(run("info", "--json"))
     assert found["n_tokens"] == len(TEXT)
-    assert found["build"]["inputs"] == ["corpus.txt"]  # type: ignore[index]
+    assert found["build"]["inputs"] == ["corpus.txt"]
 
 
 def test_verify_fails_on_a_changed_index(index: Path) -> None:

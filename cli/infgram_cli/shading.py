@@ -41,10 +41,10 @@ def shades_show(console: Console) -> bool:
 def print_legend() -> None:
     """What the shades mean, on stderr."""
     names = [
-        click.style(f"{shade['fg']} {least}+" if least else f"{shade['fg']} shorter", **shade)
+        click.style(f"{shade['fg']} {least}+" if least else f"{shade['fg']} fewer", **shade)
         for least, shade in _SHADES.items()
     ]
-    legend = "  ".join(["tokens of the corpus in a row, up to each:", *names])
+    legend = "  ".join(["verbatim from the corpus, in tokens:", *names])
     click.echo(legend, err=True)
 
 

@@ -60,6 +60,11 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     (unless `save` is False). `infgram.build` does this at its end.
 
     Raises StorageError if the folder cannot be written.
+
+    >>> import infgram
+    >>> static, adapting = calibrate(infgram.open(demo_index))
+    >>> static.n_tokens  # too small a corpus: textbook discounts
+    0
     """
     fits = _fit(index)
     if save:

@@ -49,7 +49,7 @@ class Context:
     >>> import infgram
     >>> context = Context(infgram.open(demo_index).cursor("to b"))
     >>> [(level.n, level.m) for level in context.levels()]
-    [(4, 2), (1, 3), (0, 18)]
+    [(4, 2), (1, 3), (0, 21)]
     """
 
     def __init__(self, cursor: Cursor, *, exponent: float = 0.0, adapt: bool = False) -> None:

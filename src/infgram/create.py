@@ -51,7 +51,9 @@ def build(
 
     Raises InputError, TokenError, StorageError and what derives from them.
 
-    >>> index = build("corpus.txt", "corpus.infgram")  # doctest: +SKIP
+    >>> folder = demo_index.parent
+    >>> build(folder / "demo.txt", folder / "again.infgram").count("to be")
+    2
     """
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]

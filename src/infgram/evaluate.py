@@ -57,7 +57,7 @@ def perplexity(model: Model, *texts: Query, context: Query = ()) -> Perplexity:
     >>> import infgram
     >>> model = infgram.Model(infgram.open(demo_index), infgram.Longest())
     >>> perplexity(model, "be or", context="to ").perplexity
-    1.147202690439877
+    1.148698354997035
     """
     log_prob = [model.score(text, context=context).log_prob for text in texts]
     return _perplexity(_joined(log_prob), _n_bytes(model.tokenizer, texts))
@@ -293,8 +293,8 @@ def level_statistics(
     >>> import infgram
     >>> for found in level_statistics(infgram.open(demo_index), "to be or"):
     ...     print(found.level, found.n_places, found.n.median, found.m.mean)
-    1 7 4.0 1.7142857142857142
-    2 5 1.0 3.2
+    1 7 4.0 1.8571428571428572
+    2 5 1.0 4.2
     """
     if not isinstance(k, int) or k < -1 or k == 0:
         raise InvalidParameter(f"k is {k!r}, expected a number of levels or -1 for all")

@@ -87,6 +87,9 @@ class Sampling:
       document: where one would, the next token is drawn from what never followed it, if need be
       after shorter contexts. None for no limit.
     - `stop`: strings before which the text ends.
+
+    >>> Sampling(stop="ROMEO:").stops
+    ('ROMEO:',)
     """
 
     max_tokens: int = 500

@@ -1,0 +1,75 @@
+"""The command line as tests run it: in this process, in one of its own, in a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+from click.testing import CliRunner, Result
+from infgram_cli.main import cli
+
+TIMEOUT = 60
+# A development install prints what it compiles, unless it is told not to.
+ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
+for _variable in ("NO_COLOR", "FORCE_COLOR"):
+    ENVIRONMENT.pop(_variable, None)
+
+
+def run(*arguments: str, exit_code: int = 0, stdin: str | bytes | None = None) -> Result:
+    result = CliRunner().invoke(cli, arguments, input=stdin)
+    assert result.exit_code == exit_code, (result.output, result.exception)
+    return result
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def start(
+    *arguments: str | bytes,
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "infgram_cli", *arguments],
+        env={**ENVIRONMENT, **(environment or {})},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    stdout, stderr = process.communicate(timeout=TIMEOUT)
+    return process.returncode, stdout, stderr
+
+
+def drawn(
+    *arguments: str | bytes, stream: str = "stdout", environment: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """What a command draws where `stream` is a terminal, and what it prints on the other one."""
+    ours, theirs = pty.openpty()
+    settings = {"TERM": "xterm", "COLUMNS": "100", **(environment or {})}
+    process = start(*arguments, environment=settings, **{stream: theirs})
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # the other side was closed
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(ours)
+    code, stdout, stderr = ended(process)
+    other = stderr if stream == "stdout" else stdout
+    assert code == 0, (seen, other)
+    return seen.decode(errors="replace").replace("\r\n", "\n"), other.decode()

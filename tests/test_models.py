@@ -1,0 +1,659 @@
+"""Models: native and definition agree, probabilities sum to one, errors name what is wrong."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import examples, make_index
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import ReferenceLive, continuations, shard_texts
+from test_exact import LARGEST, build_pair, cases
+
+import infgram
+from infgram import SBIS, KneserNey, Longest, Model, _core
+from infgram.context import Context
+from infgram.errors import InvalidParameter, TokenOutOfRange
+from infgram.estimators import distribution
+from infgram.generate import Sampling
+from infgram.model import DefinedSampler
+from infgram.tokens import load
+
+ESTIMATORS = [
+    Longest(),
+    Longest(window=2),
+    SBIS(1),
+    SBIS(2),
+    SBIS(3, 0.3, "distributions"),
+    SBIS(-1),
+    SBIS(-1, weighting="distributions", floor=1e-10),
+    SBIS(2, floor=1e-10),
+    SBIS(2, 0.0, window=3),
+    KneserNey(),
+    KneserNey(max_order=2),
+    KneserNey(max_order=5),
+]
+UNKNOWN = 2**32 - 1
+estimators = st.sampled_from(ESTIMATORS)
+ids_tokenizer = load("ids", vocab_size=LARGEST + 1)
+
+
+@pytest.fixture(scope="module")
+def folder(memory_folder: Path) -> Path:
+    return memory_folder
+
+
+@pytest.fixture(scope="module")
+def training(shakespeare: bytes, memory_folder: Path) -> infgram.Index:
+    """The published split: the first nine tenths."""
+    n = int(0.9 * len(shakespeare))
+    return make_index(memory_folder / "train.infgram", [np.frombuffer(shakespeare[:n], np.uint8)])
+
+
+@pytest.fixture(scope="module")
+def validation(shakespeare: bytes) -> bytes:
+    return shakespeare[int(0.9 * len(shakespeare)) :]
+
+
+def randomly_calibrated(index: infgram.Index, seed: int, exponent: float = 0.35) -> None:
+    """Gives an index discounts that differ in every row, as no fit of a small text would."""
+    calibrate = sys.modules["infgram.calibrate"]
+    rng = np.random.default_rng(seed)
+    tables = rng.normal(0, 1, (3, _core.n_discounts))
+    calibrate._CACHE[index] = (
+        calibrate._calibration(index, exponent, tables[0], None, 0, 0.0),
+        calibrate._calibration(index, exponent, tables[1], tables[2], 0, 0.0),
+    )
+
+
+def by_definition(model: Model, context: Sequence[int] | bytes) -> np.ndarray:
+    return distribution(model._mixture(model._contexts(context)), model.token_ids)
+
+
+# Continuation counts ------------------------------------------------------------------------------
+
+
+@settings(max_examples=examples(300))
+@given(case=cases(), exponent=st.sampled_from([0.0, 0.2, 0.35, 1.0]))
+def test_continuation_counts_equal_the_oracle(folder: Path, case, exponent: float) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, _ = build_pair(folder, code_bits, documents, shard_tokens)
+    texts = shard_texts(documents, index.end_of_text, index.shard_rows)
+    for query in queries:
+        cursor = index.cursor(query)
+        for level, (n, _) in enumerate([*cursor.levels(), (0, 0)]):
+            context = query[len(query) - n :]
+            token_ids, contexts, passed, m = cursor.native.continuations(level, exponent)
+            expected = continuations(texts, context, exponent)
+            assert set(token_ids.tolist()) == set(expected)
+            assert m == sum(e.count for e in expected.values())
+            for token_id, n_contexts, value in zip(token_ids.tolist(), contexts, passed, strict=True):
+                assert n_contexts == expected[token_id].contexts, (context, token_id)
+                assert value == pytest.approx(expected[token_id].passed, rel=1e-9)
+
+
+def test_continuation_counts_are_exact_up_to_253_tokens_of_a_repetitive_text(folder: Path) -> None:
+    unit = [97, 98, 98, 97, 99]
+    text = unit * 140 + [98] + unit * 70
+    index = make_index(folder / "repeats.infgram", [text])
+    texts = shard_texts([text], index.end_of_text, index.shard_rows)
+    query = text[:400]
+    for n in (1, 5, 252, 253, 254, 255, 300):
+        cursor = index.cursor(query[-n:])
+        for exponent in (0.0, 0.5):
+            token_ids, contexts, passed, _ = cursor.native.continuations(0, exponent)
+            assert np.isfinite(passed).all()
+            assert (passed > 0).all()
+            if n <= 253 and exponent == 0.0:
+                expected = continuations(texts, query[-cursor.levels()[0].n :], 0.0)
+                found = dict(zip(token_ids.tolist(), contexts.tolist(), strict=True))
+                assert found == {t: e.contexts for t, e in expected.items()}
+                assert passed.tolist() == contexts.tolist()
+    model = Model(index, KneserNey(), adapt=True)
+    assert np.isfinite(model.score(text).log_prob).all()
+
+
+# The live text ------------------------------------------------------------------------------------
+
+
+def live_levels(live: _core.LiveText) -> list[tuple[int, int, dict[int, tuple]]]:
+    found = []
+    for i, (n, m) in enumerate(live.levels()):
+        columns = [column.tolist() for column in live.continuations(i)]
+        found.append((n, m, {code: rest for code, *rest in zip(*columns, strict=True)}))
+    return found
+
+
+def assert_levels_equal(found, expected) -> None:
+    assert [level[:2] for level in found] == [level[:2] for level in expected]
+    for (_, _, counts), (_, _, others) in zip(found, expected, strict=True):
+        assert set(counts) == set(others)
+        for code, values in counts.items():
+            assert list(values) == pytest.approx(list(others[code]), rel=1e-9)
+
+
+codes = st.sampled_from([1, 2, 3, 0, UNKNOWN]) | st.sampled_from([1, 1, 2])
+live_texts = st.one_of(
+    st.lists(codes, max_size=40),
+    st.builds(lambda unit, n: unit * n, st.lists(codes, min_size=1, max_size=4), st.integers(1, 40)),
+    st.builds(
+        lambda unit, tail: unit * 2 + tail + unit,
+        st.lists(st.sampled_from([1, 2]), min_size=45, max_size=60),
+        st.lists(codes, max_size=3),
+    ),
+)
+
+
+@settings(max_examples=examples(200))
+@given(text=live_texts, exponent=st.sampled_from([0.0, 0.35, 1.0]))
+def test_the_live_text_counts_what_was_read(text: list[int], exponent: float) -> None:
+    live = _core.LiveText(exponent=exponent, max_tokens=1000)
+    for code in text:
+        live.read(np.array([code], np.uint32))
+    tokens = [None if code == UNKNOWN else code for code in text]
+    assert_levels_equal(live_levels(live), ReferenceLive(tokens, 0, exponent).levels())
+
+
+@settings(max_examples=examples(100))
+@given(text=live_texts, max_tokens=st.integers(2, 30))
+def test_a_full_live_text_remembers_its_recent_half_alone(text: list[int], max_tokens: int) -> None:
+    live = _core.LiveText(exponent=0.35, max_tokens=max_tokens)
+    kept: list[int] = []
+    for code in text:
+        live.read(np.array([code], np.uint32))
+        kept = [*(kept[-(max_tokens // 2) :] if len(kept) >= max_tokens else kept), code]
+    fresh = _core.LiveText(exponent=0.35, max_tokens=1000)
+    fresh.read(np.array(kept, np.uint32))
+    assert_levels_equal(live_levels(live), live_levels(fresh))
+
+
+@pytest.mark.parametrize("max_tokens", [2, 100, 1 << 20])
+def test_a_live_text_survives_noise_and_repetition(max_tokens: int) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 200, 20_000)
+    text = np.concatenate([noise, np.ones(10_000), np.tile([1, 2, 3], 5000), noise[:5000]])
+    live = _core.LiveText(exponent=0.2, max_tokens=max_tokens)
+    live.read(text.astype(np.uint32))
+    assert live.levels()[-1][0] == 0
+    assert live.levels()[-1][1] <= min(len(text), max_tokens)
+
+
+@settings(max_examples=examples(100))
+@given(case=cases(), exponent=st.sampled_from([0.0, 0.35]))
+def test_a_context_that_adapts_counts_what_was_read(folder: Path, case, exponent: float) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, _ = build_pair(folder, code_bits, documents, shard_tokens)
+    known = {t for document in documents for t in document} | {index.end_of_text}
+    text = [*(t for query in queries for t in [*query, index.end_of_text]), *queries[-1]]
+    context = Context(index.cursor(), exponent=exponent, adapt=True)
+    assert context.live_levels() == []
+    for token in text:
+        context.advance(token)
+    tokens = [t if t in known else None for t in text]
+    expected = ReferenceLive(tokens, index.end_of_text, exponent).levels()
+    found = [
+        (
+            level.n,
+            level.m,
+            {
+                t: values
+                for t, *values in zip(
+                    *(
+                        column.tolist()
+                        for column in (level.token_ids, level.counts, level.contexts, level.passed)
+                    ),
+                    strict=True,
+                )
+            },
+        )
+        for level in context.live_levels()
+    ]
+    assert_levels_equal(found, expected)
+
+
+# Native and definition ----------------------------------------------------------------------------
+
+
+@settings(max_examples=examples(250))
+@given(case=cases(), estimator=estimators, adapt=st.booleans(), seed=st.integers(0, 99))
+def test_the_core_gives_the_probabilities_of_the_definition(
+    folder: Path, case, estimator, adapt: bool, seed: int
+) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, _ = build_pair(folder, code_bits, documents, shard_tokens)
+    randomly_calibrated(index, seed)
+    model = Model(index, estimator, adapt=adapt)
+    for query in queries:
+        expected = by_definition(model, query)
+        found = model.distribution(query)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
+        assert found.sum() == pytest.approx(1, abs=1e-9)
+    text = [t for query in queries for t in query][:40]
+    rows = [row for _, rows in model.distributions(text) for row in rows]
+    scores = model.score(text)
+    place = {t: i for i, t in enumerate(model.token_ids.tolist())}
+    for i, token in enumerate(text):
+        expected = by_definition(model, text[:i])
+        np.testing.assert_allclose(rows[i], expected, rtol=1e-12, atol=0)
+        prob = expected[place[token]] if token in place else 0.0
+        with np.errstate(divide="ignore"):
+            assert scores.log_prob[i] == pytest.approx(np.log(prob), rel=1e-12, abs=1e-12)
+        levels = index.levels(text[max(0, i - model.window) : i]) or [(0, None)]
+        assert scores.n[i] == levels[0][0]
+        assert levels[0][1] in (None, scores.m[i])
+
+
+@settings(max_examples=examples(100))
+@given(
+    one=cases(),
+    others=st.lists(st.lists(st.sampled_from([97, 98, 7, 70000]), min_size=1, max_size=20), min_size=1),
+    weight=st.floats(0, 1),
+    estimator=estimators,
+    adapt=st.booleans(),
+)
+def test_a_mixture_of_indexes_is_the_sum_of_weighted_distributions(
+    folder: Path, one, others, weight: float, estimator, adapt: bool
+) -> None:
+    _, documents, shard_tokens, queries = one
+    first = make_index(
+        folder / "first.infgram",
+        documents,
+        tokenizer=ids_tokenizer,
+        shard_tokens=shard_tokens,
+        code_bits=32,
+    )
+    second = make_index(
+        folder / "second.infgram", others, tokenizer=ids_tokenizer, code_bits=16, block_rows=32
+    )
+    indexes = [first, second]
+    model = Model(indexes, estimator, weights=[1 - weight, weight], adapt=adapt)
+    for query in [*queries, *others[:2]]:
+        expected = dict.fromkeys(model.token_ids.tolist(), 0.0)
+        for index, share in zip(indexes, model.weights, strict=True):
+            alone = Model(index, estimator, adapt=adapt)
+            for token, prob in zip(alone.token_ids, alone.distribution(query), strict=True):
+                expected[int(token)] += share * prob
+        found = model.distribution(query)
+        np.testing.assert_allclose(found, list(expected.values()), rtol=1e-12, atol=1e-300)
+        np.testing.assert_allclose(found, by_definition(model, query), rtol=1e-12, atol=1e-300)
+        assert found.sum() == pytest.approx(1, abs=1e-9)
+        scores = model.score([int(model.token_ids[-1])], context=query)
+        assert np.exp(scores.log_prob[0]) == pytest.approx(found[-1], rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", [KneserNey(), SBIS(-1, floor=1e-6), SBIS(2, window=50)], ids=str)
+def test_distributions_over_real_text_sum_to_one(prose_index, estimator, adapt: bool) -> None:
+    text = prose_index.document(0).token_ids[-3000:].tolist()
+    text[1000:1100] = [0, 255] * 50
+    text[2000:] = np.random.default_rng(0).permutation(text[2000:]).tolist()
+    model = Model(prose_index, estimator, adapt=adapt)
+    sums = [probs.sum(axis=1) for _, probs in model.distributions(bytes(text))]
+    assert np.abs(np.concatenate(sums) - 1).max() < 1e-9
+    mixed = Model([prose_index, prose_index], estimator, weights=[1, 3], adapt=adapt)
+    sums = [probs.sum(axis=1) for _, probs in mixed.distributions(bytes(text[500:1500]))]
+    assert np.abs(np.concatenate(sums) - 1).max() < 1e-9
+
+
+@settings(max_examples=examples(60))
+@given(case=cases(), adapt=st.booleans(), seed=st.integers(0, 99))
+def test_every_token_that_follows_anything_has_a_probability(folder, case, adapt, seed) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, reference = build_pair(folder, code_bits, documents, shard_tokens)
+    randomly_calibrated(index, seed)
+    follows = reference.ntd([])
+    for estimator in (KneserNey(), KneserNey(3), SBIS(1, floor=1e-10), SBIS(-1, floor=1e-10)):
+        model = Model(index, estimator, adapt=adapt)
+        for query in queries:
+            probs = dict(zip(model.token_ids.tolist(), model.distribution(query), strict=True))
+            assert all(probs[token] > 0 for token in follows)
+
+
+def test_an_unknown_token_has_probability_zero(prose_index: infgram.Index) -> None:
+    for estimator in ESTIMATORS:
+        for adapt in (False, True):
+            scores = Model(prose_index, estimator, adapt=adapt).score(b"a\x00a\xffa")
+            assert np.isneginf(scores.log_prob[[1, 3]]).all()
+            assert np.isfinite(scores.log_prob[[0, 2, 4]]).all()
+            assert scores.n[[2, 4]].tolist() == [0, 0]
+
+
+def test_a_model_is_told_apart_by_what_it_reads(folder: Path) -> None:
+    """After a corpus where "a" is rare, a live text full of it makes it likely."""
+    index = make_index(folder / "adapts.infgram", [list(b"bcbcbcbcbcabcbcbcb")])
+    prompt = b"ba" * 30 + b"b"
+    for estimator in ESTIMATORS:
+        if isinstance(estimator, SBIS) and estimator.decay == 0.0:
+            continue
+        place = Model(index, estimator).token_ids.tolist().index(97)
+        static = Model(index, estimator).distribution(prompt)[place]
+        adapting = Model(index, estimator, adapt=True).distribution(prompt)[place]
+        assert adapting > static or adapting == 1.0, estimator
+
+
+# Sampling -----------------------------------------------------------------------------------------
+
+
+def defined(model: Model, prompt, seed: int, **sampling) -> tuple[list[int], str]:
+    plan = Sampling(**sampling)
+    sampler = DefinedSampler(model, prompt, plan, np.random.default_rng(seed))
+    token_ids, ended = sampler.sample(plan.max_tokens)
+    return token_ids.tolist(), ended or "length"
+
+
+@settings(max_examples=examples(250))
+@given(
+    case=cases(),
+    estimator=estimators,
+    adapt=st.booleans(),
+    seed=st.integers(0, 10**6),
+    temperature=st.sampled_from([0.3, 0.8, 1.0, 2.0]),
+    top_k=st.sampled_from([0, 0, 1, 2]),
+    top_p=st.sampled_from([1.0, 1.0, 0.37, 0.91]),
+    min_p=st.sampled_from([0.0, 0.0, 0.123]),
+    max_copy=st.sampled_from([None, None, 1, 2, 3]),
+)
+def test_the_core_draws_the_tokens_of_the_definition(
+    folder, case, estimator, adapt, seed, **sampling
+) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    if sampling["max_copy"] is not None and sampling["max_copy"] > estimator.window:
+        sampling["max_copy"] = 1
+    index, _ = build_pair(folder, code_bits, documents, shard_tokens)
+    randomly_calibrated(index, seed)
+    model = Model(index, estimator, adapt=adapt)
+    for prompt in queries[:3]:
+        native = model.generate(prompt, seed=seed, max_tokens=25, **sampling)
+        found = native.token_ids.tolist(), native.finish_reason
+        assert found == defined(model, prompt, seed, max_tokens=25, **sampling)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_the_core_draws_the_tokens_of_the_definition_from_prose(
+    prose_index, estimator, adapt: bool
+) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    plans = [
+        {"temperature": 1.0},
+        {"temperature": 0.8, "top_k": 3},
+        {"temperature": 1.3, "top_p": 0.9, "max_copy": 3 if model.window > 3 else 1},
+        {"temperature": 0.7, "min_p": 0.0517},
+    ]
+    for seed, plan in enumerate(plans):
+        made = model.generate("ROMEO:", seed=seed, max_tokens=30, **plan)
+        found = made.token_ids.tolist(), made.finish_reason
+        assert found == defined(model, "ROMEO:", seed, max_tokens=30, **plan)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_temperature_zero_takes_the_most_probable_token(prose_index, estimator, adapt) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    made = model.generate("ROMEO:", temperature=0, max_tokens=60).token_ids
+    greedy = model.generate("ROMEO:", top_k=1, temperature=1, max_tokens=60, seed=0).token_ids
+    for i, token in enumerate(made):
+        probs = model.distribution(np.concatenate([np.frombuffer(b"ROMEO:", np.uint8), made[:i]]))
+        assert probs[model.token_ids.tolist().index(token)] >= probs.max() * (1 - 1e-12)
+    assert made.tolist() == greedy.tolist()
+
+
+@pytest.mark.parametrize("max_copy", [1, 3, 8, 40])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_no_run_of_the_corpus_is_longer_than_max_copy(prose_index, estimator, max_copy) -> None:
+    for adapt in (False, True):
+        model = Model(prose_index, estimator, adapt=adapt)
+        if max_copy > model.window:
+            with pytest.raises(InvalidParameter, match=f"max_copy.*{model.window}"):
+                model.generate(max_copy=max_copy)
+            continue
+        for seed in range(10):
+            prompt = ["", "ROMEO:", "\x00"][seed % 3]
+            made = model.generate(prompt, max_copy=max_copy, max_tokens=300, seed=seed)
+            if made.finish_reason == "length":
+                assert len(made.token_ids) == 300
+            if len(made.token_ids):
+                assert prose_index.match_lengths(made.token_ids).max() <= max_copy
+
+
+@settings(max_examples=examples(150))
+@given(case=cases(), estimator=estimators, max_copy=st.integers(1, 9), seed=st.integers(0, 99))
+def test_max_copy_holds_on_any_small_corpus(folder, case, estimator, max_copy, seed) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, reference = build_pair(folder, code_bits, documents, shard_tokens)
+    model = Model(index, estimator)
+    if max_copy > model.window:
+        return
+    made = model.generate(queries[-1], max_copy=max_copy, max_tokens=30, seed=seed)
+    token_ids = made.token_ids.tolist()
+    for end in range(len(token_ids)):
+        assert reference.match_length(token_ids[: end + 1], end + 1) <= max_copy
+
+
+def test_a_text_that_can_only_copy_ends(folder: Path) -> None:
+    index = make_index(folder / "only.infgram", [[97] * 100])
+    for estimator in (Longest(), SBIS(), KneserNey()):
+        made = Model(index, estimator).generate("a", max_copy=5, max_tokens=50, seed=0)
+        assert (made.text, made.finish_reason) == ("aaaaa", "max_copy")
+        assert defined(Model(index, estimator), "a", 0, max_copy=5) == ([97] * 5, "max_copy")
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", [KneserNey(), SBIS(), Longest()], ids=str)
+def test_streaming_and_generating_give_the_same_text(prose_index, estimator, adapt) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    for stop in ((), "\n\n", ("zzz", "the "), "e"):
+        options = {"seed": 5, "max_tokens": 6000, "stop": stop}
+        whole = model.generate("KING", **options)
+        assert "".join(model.stream("KING", **options)) == whole.text
+        if whole.finish_reason == "stop":
+            assert not any(s in whole.text for s in ([stop] if isinstance(stop, str) else stop))
+
+
+@settings(max_examples=examples(150))
+@given(
+    text=st.text("aé日🙂b", min_size=1, max_size=30),
+    stops=st.lists(st.text("aé日🙂b", min_size=1, max_size=5), max_size=3),
+    chunk=st.integers(1, 5),
+)
+def test_a_text_ends_before_the_first_stop_string(folder, text, stops, chunk) -> None:
+    """Wherever chunks end: the corpus is generated as it stands."""
+    raw = text.encode()
+    index = make_index(folder / "stop.infgram", [list(raw), list(raw)])
+    model = Model(index, Longest())
+    found = [at for stop in stops if (at := text.find(stop)) >= 0]
+    expected = text[: min(found, default=len(text))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS", chunk)
+        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS_TO_STOP", chunk)
+        options = {"max_tokens": len(raw), "stop": stops, "seed": 0}
+        made = follow(model, raw, options)
+        pieces = list(model.stream(**options)) if made is not None else []
+    if made is None:
+        return
+    assert made.text == expected
+    assert "".join(pieces) == expected
+    assert bytes(made.token_ids.tolist()).startswith(expected.encode())
+    assert made.finish_reason == ("stop" if found else "length")
+
+
+def follow(model: Model, raw: bytes, options: dict) -> infgram.Generation | None:
+    """The text generated, or None where the corpus left a choice and another text came."""
+    free = model.generate(max_tokens=options["max_tokens"], seed=options["seed"])
+    return model.generate(**options) if bytes(free.token_ids.tolist()) == raw else None
+
+
+@pytest.mark.parametrize("estimator", [KneserNey(), SBIS()], ids=str)
+def test_samples_do_not_depend_on_threads(prose_index, estimator) -> None:
+    model = Model(prose_index, estimator)
+    one, four = (
+        [made.text for made in model.samples(6, "KING", threads=threads, seed=3, max_tokens=200)]
+        for threads in (1, 4)
+    )
+    assert one == four
+    assert len(set(one)) == 6
+    assert model.samples(0, "KING") == []
+
+
+def test_a_generator_lives_as_long_as_a_text_is_made(prose_index: infgram.Index) -> None:
+    """Many samplers at once: each draws from its own generator, which nobody else holds."""
+    model = Model(prose_index, SBIS())
+    streams = [model.stream("KING", seed=seed, max_tokens=9000) for seed in range(20)]
+    texts = ["".join(stream) for stream in streams]
+    assert texts == [model.generate("KING", seed=s, max_tokens=9000).text for s in range(20)]
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_a_trace_tells_where_the_probability_came_from(prose_index, estimator, adapt) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    made = model.generate("ROMEO:", seed=1, max_tokens=25, trace=True)
+    assert made.trace is not None
+    assert "".join(entry.text for entry in made.trace) == made.text
+    scores = model.score(made.token_ids, context="ROMEO:")
+    for i, entry in enumerate(made.trace):
+        assert entry.token_id == made.token_ids[i]
+        assert entry.prob == pytest.approx(math.exp(scores.log_prob[i]), rel=1e-9)
+        assert (entry.n, entry.m) == (scores.n[i], scores.m[i])
+        assert sum(level.weight for level in entry.levels) == pytest.approx(1, abs=1e-9)
+        assert all(level.weight >= 0 and 0 <= level.prob <= 1 + 1e-9 for level in entry.levels)
+        corpus = [level for level in entry.levels if level.prob > 0 and not level.live]
+        if not adapt and corpus:
+            assert prose_index.count(list(entry.match)) > 0
+            assert len(entry.match) == max(level.n for level in corpus) + 1
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_a_prompt_of_bytes_nobody_saw_is_survived(prose_index, estimator, adapt) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    for prompt in (b"\x00\xff", b"\x00", b"a\xffa", "日本"):
+        assert len(model.generate(prompt, max_tokens=50, seed=0).token_ids) == 50
+        assert model.distribution(prompt).sum() == pytest.approx(1, abs=1e-9)
+
+
+# Errors -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: SBIS(k=0), "k is 0"),
+        (lambda: SBIS(k=-2), "k is -2"),
+        (lambda: SBIS(decay=-0.1), "decay is -0.1, expected 0 to 1"),
+        (lambda: SBIS(decay=1.5), "decay is 1.5, expected 0 to 1"),
+        (lambda: SBIS(weighting="x"), "weighting is 'x', expected 'counts'"),
+        (lambda: SBIS(window=0), "window is 0, expected .* 1 to"),
+        (lambda: SBIS(floor=-1e-10), "floor is -1e-10, expected 0 to"),
+        (lambda: SBIS(floor=0.5), "floor is 0.5, expected 0 to"),
+        (lambda: SBIS(floor=math.nan), "floor is nan"),
+        (lambda: Longest(window=0), "window is 0"),
+        (lambda: KneserNey(max_order=1), "max_order is 1, expected 2 to 254"),
+        (lambda: KneserNey(max_order=255), "max_order is 255, expected 2 to 254"),
+        (lambda: KneserNey(max_order=2.5), "max_order is 2.5"),
+        (lambda: Sampling(temperature=-1), "temperature is -1, expected .* at least 0"),
+        (lambda: Sampling(temperature=math.inf), "temperature is inf"),
+        (lambda: Sampling(top_p=0), "top_p is 0, expected above 0 and up to 1"),
+        (lambda: Sampling(top_p=1.1), "top_p is 1.1, expected above 0 and up to 1"),
+        (lambda: Sampling(min_p=-0.1), "min_p is -0.1, expected 0 to 1"),
+        (lambda: Sampling(min_p=1.1), "min_p is 1.1, expected 0 to 1"),
+        (lambda: Sampling(top_k=-1), "top_k is -1, expected .* at least 0"),
+        (lambda: Sampling(max_copy=0), "max_copy is 0, expected .* at least 1"),
+        (lambda: Sampling(max_tokens=-1), "max_tokens is -1, expected .* at least 0"),
+        (lambda: Sampling(stop=""), "stop is ''"),
+        (lambda: Sampling(stop=["a", 3]), "stop is"),
+    ],
+)
+def test_an_error_names_the_parameter_and_its_range(make, says: str) -> None:
+    with pytest.raises(InvalidParameter, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("sampling", "says"),
+    [
+        ({"top_k": 2**40}, "top_k"),
+        ({"max_copy": 254}, "max_copy is 254, expected at most 253"),
+        ({"max_copy": 2**40}, "max_copy is .*, expected at most 253"),
+        ({"top_k": 1.5}, "top_k is 1.5"),
+        ({"temperature": "hot"}, "temperature is 'hot'"),
+        ({"top_p": "x"}, "top_p is 'x'"),
+        ({"min_p": None}, "min_p is None"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+    ids=str,
+)
+def test_a_model_refuses_sampling_it_cannot_do(prose_index, sampling, says) -> None:
+    with pytest.raises(InvalidParameter, match=says):
+        Model(prose_index, KneserNey()).generate("a", max_tokens=1, **sampling)
+    with pytest.raises(InvalidParameter, match=says):  # at once, not at the first piece
+        Model(prose_index, KneserNey()).stream("a", max_tokens=1, **sampling)
+
+
+def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: Path) -> None:
+    other = make_index(folder / "other.infgram", [[1, 2, 3]], tokenizer=load("ids", vocab_size=9))
+    for weights in ([1.0], [1, 2, 3], [[1, 2]], [-1, 2], [0, 0], [math.nan, 1], [math.inf, 1]):
+        with pytest.raises(InvalidParameter, match="weights are"):
+            Model([prose_index, prose_index], weights=weights)
+    with pytest.raises(InvalidParameter, match="tokenizer"):
+        Model([prose_index, other])
+    with pytest.raises(InvalidParameter, match=r"estimator is 'sbis', expected Longest\(\)"):
+        Model(prose_index, "sbis")  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameter, match="expected an index"):
+        Model([])
+    with pytest.raises(InvalidParameter, match="expected an index"):
+        Model(["a"])  # type: ignore[list-item]
+    model = Model(prose_index)
+    for n in (-1, 1.5):
+        with pytest.raises(InvalidParameter, match="n is"):
+            model.samples(n)  # type: ignore[arg-type]
+    for threads in (0, -1):
+        with pytest.raises(InvalidParameter, match=f"threads is {threads}, expected at least 1"):
+            model.samples(2, threads=threads)
+    with pytest.raises(TypeError, match="'temprature', expected one of: .*temperature"):
+        model.generate("a", temprature=1)
+    for call in (model.distribution, model.score, model.generate, model.stream):
+        with pytest.raises(TokenOutOfRange):
+            call([256])
+
+
+# Published figures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("k", "published"), [(1, 4036.1918), (2, 97.7349), (3, 18.2353), (5, 7.1026), (-1, 6.0625)]
+)
+def test_sbis_has_the_published_perplexity(training, validation, k: int, published) -> None:
+    model = Model(training, SBIS(k, window=100, floor=1e-10))
+    log_prob = model.score(validation[1:], context=validation[:1]).log_prob
+    assert math.exp(-log_prob.mean()) == pytest.approx(published, rel=1e-4)
+
+
+@pytest.mark.parametrize(("adapt", "most"), [(False, 4.43), (True, 3.98)])
+def test_kneser_ney_is_as_good_as_promised(training, validation, adapt: bool, most) -> None:
+    log_prob = Model(training, KneserNey(), adapt=adapt).score(validation).log_prob
+    assert math.exp(-log_prob.mean()) <= most
+
+
+def test_generated_text_has_the_published_level_statistics(training: infgram.Index) -> None:
+    model = Model(training, SBIS(2, 0.1))
+    levels: list[list[tuple[int, int]]] = [[], []]
+    for seed in range(5):
+        made = model.generate("ROMEO:", temperature=0.8, max_tokens=4000, seed=seed)
+        cursor = training.cursor("ROMEO:", window=200)
+        for token in made.token_ids.tolist():
+            for found, level in zip(levels, cursor.levels(), strict=False):
+                found.append(level)
+            cursor.advance(token)
+    (n1, m1), (n2, _) = (np.median(np.array(found), axis=0) for found in levels)
+    assert 16 <= n1 <= 21
+    assert m1 == 1
+    assert 7 <= n2 <= 9
