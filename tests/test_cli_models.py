@@ -337,8 +337,8 @@ def test_shades_are_those_of_match_lengths(index: infgram.Index) -> None:
     colours = {"34": 0, "36": 8, "32": 16, "33": 32, "31": 64}
     least = []
     for codes, text in re.findall(r"((?:\x1b\[\d+m)+)([^\x1b]+)", shaded):
-        (colour,) = [colours[code] for code in re.findall(r"\d+", codes) if code in colours]
-        least += [colour] * len(text)
+        for code in set(re.findall(r"\d+", codes)) & set(colours):
+            least += [colours[code]] * len(text)
     (found,) = lines(run(*options[:-2], "--json"))
     lengths = index.match_lengths("To be" + found["text"])[5:]
     expected = [max(least for least in colours.values() if least <= n) for n in lengths]

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @quiet_option
 @json_option
 def calibrate(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
-    """Fit the discounts of Kneser-Ney to an index, and store them in it.
+    """Fit Kneser-Ney to an index.
 
-    `infgram build` does this at its end. The perplexities are of parts of the corpus, each
-    predicted as if it and its surroundings were not in it.
+    Stores in the index the discounts that make parts of its corpus most probable, each predicted
+    as if it and its surroundings were not there, and prints how well. `infgram build` does this at
+    its end.
     """
     import infgram
 

@@ -15,7 +15,7 @@ from .options import index_argument, index_option, json_option, open_index
 @json_option
 def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     """Say what an index holds, and how it was made."""
-    from .output import escaped, print_json, si, stdout
+    from .output import escaped, print_facts, print_json, si, stdout
 
     opened = open_index(path, index)
     manifest = opened.manifest
@@ -51,7 +51,4 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "from": ", ".join(inputs[:3]) + more,
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
-    console = stdout()
-    for name, fact in facts.items():
-        console.print(f"{name:<10}", style="bold", end="")
-        console.print(fact)
+    print_facts(stdout(), facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -80,7 +81,7 @@ def perplexity(
         found = infgram.perplexity(model, *texts)
     reliable = infgram.reliability(model, *texts) if reliability else None
     statistics = {
-        index.path.name: infgram.level_statistics(index, *texts, k=levels, window=model.window)
+        str(index.path): infgram.level_statistics(index, *texts, k=levels, window=model.window)
         for index in model.indexes
         if levels
     }
@@ -103,8 +104,8 @@ def perplexity(
     _show_perplexity(console, found, published)
     if reliable:
         _show_reliability(console, reliable)
-    for name, of_index in statistics.items():
-        _show_levels(console, name, of_index)
+    for path, of_index in statistics.items():
+        _show_levels(console, Path(path).name, of_index)
 
 
 def _as_published(choice: ModelChoice) -> ModelChoice:

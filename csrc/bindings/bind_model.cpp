@@ -35,12 +35,13 @@ AnyEstimator<Code> make_estimator(const Parameters& parameters, std::uint32_t n_
     return KneserNey<Code>(std::get<SharedModel>(parameters), n_codes);
 }
 
-std::optional<LiveText> make_live(const Parameters& parameters, std::uint32_t max_tokens) {
+std::optional<LiveText> make_live(const Parameters& parameters, std::uint32_t max_tokens,
+                                  std::uint32_t window) {
     if (max_tokens == 0) return std::nullopt;
     const auto* model = std::get_if<SharedModel>(&parameters);
     if (model != nullptr && !(*model)->live)
         throw InvalidParameter("these discounts were fitted without a live text");
-    return LiveText(model != nullptr ? (*model)->power : FixedPower(0.0), max_tokens);
+    return LiveText(model != nullptr ? (*model)->power : FixedPower(0.0), max_tokens, window);
 }
 
 template <class Code>
@@ -113,7 +114,7 @@ public:
         : owner_(cursor.owner()),
           parameters_(std::move(parameters)),
           context_(owner_->index.shards(), cursor.chains(), cursor.window(),
-                   make_live(parameters_, live_tokens)),
+                   make_live(parameters_, live_tokens, cursor.window())),
           estimator_(make_estimator<Code>(parameters_, context_.n_codes())) {
         weights_.of.assign(context_.n_codes(), 0.0);
     }
@@ -338,10 +339,10 @@ void bind_width(py::module_& m, const std::string& bits) {
 
 void bind_live(py::module_& m) {
     py::class_<LiveText>(m, "LiveText")
-        .def(py::init([](double exponent, std::uint32_t max_tokens) {
-                 return std::make_unique<LiveText>(FixedPower(exponent), max_tokens);
+        .def(py::init([](double exponent, std::uint32_t max_tokens, std::uint32_t window) {
+                 return std::make_unique<LiveText>(FixedPower(exponent), max_tokens, window);
              }),
-             py::kw_only(), py::arg("exponent"), py::arg("max_tokens"))
+             py::kw_only(), py::arg("exponent"), py::arg("max_tokens"), py::arg("window"))
         .def(
             "read",
             [](LiveText& self, const Array<std::uint32_t>& codes) {

@@ -99,7 +99,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
         static_cast<Position>(std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
     estimator.hold_out(held_out, block.shard, n_rows);
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
-                          LiveText(power, block.end - first + 1));
+                          LiveText(power, block.end - first + 1, max_context));
     for (Position p = first; p < block.end; context.read(codes[p++])) {
         if (p < block.begin || is_repetition(context)) continue;
         estimator.look(context);

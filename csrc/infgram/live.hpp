@@ -28,11 +28,13 @@ struct LiveLevel {
 
 class LiveText {
 public:
-    static constexpr std::uint32_t max_depth = 48;  // contexts are told apart up to here
+    static constexpr std::uint32_t deepest = 48;  // contexts are told apart up to here
 
-    // max_tokens: at least 2; about 200 bytes of memory each.
-    LiveText(const FixedPower& power, std::uint32_t max_tokens)
-        : power_(power), max_tokens_(std::max(max_tokens, 2u)) {
+    // max_tokens: at least 2; about 200 bytes of memory each. window: tokens of context seen.
+    LiveText(const FixedPower& power, std::uint32_t max_tokens, std::uint32_t window)
+        : power_(power),
+          max_tokens_(std::max(max_tokens, 2u)),
+          max_depth_(std::min(window, deepest)) {
         forget();
     }
 
@@ -222,13 +224,13 @@ private:
         std::uint32_t node = root;
         std::uint32_t depth = 0;
         const std::size_t here = text_.size();
-        while (depth < max_depth) {
+        while (depth < max_depth_) {
             const std::uint32_t code = code_before(here, depth + 1);
             if (code == no_code) return;
             const std::uint32_t child = children_.find(node, code);
             if (child == none) return;
             const std::uint32_t place = is_leaf(child) ? position(child) : nodes_[child].place;
-            const std::uint32_t end = is_leaf(child) ? max_depth : nodes_[child].depth;
+            const std::uint32_t end = is_leaf(child) ? max_depth_ : nodes_[child].depth;
             ++depth;
             while (depth < end) {
                 const std::uint32_t next = code_before(here, depth + 1);
@@ -268,7 +270,7 @@ private:
         const std::uint32_t node = add_node(last.n, place);
         children_.set(parent, code_before(place, nodes_[parent].depth + 1), node);
         const std::uint32_t below = code_before(place, last.n + 1);
-        if (below != no_code && last.n < max_depth) children_.set(node, below, last.node);
+        if (below != no_code && last.n < max_depth_) children_.set(node, below, last.node);
         auto& statistics = nodes_[node].statistics;
         if (is_leaf(last.node)) {
             add_token(node, {text_[position(last.node)], none, 1, 1, 1.0});
@@ -294,7 +296,7 @@ private:
         if (inside_edge_) split_last_edge();
         const std::uint32_t deepest = levels_.back().node;
         const std::uint32_t branch =
-            levels_.back().n < max_depth ? code_before(here, levels_.back().n + 1) : no_code;
+            levels_.back().n < max_depth_ ? code_before(here, levels_.back().n + 1) : no_code;
         if (branch != no_code) children_.set(deepest, branch, here | leaf_bit);
         // What the longer context's count of the code was and is: 0 where it had none.
         double before = 0.0;
@@ -333,6 +335,7 @@ private:
 
     FixedPower power_;
     std::uint32_t max_tokens_;
+    std::uint32_t max_depth_;
     std::vector<std::uint32_t> text_;
     std::vector<Node> nodes_;
     std::vector<Token> tokens_;

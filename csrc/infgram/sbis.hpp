@@ -149,8 +149,7 @@ private:
         std::size_t l = live_->levels().size() - 1;  // the first one is the empty context
         while (c < corpus.size() || l > 0) {
             const std::uint32_t n =
-                std::max(c < corpus.size() ? corpus[c].n : 0,
-                         l > 0 ? std::min(live_->levels()[l].n, context_->window()) : 0);
+                std::max(c < corpus.size() ? corpus[c].n : 0, l > 0 ? live_->levels()[l].n : 0);
             if (c < corpus.size() && corpus[c].n == n) {
                 at = std::span(ranges).subspan(corpus[c].first_range, shards_.size());
                 corpus_m = corpus[c++].m;

@@ -57,7 +57,11 @@ class Context:
         self.exponent = exponent
         self._index: Index = cursor.index
         self._alphabet = self._index.alphabet
-        self._live = _core.LiveText(exponent=exponent, max_tokens=LIVE_TOKENS) if adapt else None
+        self._live = (
+            _core.LiveText(exponent=exponent, max_tokens=LIVE_TOKENS, window=cursor.native.window)
+            if adapt
+            else None
+        )
 
     @property
     def end_of_text(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -86,7 +87,7 @@ class SBIS:
 
     def mixture(self, context: Context) -> list[Component]:
         """The levels mixed, longest first."""
-        levels = _merged(context.levels(), context.live_levels(), context.end_of_text)
+        levels = merged_levels(context)
         mixed = levels[:-1] if self.k == -1 else levels[:-1][: self.k]
         mixed = mixed or levels[-1:]
         decays = np.cumprod([1.0] + [self.decay] * (len(mixed) - 1))
@@ -228,10 +229,11 @@ def _check_window(window: object) -> None:
         raise InvalidParameter(f"window is {window!r}, expected a number from 1 to {_NO_WINDOW}")
 
 
-def _merged(corpus: list[Counts], live: list[Counts], end_of_text: int) -> list[Counts]:
+def merged_levels(context: Context) -> list[Counts]:
     """Levels of corpus and live text as one list: at length n each gives its shortest level that
     is at least n long, and what gains no match over a longer level is none. The last one, n = 0,
     always stands there."""
+    corpus, live, end_of_text = context.levels(), context.live_levels(), context.end_of_text
     merged: list[Counts] = []
     for n in sorted({level.n for level in [*corpus, *live]}, reverse=True):
         parts = [
@@ -256,10 +258,7 @@ def _interleaved(
     corpus: Sequence[Counts], live: Sequence[Counts]
 ) -> list[tuple[Counts, Counts | None]]:
     """Levels with the next shorter one of their kind, by falling n, live ones first."""
-    pairs = [
-        *zip(live, [*live[1:], None], strict=True),
-        *zip(corpus, [*corpus[1:], None], strict=True),
-    ]
+    pairs = [pair for levels in (live, corpus) for pair in zip_longest(levels, levels[1:])]
     return sorted(pairs, key=lambda pair: -pair[0].n)  # stable: live ones stay first
 
 

@@ -16,7 +16,16 @@ from . import generate as generation
 from .calibrate import calibration_of
 from .context import LIVE_TOKENS, Context
 from .errors import InvalidParameter
-from .estimators import SBIS, Component, Estimator, KneserNey, Longest, distribution, draw
+from .estimators import (
+    SBIS,
+    Component,
+    Estimator,
+    KneserNey,
+    Longest,
+    distribution,
+    draw,
+    merged_levels,
+)
 from .generate import Generation, Sampling, TokenTrace, TraceLevel
 from .index import Index, Level, Query, generator
 
@@ -410,15 +419,12 @@ class DefinedSampler:
             return
         deepest = min(part.n for part in mixture)
         all_levels = [
-            part
+            Component(c.n, c.m, False, weight, c.token_ids, c.counts / c.m)
             for weight, context in zip(model.weights, self._contexts, strict=True)
-            for part in [
-                replace(part, weight=weight * part.weight)
-                for part in _every_level(context, model.estimator)
-            ]
+            for c in merged_levels(context)
         ]
         for n in sorted({part.n for part in all_levels if part.n < deepest}, reverse=True):
-            yield [replace(part, weight=1.0) for part in all_levels if part.n == n]
+            yield [part for part in all_levels if part.n == n]
 
     def _banned(self) -> NDArray[np.uint32]:
         """Tokens that would make a verbatim run of generated tokens longer than `max_copy`."""
@@ -431,19 +437,6 @@ class DefinedSampler:
                     ids = long[-1].token_ids
                     banned.append(ids[ids != self._model.end_of_text])
         return np.concatenate(banned)
-
-
-def _every_level(context: Context, estimator: Longest | SBIS) -> list[Component]:
-    levels = SBIS(k=-1, decay=1.0, window=estimator.window).mixture(context)
-    if levels[-1].n == 0:
-        return levels
-    everything = context.levels()[-1]
-    return [
-        *levels,
-        Component(
-            0, everything.m, False, 1.0, everything.token_ids, everything.counts / everything.m
-        ),
-    ]
 
 
 def _plan(sampling: dict[str, Any]) -> Sampling:
