@@ -147,7 +147,7 @@ def continuations(
     n = len(context)
     counted: dict[int, Continuation] = {}
     for text in texts:
-        tree = Tree(lambda p, back, text=text: text[p - back] if p >= back else None, 253, exponent)
+        tree = Tree(lambda p, back, text=text: text[p - back] if p >= back else None, 254, exponent)
         places = [p for p in range(1, len(text)) if p >= n and text[p - n : p] == list(context)]
         for token, found in tree.continuations(text, places, n).items():
             before = counted.get(token, Continuation(0, 0, 0.0))

@@ -281,7 +281,7 @@ def test_no_repetition_makes_a_build_or_a_query_quadratic(tmp_path, text, tokeni
     assert time.process_time() - started < 30
 
 
-def test_progress_covers_reading_and_sorting_to_the_end(tmp_path: Path) -> None:
+def test_progress_covers_every_stage_to_its_end(tmp_path: Path) -> None:
     corpus = write(tmp_path / "a.txt", "text " * 100)
     seen: dict[str, list[tuple[int, int]]] = {}
     infgram.build(

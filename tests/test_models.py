@@ -109,11 +109,12 @@ def test_continuation_counts_are_exact_up_to_253_tokens_of_a_repetitive_text(fol
             token_ids, contexts, passed, _ = cursor.native.continuations(0, exponent)
             assert np.isfinite(passed).all()
             assert (passed > 0).all()
-            if n <= 253 and exponent == 0.0:
-                expected = continuations(texts, query[-cursor.levels()[0].n :], 0.0)
+            if n <= 253:
+                expected = continuations(texts, query[-cursor.levels()[0].n :], exponent)
                 found = dict(zip(token_ids.tolist(), contexts.tolist(), strict=True))
                 assert found == {t: e.contexts for t, e in expected.items()}
-                assert passed.tolist() == contexts.tolist()
+                values = [expected[t].passed for t in token_ids.tolist()]
+                assert passed.tolist() == pytest.approx(values, rel=1e-9)
     model = Model(index, KneserNey(), adapt=True)
     assert np.isfinite(model.score(text).log_prob).all()
 
@@ -383,20 +384,20 @@ def test_the_core_draws_the_tokens_of_the_definition_from_prose(
         {"temperature": 1.0},
         {"temperature": 0.8, "top_k": 3},
         {"temperature": 1.3, "top_p": 0.9, "max_copy": 3 if model.window > 3 else 1},
-        {"temperature": 0.7, "min_p": 0.0517},
+        {"temperature": 0.7, "min_p": 0.0517, "top_k": 2**40},
     ]
     for seed, plan in enumerate(plans):
-        made = model.generate("ROMEO:", seed=seed, max_tokens=30, **plan)
+        made = model.generate("ROMEO:", seed=seed, max_tokens=12, **plan)
         found = made.token_ids.tolist(), made.finish_reason
-        assert found == defined(model, "ROMEO:", seed, max_tokens=30, **plan)
+        assert found == defined(model, "ROMEO:", seed, max_tokens=12, **plan)
 
 
 @pytest.mark.parametrize("adapt", [False, True])
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_temperature_zero_takes_the_most_probable_token(prose_index, estimator, adapt) -> None:
     model = Model(prose_index, estimator, adapt=adapt)
-    made = model.generate("ROMEO:", temperature=0, max_tokens=60).token_ids
-    greedy = model.generate("ROMEO:", top_k=1, temperature=1, max_tokens=60, seed=0).token_ids
+    made = model.generate("ROMEO:", temperature=0, max_tokens=30).token_ids
+    greedy = model.generate("ROMEO:", top_k=1, temperature=1, max_tokens=30, seed=0).token_ids
     for i, token in enumerate(made):
         probs = model.distribution(np.concatenate([np.frombuffer(b"ROMEO:", np.uint8), made[:i]]))
         assert probs[model.token_ids.tolist().index(token)] >= probs.max() * (1 - 1e-12)
@@ -515,7 +516,7 @@ def test_a_generator_lives_as_long_as_a_text_is_made(prose_index: infgram.Index)
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_a_trace_tells_where_the_probability_came_from(prose_index, estimator, adapt) -> None:
     model = Model(prose_index, estimator, adapt=adapt)
-    made = model.generate("ROMEO:", seed=1, max_tokens=25, trace=True)
+    made = model.generate("ROMEO:", seed=1, max_tokens=10, trace=True)
     assert made.trace is not None
     assert "".join(entry.text for entry in made.trace) == made.text
     scores = model.score(made.token_ids, context="ROMEO:")
@@ -580,13 +581,9 @@ def test_an_error_names_the_parameter_and_its_range(make, says: str) -> None:
 @pytest.mark.parametrize(
     ("sampling", "says"),
     [
-        ({"top_k": 2**40}, "top_k"),
         ({"max_copy": 254}, "max_copy is 254, expected at most 253"),
         ({"max_copy": 2**40}, "max_copy is .*, expected at most 253"),
         ({"top_k": 1.5}, "top_k is 1.5"),
-        ({"temperature": "hot"}, "temperature is 'hot'"),
-        ({"top_p": "x"}, "top_p is 'x'"),
-        ({"min_p": None}, "min_p is None"),
         ({"seed": -1}, "seed is -1"),
     ],
     ids=str,

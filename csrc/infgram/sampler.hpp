@@ -135,7 +135,8 @@ public:
         }
         if (next_.seen().empty()) return;
         std::erase_if(weights.codes, [&](std::uint32_t code) {
-            if (code == boundary || next_[code] == 0) return false;
+            // A weight of zero (decay 0) is none: nothing could be drawn from such alone.
+            if (weights.of[code] != 0.0 && (code == boundary || next_[code] == 0)) return false;
             weights.of[code] = 0.0;
             return true;
         });

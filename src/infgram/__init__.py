@@ -1,6 +1,6 @@
 """infgram: n-gram language models of unbounded order over a sorted corpus."""
 
-from .calibrate import Calibration, calibrate
+from .calibrate import Calibration, calibrate, stored_calibration
 from .create import build
 from .errors import InfgramError
 from .estimators import SBIS, KneserNey, Longest
@@ -37,5 +37,6 @@ __all__ = [
     "perplexity",
     "published_perplexity",
     "reliability",
+    "stored_calibration",
     "stream",
 ]

@@ -17,7 +17,7 @@ from .index import Index
 _N_BLOCKS = 8
 _MAX_BLOCK_TOKENS = 48_000
 _MIN_BLOCK_TOKENS = 8_000
-_LARGE = 1 << 23
+_LARGE = 1 << 20
 _MAX_GUARD_TOKENS = 60_000
 _SHARE = 16  # a block, and its guard, are at most this part of the corpus
 _STEPS = 80
@@ -84,7 +84,7 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
     """The index's calibration: the one stored in it, or else one fitted now and not stored."""
     known = _CACHE.get(index)
     if known is None:
-        known = _CACHE[index] = _load(index) or calibrate(index, save=False)
+        known = _CACHE[index] = stored_calibration(index) or calibrate(index, save=False)
     return known[adapt]
 
 
@@ -95,7 +95,11 @@ _CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (
 )
 
 
-def _load(index: Index) -> tuple[Calibration, Calibration] | None:
+def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
+    """The calibrations kept in the index's folder, without and with a live text, if there are any.
+
+    Raises CorruptIndex.
+    """
     arrays = storage.read_extra(index.path, _FILE, index.identity)
     if arrays is None:
         return None

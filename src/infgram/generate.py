@@ -196,9 +196,9 @@ def _until_stop(pieces: Iterator[str], sampling: Sampling) -> Iterator[str]:
         if found:
             yield waiting[: min(found)]
             return
-        keep = longest - 1
-        yield waiting[: len(waiting) - keep]
-        waiting = waiting[max(len(waiting) - keep, 0) :]
+        settled = max(len(waiting) - longest + 1, 0)
+        yield waiting[:settled]
+        waiting = waiting[settled:]
     yield waiting
 
 
@@ -211,6 +211,8 @@ def _n_tokens_of(text: str, token_ids: NDArray[np.uint32], decode: Decode) -> in
             low = middle + 1
         else:
             high = middle
+    while low < len(token_ids) and not decode(token_ids[:low]).startswith(text):
+        low += 1  # half a character is as long as a whole one
     return low
 
 

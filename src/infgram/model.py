@@ -34,7 +34,7 @@ _PREDICTORS = {
     _core.Cursor16: _core.Predictor16,
     _core.Cursor32: _core.Predictor32,
 }
-_CHUNK_TOKENS = 1024
+_CHUNK_PROBABILITIES = 1 << 21
 _Native = _core.Predictor8 | _core.Predictor16 | _core.Predictor32
 Seed = int | np.random.Generator | None
 
@@ -136,8 +136,9 @@ class Model:
         """
         predictors = self._start(context)
         ids = self._ids(text)
-        for start in range(0, len(ids), _CHUNK_TOKENS):
-            chunk = ids[start : start + _CHUNK_TOKENS]
+        n_chunk = max(1, _CHUNK_PROBABILITIES // len(self.token_ids))
+        for start in range(0, len(ids), n_chunk):
+            chunk = ids[start : start + n_chunk]
             yield (
                 chunk.astype(np.uint32),
                 self._mixed([p.distributions(chunk) for p in predictors]),
@@ -189,7 +190,8 @@ class Model:
         plan = _plan(sampling)
         made = generation.run(self._sampler(prompt, plan, generator(seed)), plan, self._decode)
         if trace:
-            made = replace(made, trace=tuple(self.trace(made.token_ids, context=prompt)))
+            traced = self._trace(made.token_ids.tolist(), prompt, begin=True)
+            made = replace(made, trace=tuple(traced))
         return made
 
     def stream(self, prompt: Query = (), *, seed: Seed = None, **sampling: Any) -> Iterator[str]:
@@ -221,10 +223,15 @@ class Model:
             return list(pool.map(lambda s: generation.run(s, plan, self._decode), samplers))
 
     def trace(self, text: Query, *, context: Query = ()) -> Iterator[TokenTrace]:
-        """For each token of the text where its probability came from, by the definitions."""
-        ids = self._ids(text).tolist()
+        """For each token of the text where its probability came from, by the definitions.
+
+        As for `score`, nothing stands before the context.
+        """
+        return self._trace(self._ids(text).tolist(), context, begin=False)
+
+    def _trace(self, ids: list[int], context: Query, *, begin: bool) -> Iterator[TokenTrace]:
         read = self._ids(context).tolist()
-        contexts = self._contexts(context)
+        contexts = self._contexts(context, begin=begin)
         for token_id in ids:
             mixture = self._mixture(contexts)
             levels = tuple(
@@ -350,7 +357,7 @@ class _NativeSampler:
         self._lock = rng.bit_generator.lock
         self._native = predictor.sampler(
             temperature=sampling.temperature,
-            top_k=sampling.top_k,
+            top_k=min(sampling.top_k, 2**32 - 1),
             top_p=sampling.top_p,
             min_p=sampling.min_p,
             max_copy=sampling.max_copy or 0,

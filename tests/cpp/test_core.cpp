@@ -87,6 +87,7 @@ struct Owned {
         c.codes = codes;
         c.sa = sa;
         c.next = next;
+        c.same = same;
         c.buckets = buckets;
         c.rank_blocks = blocks;
         c.rank_supers = supers;

@@ -1,0 +1,201 @@
+"""Calibration: the same fit every time, kept beside the index whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_index
+
+import infgram
+from infgram import KneserNey, Model, _core
+from infgram.errors import CorruptIndex, StorageError
+
+FILE = "calibration.npz"
+
+
+def prose(n: int, seed: int = 0) -> np.ndarray:
+    """Bytes that repeat themselves as text does."""
+    rng = np.random.default_rng(seed)
+    words = [rng.integers(97, 105, rng.integers(1, 7)) for _ in range(60)]
+    ranks = np.minimum(rng.zipf(1.3, n), len(words)) - 1
+    return np.concatenate([[32, *words[rank]] for rank in ranks])[:n].astype(np.uint8)
+
+
+def same(one: infgram.Calibration, other: infgram.Calibration) -> bool:
+    numbers = [(c.exponent, c.n_tokens, c.nats) for c in (one, other)]
+    if (one.live is None) != (other.live is None) or numbers[0] != numbers[1]:
+        return False
+    pairs = [(one.corpus, other.corpus)] + ([] if one.live is None else [(one.live, other.live)])
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture
+def index(memory_folder: Path, tmp_path: Path) -> infgram.Index:
+    """An index that nobody else has fitted."""
+    return make_index(memory_folder / f"{tmp_path.name}.infgram", [prose(8000), prose(2000, 1)])
+
+
+def reopened(index: infgram.Index) -> tuple[infgram.Calibration, infgram.Calibration]:
+    calibration_of = sys.modules["infgram.calibrate"].calibration_of
+    index = infgram.open(index.path)
+    return calibration_of(index, adapt=False), calibration_of(index, adapt=True)
+
+
+def test_two_fits_are_equal(index: infgram.Index) -> None:
+    first = infgram.calibrate(index, save=False)
+    assert not (index.path / FILE).exists()
+    assert all(map(same, first, infgram.calibrate(infgram.open(index.path), save=False)))
+
+
+def test_a_fit_is_stored_and_read_back_as_it_was(index: infgram.Index) -> None:
+    fitted = infgram.calibrate(index)
+    assert fitted[0].n_tokens > 0
+    assert fitted[0].live is None
+    assert fitted[1].live is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["infgram.calibrate"], "_fit", None)  # it is not fitted again
+        assert all(map(same, fitted, reopened(index)))
+    assert sorted(p.name for p in index.path.iterdir() if FILE in p.name) == [FILE]
+    infgram.open(index.path, verify=True).verify()
+
+
+def test_discounts_are_never_more_than_a_count_has(index: infgram.Index) -> None:
+    rng = np.random.default_rng(0)
+    for live, calibration in zip((False, True), infgram.calibrate(index, save=False), strict=True):
+        for _ in range(300):
+            n, n_shorter, *rest = (int(x) for x in rng.integers(0, 300, 7))
+            names = ("n_types", "n_types_shorter", "m", "n_corpus", "n_live")
+            shape = dict(zip(names, rest, strict=True))
+            n, n_shorter = max(n, n_shorter), min(n, n_shorter)
+            d = calibration.discount(live=live, n=n, n_shorter=n_shorter, single=False, **shape)
+            assert all(0 < x < most for x, most in zip(d, (1, 2, 3), strict=True))
+
+
+def test_an_index_without_calibration_is_fitted_when_asked(index: infgram.Index) -> None:
+    fitted = infgram.calibrate(infgram.open(index.path), save=False)
+    assert all(map(same, fitted, reopened(index)))
+    assert not (index.path / FILE).exists()
+    assert Model(index, KneserNey()).distribution(b" ab").sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_build_fits_unless_told_not_to(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(prose(4000).tobytes())
+    index = infgram.build(tmp_path / "a.txt", tmp_path / "a.infgram")
+    assert (index.path / FILE).is_file()
+    assert all(map(same, reopened(index), infgram.calibrate(index, save=False)))
+    index = infgram.build(tmp_path / "a.txt", tmp_path / "b.infgram", calibrate=False)
+    assert not (index.path / FILE).exists()
+
+
+DAMAGES = {
+    "empty": lambda raw: b"",
+    "half": lambda raw: raw[: len(raw) // 2],
+    "no archive": lambda raw: b"nothing like it" * 10,
+    "beginning": lambda raw: b"\0\0\0\0" + raw[4:],
+    "middle": lambda raw: raw[:1000] + bytes(b ^ 255 for b in raw[1000:1100]) + raw[1100:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_calibration_is_named(index: infgram.Index, damage: str) -> None:
+    infgram.calibrate(index)
+    path = index.path / FILE
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(CorruptIndex, match=FILE):
+        Model(infgram.open(index.path), KneserNey()).distribution()
+    assert infgram.open(index.path).count(b"a") > 0  # all else works
+    infgram.calibrate(infgram.open(index.path))
+    assert reopened(index)[0].n_tokens > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"static_corpus": np.zeros(5)},
+        {"static_corpus": np.full(_core.n_discounts, np.nan)},
+        {"static_corpus": np.zeros((_core.n_discounts, 2))},
+        {"static_corpus": np.array("text")},
+        {"adapting_live": np.zeros(5)},
+        {"adapting_live": None},
+        {"static_fit": np.zeros(1)},
+        {"static_fit": None},
+        {"adapting_corpus": None},
+        {"static_fit": np.full(3, np.nan)},
+        {"static_fit": np.array([-1.0, 1, 1])},
+        {"static_fit": np.array([7.0, 1, 1])},
+    ],
+    ids=lambda change: f"{next(iter(change))}={np.shape(next(iter(change.values())))}",
+)
+def test_a_calibration_of_wrong_contents_is_named(index: infgram.Index, change) -> None:
+    infgram.calibrate(index)
+    path = index.path / FILE
+    with np.load(path) as file:
+        arrays = {**file, **change}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(CorruptIndex, match=FILE):
+        Model(infgram.open(index.path), KneserNey(), adapt=True).distribution(b"a")
+
+
+def test_the_calibration_of_another_build_is_not_used(index, memory_folder: Path) -> None:
+    other = make_index(memory_folder / "other.infgram", [prose(9000, 5)])
+    infgram.calibrate(other)
+    fitted = infgram.calibrate(index, save=False)
+    shutil.copy(other.path / FILE, index.path / FILE)
+    assert all(map(same, fitted, reopened(index)))
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_only_where_it_is_asked_to(index) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(StorageError, match=FILE):
+            infgram.calibrate(index)
+        assert len(infgram.calibrate(index, save=False)) == 2
+        assert Model(index, KneserNey()).distribution().sum() == pytest.approx(1)
+    assert not [p.name for p in index.path.iterdir() if FILE in p.name]  # nothing half-written
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 999, 1500])
+def test_a_tiny_corpus_has_usable_discounts(memory_folder: Path, n: int) -> None:
+    index = make_index(memory_folder / "tiny.infgram", [prose(n)])
+    for calibration in infgram.calibrate(index, save=False):
+        assert (calibration.n_tokens == 0) == (n < 1000)
+        assert np.isfinite(calibration.nats)
+        assert np.isfinite(calibration.corpus).all()
+    for adapt in (False, True):
+        model = Model(index, KneserNey(), adapt=adapt)
+        for context in (b"", b" ", prose(n).tobytes(), b"\x00"):
+            assert model.distribution(context).sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_an_index_of_several_shards_is_fitted_too(memory_folder: Path) -> None:
+    documents = [prose(700, seed) for seed in range(12)]
+    index = make_index(memory_folder / "shards.infgram", documents, shard_tokens=2000)
+    assert index.n_shards > 3
+    static, adapting = infgram.calibrate(index, save=False)
+    assert static.n_tokens > 0
+    assert static.nats > 0
+    assert adapting.nats > 0
+    many = [prose(12, seed) for seed in range(200)]
+    index = make_index(memory_folder / "many.infgram", many, shard_tokens=30)
+    assert infgram.calibrate(index, save=False)[0].n_tokens > 0
+
+
+def test_a_fit_makes_unseen_text_more_probable(index: infgram.Index) -> None:
+    """Than textbook discounts do, which stand where nothing was fitted."""
+    calibrate = sys.modules["infgram.calibrate"]
+    unseen = np.random.default_rng(3).permutation(prose(3000, 0).reshape(-1, 30)).reshape(-1)
+    fitted = Model(index, KneserNey()).score(unseen.tobytes()).log_prob.mean()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrate, "_MIN_TOKENS", 10**9)
+        textbook = infgram.open(index.path)
+        assert calibrate.calibration_of(textbook, adapt=False).n_tokens == 0
+        plain = Model(textbook, KneserNey()).score(unseen.tobytes()).log_prob.mean()
+    assert fitted > plain
