@@ -15,9 +15,12 @@ from .options import index_argument, index_option, json_option, open_index
 @json_option
 def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     """Say what an index holds, and how it was made."""
+    import infgram
+
     from .output import escaped, print_facts, print_json, si, stdout
 
     opened = open_index(path, index)
+    calibrations = infgram.stored_calibration(opened)
     manifest = opened.manifest
     if as_json:
         print_json(
@@ -33,6 +36,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "infgram": manifest["infgram"],
                 "created": manifest["created"],
                 "build": manifest["build"],
+                "calibrated": calibrations is not None,
             }
         )
         return
@@ -49,6 +53,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "codes": f"{manifest['code_bits']} bits",
         "built": f"{manifest['created']}, in {manifest['build']['seconds']} s",
         "from": ", ".join(inputs[:3]) + more,
+        "calibrated": f"on {calibrations[0].n_tokens:,} tokens" if calibrations else "no",
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)

@@ -104,6 +104,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
     if arrays is None:
         return None
     try:
+        _check(arrays)
         static, adapting = (
             _calibration(
                 index,
@@ -121,6 +122,24 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
             "run `infgram calibrate`"
         ) from error
     return static, adapting
+
+
+def _check(arrays: dict[str, NDArray[Any]]) -> None:
+    shapes = {"static_fit": 3, "adapting_fit": 3}
+    shapes |= dict.fromkeys(
+        ("static_corpus", "adapting_corpus", "adapting_live"), _core.n_discounts
+    )
+    for name, length in shapes.items():
+        if arrays[name].shape != (length,) or arrays[name].dtype.kind != "f":
+            raise ValueError(f"{name} is not {length} numbers")
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} holds what is no number")
+    for name in _NAMES:
+        exponent, n_tokens, _ = arrays[f"{name}_fit"]
+        if not 0 <= exponent <= 1 or n_tokens < 0:
+            raise ValueError(f"{name}_fit is out of range")
+        if name.endswith("_fit") and not 0 <= arrays[name][0] <= 1:
+            raise ValueError(f"{name} has no exponent from 0 to 1")
 
 
 def _calibration(
@@ -167,7 +186,7 @@ def _length(index: Index, most: int) -> int:
 
 def _blocks(index: Index) -> NDArray[np.uint32]:
     """(shard, begin, end) of blocks spread evenly over the corpus, one after another."""
-    if index.n_rows < _MIN_TOKENS:
+    if index.n_tokens < _MIN_TOKENS:
         return np.zeros(0, np.uint32)
     # A large corpus has much to count for each token, and its discounts are less delicate.
     most = max(_MIN_BLOCK_TOKENS, _MAX_BLOCK_TOKENS * _LARGE // max(index.n_rows, _LARGE))

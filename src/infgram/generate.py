@@ -192,9 +192,10 @@ def _until_stop(pieces: Iterator[str], sampling: Sampling) -> Iterator[str]:
     waiting = ""
     for piece in pieces:
         waiting += piece
-        found = [at for stop in sampling.stops if (at := waiting.find(stop)) >= 0]
+        # the one that ends first, wherever pieces end
+        found = [(at + len(s), at) for s in sampling.stops if (at := waiting.find(s)) >= 0]
         if found:
-            yield waiting[: min(found)]
+            yield waiting[: min(found)[1]]
             return
         settled = max(len(waiting) - longest + 1, 0)
         yield waiting[:settled]

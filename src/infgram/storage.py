@@ -398,8 +398,8 @@ def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | N
     """What `write_extra` wrote, or None if there is nothing, or it belongs to another build."""
     path = folder / name
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
