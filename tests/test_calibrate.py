@@ -188,10 +188,11 @@ def test_an_index_of_several_shards_is_fitted_too(memory_folder: Path) -> None:
     assert infgram.calibrate(index, save=False)[0].n_tokens > 0
 
 
-def test_a_fit_makes_unseen_text_more_probable(index: infgram.Index) -> None:
+def test_a_fit_makes_unseen_text_more_probable(memory_folder: Path) -> None:
     """Than textbook discounts do, which stand where nothing was fitted."""
     calibrate = sys.modules["infgram.calibrate"]
-    unseen = np.random.default_rng(3).permutation(prose(3000, 0).reshape(-1, 30)).reshape(-1)
+    text = prose(23_000)
+    index, unseen = make_index(memory_folder / "seen.infgram", [text[:20_000]]), text[20_000:]
     fitted = Model(index, KneserNey()).score(unseen.tobytes()).log_prob.mean()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrate, "_MIN_TOKENS", 10**9)

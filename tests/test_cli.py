@@ -413,7 +413,7 @@ def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str
         (("count", rb"\xe9", "-e"), b"2\t\\xe9"),
         (("next", "f"), b"'\\xe9'"),
         (("find", b"\xe9", "-n", "1"), b"caf\\xe9.txt"),
-        (("generate", b"\xe9", "-n", "20"), b"caf"),
+        (("generate", b"\xe9 c", "-n", "5", "-k", "1"), b"af"),
     ]:
         code, stdout, stderr = ended(start(*arguments, environment=environment))
         assert (code, stderr) == (0, b"")

@@ -78,7 +78,7 @@ def by_definition(model: Model, context: Sequence[int] | bytes) -> np.ndarray:
 # Continuation counts ------------------------------------------------------------------------------
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(100))
 @given(case=cases(), exponent=st.sampled_from([0.0, 0.2, 0.35, 1.0]))
 def test_continuation_counts_equal_the_oracle(folder: Path, case, exponent: float) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -92,7 +92,9 @@ def test_continuation_counts_equal_the_oracle(folder: Path, case, exponent: floa
             expected = continuations(texts, context, exponent)
             assert set(token_ids.tolist()) == set(expected)
             assert m == sum(e.count for e in expected.values())
-            for token_id, n_contexts, value in zip(token_ids.tolist(), contexts, passed, strict=True):
+            for token_id, n_contexts, value in zip(
+                token_ids.tolist(), contexts, passed, strict=True
+            ):
                 assert n_contexts == expected[token_id].contexts, (context, token_id)
                 assert value == pytest.approx(expected[token_id].passed, rel=1e-9)
 
@@ -141,7 +143,9 @@ def assert_levels_equal(found, expected) -> None:
 codes = st.sampled_from([1, 2, 3, 0, UNKNOWN]) | st.sampled_from([1, 1, 2])
 live_texts = st.one_of(
     st.lists(codes, max_size=40),
-    st.builds(lambda unit, n: unit * n, st.lists(codes, min_size=1, max_size=4), st.integers(1, 40)),
+    st.builds(
+        lambda unit, n: unit * n, st.lists(codes, min_size=1, max_size=4), st.integers(1, 40)
+    ),
     st.builds(
         lambda unit, tail: unit * 2 + tail + unit,
         st.lists(st.sampled_from([1, 2]), min_size=45, max_size=60),
@@ -153,7 +157,7 @@ live_texts = st.one_of(
 @settings(max_examples=examples(200))
 @given(text=live_texts, exponent=st.sampled_from([0.0, 0.35, 1.0]))
 def test_the_live_text_counts_what_was_read(text: list[int], exponent: float) -> None:
-    live = _core.LiveText(exponent=exponent, max_tokens=1000)
+    live = _core.LiveText(exponent=exponent, max_tokens=1000, window=48)
     for code in text:
         live.read(np.array([code], np.uint32))
     tokens = [None if code == UNKNOWN else code for code in text]
@@ -163,12 +167,12 @@ def test_the_live_text_counts_what_was_read(text: list[int], exponent: float) ->
 @settings(max_examples=examples(100))
 @given(text=live_texts, max_tokens=st.integers(2, 30))
 def test_a_full_live_text_remembers_its_recent_half_alone(text: list[int], max_tokens: int) -> None:
-    live = _core.LiveText(exponent=0.35, max_tokens=max_tokens)
+    live = _core.LiveText(exponent=0.35, max_tokens=max_tokens, window=48)
     kept: list[int] = []
     for code in text:
         live.read(np.array([code], np.uint32))
         kept = [*(kept[-(max_tokens // 2) :] if len(kept) >= max_tokens else kept), code]
-    fresh = _core.LiveText(exponent=0.35, max_tokens=1000)
+    fresh = _core.LiveText(exponent=0.35, max_tokens=1000, window=48)
     fresh.read(np.array(kept, np.uint32))
     assert_levels_equal(live_levels(live), live_levels(fresh))
 
@@ -178,7 +182,7 @@ def test_a_live_text_survives_noise_and_repetition(max_tokens: int) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 200, 20_000)
     text = np.concatenate([noise, np.ones(10_000), np.tile([1, 2, 3], 5000), noise[:5000]])
-    live = _core.LiveText(exponent=0.2, max_tokens=max_tokens)
+    live = _core.LiveText(exponent=0.2, max_tokens=max_tokens, window=48)
     live.read(text.astype(np.uint32))
     assert live.levels()[-1][0] == 0
     assert live.levels()[-1][1] <= min(len(text), max_tokens)
@@ -220,7 +224,7 @@ def test_a_context_that_adapts_counts_what_was_read(folder: Path, case, exponent
 # Native and definition ----------------------------------------------------------------------------
 
 
-@settings(max_examples=examples(250))
+@settings(max_examples=examples(120))
 @given(case=cases(), estimator=estimators, adapt=st.booleans(), seed=st.integers(0, 99))
 def test_the_core_gives_the_probabilities_of_the_definition(
     folder: Path, case, estimator, adapt: bool, seed: int
@@ -252,7 +256,9 @@ def test_the_core_gives_the_probabilities_of_the_definition(
 @settings(max_examples=examples(100))
 @given(
     one=cases(),
-    others=st.lists(st.lists(st.sampled_from([97, 98, 7, 70000]), min_size=1, max_size=20), min_size=1),
+    others=st.lists(
+        st.lists(st.sampled_from([97, 98, 7, 70000]), min_size=1, max_size=20), min_size=1
+    ),
     weight=st.floats(0, 1),
     estimator=estimators,
     adapt=st.booleans(),
@@ -288,7 +294,9 @@ def test_a_mixture_of_indexes_is_the_sum_of_weighted_distributions(
 
 
 @pytest.mark.parametrize("adapt", [False, True])
-@pytest.mark.parametrize("estimator", [KneserNey(), SBIS(-1, floor=1e-6), SBIS(2, window=50)], ids=str)
+@pytest.mark.parametrize(
+    "estimator", [KneserNey(), SBIS(-1, floor=1e-6), SBIS(2, window=50)], ids=str
+)
 def test_distributions_over_real_text_sum_to_one(prose_index, estimator, adapt: bool) -> None:
     text = prose_index.document(0).token_ids[-3000:].tolist()
     text[1000:1100] = [0, 255] * 50
@@ -347,7 +355,7 @@ def defined(model: Model, prompt, seed: int, **sampling) -> tuple[list[int], str
     return token_ids.tolist(), ended or "length"
 
 
-@settings(max_examples=examples(250))
+@settings(max_examples=examples(120))
 @given(
     case=cases(),
     estimator=estimators,
@@ -413,7 +421,7 @@ def test_no_run_of_the_corpus_is_longer_than_max_copy(prose_index, estimator, ma
             with pytest.raises(InvalidParameter, match=f"max_copy.*{model.window}"):
                 model.generate(max_copy=max_copy)
             continue
-        for seed in range(10):
+        for seed in range(6):
             prompt = ["", "ROMEO:", "\x00"][seed % 3]
             made = model.generate(prompt, max_copy=max_copy, max_tokens=300, seed=seed)
             if made.finish_reason == "length":
@@ -422,7 +430,7 @@ def test_no_run_of_the_corpus_is_longer_than_max_copy(prose_index, estimator, ma
                 assert prose_index.match_lengths(made.token_ids).max() <= max_copy
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(100))
 @given(case=cases(), estimator=estimators, max_copy=st.integers(1, 9), seed=st.integers(0, 99))
 def test_max_copy_holds_on_any_small_corpus(folder, case, estimator, max_copy, seed) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -459,19 +467,19 @@ def test_streaming_and_generating_give_the_same_text(prose_index, estimator, ada
             assert not any(s in whole.text for s in ([stop] if isinstance(stop, str) else stop))
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(100))
 @given(
     text=st.text("aé日🙂b", min_size=1, max_size=30),
     stops=st.lists(st.text("aé日🙂b", min_size=1, max_size=5), max_size=3),
     chunk=st.integers(1, 5),
 )
 def test_a_text_ends_before_the_first_stop_string(folder, text, stops, chunk) -> None:
-    """Wherever chunks end: the corpus is generated as it stands."""
+    """The one that ends first, wherever chunks end: the corpus is generated as it stands."""
     raw = text.encode()
     index = make_index(folder / "stop.infgram", [list(raw), list(raw)])
     model = Model(index, Longest())
-    found = [at for stop in stops if (at := text.find(stop)) >= 0]
-    expected = text[: min(found, default=len(text))]
+    found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
+    expected = text[: min(found, default=(0, len(text)))[1]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS", chunk)
         patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS_TO_STOP", chunk)
@@ -615,7 +623,7 @@ def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: P
     for threads in (0, -1):
         with pytest.raises(InvalidParameter, match=f"threads is {threads}, expected at least 1"):
             model.samples(2, threads=threads)
-    with pytest.raises(TypeError, match="'temprature', expected one of: .*temperature"):
+    with pytest.raises(TypeError, match=r"'temprature', expected one of: .*temperature"):
         model.generate("a", temprature=1)
     for call in (model.distribution, model.score, model.generate, model.stream):
         with pytest.raises(TokenOutOfRange):

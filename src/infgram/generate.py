@@ -105,6 +105,10 @@ class Sampling:
         _check_whole("top_k", self.top_k, 0)
         if self.max_copy is not None:
             _check_whole("max_copy", self.max_copy, 1)
+        for name in ("temperature", "top_p", "min_p"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float, np.number)):
+                raise InvalidParameter(f"{name} is {value!r}, expected a number")
         if not 0 <= self.temperature < math.inf:
             raise InvalidParameter(
                 f"temperature is {self.temperature}, expected a number of at least 0"

@@ -155,8 +155,9 @@ class Model:
         scored = [p.score(ids) for p in self._start(context)]
         log_prob, n, m = scored[0]
         if len(scored) > 1:
-            log_weights = np.log(np.maximum(self.weights, np.finfo(float).tiny))
-            log_probs = [lp + w for (lp, _, _), w in zip(scored, log_weights, strict=True)]
+            log_probs = [
+                lp + np.log(w) for (lp, _, _), w in zip(scored, self.weights, strict=True) if w > 0
+            ]
             log_prob = np.logaddexp.reduce(log_probs, axis=0)
             lengths = np.array([lengths for _, lengths, _ in scored])
             longest = lengths.argmax(axis=0)

@@ -4,11 +4,14 @@
 #include <cstdlib>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "infgram/columns.hpp"
+#include "infgram/continuation.hpp"
 #include "infgram/index.hpp"
+#include "infgram/live.hpp"
 
 using namespace infgram;
 
@@ -196,6 +199,66 @@ void test_shard(std::size_t n, std::uint32_t n_codes) {
     }
 }
 
+// In how many different contexts, one token longer, each token follows a context.
+template <class Code>
+void test_continuations(std::size_t n, std::uint32_t n_codes) {
+    const auto text = random_text<Code>(n, n_codes);
+    const Owned<Code> owned(text, n_codes, 32);
+    const Shard<Code> shard(owned.columns());
+    ContinuationCounter counter(n_codes, FixedPower(0.0));
+    ContinuationTable table;
+    for (int trial = 0; trial < 100; ++trial) {
+        const std::size_t length = below(4);
+        std::vector<std::uint32_t> context;
+        while (context.size() < length) context.push_back(1 + below(n_codes - 1));
+        std::vector<std::set<int>> before(n_codes);
+        std::uint64_t m = 0;
+        for (std::size_t p = std::max<std::size_t>(length, 1); p < n; ++p) {
+            if (!std::equal(context.begin(), context.end(),
+                            text.begin() + static_cast<long>(p - length)))
+                continue;
+            before[text[p]].insert(p == length ? -1 : static_cast<int>(text[p - length - 1]));
+            ++m;
+        }
+        const Range range = shard.find(context);
+        if (range.empty()) continue;
+        counter.add(shard, range, static_cast<std::uint32_t>(length));
+        counter.finish(table);
+        CHECK(table.m == m);
+        for (std::uint32_t code = 0; code < n_codes; ++code) {
+            const Continuation* found = table.find(code);
+            CHECK((found == nullptr ? 0 : found->contexts) == before[code].size());
+            CHECK(found == nullptr || found->count == found->contexts);
+        }
+    }
+}
+
+// What the present context was followed by, whatever was forgotten.
+void test_live_text(std::uint32_t max_tokens) {
+    LiveText live(FixedPower(0.35), max_tokens, 1000);
+    std::vector<std::uint32_t> kept;
+    for (int i = 0; i < 2000; ++i) {
+        const std::uint32_t code = below(30) == 0 ? boundary : 1 + below(2);
+        if (kept.size() >= max_tokens)
+            kept.erase(kept.begin(), kept.end() - static_cast<long>(max_tokens / 2));
+        kept.push_back(code);
+        live.read(code);
+        for (std::size_t level = 0; level < live.levels().size(); ++level) {
+            const std::size_t n = live.levels()[level].n;
+            std::vector<std::uint32_t> truth(3);
+            for (std::size_t p = n; p < kept.size(); ++p)
+                truth[kept[p]] += std::equal(kept.end() - static_cast<long>(n), kept.end(),
+                                             kept.begin() + static_cast<long>(p - n));
+            std::vector<std::uint32_t> found(3);
+            live.for_each_token(level, [&](const Continuation& token, std::uint32_t raw) {
+                found[token.code] += raw;
+            });
+            CHECK(found == truth);
+            CHECK(live.m(level) == truth[0] + truth[1] + truth[2]);
+        }
+    }
+}
+
 void test_alphabet() {
     const std::vector<std::uint32_t> small{3, 7, 1000};
     const std::vector<std::uint32_t> large{3, 7, 0xfffffffe};
@@ -264,6 +327,12 @@ int main() {
         test_shard<std::uint16_t>(2 + below(400), 2 + below(4));
         test_shard<std::uint32_t>(2 + below(400), 2 + below(4));
     }
+    for (int i = 0; i < 20; ++i) {
+        test_continuations<std::uint8_t>(2 + below(400), 2 + below(4));
+        test_continuations<std::uint16_t>(2 + below(400), 2 + below(4));
+        test_continuations<std::uint32_t>(2 + below(400), 2 + below(4));
+    }
+    for (const std::uint32_t max_tokens : {2u, 7u, 100u, 5000u}) test_live_text(max_tokens);
     test_alphabet();
     test_columns_that_contradict_are_refused();
     test_the_window_forgets();
