@@ -116,6 +116,7 @@ def _infgram(
             _PROMPT,
             max_tokens=n_tokens,
             k=k,
+            decay=0.1,
             temperature=temperature,
             weighting=weighting,
             seed=next(seeds),
