@@ -662,3 +662,10 @@ def test_generated_text_has_the_published_level_statistics(training: infgram.Ind
     assert 16 <= n1 <= 21
     assert m1 == 1
     assert 7 <= n2 <= 9
+
+
+def test_a_trace_of_a_text_without_a_prompt_begins_a_document(folder: Path) -> None:
+    index = make_index(folder / "begin.infgram", [list(b"xab"), list(b"xba"), list(b"xaa")])
+    made = Model(index, SBIS(k=1)).generate("", max_tokens=2, seed=0, trace=True)
+    assert made.trace is not None
+    assert (made.trace[0].text, made.trace[0].prob) == ("x", 1.0)
