@@ -118,24 +118,12 @@ public:
           estimator_(make_estimator<Code>(parameters_, context_.n_codes())) {
         weights_.of.assign(context_.n_codes(), 0.0);
     }
-    Predictor(const Predictor& other)
-        : owner_(other.owner_),
-          parameters_(other.parameters_),
-          context_(other.context()),
-          estimator_(make_estimator<Code>(parameters_, context_.n_codes())) {
-        weights_.of.assign(context_.n_codes(), 0.0);
-    }
 
     template <class Token>
     void read(std::span<const Token> tokens) {
         const py::gil_scoped_release release;
         const std::scoped_lock lock(mutex_);
         for (const Token token : tokens) context_.read(code(token));
-    }
-    void start_document() {
-        const py::gil_scoped_release release;
-        const std::scoped_lock lock(mutex_);
-        context_.read(boundary);
     }
 
     // Reads the tokens; before each, its log probability and the longest level of the corpus:
@@ -318,11 +306,7 @@ void bind_width(py::module_& m, const std::string& bits) {
                   py::arg("cursor"), py::kw_only(), py::arg("model"), py::arg("live_tokens"));
     bind_reading<std::uint8_t>(predictor);
     bind_reading<std::uint32_t>(predictor);
-    predictor.def("start_document", &Predictor<Code>::start_document);
     predictor.def("distribution", &Predictor<Code>::distribution);
-    predictor.def("copy", [](const Predictor<Code>& self) {
-        return std::make_unique<Predictor<Code>>(self);
-    });
     predictor.def(
         "sampler",
         [](const Predictor<Code>& self, double temperature, std::uint32_t top_k, double top_p,

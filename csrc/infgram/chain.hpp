@@ -46,6 +46,19 @@ inline void trim(Chain& chain, std::uint32_t window) {
     if (!chain.empty() && chain.front().n > window) chain.front().n = window;
 }
 
+// Reads a code in every shard, or Alphabet::unknown, behind which nothing is context any more.
+template <class Code>
+void advance_all(std::span<const Shard<Code>> shards, std::span<Chain> chains, std::uint32_t code,
+                 std::uint32_t window) {
+    for (std::size_t s = 0; s < shards.size(); ++s) {
+        if (code == Alphabet::unknown)
+            chains[s].clear();
+        else
+            advance(shards[s], chains[s], code);
+        trim(chains[s], window);
+    }
+}
+
 // Calls visit(n, m, ranges) for the first k levels of the index (k < 0: all), longest first, with
 // one range a shard (empty where the shard has no match). A level counts when its m is larger than
 // that of the level before.

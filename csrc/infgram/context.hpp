@@ -28,13 +28,7 @@ public:
 
     // Reads a code, or Alphabet::unknown, behind which nothing is context any more.
     void read(std::uint32_t code) {
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            if (code == Alphabet::unknown)
-                chains_[s].clear();
-            else
-                advance(shards_[s], chains_[s], code);
-            trim(chains_[s], window_);
-        }
+        advance_all(shards_, std::span<Chain>(chains_), code, window_);
         if (!live_) return;
         if (code == Alphabet::unknown)
             live_->separate();

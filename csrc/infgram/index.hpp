@@ -98,14 +98,7 @@ public:
     // O(levels) ranks a shard. A token that occurs nowhere empties the chains.
     void advance_chains(std::vector<Chain>& chains, std::uint32_t token_id,
                         std::uint32_t window) const {
-        const std::uint32_t code = alphabet_.code(token_id);
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            if (code == Alphabet::unknown)
-                chains[s].clear();
-            else
-                advance(shards_[s], chains[s], code);
-            trim(chains[s], window);
-        }
+        advance_all(shards(), std::span<Chain>(chains), alphabet_.code(token_id), window);
     }
 
     [[nodiscard]] std::vector<IndexLevel> levels(std::span<const Chain> chains) const {

@@ -150,8 +150,8 @@ private:
 template <class Code, class Estimator>
 class Sampler {
 public:
-    // Owns the context. Backs off to shorter contexts through estimators made by
-    // `estimator.backed_off()` where a copy limit leaves no token.
+    // Owns the context. Backs off to shorter contexts by `estimator.back_off()`
+    // where a copy limit leaves no token.
     Sampler(Context<Code> context, Estimator estimator, const SamplingParameters& parameters)
         : context_(std::move(context)),
           estimator_(std::move(estimator)),

@@ -71,8 +71,8 @@ public:
         }
         if (parameters_.floor == 0.0) return weight / total;
         count_level(levels_.size() - 1);
-        const Floor floor = this->floor();
-        if (weight != 0.0) return floor.scale * (weight / total);
+        const double scale = share_above_floor();
+        if (weight != 0.0) return scale * (weight / total);
         return known_[code] != 0 ? parameters_.floor : 0.0;
     }
 
@@ -196,11 +196,8 @@ private:
             });
     }
 
-    // With a floor, tokens that have a weight share what the others leave.
-    struct Floor {
-        double scale;
-    };
-    [[nodiscard]] Floor floor() {
+    // What tokens with a weight have together where there is a floor: all that the others leave.
+    [[nodiscard]] double share_above_floor() {
         if (known_.empty()) {
             known_.assign(shards_.front().n_codes(), 0);
             Histogram all(shards_.front().n_codes());
@@ -210,14 +207,14 @@ private:
         }
         std::size_t n_weighted = 0;
         for (const std::uint32_t code : counts_.seen()) n_weighted += known_[code];
-        return {1.0 - static_cast<double>(n_known_ - n_weighted) * parameters_.floor};
+        return 1.0 - static_cast<double>(n_known_ - n_weighted) * parameters_.floor;
     }
 
     void add_floor(Weights& weights) {
-        const Floor floor = this->floor();
+        const double scale = share_above_floor();
         double total = 0.0;
         for (const std::uint32_t code : weights.codes) total += weights.of[code];
-        for (const std::uint32_t code : weights.codes) weights.of[code] *= floor.scale / total;
+        for (const std::uint32_t code : weights.codes) weights.of[code] *= scale / total;
         for (std::uint32_t code = 0; code < known_.size(); ++code)
             if (known_[code] != 0 && weights.of[code] == 0.0) weights.of[code] = parameters_.floor;
         weights.codes.clear();

@@ -138,8 +138,6 @@ def _check(arrays: dict[str, NDArray[Any]]) -> None:
         exponent, n_tokens, _ = arrays[f"{name}_fit"]
         if not 0 <= exponent <= 1 or n_tokens < 0:
             raise ValueError(f"{name}_fit is out of range")
-        if name.endswith("_fit") and not 0 <= arrays[name][0] <= 1:
-            raise ValueError(f"{name} has no exponent from 0 to 1")
 
 
 def _calibration(

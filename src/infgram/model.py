@@ -354,7 +354,6 @@ class _NativeSampler:
     """The core's loop over one index."""
 
     def __init__(self, predictor: _Native, sampling: Sampling, rng: np.random.Generator) -> None:
-        self._rng = rng  # its capsule does not keep it alive
         self._lock = rng.bit_generator.lock
         self._native = predictor.sampler(
             temperature=sampling.temperature,
