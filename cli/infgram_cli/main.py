@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import click
 
+from .bench import bench
 from .build import build
 from .calibrate import calibrate
 from .count import count
@@ -103,6 +104,7 @@ for _command in (
     perplexity,
     novelty,
     plot,
+    bench,
     demo,
 ):
     cli.add_command(_command)

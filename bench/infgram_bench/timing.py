@@ -1,4 +1,4 @@
-"""How time is taken: one core, warm-up, contenders in turn, medians with their spread.
+"""How time is taken: warm-up, contenders in turn, medians with their spread.
 
 Contenders run A B A B ..., so that a machine that slows down slows all of them, and a batch of each
 lasts long enough for the clock. Wall time decides; CPU time (of all threads) stands beside it, and
@@ -7,17 +7,12 @@ the two drift apart where something else used the core.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-
-SHAKESPEARE = Path(__file__).resolve().parents[2] / "shared" / "data" / "tinyshakespeare.txt"
 
 
 @dataclass
@@ -38,10 +33,10 @@ class Timing:
         return float(np.median(self.cpu)) if self.cpu else None
 
     @property
-    def spread(self) -> tuple[float, float, float]:
-        """Minimum and quartiles of the wall time."""
+    def quartiles(self) -> tuple[float, float]:
+        """Of the wall time."""
         q1, q3 = np.percentile(self.wall, [25, 75])
-        return min(self.wall), float(q1), float(q3)
+        return float(q1), float(q3)
 
 
 @dataclass
@@ -97,41 +92,3 @@ def _measure(contender: Contender, repeat: int, timing: Timing) -> None:
     else:
         timing.wall.append(wall / (repeat * contender.operations))
         timing.cpu.append(cpu / (repeat * contender.operations))
-
-
-def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--corpus", type=Path, help="text to index (default: Tiny Shakespeare)")
-    parser.add_argument("--rounds", type=int, default=15, help="batches of each contender")
-    parser.add_argument("--core", type=int, help="core to run on (default: the last one)")
-    parser.add_argument("--no-pin", action="store_true", help="leave it to the system")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    return parser
-
-
-def pin(args: argparse.Namespace) -> str:
-    """Pins this process and its children to one core; says what it did."""
-    if args.no_pin:
-        return "not pinned"
-    if not hasattr(os, "sched_setaffinity"):
-        raise SystemExit(
-            "this system cannot pin a process to a core (Linux can): --no-pin measures anyway"
-        )
-    allowed = os.sched_getaffinity(0)
-    core = max(allowed) if args.core is None else args.core
-    if core not in allowed:
-        raise SystemExit(f"there is no core {core} to pin to: choose of {sorted(allowed)}")
-    os.sched_setaffinity(0, {core})
-    return f"pinned to core {core}"
-
-
-def corpus_path(args: argparse.Namespace) -> Path:
-    """The file to index."""
-    path: Path = args.corpus or SHAKESPEARE
-    if not path.is_file():
-        raise SystemExit(f"there is no corpus at {path}: name a text file with --corpus")
-    return path

@@ -7,9 +7,8 @@ exact answer. All answers are compared with a scan of the text.
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,61 +16,70 @@ import numpy as np
 import infgram
 
 from . import truth
-from .common import Contender, arguments, corpus_path, interleave, pin
-from .report import Report
-from .rivals import EXACT, RIVALS, Absent, InfiniGram, PyInfinigram, Rival, Tokengrams
+from .findings import Findings
+from .processes import JobFailed, run_job
+from .question import Bench, Question
+from .rivals import RIVALS, System, next_counts
+from .timing import Contender, interleave
 
 _N_NGRAMS = 1000
 _N_CONTEXTS = 32
 _CONTEXT = 200
 
 
-def main() -> None:
-    """Measures and prints."""
-    args = arguments(__doc__).parse_args()
-    pinned = pin(args)
-    corpus = corpus_path(args)
-    data = corpus.read_bytes()
-    report = Report("Queries", f"{len(data):,} bytes of {corpus.name}, {pinned}")
-    with tempfile.TemporaryDirectory() as temp:
-        index = infgram.build(corpus, Path(temp) / "corpus.infgram")
-        rivals = _build_rivals(corpus, Path(temp), report)
-        bench = _Bench(data, index, rivals, report, args.rounds)
-        bench.counts()
-        bench.next_tokens(b"th")
-        bench.levels("inside the text", bench.contexts_inside())
-        bench.levels("10 bytes of the text after 190 random ones", bench.contexts_new())
-    report.emit(args)
-
-
-def _build_rivals(corpus: Path, folder: Path, report: Report) -> list[Rival]:
+def _answer(bench: Bench) -> None:
+    corpus, findings = bench.settings.corpus, bench.findings
+    findings.setting["text"] = f"{len(corpus.text):,} bytes of {corpus.name}"
+    source = bench.folder / "corpus.txt"
+    source.write_bytes(corpus.text)
+    bench.progress("building indexes", 0, 0)
+    index = infgram.build(source, bench.folder / "corpus.infgram", calibrate=False)
     rivals = []
     for rival in RIVALS:
-        home = folder / rival.name
+        home = bench.folder / rival.name
         home.mkdir()
         try:
-            rival.build(corpus, home)
+            absent = run_job("peer_build", rival.name, source, home).result.get("absent")
+        except JobFailed as failed:
+            absent = f"build failed: {failed}"
+        if absent:
+            findings.note(f"{rival.name}: {absent}")
+        else:
             rivals.append(rival(home))
-        except Absent as absent:
-            report.note(f"{rival.name}: {absent}")
-    return rivals
+    asked = _Queries(corpus.text, index, rivals, findings, bench.settings.rounds)
+    bench.progress("counts", 0, 3)
+    asked.counts()
+    bench.progress("next-token distributions", 1, 3)
+    asked.next_tokens(b"th")
+    bench.progress("levels", 2, 3)
+    asked.levels("inside the text", asked.contexts_inside())
+    asked.levels("10 bytes of the text after 190 random ones", asked.contexts_new())
 
 
-class _Bench:
+QUESTION = Question(
+    "queries",
+    "Questions from Python",
+    _answer,
+    minutes=lambda settings: 0.4 if settings.quick else 1.5,
+    in_quick=True,
+)
+
+
+class _Queries:
     """The questions, each a method that measures, compares answers and reports."""
 
     def __init__(
         self,
         data: bytes,
         index: infgram.Index,
-        rivals: Sequence[Rival],
-        report: Report,
+        rivals: Sequence[System],
+        findings: Findings,
         rounds: int,
     ) -> None:
         self._data = data
         self._index = index
         self._rivals = rivals
-        self._report = report
+        self._findings = findings
         self._rounds = rounds
         self._random = random.Random(1)
 
@@ -87,20 +95,20 @@ class _Bench:
         offsets = np.cumsum([0, *map(len, inside)], dtype=np.int64)
 
         contenders = [_each("infgram, bytes", index.count, inside)]
-        self._compare("infgram count", list(map(index.count, inside)), right)
+        self._findings.compare("infgram count", list(map(index.count, inside)), right)
         if is_text:
             contenders.append(_each("infgram, str", index.count, strings))
-            self._compare("infgram count of str", list(map(index.count, strings)), right)
+            self._findings.compare("infgram count of str", list(map(index.count, strings)), right)
         judged = list(contenders)
         contenders.append(_each("infgram, list of int", index.count, lists))
-        self._compare("infgram count of ids", list(map(index.count, lists)), right)
+        self._findings.compare("infgram count of ids", list(map(index.count, lists)), right)
         for rival in self._rivals:
-            asked = _each(rival.name, rival.index.count, lists)
-            contenders.append(asked)
-            answers = [rival.counts(rival.index.count(ids)) for ids in lists]
-            self._compare(f"{rival.name} count", answers, right)
+            call = rival.calls["count"]
+            contenders.append(_each(rival.name, call.ask, lists))
+            answers = [call.answer(call.ask(ids)) for ids in lists]
+            self._findings.compare(f"{rival.name} count", answers, right)
         interleave(contenders, rounds=self._rounds, seconds=0.02)
-        self._report.timings("count, 3 to 20 bytes, one a call", contenders)
+        self._findings.timing_table("count, 3 to 20 bytes, one a call", contenders)
         by_name = {contender.name: contender for contender in contenders}
 
         forms: list[tuple[str, Callable[[], Any]]] = [
@@ -111,24 +119,32 @@ class _Bench:
             forms.insert(0, ("infgram, list of str", lambda: index.count_batch(strings)))
         batches = [Contender(name, run, _N_NGRAMS) for name, run in forms]
         for name, run in forms:
-            self._compare(f"{name} count_batch", run().tolist(), right)
+            self._findings.compare(f"{name} count_batch", run().tolist(), right)
         # Once more in turn with the batches: the ratio needs figures of the same minutes.
         again = [
-            _each(r.name, r.index.count, lists) for r in self._rivals if r.name == "tokengrams"
+            _each(r.name, r.calls["count"].ask, lists)
+            for r in self._rivals
+            if r.name == "tokengrams"
         ]
         interleave([*batches, *again], rounds=self._rounds, seconds=0.02)
-        self._report.timings(f"count, {_N_NGRAMS} n-grams in a batch", [*batches, *again])
+        self._findings.timing_table(f"count, {_N_NGRAMS} n-grams in a batch", [*batches, *again])
 
+        figures = self._findings.figures
+        figures["count seconds"] = contenders[0].timing.seconds
+        figures["count seconds in a batch"] = batches[0].timing.seconds
         if again:
             rival_seconds = by_name["tokengrams"].timing.seconds
+            figures["count, tokengrams"] = rival_seconds / contenders[0].timing.seconds
+            batch_ratio = again[0].timing.seconds / batches[0].timing.seconds
+            figures["count in a batch, tokengrams"] = batch_ratio
             for own in judged:
-                self._report.at_least(
+                self._findings.at_least(
                     f"count a call, {own.name}, to tokengrams",
                     rival_seconds / own.timing.seconds,
                     1,
                 )
             for own in batches:
-                self._report.at_least(
+                self._findings.at_least(
                     f"count in a batch, {own.name}, to tokengrams",
                     again[0].timing.seconds / own.timing.seconds,
                     5,
@@ -136,70 +152,57 @@ class _Bench:
 
     def next_tokens(self, context: bytes) -> None:
         """Exact next-byte counts of one short, frequent context."""
-        index, ids = self._index, list(context)
+        index, findings = self._index, self._findings
         right = truth.next_counts(self._data, context)
-        found = index.ntd(context)
-        self._compare("infgram ntd", [_counts(found)], [right])
+        findings.compare("infgram ntd", [next_counts(index.ntd(context))], [right])
         contenders = [Contender("infgram", lambda: index.ntd(context))]
         for rival in self._rivals:
-            ask: Callable[[], Any]
-            match rival:
-                case Tokengrams():
-                    ask = _call(rival.index.count_next, ids)
-                    answer = rival.next_counts(ask())
-                case InfiniGram():
-                    ask = _call(rival.index.ntd, ids, max_support=EXACT)
-                    answer = rival.next_counts(ask())
-                case PyInfinigram():
-                    ask = _call(rival.continuations, ids)
-                    answer = dict(ask())
-            self._compare(f"{rival.name} ntd", [answer], [right])
-            contenders.append(Contender(rival.name, ask))
+            call, query = rival.calls["ntd"], rival.query(context)
+            findings.compare(f"{rival.name} ntd", [call.answer(call.ask(query))], [right])
+            contenders.append(Contender(rival.name, partial(call.ask, query)))
         interleave(contenders, rounds=self._rounds, seconds=0.02)
-        self._report.timings(
-            f"next-token counts of {context.decode()!r}, {found.prompt_cnt:,} matches", contenders
+        n_matches = sum(right.values())
+        findings.timing_table(
+            f"next-token counts of {context.decode()!r}, {n_matches:,} matches", contenders
         )
         own = contenders[0].timing.seconds
+        findings.figures.update({"ntd seconds": own, "ntd matches": n_matches})
         for contender in contenders[1:]:
-            bar = {"tokengrams": 2, "infini-gram": 500}.get(contender.name)
-            if bar:
-                ratio = contender.timing.seconds / own
-                self._report.at_least(f"ntd, to {contender.name}", ratio, bar)
+            ratio = contender.timing.seconds / own
+            findings.figures[f"ntd, {contender.name}"] = ratio
+            if bar := {"tokengrams": 2, "infini-gram": 500}.get(contender.name):
+                findings.at_least(f"ntd, to {contender.name}", ratio, bar)
 
     def levels(self, which: str, contexts: list[bytes]) -> None:
         """All levels, against rivals that only find the longest one."""
-        index = self._index
+        index, findings = self._index, self._findings
         right = [truth.levels(self._data, context) for context in contexts]
         longest = [truth.longest(self._data, context) for context in contexts]
-        lists = [list(context) for context in contexts]
         answers = [[tuple(level) for level in index.levels(context)] for context in contexts]
-        self._compare("infgram levels", answers, right)
+        findings.compare("infgram levels", answers, right)
         own = [index.infgram_ntd(context) for context in contexts]
-        self._compare(
-            "infgram infgram_ntd", [(ntd.suffix_len, _counts(ntd)) for ntd in own], longest
-        )
+        found = [(ntd.suffix_len, next_counts(ntd)) for ntd in own]
+        findings.compare("infgram infgram_ntd", found, longest)
         contenders = [
             _each("infgram, all levels", index.levels, contexts),
             _each("infgram, infgram_ntd", index.infgram_ntd, contexts),
         ]
         for rival in self._rivals:
-            if isinstance(rival, InfiniGram):
-                found = [rival.index.infgram_ntd(ids, max_support=EXACT) for ids in lists]
-                pairs = [(one["suffix_len"], rival.next_counts(one)) for one in found]
-                self._compare("infini-gram infgram_ntd", pairs, longest)
-                ask = _exact_infgram_ntd(rival)
-                contenders.append(_each("infini-gram, infgram_ntd", ask, lists))
-            elif isinstance(rival, PyInfinigram):
-                tables = [dict(rival.continuations(ids)) for ids in lists]
-                self._compare("py-infinigram continuations", tables, [t for _, t in longest])
-                contenders.append(_each("py-infinigram, continuations", rival.continuations, lists))
+            if call := rival.calls.get("longest"):
+                lists = [rival.query(context) for context in contexts]
+                tables = [call.answer(call.ask(ids)) for ids in lists]
+                alone = [table for _, table in longest]
+                findings.compare(f"{rival.name}, longest suffix", tables, alone)
+                contenders.append(_each(f"{rival.name}, longest suffix", call.ask, lists))
         interleave(contenders, rounds=self._rounds, seconds=0.02)
         question = f"levels of a {_CONTEXT} byte context, {which}"
-        self._report.timings(question, contenders)
+        findings.timing_table(question, contenders)
+        findings.figures[f"levels seconds, {which}"] = contenders[0].timing.seconds
         for contender in contenders:
             if contender.name.startswith("infini-gram"):
                 ratio = contender.timing.seconds / contenders[0].timing.seconds
-                self._report.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
+                findings.figures[f"levels, infini-gram, {which}"] = ratio
+                findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
 
     def contexts_inside(self) -> list[bytes]:
         """Contexts that occur as a whole."""
@@ -217,11 +220,6 @@ class _Bench:
         start = self._random.randrange(len(self._data) - n)
         return self._data[start : start + n]
 
-    def _compare(self, who: str, answers: Sequence[Any], right: Sequence[Any]) -> None:
-        wrong = sum(a != b for a, b in zip(answers, right, strict=True))
-        if wrong:
-            self._report.note(f"{who}: {wrong} of {len(right)} answers are WRONG")
-
 
 def _each(name: str, ask: Callable[[Any], Any], queries: Sequence[Any]) -> Contender:
     """Asks all queries one after another; an operation is one of them."""
@@ -231,20 +229,3 @@ def _each(name: str, ask: Callable[[Any], Any], queries: Sequence[Any]) -> Conte
             ask(query)
 
     return Contender(name, run, len(queries))
-
-
-def _call(function: Callable[..., Any], *args: Any, **options: Any) -> Callable[[], Any]:
-    return lambda: function(*args, **options)
-
-
-def _exact_infgram_ntd(rival: InfiniGram) -> Callable[[list[int]], Any]:
-    ask = rival.index.infgram_ntd
-    return lambda ids: ask(ids, max_support=EXACT)
-
-
-def _counts(ntd: infgram.NextTokens) -> dict[int, int]:
-    return dict(zip(ntd.token_ids.tolist(), ntd.counts.tolist(), strict=True))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,6 @@ The generator's own corpus, as a text, is the row "real text".
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +22,43 @@ import numpy as np
 import infgram
 from infgram import SBIS, Longest, Model
 
-from .common import arguments, corpus_path
-from .report import Report
+from .question import Bench, Question
 
 _PIECE = 10_000
 _GRAM = 20
 _N_GENERATED = 100_000
 
 
-def main() -> None:
-    """Measures and prints."""
-    parser = arguments(__doc__)
-    args = parser.parse_args()
-    corpus = corpus_path(args)
-    text = corpus.read_bytes()
-    pieces = [text[i : i + _PIECE] for i in range(0, len(text), _PIECE)]
-    report = Report("Frontier", f"{corpus.name}, {_N_GENERATED:,} bytes a setting, seed 0")
-    with tempfile.TemporaryDirectory() as temp:
-        folder = Path(temp)
-        own, other = b"".join(pieces[::2]), b"".join(pieces[1::2])
-        index = _index(own, folder / "own")
-        judge = Model(_index(other, folder / "other"))
-        sample = other[: 2 * _N_GENERATED]
-        rows = [_row("real text", own[:_N_GENERATED], index, judge, sample, folder)]
-        for name, model, sampling in _settings(index):
-            made = model.generate("", max_tokens=_N_GENERATED, seed=0, **sampling)
-            raw = made.token_ids.astype(np.uint8).tobytes()
-            rows.append(_row(name, raw, index, judge, sample, folder))
+def _answer(bench: Bench) -> None:
+    corpus, folder = bench.settings.corpus, bench.folder
+    pieces = [corpus.text[i : i + _PIECE] for i in range(0, len(corpus.text), _PIECE)]
+    bench.findings.setting["text"] = f"{corpus.name}, {_N_GENERATED:,} bytes a setting, seed 0"
+    own, other = b"".join(pieces[::2]), b"".join(pieces[1::2])
+    index = _index(own, folder / "own")
+    judge = Model(_index(other, folder / "other"))
+    sample = other[: 2 * _N_GENERATED]
+    rows = [_row("real text", own[:_N_GENERATED], index, judge, sample, folder)]
+    settings = _settings(index)
+    for i, (name, model, sampling) in enumerate(settings):
+        bench.progress(name, i, len(settings))
+        made = model.generate("", max_tokens=_N_GENERATED, seed=0, **sampling)
+        raw = made.token_ids.astype(np.uint8).tobytes()
+        rows.append(_row(name, raw, index, judge, sample, folder))
     rows.sort(key=lambda row: float(row[3]))
-    report.table(
+    bench.findings.table(
         "sorted by what is copied",
-        ["", "quality", "coverage", "copied 20-grams", "longest run"],
+        ["quality", "coverage", "copied 20-grams", "longest run"],
         rows,
     )
-    report.emit(args)
+
+
+QUESTION = Question(
+    "frontier",
+    "Quality against copying, setting by setting",
+    _answer,
+    minutes=lambda settings: 6.0,
+    in_quick=False,
+)
 
 
 def _settings(index: infgram.Index) -> list[tuple[str, Model, dict[str, Any]]]:
@@ -112,7 +114,3 @@ def _row(
         f"{copied:.3f}",
         str(int(lengths.max())),
     ]
-
-
-if __name__ == "__main__":
-    main()

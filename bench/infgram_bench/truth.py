@@ -38,11 +38,14 @@ def longest(data: bytes, context: bytes) -> tuple[int, dict[int, int]]:
 def _matches(data: bytes, context: bytes) -> list[NDArray[np.int64]]:
     """For n = 1, 2, ... the positions after the context's last n bytes, while there are any."""
     text = np.frombuffer(data, np.uint8)
-    positions = np.arange(1, len(text))
+    positions: NDArray[np.int64] | None = None
     matches = []
     for n, byte in enumerate(reversed(context), start=1):
-        positions = positions[positions >= n]
-        positions = positions[text[positions - n] == byte]
+        if positions is None:
+            positions = np.flatnonzero(text[:-1] == byte) + 1
+        else:
+            positions = positions[positions >= n]
+            positions = positions[text[positions - n] == byte]
         if not len(positions):
             break
         matches.append(positions)

@@ -1,0 +1,130 @@
+"""The texts that are measured on: Tiny Shakespeare, Python's library, and as much as this disk has.
+
+Nothing of it is part of infgram. Tiny Shakespeare is fetched once, with the extra `bench`; the
+other two are gathered from files that every machine has, so that any machine can measure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SHAKESPEARE = "tinyshakespeare"
+_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+_SHAKESPEARE_URL = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+)
+_BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data" / "tinyshakespeare.txt"
+_LIBRARY_BYTES = 4_000_000
+_LARGEST_FILE = 4 << 20
+_SKIPPED = {"test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib"}
+_SYSTEM_ROOTS = ("/usr/share", "/usr/include", "/usr/lib", "/usr/local")
+_TEXT_SUFFIXES = (
+    *(".c", ".cc", ".cfg", ".cmake", ".cpp", ".css", ".el", ".go", ".h", ".hpp", ".html", ".js"),
+    *(".json", ".lua", ".md", ".mjs", ".pl", ".pm", ".po", ".pod", ".py", ".pyi", ".pyx", ".rb"),
+    *(".rs", ".rst", ".scm", ".sh", ".tcl", ".tex", ".ts", ".txt", ".xml", ".yaml", ".yml"),
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text by name. The first 90 % of its bytes are for training, the rest is held out."""
+
+    name: str
+    text: bytes
+
+    @property
+    def training(self) -> bytes:
+        return self.text[: int(0.9 * len(self.text))]
+
+    @property
+    def validation(self) -> bytes:
+        return self.text[int(0.9 * len(self.text)) :]
+
+    @property
+    def is_shakespeare(self) -> bool:
+        """Is it the text that published figures are of?"""
+        return hashlib.sha256(self.text).hexdigest() == _SHAKESPEARE_SHA256
+
+
+def shakespeare() -> Corpus | None:
+    """Tiny Shakespeare: beside a checkout, or in the user's cache, fetched if need be.
+
+    None where it cannot be had.
+    """
+    if _BESIDE_CHECKOUT.is_file():
+        return Corpus(SHAKESPEARE, _BESIDE_CHECKOUT.read_bytes())
+    try:
+        import pooch
+        from platformdirs import user_cache_path
+    except ImportError:
+        return None
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        path = pooch.retrieve(
+            _SHAKESPEARE_URL,
+            known_hash=f"sha256:{_SHAKESPEARE_SHA256}",
+            fname="tinyshakespeare.txt",
+            path=user_cache_path("infgram") / "bench",
+        )
+    except (OSError, ValueError):  # no network; something else at that address
+        return None
+    return Corpus(SHAKESPEARE, Path(path).read_bytes())
+
+
+def library() -> Corpus:
+    """The modules of Python's standard library, in the order of their names."""
+    root = Path(sysconfig.get_path("stdlib"))
+    files = [f for f in sorted(root.rglob("*.py")) if not _SKIPPED & set(f.relative_to(root).parts)]
+    text = b"".join(f.read_bytes() for f in files)[:_LIBRARY_BYTES]
+    return Corpus("standard library", text)
+
+
+def gather(n_bytes: int, path: Path) -> int:
+    """Writes up to so many bytes of this machine's text files to `path`; returns how many.
+
+    Each different file once, UTF-8 all of it, in the order of the folders: the same on every run,
+    another text on every machine. Raises OSError.
+    """
+    written = 0
+    seen: set[bytes] = set()
+    with open(path, "wb") as out:
+        for file in _text_files():
+            if written >= n_bytes:
+                break
+            try:
+                text = file.read_bytes()
+                text.decode()
+            except (OSError, UnicodeDecodeError):
+                continue
+            digest = hashlib.sha256(text).digest()
+            if digest in seen or b"\0" in text:
+                continue
+            seen.add(digest)
+            written += out.write(text[: n_bytes - written])
+    return written
+
+
+def _text_files() -> Iterator[Path]:
+    roots = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sys.prefix]
+    visited: set[str] = set()
+    for root in map(os.path.realpath, [*roots, *_SYSTEM_ROOTS]):
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(f for f in folders if os.path.join(folder, f) not in visited)
+            visited.add(folder)
+            for name in sorted(names):
+                file = Path(folder, name)
+                if file.suffix in _TEXT_SUFFIXES and _is_small_file(file):
+                    yield file
+
+
+def _is_small_file(file: Path) -> bool:
+    try:
+        return not file.is_symlink() and 0 < file.stat().st_size <= _LARGEST_FILE
+    except OSError:
+        return False

@@ -1,0 +1,150 @@
+"""What runs in processes of its own: `python -m infgram_bench.jobs JOB ...` prints JSON.
+
+A fresh process has only the memory that its job needs, and nothing imported but what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .machine import unpin
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def sort(corpus: str) -> dict[str, float]:
+    """The suffix sort alone, of the bytes as they are; reading them is not timed."""
+    import numpy as np
+    from pydivsufsort import divsufsort
+
+    data = np.fromfile(corpus, np.uint8)
+    started = time.perf_counter()
+    divsufsort(data)
+    return {"seconds": time.perf_counter() - started}
+
+
+def nothing() -> dict[str, float]:
+    """The interpreter with infgram imported: the memory that every other job has, too."""
+    import infgram
+
+    return {"names": len(infgram.__all__)}
+
+
+def build(corpus: str, folder: str) -> dict[str, float]:
+    """An index, from the file to the opened folder."""
+    import infgram
+
+    started = time.perf_counter()
+    infgram.build(corpus, folder, calibrate=False)  # the index alone
+    return {"seconds": time.perf_counter() - started}
+
+
+def peer_build(name: str, corpus: str, folder: str) -> dict[str, float | str]:
+    """A system's index, imports included, as they come with its build."""
+    from .rivals import SYSTEMS, Absent
+
+    (system,) = [system for system in SYSTEMS if system.name == name]
+    started = time.perf_counter()
+    try:
+        system.build(Path(corpus), Path(folder))
+    except Absent as absent:
+        return {"absent": str(absent)}
+    return {"seconds": time.perf_counter() - started}
+
+
+def kenlm(lmplz: str, corpus: str, folder: str, held_out: str, order: str) -> dict[str, Any]:
+    """KenLM's model in ARPA format, and its perplexity of a held-out text."""
+    from .rivals import Absent, kenlm_log_probs, kenlm_train
+
+    arpa = Path(folder) / "kenlm.arpa"
+    started = time.perf_counter()
+    try:
+        kenlm_train(Path(lmplz) if lmplz else None, Path(corpus).read_bytes(), arpa, int(order))
+    except Absent as absent:
+        return {"absent": str(absent)}
+    seconds = time.perf_counter() - started
+    log_probs = kenlm_log_probs(arpa, Path(held_out).read_bytes())
+    return {"seconds": seconds, "perplexity": math.exp(-math.fsum(log_probs) / len(log_probs))}
+
+
+def peer_ask(corpus: str, folder: str, held_out: str, rounds: str) -> dict[str, Any]:
+    """The questions of peers.py to all systems that have an index in the folder."""
+    from .peers import ask
+
+    return ask(Path(corpus), Path(folder), Path(held_out).read_bytes(), int(rounds))
+
+
+def use(folder: str, ngrams: str) -> dict[str, float]:
+    """Opens an index and counts n-grams (hex, comma-separated); seconds, and memory in bytes."""
+    import infgram
+
+    queries = [bytes.fromhex(ngram) for ngram in ngrams.split(",")]
+    before = _resident()
+    started = time.perf_counter()
+    index = infgram.open(folder)
+    result = {"seconds": time.perf_counter() - started}
+    for stage, n_queries in [("opened", 0), ("counted_one", 1), ("counted_all", len(queries))]:
+        for query in queries[:n_queries]:
+            index.count(query)
+        for kind, n_bytes in _resident().items():
+            result[f"{stage}_{kind}"] = n_bytes - before[kind]
+    return result
+
+
+def _resident() -> dict[str, int]:
+    """Resident memory of this process in bytes: its own, and its mapped pages of files."""
+    fields = {"RssAnon": "own", "RssFile": "mapped"}
+    found = {}
+    for line in Path("/proc/self/status").read_text().splitlines():
+        field, _, value = line.partition(":")
+        if field in fields:
+            found[fields[field]] = int(value.split()[0]) * 1024
+    if len(found) != len(fields):
+        raise SystemExit("/proc/self/status does not tell memory by kind: this needs Linux")
+    return found
+
+
+def growth(folder: str) -> dict[str, Any]:
+    """The costs of growth.py of the indexes in the folder."""
+    from .growth import costs
+
+    return costs(Path(folder))
+
+
+_JOBS = {
+    job.__name__: job for job in (sort, nothing, build, peer_build, kenlm, peer_ask, use, growth)
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Runs a job; its result is the last line, whatever the job printed before."""
+    if arguments[0] == "--all-cores":
+        unpin()
+        arguments = arguments[1:]
+    result = _JOBS[arguments[0]](*arguments[1:])
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    record = {
+        "result": result,
+        "cpu_seconds": sum(each.ru_utime + each.ru_stime for each in used),
+        "peak_bytes": max(_peak_bytes(), used[1].ru_maxrss * _RSS_UNIT),
+    }
+    print(f"\n{json.dumps(record)}")
+
+
+def _peak_bytes() -> int:
+    """Of this process. What getrusage tells on Linux counts the parent's memory at the fork."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

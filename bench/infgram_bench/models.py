@@ -1,0 +1,250 @@
+"""What the estimators predict, and how fast: perplexity on held-out text, scoring, generation.
+
+Each corpus is split in its first 90 % and last 10 % of bytes, and an index of the first part
+predicts the second; nothing is fitted on the second. KenLM (its `lmplz`, built by the
+user, and its Python module) is trained on the same bytes as tokens, a text as one sentence. The
+published SBIS program, built by the user with its call of `measurePerplexity` not commented out and
+any k, is believed about its own time: "Validation Perplexity (k=K): P (took S s)".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import infgram
+from infgram import SBIS, KneserNey, Longest, Model
+
+from . import machine
+from .corpora import Corpus, library
+from .findings import Findings
+from .processes import JobFailed, run_job
+from .question import Bench, Question
+from .settings import Settings
+from .timing import Contender, interleave
+
+_N_GENERATED = 50_000
+_VALIDATION = re.compile(r"Validation Perplexity \(k=(-?\d+)\): ([\d.]+) \(took ([\d.]+)s\)")
+_PUBLISHED = {1: 4036.1918, 2: 97.7349, 3: 18.2353, 5: 7.1026, -1: 6.0625}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A corpus, and the index of its first 90 %."""
+
+    corpus: Corpus
+    index: infgram.Index
+
+
+def _answer(bench: Bench) -> None:
+    settings = bench.settings
+    splits = []
+    for corpus in [settings.corpus, *([] if settings.quick else [*settings.others, library()])]:
+        bench.progress(f"index of {corpus.name}", 0, 0)
+        splits.append(_split(corpus, bench.folder))
+        bench.progress(f"perplexities of {corpus.name}", 0, 0)
+        _perplexities(splits[-1], bench)
+    if settings.corpus.is_shakespeare:
+        _published(splits[0], bench.findings)
+        _bars(splits[0], bench.findings)
+    bench.progress("scoring and generating", 0, 0)
+    _speed(splits[0], bench)
+
+
+def _minutes(settings: Settings) -> float:
+    minutes = 0.5 if settings.quick else 3.0 + 0.5 * len(settings.others)
+    if settings.kenlm and not settings.quick:
+        minutes += 1.5 * (2 + len(settings.others))
+    return minutes + 2.5 * len(settings.tiny_perplexity) * (not settings.quick)
+
+
+QUESTION = Question("models", "Perplexity and its speed", _answer, _minutes, in_quick=True)
+
+
+def _split(corpus: Corpus, folder: Path) -> Split:
+    stem = corpus.name.replace(" ", "-")
+    source = folder / f"{stem}.train"
+    source.write_bytes(corpus.training)
+    return Split(corpus, infgram.build(source, folder / f"{stem}.infgram"))
+
+
+def _perplexity(model: Model, text: bytes) -> tuple[float, int]:
+    log_prob = model.score(text).log_prob
+    zero = np.isneginf(log_prob)
+    return float(np.exp(-log_prob[~zero].mean())), int(zero.sum())
+
+
+def _perplexities(split: Split, bench: Bench) -> None:
+    index, corpus = split.index, split.corpus
+    models = [
+        ("Kneser-Ney, adapting", Model(index, adapt=True)),
+        ("Kneser-Ney", Model(index)),
+        ("Kneser-Ney, max_order 6", Model(index, KneserNey(max_order=6))),
+        ("SBIS k=-1, adapting, floor 1e-10", Model(index, SBIS(-1, floor=1e-10), adapt=True)),
+        ("SBIS k=-1, floor 1e-10", Model(index, SBIS(-1, floor=1e-10))),
+        (
+            "SBIS k=-1, decay 0.5, distributions, floor 1e-10",
+            Model(index, SBIS(-1, 0.5, "distributions", floor=1e-10)),
+        ),
+        ("SBIS k=2, floor 1e-10", Model(index, SBIS(2, floor=1e-10))),
+        ("longest", Model(index, Longest())),
+    ]
+    rows = []
+    for name, model in models:
+        perplexity, n_zero = _perplexity(model, corpus.validation)
+        rows.append((perplexity, [name, *_figures(perplexity), f"{n_zero:,}"]))
+    for order in (6, 8, 10) if not bench.settings.quick else ():
+        name = f"KenLM, modified Kneser-Ney, order {order}"
+        try:
+            perplexity = _kenlm(order, split, bench)
+        except JobFailed as reason:
+            bench.findings.note(f"{name}: {reason}")
+            continue
+        rows.append((perplexity, [name, *_figures(perplexity), "0"]))
+        if corpus == bench.settings.corpus:
+            bench.findings.figures[f"perplexity of KenLM-{order}"] = perplexity
+    bench.findings.table(
+        f"{corpus.name}: {len(corpus.training):,} bytes predict {len(corpus.validation):,}",
+        ["perplexity of a byte", "nats", "bits", "of probability 0, left out"],
+        [row for _, row in sorted(rows)],
+    )
+
+
+def _figures(perplexity: float) -> list[str]:
+    nats = math.log(perplexity)
+    return [f"{perplexity:,.4f}", f"{nats:.4f}", f"{nats / math.log(2):.4f}"]
+
+
+def _kenlm(order: int, split: Split, bench: Bench) -> float:
+    """Raises JobFailed, where it is not installed too."""
+    corpus, held_out = bench.folder / "kenlm.train", bench.folder / "kenlm.validation"
+    corpus.write_bytes(split.corpus.training)
+    held_out.write_bytes(split.corpus.validation)
+    lmplz = str(bench.settings.kenlm or "")
+    found = run_job("kenlm", lmplz, corpus, bench.folder, held_out, str(order)).result
+    if absent := found.get("absent"):
+        raise JobFailed(absent)
+    return float(found["perplexity"])
+
+
+def _published(split: Split, findings: Findings) -> None:
+    """The table of the write-up: window 100, floor 1e-10."""
+    rows = []
+    for k, published in _PUBLISHED.items():
+        row = [f"k = {k}"]
+        for weighting in ("counts", "distributions"):
+            model = Model(split.index, SBIS(k, weighting=weighting, window=100, floor=1e-10))
+            row.append(f"{_perplexity(model, split.corpus.validation)[0]:,.4f}")
+            row.append(f"{_perplexity(model, split.corpus.training)[0]:,.4f}")
+            if weighting == "counts":
+                found = _perplexity(model, split.corpus.validation)[0]
+                findings.at_most(
+                    f"SBIS k={k}, away from the published {published}",
+                    abs(found / published - 1) * 100,
+                    0.01,
+                    "%",
+                )
+        rows.append(row)
+    findings.table(
+        "SBIS as published (window 100, floor 1e-10)",
+        ["counts: validation", "training", "distributions: validation", "training"],
+        rows,
+    )
+
+
+def _bars(split: Split, findings: Findings) -> None:
+    for name, adapt, bar, goal in [("static", False, 4.43, 4.348), ("adapting", True, 3.98, 3.85)]:
+        found = _perplexity(Model(split.index, adapt=adapt), split.corpus.validation)[0]
+        findings.figures[f"perplexity of Kneser-Ney, {name}"] = found
+        findings.at_most(f"Kneser-Ney, {name}", found, bar, "perplexity")
+        findings.at_most(f"Kneser-Ney, {name}, the goal", found, goal, "perplexity")
+
+
+def _speed(split: Split, bench: Bench) -> None:
+    validation, index, findings = split.corpus.validation, split.index, bench.findings
+    # of the window and floor of the published program
+    scoring = {
+        "Kneser-Ney": Model(index),
+        "Kneser-Ney, adapting": Model(index, adapt=True),
+        **{f"SBIS k={k}": Model(index, SBIS(k, window=100, floor=1e-10)) for k in (2, 5, -1)},
+    }
+    contenders = [
+        Contender(name, partial(model.score, validation), len(validation))
+        for name, model in scoring.items()
+    ]
+    interleave(contenders, rounds=bench.settings.rounds, seconds=0.2)
+    findings.timing_table("scoring, bytes", contenders, rate=True)
+    rates = {c.name: 1e-3 / (c.timing.cpu_seconds or math.nan) for c in contenders}
+    for name, bar in [("Kneser-Ney", 300), ("Kneser-Ney, adapting", 100)]:
+        findings.figures[f"scoring with {name}"] = 1000 * rates[name]
+        findings.at_least(f"scoring, {name}", rates[name], bar, "thousand/s of CPU time")
+    if not bench.settings.quick:
+        for program in bench.settings.tiny_perplexity:
+            _tiny(program, split, rates, bench)
+    writing: dict[str, tuple[Model, dict[str, Any]]] = {
+        "Kneser-Ney, temperature 0.8": (Model(index), {}),
+        "Kneser-Ney, temperature 1": (Model(index), {"temperature": 1.0}),
+        "Kneser-Ney, adapting": (Model(index, adapt=True), {}),
+        "SBIS k=2": (Model(index, SBIS(2)), {}),
+        "SBIS k=2, adapting": (Model(index, SBIS(2), adapt=True), {}),
+        "SBIS k=2, max_copy=40": (Model(index, SBIS(2)), {"max_copy": 40}),
+        "SBIS k=2, top_p=0.9": (Model(index, SBIS(2)), {"top_p": 0.9}),
+    }
+    contenders = [
+        Contender(
+            name,
+            partial(model.generate, "ROMEO:", max_tokens=_N_GENERATED, seed=1, **options),
+            _N_GENERATED,
+        )
+        for name, (model, options) in writing.items()
+    ]
+    interleave(contenders, rounds=bench.settings.rounds, seconds=0.2)
+    title = "generating, bytes, temperature 0.8 unless said"
+    findings.timing_table(title, contenders, rate=True)
+    rate = 1 / (contenders[0].timing.cpu_seconds or math.nan)
+    findings.figures["generating with Kneser-Ney"] = rate
+    findings.at_least("generating with Kneser-Ney", rate / 1000, 200, "thousand/s of CPU time")
+    _threads(index, bench)
+
+
+def _tiny(program: Path, split: Split, rates: dict[str, float], bench: Bench) -> None:
+    (bench.folder / "data.txt").write_bytes(split.corpus.text)
+    bench.progress(f"{program.name}, the published program", 0, 0)
+    done = subprocess.run(
+        [program.resolve()], cwd=bench.folder, capture_output=True, check=True, text=True
+    )
+    for k, perplexity, seconds in _VALIDATION.findall(done.stdout):
+        own = len(split.corpus.validation) / (1000 * rates[f"SBIS k={k}"])
+        bench.findings.note(f"the published program, k={k}: perplexity {perplexity}, {seconds} s")
+        what = f"SBIS k={k} perplexity, to the published program's time"
+        bench.findings.at_least(what, float(seconds) / own, 100)
+
+
+def _threads(index: infgram.Index, bench: Bench) -> None:
+    """Eight texts by one thread and by two, in turn, on any two cores."""
+    if len(machine.ALL_CORES) < 2 or bench.settings.quick:
+        bench.findings.note("two threads: measured in the full run, where there are two cores")
+        return
+    model = Model(index)
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    before = os.sched_getaffinity(0)
+    machine.unpin()
+    try:
+        for repeat in range(6):
+            for threads, taken in seconds.items():
+                started = time.perf_counter()
+                model.samples(8, "ROMEO:", max_tokens=_N_GENERATED, threads=threads, seed=repeat)
+                taken.append(time.perf_counter() - started)
+    finally:
+        os.sched_setaffinity(0, before)
+    ratio = float(np.median(seconds[1]) / np.median(seconds[2]))
+    bench.findings.at_least("two threads generate, to one", ratio, 1.7)

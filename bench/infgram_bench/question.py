@@ -1,0 +1,45 @@
+"""A question that a benchmark answers, and what it has to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .findings import Findings
+from .settings import Settings
+
+# (what is being done, how much of it is done, how much there is; 0 where that is not known)
+Progress = Callable[[str, float, float], None]
+
+
+class CannotMeasure(Exception):
+    """A question cannot be answered here; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a question gets.
+
+    - `folder`: empty, and gone afterwards.
+    - `texts`: a folder that stays, for texts that are long in the making.
+    - `earlier`: findings of other questions, by name, of this run or kept from the last.
+    """
+
+    settings: Settings
+    findings: Findings
+    folder: Path
+    texts: Path
+    earlier: dict[str, Findings]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Question:
+    """`minutes`: about how long it takes on two cores, for the plan that is shown beforehand."""
+
+    name: str
+    title: str
+    answer: Callable[[Bench], None]
+    minutes: Callable[[Settings], float]
+    in_quick: bool

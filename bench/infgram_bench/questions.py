@@ -1,0 +1,16 @@
+"""All questions, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from . import building, frontier, generation, growth, models, peers, queries
+from .question import Question
+
+QUESTIONS: tuple[Question, ...] = (
+    queries.QUESTION,
+    generation.QUESTION,
+    models.QUESTION,
+    peers.QUESTION,
+    growth.QUESTION,
+    building.QUESTION,
+    frontier.QUESTION,
+)
