@@ -49,14 +49,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Picture:
-    """Curves that share axes. `kind` tells how to draw them: "lines", "log-log" or "points"."""
+    """Curves that share axes; those of one point are labelled with their names."""
 
     name: str
     title: str
-    kind: str
     x_label: str
     y_label: str
     curves: list[Curve]
+    log_x: bool = False
+    log_y: bool = False
 
 
 @dataclass

@@ -71,7 +71,7 @@ def _answer(bench: Bench) -> None:
     findings.figures.update({f"exponent, {name}": value for name, value in exponents.items()})
     curves = [Curve(f"{n} (exponent {exponents[n]:.2f})", n_bytes, costs[n]) for n in costs]
     findings.pictures.append(
-        Picture("growth", "Cost as the corpus grows", "log-log", "bytes", "seconds", curves)
+        Picture("growth", "Cost as the corpus grows", "bytes", "seconds", curves, True, True)
     )
 
 

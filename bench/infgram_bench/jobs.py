@@ -10,6 +10,7 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,20 @@ def nothing() -> dict[str, float]:
 
 
 def build(corpus: str, folder: str) -> dict[str, float]:
-    """An index, from the file to the opened folder."""
+    """An index alone, from the file to the opened folder."""
     import infgram
 
     started = time.perf_counter()
-    infgram.build(corpus, folder, calibrate=False)  # the index alone
+    infgram.build(corpus, folder, calibrate=False)
+    return {"seconds": time.perf_counter() - started}
+
+
+def build_calibrated(corpus: str, folder: str) -> dict[str, float]:
+    """The same with the discounts of Kneser-Ney."""
+    import infgram
+
+    started = time.perf_counter()
+    infgram.build(corpus, folder)
     return {"seconds": time.perf_counter() - started}
 
 
@@ -117,8 +127,53 @@ def growth(folder: str) -> dict[str, Any]:
     return costs(Path(folder))
 
 
-_JOBS = {
-    job.__name__: job for job in (sort, nothing, build, peer_build, kenlm, peer_ask, use, growth)
+def neural_infgram_loss(name: str, index: str, held_out: str) -> dict[str, float]:
+    """Nats a byte."""
+    from .neural import infgram_loss
+
+    return {"loss": infgram_loss(name, Path(index), Path(held_out))}
+
+
+def neural_nanogpt_loss(recipe: str, text: str) -> dict[str, float]:
+    """Nats a character."""
+    from .neural import nanogpt_loss
+
+    return {"loss": nanogpt_loss(recipe, Path(text))}
+
+
+def neural_train(recipe: str, text: str, limit: str) -> dict[str, Any]:
+    """Trains, and says how far it is, a line at a time."""
+    from .neural import train
+
+    def say(line: dict[str, Any]) -> None:
+        print(json.dumps(line), flush=True)
+
+    return train(recipe, Path(text), float(limit), say)
+
+
+def neural_write(
+    text: str, index: str, n: str, rounds: str, nanogpt: str, threads: str
+) -> dict[str, list[float]]:
+    """Seconds a character by way of writing."""
+    from .neural import write
+
+    checkout = Path(nanogpt) if nanogpt else None
+    return write(Path(text), Path(index), int(n), int(rounds), checkout, threads)
+
+
+def judge(text: str, index: str) -> dict[str, Any]:
+    """Rows of judge.py."""
+    from . import judge as question
+
+    return question.judge(Path(text), Path(index))
+
+
+_JOBS: dict[str, Callable[..., Any]] = {
+    job.__name__: job
+    for job in (
+        *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
+        *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge),
+    )
 }
 
 

@@ -12,9 +12,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_SECONDS_TO_SAVE = 20.0
 
 
 class JobFailed(Exception):
@@ -31,35 +35,69 @@ class Run:
 
 
 def run_job(
-    job: str, *arguments: str | Path, limit: float = 3600.0, all_cores: bool = False
+    job: str,
+    *arguments: str | Path,
+    limit: float = 3600.0,
+    all_cores: bool = False,
+    on_line: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
-    """Runs `jobs.py JOB ...`. Raises JobFailed, after `limit` seconds too."""
-    process = subprocess.Popen(
-        [
-            *[sys.executable, "-m", "infgram_bench.jobs"],
-            *(["--all-cores"] if all_cores else []),
-            *[job, *map(str, arguments)],
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # so that children of the job can be stopped with it
-    )
-    try:
-        out, errors = process.communicate(timeout=limit)
-    except BaseException as stopped:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(stopped, subprocess.TimeoutExpired):
-            raise JobFailed(f"stopped after {limit:,.0f} s") from None
-        raise
-    if process.returncode:
-        lines = errors.strip().splitlines()
-        raise JobFailed(lines[-1] if lines else f"ended with exit code {process.returncode}")
+    """Runs `jobs.py JOB ...`, for at most `limit` seconds, or as long as it takes with `on_line`.
+
+    `on_line` gets what the job says on its way. Raises JobFailed. When interrupted, interrupts the
+    job and lets it save what it has.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(
+            [
+                *[sys.executable, "-m", "infgram_bench.jobs"],
+                *(["--all-cores"] if all_cores else []),
+                *[job, *map(str, arguments)],
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # so that children of the job can be stopped with it
+        )
+        try:
+            if on_line:
+                out = _listen(process, on_line)
+            else:
+                out, _ = process.communicate(timeout=limit)
+        except BaseException as stopped:
+            _stop(process)
+            if isinstance(stopped, subprocess.TimeoutExpired):
+                raise JobFailed(f"stopped after {limit:,.0f} s") from None
+            raise
+        if process.returncode:
+            errors.seek(0)
+            lines = errors.read().strip().splitlines()
+            raise JobFailed(lines[-1] if lines else f"ended with exit code {process.returncode}")
     return Run(**json.loads(out.splitlines()[-1]))
+
+
+def _listen(process: subprocess.Popen[str], on_line: Callable[[dict[str, Any]], None]) -> str:
+    last = ""
+    assert process.stdout
+    with process.stdout as lines:
+        for line in lines:
+            if line.strip():
+                last = line
+                found = json.loads(line)
+                if "step" in found:
+                    on_line(found)
+    process.wait()
+    return last
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    for sign in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_SECONDS_TO_SAVE)
+            return
 
 
 def bytes_in(folder: Path) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from . import building, frontier, generation, growth, models, peers, queries
+from . import building, frontier, generation, growth, judge, models, neural, peers, queries
 from .question import Question
 
 QUESTIONS: tuple[Question, ...] = (
     queries.QUESTION,
     generation.QUESTION,
     models.QUESTION,
+    neural.QUESTION,
+    judge.QUESTION,
     peers.QUESTION,
     growth.QUESTION,
     building.QUESTION,

@@ -14,6 +14,7 @@ from pathlib import Path
 from . import machine
 from .answers import Answer, read, write
 from .findings import Findings
+from .pictures import draw
 from .question import Bench, CannotMeasure, Progress, Question
 from .render import report
 from .settings import Settings
@@ -70,7 +71,9 @@ class Session:
         return answer
 
     def write_report(self, questions: Iterable[str]) -> list[Path]:
-        """Text of the answers to these questions; returns the files of this session."""
+        """Text and pictures of the answers to these questions; returns the session's files."""
         path = self._folder / "report.md"
-        path.write_text(report(self.answers[name] for name in questions))
-        return [self._path, path]
+        answers = [self.answers[name] for name in questions]
+        path.write_text(report(answers))
+        pictures = [picture for answer in answers for picture in answer.findings.pictures]
+        return [self._path, path, *draw(pictures, self._folder)]

@@ -69,12 +69,13 @@ def interleave(contenders: Sequence[Contender], *, rounds: int, seconds: float) 
 
 
 def _repeats(contender: Contender, seconds: float) -> int:
-    """Runs that last about `seconds`. Finding it out is the warm-up."""
-    contender.run()
+    """Runs that last about `seconds`. Finding it out is the warm-up, longer for what is short."""
     first = Timing()
     _measure(contender, 1, first)
-    if not first.cpu:
+    if not first.cpu or first.wall[0] * contender.operations >= seconds:
         return 1
+    first = Timing()
+    _measure(contender, 1, first)
     return max(1, round(seconds / (first.wall[0] * contender.operations)))
 
 

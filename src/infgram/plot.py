@@ -1,4 +1,4 @@
-"""Pictures of what `evaluate` and `novelty` measure. Alone in importing matplotlib.
+"""Pictures of what `evaluate` and `novelty` measure, and of costs. Alone in importing matplotlib.
 
 Each function takes results and returns a matplotlib Figure, which needs no display and nobody else
 knows of; `save` writes it. They need the extra: `pip install 'infgram[plot]'`.
@@ -239,6 +239,41 @@ def reliability(results: Mapping[str, Reliability]) -> Figure:
     right.set(title="Every token of the alphabet", xscale="log", yscale="log")
     right.set(xlim=(least, 1), ylim=(least, 1))
     _legend(left)
+    return figure
+
+
+@_styled
+def curves(
+    title: str,
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """Lines by name, each its x and its y. A single point carries its name instead of a legend.
+
+    >>> figure = curves("Cost", {"build": ([1, 2], [3, 6])}, x_label="bytes", y_label="seconds")
+    >>> figure.axes[0].get_title(loc="left")
+    'Cost'
+    """
+    figure, (axes,) = _figure(title)
+    if log_x:
+        axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
+    places = cycle(_BESIDE)
+    for style, (name, (x, y)) in zip(cycle(_styles()), points.items(), strict=False):
+        if len(x) == 1:
+            axes.plot(x, y, **style)
+            _label(axes, name, x[0], y[0], style["color"], **next(places))
+        else:
+            axes.plot(x, y, label=name, **style)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     return figure
 
 

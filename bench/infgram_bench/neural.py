@@ -1,0 +1,457 @@
+"""No training against training: infgram beside nanoGPT, from one run.
+
+Everything runs in processes of its own, each of which has only the memory it needs: an index is
+built, a model trained, both predict the same held-out text, both write. Generation is timed in one
+process, in turn.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import infgram
+
+from . import machine
+from .corpora import Corpus
+from .findings import Curve, Findings, Picture, duration, per_second, size
+from .processes import Run, bytes_in, run_job
+from .question import Bench, Question
+from .settings import Settings
+from .timing import Contender, Timing, interleave
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
+
+    from .gpt import Recipe
+
+_N_WRITTEN = 500  # characters, as nanoGPT's sample.py writes by default
+_N_WRITTEN_QUICK = 40
+_ROUNDS = 3
+_BATCH = 64
+_SCORING: dict[str, tuple[Any, bool]] = {  # of the window and floor of the published perplexities
+    "SBIS k=2": (infgram.SBIS(2, window=100, floor=1e-10), False),
+    "SBIS k=3": (infgram.SBIS(3, window=100, floor=1e-10), False),
+    "SBIS k=-1": (infgram.SBIS(-1, window=100, floor=1e-10), False),
+    "Kneser-Ney": (infgram.KneserNey(), False),
+    "Kneser-Ney, adapting": (infgram.KneserNey(), True),
+}
+_WRITING: dict[str, Any] = {
+    "SBIS k=2": infgram.SBIS(2),
+    "SBIS k=3": infgram.SBIS(3),
+    "SBIS k=-1": infgram.SBIS(-1),
+    "Kneser-Ney": infgram.KneserNey(),
+}
+_PUBLISHED = {"SBIS k=2": 97.7349, "SBIS k=3": 18.2353, "SBIS k=-1": 6.0625}
+_PACKAGES = ("torch", "transformers", "platformdirs")
+
+
+def missing() -> str:
+    """What the neural questions lack here, or nothing."""
+    lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    return f"{', '.join(lacking)} not installed: pip install 'infgram[bench]'" if lacking else ""
+
+
+@dataclass(frozen=True)
+class System:
+    """A row: what it took until it could predict, and how well it then does."""
+
+    name: str
+    ready_seconds: float
+    loss: float
+    peak_bytes: int
+    disk_bytes: int
+    published: float | None
+    joules: float | None
+
+
+def _answer(bench: Bench) -> None:
+    corpus, findings = bench.settings.corpus, bench.findings
+    findings.setting["text"] = (
+        f"{corpus.name}: {len(corpus.training):,} bytes for building and training, "
+        f"{len(corpus.validation):,} held out"
+    )
+    text = bench.folder / "corpus.txt"
+    text.write_bytes(corpus.text)
+    systems = _infgram(corpus, bench)
+    curves: dict[str, list[tuple[float, float]]] = {}
+    reason = missing()
+    if reason:
+        findings.note(f"nanoGPT: {reason}")
+    elif not bench.settings.quick:
+        for name in ("CPU_RECIPE", "SHAKESPEARE_CHAR"):
+            system, curves[system.name] = _nanogpt(name, text, bench)
+            systems.append(system)
+    seconds = {} if reason else _writing_seconds(text, bench)
+    _readiness(systems, seconds, findings)
+    if seconds:
+        _generation(seconds, bench)
+    if curves:
+        _overtaking(systems, curves, findings)
+    if all(system.joules is None for system in systems):
+        findings.note("joules: this machine does not tell")
+
+
+def _minutes(settings: Settings) -> float:
+    if missing():
+        return 0.5
+    return 0.8 if settings.quick else 12 + settings.train_minutes
+
+
+QUESTION = Question(
+    "neural", "No training against training", _answer, minutes=_minutes, in_quick=True
+)
+
+
+# infgram ------------------------------------------------------------------------------------------
+
+
+def _infgram(corpus: Corpus, bench: Bench) -> list[System]:
+    """Two builds: SBIS needs the index alone, Kneser-Ney its calibration too."""
+    training = bench.folder / "training.txt"
+    training.write_bytes(corpus.training)
+    held_out = bench.folder / "validation.txt"
+    held_out.write_bytes(corpus.validation)
+    builds: dict[str, tuple[Run, float | None, Path]] = {}
+    for job in ("build", "build_calibrated"):
+        bench.progress(job.replace("_", ", "), 0, 0)
+        index = bench.folder / f"{job}.infgram"
+        with machine.energy() as energy:
+            builds[job] = run_job(job, training, index), energy.joules, index
+    systems = []
+    for name in _SCORING:
+        bench.progress(f"perplexity of {name}", 0, 0)
+        run, joules, index = builds["build_calibrated" if "Kneser" in name else "build"]
+        scored = run_job("neural_infgram_loss", name, index, held_out)
+        published = _PUBLISHED.get(name) if corpus.is_shakespeare else None
+        systems.append(
+            System(
+                f"infgram, {name}",
+                run.result["seconds"],
+                scored.result["loss"],
+                max(run.peak_bytes, scored.peak_bytes),
+                bytes_in(index),
+                published and math.log(published),
+                joules,
+            )
+        )
+    return systems
+
+
+def infgram_loss(name: str, index: Path, held_out: Path) -> float:
+    """Nats a byte."""
+    estimator, adapt = _SCORING[name]
+    model = infgram.Model(infgram.open(index), estimator, adapt=adapt)
+    return -float(model.score(held_out.read_bytes()).log_prob.mean())
+
+
+# nanoGPT ------------------------------------------------------------------------------------------
+
+
+def _nanogpt(recipe: str, text: Path, bench: Bench) -> tuple[System, list[tuple[float, float]]]:
+    """Trained, or trained on; and its losses on the way."""
+    limit = bench.settings.train_minutes * 60 if recipe == "SHAKESPEARE_CHAR" else math.inf
+
+    def report(line: dict[str, Any]) -> None:
+        stage = f"training {recipe}, {line['seconds_left'] / 60:.0f} minutes left"
+        bench.progress(stage, line["step"], line["max_iters"])
+
+    with machine.energy() as energy:
+        trained = run_job("neural_train", recipe, text, str(limit), on_line=report).result
+    bench.progress(f"exact loss of {recipe}", 0, 0)
+    loss = run_job("neural_nanogpt_loss", recipe, text).result["loss"]
+    steps = f"{trained['step']:,} of {trained['max_iters']:,} steps"
+    name = f"nanoGPT, {trained['parameters'] / 1e6:.2f} M, {steps}"
+    bench.findings.figures.update(
+        {
+            f"{recipe} seconds": trained["seconds"],
+            f"{recipe} loss": loss,
+            f"{recipe} step": trained["step"],
+        }
+    )
+    if trained["step"] < trained["max_iters"]:
+        bench.findings.note(
+            f"{name}: stopped by --train-minutes; at its pace the whole training takes "
+            f"{trained['seconds'] / trained['step'] * trained['max_iters'] / 3600:.1f} hours here"
+        )
+    bench.findings.note(f"{name}: trained on {trained['machine']}")
+    system = System(
+        name,
+        trained["seconds"],
+        loss,
+        trained["peak_bytes"],
+        trained["disk_bytes"],
+        trained["published"],
+        energy.joules if trained["was_trained_now"] else None,
+    )
+    return system, [(seconds, val_loss) for seconds, _, _, val_loss in trained["curve"]]
+
+
+def train(
+    recipe_name: str, text: Path, limit: float, say: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Trains until `limit` seconds in all; a record of how far it came."""
+    from . import gpt, training
+
+    recipe: Recipe = getattr(gpt, recipe_name)
+    split = gpt.Text.split(text.read_bytes())
+    last_said = 0.0
+    first_step = None
+
+    def report(progress: training.Progress) -> None:
+        nonlocal last_said, first_step
+        first_step = first_step or progress.step
+        if time.perf_counter() - last_said > 1:
+            last_said = time.perf_counter()
+            say(
+                {
+                    "step": progress.step,
+                    "max_iters": progress.max_iters,
+                    "seconds_left": progress.seconds_left,
+                }
+            )
+
+    found = training.train(
+        recipe,
+        split,
+        device=training.best_device(),
+        threads=1,
+        seconds=None if math.isinf(limit) else limit,
+        on_progress=report,
+    )
+    return {
+        "step": found.step,
+        "max_iters": recipe.max_iters,
+        "seconds": found.seconds,
+        "curve": found.curve,
+        "published": recipe.published,
+        "parameters": gpt.n_parameters(found.model),
+        "peak_bytes": found.peak_bytes,
+        "disk_bytes": sum(p.numel() * 4 for p in found.model.parameters() if p.requires_grad),
+        "machine": found.machine,
+        "was_trained_now": first_step == 1,
+    }
+
+
+def nanogpt_loss(recipe_name: str, text: Path) -> float:
+    """Nats a character, exact; each has at least three quarters of the block before it."""
+    from . import gpt
+
+    model, split = load_nanogpt(recipe_name, text)
+    block = model.config.n_positions
+    return gpt.validation_loss(
+        model, split.validation, stride=block // 4, context=split.training[-block:]
+    )
+
+
+def load_nanogpt(
+    recipe_name: str, text: Path, *, untrained: bool = True
+) -> tuple[GPT2LMHeadModel, Any]:
+    """A model as far as it was trained, and its text.
+
+    If it never was: untrained, which costs the same time, or None.
+    """
+    from . import gpt, training
+
+    recipe: Recipe = getattr(gpt, recipe_name)
+    split = gpt.Text.split(text.read_bytes())
+    if training.checkpoint_path(recipe, split).exists():
+        return training.train(recipe, split, seconds=0).model, split
+    return gpt.build_model(recipe, len(split.characters)) if untrained else None, split
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+def _writing_seconds(text: Path, bench: Bench) -> dict[str, list[float]]:
+    """Seconds a character by way of writing, once a round."""
+    quick = bench.settings.quick
+    n = str(_N_WRITTEN_QUICK if quick else _N_WRITTEN)
+    rounds = "1" if quick else str(_ROUNDS)
+    nanogpt = str(bench.settings.nanogpt or "")
+    index = bench.folder / "build_calibrated.infgram"
+    seconds: dict[str, list[float]] = {}
+    for threads, all_cores in [("one thread", False), ("all threads", True)]:
+        bench.progress(f"writing, {threads}", 0, 0)
+        run = run_job(
+            *("neural_write", text, index, n, rounds, nanogpt, threads), all_cores=all_cores
+        )
+        seconds.update(run.result)
+    return seconds
+
+
+def write(
+    text: Path, index_path: Path, n: int, rounds: int, nanogpt: Path | None, threads: str
+) -> dict[str, list[float]]:
+    """Everyone writes n characters after a new line, in turn; infgram writes 400 times as many."""
+    import torch
+
+    from . import gpt, training
+
+    torch.set_num_threads(1 if threads == "one thread" else len(machine.ALL_CORES) or 1)
+    contenders = []
+    if threads == "one thread":
+        index = infgram.open(index_path)
+        for name, estimator in _WRITING.items():
+            model = infgram.Model(index, estimator)
+            n_written = n * (400 if "SBIS k=2" in name else 40)
+            contenders.append(_infgram_writer(name, model, n_written))
+    recipes = {"10.65 M": "SHAKESPEARE_CHAR", "CPU recipe": "CPU_RECIPE"}
+    devices = ["cpu", *(["cuda"] if training.best_device() == "cuda" else [])]
+    for device in devices:
+        for size_name, recipe in recipes.items():
+            model, split = load_nanogpt(recipe, text)
+            ways = _ways(model.to(device), split.encode("\n"), n)
+            if nanogpt:
+                theirs = gpt.load_nanogpt(nanogpt, model)
+                start = torch.tensor([[int(split.encode("\n")[0])]], device=device)
+                call = partial(theirs.generate, start, n, temperature=0.8, top_k=200)
+                ways["its own model.py"] = Contender("", call, n)
+            for way, contender in ways.items():
+                on = f"GPU, {threads}" if device == "cuda" else threads
+                contender.name = f"{size_name}, {way}, {on}"
+                contenders.append(contender)
+    interleave(contenders, rounds=rounds, seconds=0)
+    return {contender.name: contender.timing.wall for contender in contenders}
+
+
+def _ways(model: GPT2LMHeadModel, prompt: Any, n: int) -> dict[str, Contender]:
+    from . import gpt
+
+    def plain() -> None:
+        gpt.generate(model, prompt, n, seed=1, use_cache=False)
+
+    def cached() -> None:
+        gpt.generate(model, prompt, n, seed=1, use_cache=True)
+
+    def batch() -> None:
+        gpt.generate_batch(model, prompt, n, n_texts=_BATCH, seed=1)
+
+    return {
+        "no cache": Contender("", plain, n),
+        "key-value cache": Contender("", cached, n),
+        f"key-value cache, {_BATCH} texts at once": Contender("", batch, n * _BATCH),
+    }
+
+
+def _infgram_writer(name: str, model: infgram.Model, n: int) -> Contender:
+    def run() -> None:
+        made = model.generate("\n", max_tokens=n, temperature=0.8, seed=1)
+        if len(made.token_ids) != n:
+            raise SystemExit(f"{name} wrote {len(made.token_ids)} characters, expected {n}")
+
+    return Contender(f"infgram, {name}, one thread", run, n)
+
+
+# What it comes to ---------------------------------------------------------------------------------
+
+
+def _readiness(systems: list[System], seconds: dict[str, list[float]], findings: Findings) -> None:
+    rows = []
+    for system in systems:
+        rows.append(
+            [
+                system.name,
+                duration(system.ready_seconds),
+                f"{system.loss:.4f}",
+                f"{math.exp(system.loss):,.3f}",
+                f"{system.loss / math.log(2):.4f}",
+                _rate(system.name, seconds),
+                size(system.peak_bytes),
+                size(system.disk_bytes),
+                "" if system.joules is None else f"{system.joules:,.0f} J",
+                "" if system.published is None else f"{system.published:.4f}",
+            ]
+        )
+        findings.figures[f"{system.name}: ready seconds"] = system.ready_seconds
+        findings.figures[f"{system.name}: loss"] = system.loss
+    findings.table(
+        "system",
+        [
+            *("ready in", "held-out loss, nats", "perplexity", "bits a byte"),
+            *("characters a second", "memory", "on disk", "energy", "published loss"),
+        ],
+        rows,
+    )
+    recipe = next((s for s in systems if "0.80 M" in s.name), None)
+    if recipe:
+        better = [s for s in systems if s.name.startswith("infgram") and s.loss < recipe.loss]
+        first = min(better, key=lambda s: s.ready_seconds, default=None)
+        if first:
+            findings.at_least(
+                f"{first.name}: ready sooner than nanoGPT's CPU recipe, with a lower loss",
+                recipe.ready_seconds / first.ready_seconds,
+                100,
+            )
+        else:
+            findings.note("nothing of infgram has a lower loss than nanoGPT's CPU recipe")
+
+
+def _rate(name: str, seconds: dict[str, list[float]]) -> str:
+    """Of the fastest way to write one text on one thread."""
+    if name.startswith("infgram"):
+        found = seconds.get(f"{name}, one thread")
+        return per_second(float(np.median(found))) if found else ""
+    model = "CPU recipe" if "0.80 M" in name else "10.65 M"
+    ways = [
+        float(np.median(found))
+        for way, found in seconds.items()
+        if way.startswith(model) and way.endswith(", one thread") and "texts at once" not in way
+    ]
+    return per_second(min(ways)) if ways else ""
+
+
+def _generation(seconds: dict[str, list[float]], bench: Bench) -> None:
+    findings = bench.findings
+    n = _N_WRITTEN_QUICK if bench.settings.quick else _N_WRITTEN
+    contenders = [Contender(name, str, timing=Timing(taken)) for name, taken in seconds.items()]
+    findings.timing_table(f"{n} characters after a new line, a second", contenders, rate=True)
+    if bench.settings.quick:
+        findings.note(
+            "writing by --quick: one round of 40 characters; untrained weights where there is no "
+            "checkpoint, which cost the same"
+        )
+    own = float(np.median(seconds["infgram, SBIS k=2, one thread"]))
+    findings.figures["infgram seconds a character"] = own
+    for way, bar in [("no cache", 300_000), ("key-value cache", 15_000)]:
+        found = float(np.median(seconds[f"10.65 M, {way}, one thread"]))
+        findings.figures[f"nanoGPT, {way}: seconds a character"] = found
+        what = f"SBIS k=2 writes, to the 10.65 M model with {way}, one thread"
+        findings.at_least(what, found / own, bar)
+
+
+def _overtaking(
+    systems: list[System], curves: dict[str, list[tuple[float, float]]], findings: Findings
+) -> None:
+    """Loss against time: infgram is a point, and stays there; nanoGPT is a curve."""
+    end = max(seconds for curve in curves.values() for seconds, _ in curve)
+    drawn = []
+    for system in systems:
+        if system.name.startswith("infgram") and system.loss < 3.5:
+            ready = system.ready_seconds
+            drawn.append(Curve(system.name, [ready, max(end, ready)], [system.loss] * 2))
+    for name, curve in curves.items():
+        drawn.append(Curve(name, [s for s, _ in curve], [loss for _, loss in curve]))
+        for system in systems:
+            if system.name.startswith("infgram"):
+                sooner = next((s for s, loss in curve if loss < system.loss), None)
+                when = f"after {duration(sooner)}" if sooner else "not within its training here"
+                findings.note(f"{name} overtakes {system.name}: {when}")
+    findings.pictures.append(
+        Picture(
+            "loss",
+            "Held-out loss against time on this machine",
+            "seconds since the start",
+            "nats a character",
+            drawn,
+            log_x=True,
+        )
+    )

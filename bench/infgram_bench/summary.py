@@ -1,0 +1,180 @@
+"""The few figures that stand in the README, made from the results of a run: nothing is typed in.
+
+    python -m infgram_bench.summary RESULTS.json README.md
+
+replaces what stands between the two marks in a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .answers import Answer, read
+from .findings import duration, per_second
+from .render import facts, table
+
+_BEGIN = "<!-- figures: written by `make figures` -->"
+_END = "<!-- end of figures -->"
+
+
+def summary(answers: Mapping[str, Answer]) -> str:
+    """A table, and below it the machine, the versions and the dates."""
+    found = {name: answer.findings.figures for name, answer in answers.items()}
+    rows = []
+    for question, line in _LINES:
+        try:
+            rows.append(line(found[question]))
+        except KeyError:  # the question was not asked, or a rival was not there
+            continue
+    machines = {facts(answer.machine) for answer in answers.values()}
+    dates = sorted(answer.date[:10] for answer in answers.values())
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    cores = {answer.findings.setting.get("cores", "") for answer in answers.values()}
+    measured = f"Measured on {when}, {', '.join(sorted(cores))}. {'. '.join(sorted(machines))}."
+    return f"{table(['what', 'infgram', 'compared with'], rows)}\n\n{measured}"
+
+
+def replace(text: str, figures: str) -> str:
+    """The text with other figures. Raises ValueError where it has no place for them."""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the text has no lines {_BEGIN!r} and {_END!r} for figures between them")
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
+
+
+_Figures = Mapping[str, float]
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _count(f: _Figures) -> list[str]:
+    return [
+        "exact count of a 3 to 20 byte n-gram from Python",
+        f"{duration(f['count seconds'])}, in batches {duration(f['count seconds in a batch'])}",
+        f"tokengrams {_times(f['count, tokengrams'])} times, in batches "
+        f"{_times(f['count in a batch, tokengrams'])} times as long",
+    ]
+
+
+def _ntd(f: _Figures) -> list[str]:
+    return [
+        f"exact next-token distribution, {f['ntd matches']:,.0f} matches",
+        duration(f["ntd seconds"]),
+        f"tokengrams {_times(f['ntd, tokengrams'])}, infini-gram "
+        f"{_times(f['ntd, infini-gram'])}, py-infinigram {_times(f['ntd, py-infinigram'])} "
+        "times as long",
+    ]
+
+
+def _levels(f: _Figures) -> list[str]:
+    return [
+        "all levels of a 200 byte context",
+        duration(f["levels seconds, inside the text"]),
+        "infini-gram, for the longest alone, "
+        f"{_times(f['levels, infini-gram, inside the text'])} times as long",
+    ]
+
+
+def _write(f: _Figures) -> list[str]:
+    return [
+        "text by SBIS, k = 2, characters a second",
+        per_second(f["seconds a character"]),
+        f"tokengrams' n = 8 {_times(f['tokengrams'])}, the published SBIS program "
+        f"{_times(f['published program'])} times as long",
+    ]
+
+
+def _write_neural(f: _Figures) -> list[str]:
+    own = f["infgram seconds a character"]
+    plain = f["nanoGPT, no cache: seconds a character"]
+    cached = f["nanoGPT, key-value cache: seconds a character"]
+    return [
+        "the same beside nanoGPT's 10.65 M model on one core",
+        per_second(own),
+        f"its own way {per_second(plain)} ({_times(plain / own)} times as long), with a key-value "
+        f"cache {per_second(cached)} ({_times(cached / own)} times)",
+    ]
+
+
+def _ready(f: _Figures) -> list[str]:
+    sbis, kneser = f["infgram, SBIS k=-1: ready seconds"], f["infgram, Kneser-Ney: ready seconds"]
+    return [
+        "ready to predict, and the held-out loss then, nats a character",
+        f"SBIS k = -1 {duration(sbis)}, {f['infgram, SBIS k=-1: loss']:.3f}; Kneser-Ney "
+        f"{duration(kneser)}, {f['infgram, Kneser-Ney: loss']:.3f}; adapting "
+        f"{f['infgram, Kneser-Ney, adapting: loss']:.3f}",
+        f"nanoGPT's CPU recipe {duration(f['CPU_RECIPE seconds'])}, "
+        f"{f['CPU_RECIPE loss']:.3f}; 10.65 M after {f['SHAKESPEARE_CHAR step']:,.0f} of 5,000 "
+        f"steps, {duration(f['SHAKESPEARE_CHAR seconds'])}, {f['SHAKESPEARE_CHAR loss']:.3f} "
+        "(its README, on a GPU: 1.470)",
+    ]
+
+
+def _perplexity(f: _Figures) -> list[str]:
+    own = [f["perplexity of Kneser-Ney, static"], f["perplexity of Kneser-Ney, adapting"]]
+    kenlm = [f[f"perplexity of KenLM-{order}"] for order in (6, 8, 10)]
+    return [
+        "perplexity of a byte, last tenth of Tiny Shakespeare",
+        f"Kneser-Ney {own[0]:.2f}, adapting {own[1]:.2f}",
+        f"KenLM of order 6, 8, 10: {kenlm[0]:.2f}, {kenlm[1]:.2f}, {kenlm[2]:.2f}",
+    ]
+
+
+def _kneser_ney(f: _Figures) -> list[str]:
+    return [
+        "bytes a second by Kneser-Ney: scoring, adapting, writing",
+        f"{f['scoring with Kneser-Ney']:,.0f}, {f['scoring with Kneser-Ney, adapting']:,.0f}, "
+        f"{f['generating with Kneser-Ney']:,.0f}",
+        "",
+    ]
+
+
+def _build(f: _Figures) -> list[str]:
+    return [
+        f"index of {f['MiB']:,.0f} MiB, on one core",
+        f"{duration(f['build seconds'])}, {f['peak']:.1f} bytes of memory and {f['disk']:.1f} on "
+        f"disk a byte; opened in {duration(f['open seconds'])}",
+        f"pydivsufsort's sort alone: {duration(f['sort seconds'])}",
+    ]
+
+
+def _growth(f: _Figures) -> list[str]:
+    return [
+        "exponent of cost against size, 1 to 128 MiB",
+        f"build {f['exponent, build']:.2f}, count {f['exponent, count, warm']:.2f}, cursor "
+        f"{f['exponent, cursor, warm']:.2f}",
+        f"with cold caches: count {f['exponent, count, cold']:.2f}",
+    ]
+
+
+_LINES = (
+    ("queries", _count),
+    ("queries", _ntd),
+    ("queries", _levels),
+    ("generation", _write),
+    ("neural", _write_neural),
+    ("neural", _ready),
+    ("models", _perplexity),
+    ("models", _kneser_ney),
+    ("building", _build),
+    ("growth", _growth),
+)
+
+
+def main(results: str, *files: str) -> None:
+    """Writes the figures into each file, as a whole or not at all."""
+    figures = summary(read(Path(results)))
+    for path in map(Path, files):
+        partial = path.with_suffix(".partial")
+        partial.write_text(replace(path.read_text(), figures))
+        os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
