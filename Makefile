@@ -6,7 +6,7 @@ ASAN := .venv-asan/bin
 CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stubs format fuzz test-cpp asan clean
+.PHONY: help demo test test-bench check figures stubs format fuzz test-cpp asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,6 +33,12 @@ format: .venv-dev/.ready  ## format everything
 	$(DEV)/ruff check --fix --quiet . ; $(DEV)/ruff format .
 	$(DEV)/clang-format -i $(CXX_SOURCES)
 
+test-bench: .venv-bench/.ready  ## tests of the neural rivals: installs PyTorch into .venv-bench
+	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_race.py
+
+figures: .venv-dev/.ready  ## write the figures of bench/results into the README
+	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md
+
 fuzz: .venv-dev/.ready  ## the random tests, twenty times as long
 	INFGRAM_FUZZ=20 $(DEV)/python -m pytest tests/test_exact.py tests/test_generate.py tests/test_storage.py
 
@@ -52,11 +58,11 @@ asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address 
 	  tests/test_storage.py tests/test_build.py tests/test_index.py tests/test_shakespeare.py
 
 clean:  ## remove what was built
-	rm -rf build .venv .venv-dev .venv-asan
+	rm -rf build .venv .venv-dev .venv-asan .venv-bench
 
 # Environments. Each is made anew when what it is made from changes.
 
-.venv/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli -name '*.py')
+.venv/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 	test -d .venv || $(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP) .
 	touch $@
@@ -68,7 +74,12 @@ clean:  ## remove what was built
 	  -Cbuild-dir=build/editable -e '.[dev]'
 	touch $@
 
-.venv-asan/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli -name '*.py')
+.venv-bench/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
+	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python $(PIP) '.[test,bench]'
+	touch $@
+
+.venv-asan/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 	test -d .venv-asan || $(PYTHON) -m venv .venv-asan
 	.venv-asan/bin/python $(PIP) -Cbuild-dir=build/asan -Ccmake.build-type=Debug \
 	  -Ccmake.define.INFGRAM_SANITIZE=address,undefined '.[test]'

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infgram.errors import InfgramError
+
 from .findings import Findings
 
 _FORMAT = 1
+
+
+class ForeignResults(InfgramError):
+    """A file is not the results.json of a run."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def write(answers: Iterable[Answer], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Answer]:
-    """The answers in a results.json, by question."""
+    """The answers in a results.json, by question. Raises ForeignResults, OSError."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
         if record["format"] != _FORMAT:
@@ -49,7 +55,7 @@ def read(path: Path) -> dict[str, Answer]:
             for answer in record["answers"]
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise ForeignResults(
             f"{path} holds no results of this version of the benchmarks: "
             "move it away, or choose another folder"
         ) from error

@@ -20,7 +20,6 @@ _SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
 _BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data" / "tinyshakespeare.txt"
-_LIBRARY_BYTES = 4_000_000
 _LARGEST_FILE = 4 << 20
 _SKIPPED = {"test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib"}
 _SYSTEM_ROOTS = ("/usr/share", "/usr/include", "/usr/lib", "/usr/local")
@@ -77,11 +76,11 @@ def shakespeare() -> Corpus | None:
     return Corpus(SHAKESPEARE, Path(path).read_bytes())
 
 
-def library() -> Corpus:
-    """The modules of Python's standard library, in the order of their names."""
+def library(n_bytes: int = 4_000_000) -> Corpus:
+    """The modules of Python's standard library in the order of their names, up to so many bytes."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [f for f in sorted(root.rglob("*.py")) if not _SKIPPED & set(f.relative_to(root).parts)]
-    text = b"".join(f.read_bytes() for f in files)[:_LIBRARY_BYTES]
+    text = b"".join(f.read_bytes() for f in files)[:n_bytes]
     return Corpus("standard library", text)
 
 

@@ -88,7 +88,7 @@ def _settings(index: infgram.Index, findings: Findings, rounds: int) -> None:
     contenders = [
         _infgram("k=3", index, k=3),
         _infgram("k=1", index, k=1),
-        _infgram("k=-1 (all levels)", index, k=-1),
+        _infgram("k=-1 (all levels)", index, k=-1, n_tokens=20_000),
         _infgram("k=2, decay 0.3", index, k=2, decay=0.3),
         _infgram("k=2, temperature 1", index, k=2, temperature=1),
         _infgram("k=2, weighting distributions", index, k=2, weighting="distributions"),

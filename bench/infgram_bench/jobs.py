@@ -168,11 +168,18 @@ def judge(text: str, index: str) -> dict[str, Any]:
     return question.judge(Path(text), Path(index))
 
 
+def race(text: str, index: str) -> dict[str, Any]:
+    """The texts of race.py."""
+    from .race import texts
+
+    return texts(Path(text), Path(index))
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
-        *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge),
+        *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
     )
 }
 

@@ -79,7 +79,7 @@ def _compare(mib: int, corpus: Path, held_out: Path, bench: Bench) -> None:
     for system in SYSTEMS:
         built = builds[system.name]
         if isinstance(built, str):
-            rows.append([system.name, built, *[""] * (len(_HEADER) - 1)])
+            rows.append(_not_measured(system.name, built, mib, bench))
             continue
         seconds = asked["seconds"].get(system.name, {})
         perplexity = asked["perplexities"].get(system.name)
@@ -95,9 +95,9 @@ def _compare(mib: int, corpus: Path, held_out: Path, bench: Bench) -> None:
         _keep_figures(bench.findings, system.name, mib, built, seconds)
         shutil.rmtree(folder / system.name)
     bench.progress(f"{mib} MiB: KenLM", len(SYSTEMS) + 1, len(SYSTEMS) + 3)
-    rows.append(_kenlm_row(corpus, held_out, folder, bench))
+    rows.append(_kenlm_row(corpus, held_out, folder, mib, bench))
     bench.progress(f"{mib} MiB: the published program", len(SYSTEMS) + 2, len(SYSTEMS) + 3)
-    rows.append(_tiny_row(corpus, folder, bench))
+    rows.append(_tiny_row(corpus, folder, mib, bench))
     bench.findings.table(f"{mib} MiB", _HEADER, rows)
 
 
@@ -127,6 +127,12 @@ def _build_cells(run: Run, corpus: Path, home: Path) -> list[str]:
     ]
 
 
+def _not_measured(name: str, reason: str, mib: int, bench: Bench) -> list[str]:
+    """A row that says so; the reason is a note."""
+    bench.findings.note(f"{mib} MiB, {name}: {reason}")
+    return [name, "not measured", *[""] * (len(_HEADER) - 1)]
+
+
 def _keep_figures(
     findings: Findings, name: str, mib: int, run: Run, seconds: dict[str, float]
 ) -> None:
@@ -134,40 +140,38 @@ def _keep_figures(
         findings.figures[f"{name}, {what}, {mib} MiB"] = value
 
 
-def _kenlm_row(corpus: Path, held_out: Path, folder: Path, bench: Bench) -> list[str]:
+def _kenlm_row(corpus: Path, held_out: Path, folder: Path, mib: int, bench: Bench) -> list[str]:
     """KenLM predicts; it tells neither counts nor what comes next."""
     name = f"KenLM, order {_KENLM_ORDER}"
-    blank = [""] * (len(_HEADER) - 1)
-    if corpus.stat().st_size > 16 * _MIB:
-        return [name, "not measured beyond 16 MiB, where bytes as words take it very long", *blank]
+    if mib > 16:
+        return _not_measured(name, "bytes as words take it very long", mib, bench)
     if bench.settings.quick:
-        return [name, "not measured by --quick", *blank]
+        return _not_measured(name, "not by --quick", mib, bench)
     home = folder / "kenlm"
     home.mkdir()
     lmplz = str(bench.settings.kenlm or "")
     try:
         run = run_job("kenlm", lmplz, corpus, home, held_out, str(_KENLM_ORDER), limit=_LIMIT)
     except JobFailed as failed:
-        return [name, f"failed: {failed}", *blank]
+        return _not_measured(name, f"failed: {failed}", mib, bench)
     if absent := run.result.get("absent"):
-        return [name, str(absent), *blank]
+        return _not_measured(name, str(absent), mib, bench)
     cells = _build_cells(run, corpus, home)
     shutil.rmtree(home)
     return [name, *cells, *[_NONE] * 4, f"{run.result['perplexity']:.3f}"]
 
 
-def _tiny_row(corpus: Path, folder: Path, bench: Bench) -> list[str]:
+def _tiny_row(corpus: Path, folder: Path, mib: int, bench: Bench) -> list[str]:
     """The published program keeps nothing: it indexes, generates and ends."""
     name = "the published program"
-    blank = [""] * (len(_HEADER) - 1)
     program = bench.settings.tiny
     if program is None:
-        return [name, "not measured, since --tiny does not name it", *blank]
+        return _not_measured(name, "--tiny does not name it", mib, bench)
     shutil.copyfile(corpus, folder / "data.txt")
     try:
         seconds = published_program(program, folder, limit=_TINY_LIMIT).run()
     except JobFailed as failed:
-        return [name, f"generating {failed}", *blank]
+        return _not_measured(name, f"generating {failed}", mib, bench)
     assert isinstance(seconds, float)
     return [name, "at every start", "", "0", *[_NONE] * 3, per_second(seconds), _NONE]
 

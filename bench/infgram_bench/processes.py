@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infgram.errors import InfgramError
+
 _SECONDS_TO_SAVE = 20.0
 
 
-class JobFailed(Exception):
+class JobFailed(InfgramError):
     """A job crashed, said why it could not be done, or was stopped for taking too long."""
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infgram.errors import InfgramError
+
 from .findings import Findings
 from .settings import Settings
 
@@ -13,7 +15,7 @@ from .settings import Settings
 Progress = Callable[[str, float, float], None]
 
 
-class CannotMeasure(Exception):
+class CannotMeasure(InfgramError):
     """A question cannot be answered here; the message says why and what would help."""
 
 

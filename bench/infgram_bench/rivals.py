@@ -278,4 +278,4 @@ def _import(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise Absent(f"not measured, since it cannot be imported: {error}") from error
+        raise Absent(f"not measured: {error}") from error

@@ -21,7 +21,7 @@ from .settings import Settings
 
 
 class Session:
-    """The answers in a folder. Raises OSError; ValueError where results.json is not one of ours."""
+    """The answers in a folder. Raises OSError, ForeignResults."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder = folder

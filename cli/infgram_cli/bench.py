@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from infgram_bench.settings import Settings
     from rich.console import Console
 
-    _Begin = Callable[[Question], Reports]
+    _Begin = Callable[[str], Reports]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_LIBRARY_BYTES = 1_100_000  # as many as Tiny Shakespeare has
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -79,6 +80,14 @@ Examples:
     show_default=True,
     help="For training the 10.65 M model, in all; it goes on where it stopped.",
 )
+@click.option(
+    "--animate",
+    "animation",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw infgram and nanoGPT writing side by side: .gif, .mp4 or .html. Alone, unless "
+    "questions are named.",
+)
 @click.option("--core", type=click.IntRange(min=0), help="Core to measure on (default: the last).")
 @click.option("--no-pin", is_flag=True, help="Leave the choice of cores to the system.")
 @quiet_option
@@ -97,6 +106,7 @@ def bench(
     kenlm: Path | None,
     nanogpt: Path | None,
     train_minutes: float,
+    animation: Path | None,
     core: int | None,
     no_pin: bool,
     quiet: bool,
@@ -107,6 +117,7 @@ def bench(
     `pip install 'infgram[bench]'`. Results go to standard output and, with every single figure, to
     the output folder. QUESTIONs narrow it down; --list names them.
     """
+    from infgram_bench.animation import check as check_animation
     from infgram_bench.corpora import Corpus
     from infgram_bench.session import Session
     from infgram_bench.settings import Settings
@@ -132,12 +143,17 @@ def bench(
             minutes = _minutes(question.minutes(settings))
             click.echo(f"{question.name:12}{minutes:>14}   {question.title}")
         return
-    output.mkdir(parents=True, exist_ok=True)
-    session = Session(output, settings)
-    _run(session, settings, asked, again=again, quiet=quiet)
-    written = ", ".join(path.name for path in session.write_report(q.name for q in asked))
-    if not quiet:
-        stderr().print(f"In {output}: {written}")
+    if animation is not None:
+        check_animation(animation)
+    if questions or animation is None:
+        output.mkdir(parents=True, exist_ok=True)
+        session = Session(output, settings)
+        _run(session, settings, asked, again=again, quiet=quiet)
+        written = ", ".join(path.name for path in session.write_report(q.name for q in asked))
+        if not quiet:
+            stderr().print(f"In {output}: {written}")
+    if animation is not None:
+        _animate(settings, animation, quiet=quiet)
 
 
 def _choose(names: Sequence[str], quick: bool) -> list[Question]:
@@ -164,7 +180,7 @@ def _corpus(path: Path | None, console: Console) -> Corpus:
         "with --corpus): measuring on Python's standard library.",
         style="yellow",
     )
-    return library()
+    return library(_LIBRARY_BYTES)
 
 
 def _core(core: int | None, no_pin: bool) -> int | None:
@@ -195,8 +211,22 @@ def _run(
     with _progress(err, len(open_questions), quiet=quiet) as begin:
         for question in asked:
             if question in open_questions:
-                session.ask(question, begin(question))
+                session.ask(question, begin(question.name))
             _show(out, session.answers[question.name])
+
+
+def _animate(settings: Settings, path: Path, *, quiet: bool) -> None:
+    from infgram_bench.question import CannotMeasure
+    from infgram_bench.race import animate
+
+    from .output import stderr
+
+    with _progress(stderr(), 1, quiet=quiet) as begin:
+        try:
+            animate(settings, path, begin("animation"))
+        except CannotMeasure as reason:
+            raise click.ClickException(str(reason)) from reason
+    click.echo(path)
 
 
 def _minutes(minutes: float) -> str:
@@ -211,11 +241,11 @@ def _progress(console: Console, n: int, *, quiet: bool) -> Iterator[_Begin]:
     begun = 0
     if quiet or not console.is_terminal:
 
-        def begin_in_pipe(question: Question) -> Reports:
+        def begin_in_pipe(name: str) -> Reports:
             nonlocal begun
             begun += 1
             if not quiet:
-                console.print(f"{begun}/{n} {question.name}")
+                console.print(f"{begun}/{n} {name}")
             return lambda stage, done, total: None
 
         yield begin_in_pipe
@@ -231,14 +261,14 @@ def _progress(console: Console, n: int, *, quiet: bool) -> Iterator[_Begin]:
     )
     task = bars.add_task("", total=None)
 
-    def begin(question: Question) -> Reports:
+    def begin(name: str) -> Reports:
         nonlocal begun
         begun += 1
-        name = f"{begun}/{n} {question.name}"
-        bars.reset(task, description=name, total=None)
+        about = f"{begun}/{n} {name}"
+        bars.reset(task, description=about, total=None)
 
         def report(stage: str, done: float, total: float) -> None:
-            bars.update(task, description=f"{name}: {stage}", completed=done, total=total or None)
+            bars.update(task, description=f"{about}: {stage}", completed=done, total=total or None)
 
         return report
 
