@@ -139,6 +139,27 @@ def test_nanogpt_itself_computes_the_same(model: GPT2LMHeadModel) -> None:
     assert own.tolist() == written.tolist()
 
 
+@pytest.mark.skipif("INFGRAM_NANOGPT" not in os.environ, reason="INFGRAM_NANOGPT: a checkout")
+def test_nanogpt_itself_learns_the_same(text: Text, tmp_path: Path) -> None:
+    recipe = replace(TINY, dropout=0.0)  # the two draw in another order
+    run = training._Run(recipe, text, torch.device("cpu"), tmp_path / "x")
+    theirs = load_nanogpt(Path(os.environ["INFGRAM_NANOGPT"]), run.model).train()
+    betas = (recipe.beta1, recipe.beta2)
+    optimizer = theirs.configure_optimizers(recipe.weight_decay, 1.0, betas, "cpu")
+    batches = torch.Generator().manual_seed(recipe.seed)
+    for step in range(30):
+        starts = torch.randint(len(text.training) - 16, (4, 1), generator=batches)
+        pieces = run.training[starts + torch.arange(17)].long()
+        for group in optimizer.param_groups:
+            group["lr"] = training.learning_rate(recipe, step)
+        _, loss = theirs(pieces[:, :-1].contiguous(), pieces[:, 1:].contiguous())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), recipe.grad_clip)
+        optimizer.step()
+        assert run.advance() == pytest.approx(loss.item(), rel=1e-4)
+
+
 def test_a_folder_without_nanogpt_says_so(model: GPT2LMHeadModel, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"model\.py"):
         load_nanogpt(tmp_path, model)
