@@ -322,6 +322,14 @@ def generate(
     return _ids(ids[0, len(prompt) :])
 
 
+def generate_by_nanogpt(theirs: Any, prompt: Ids, n: int, *, seed: int) -> Ids:
+    """As `generate` at temperature 0.8, by the model of `load_nanogpt` and its own code."""
+    torch.manual_seed(seed)
+    device = next(theirs.parameters()).device
+    made = theirs.generate(_tensor(prompt, device)[None], n, temperature=0.8, top_k=200)
+    return _ids(made[0, len(prompt) :])
+
+
 def generate_batch(
     model: GPT2LMHeadModel,
     prompt: Ids,

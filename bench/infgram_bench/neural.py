@@ -29,8 +29,6 @@ from .settings import Settings
 from .timing import Contender, Timing, interleave
 
 if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel
-
     from .gpt import Recipe
 
 _N_WRITTEN = 500  # characters, as nanoGPT's sample.py writes by default
@@ -252,9 +250,7 @@ def nanogpt_loss(recipe_name: str, text: Path) -> float:
     )
 
 
-def load_nanogpt(
-    recipe_name: str, text: Path, *, untrained: bool = True
-) -> tuple[GPT2LMHeadModel, Any]:
+def load_nanogpt(recipe_name: str, text: Path, *, untrained: bool = True) -> tuple[Any, Any]:
     """A model as far as it was trained, and its text.
 
     If it never was: untrained, which costs the same time, or None.
@@ -292,11 +288,8 @@ def write(
     text: Path, index_path: Path, n: int, rounds: int, nanogpt: Path | None, threads: str
 ) -> dict[str, list[float]]:
     """Everyone writes n characters after a new line, in turn; infgram writes 400 times as many."""
-    import torch
-
     from . import gpt, training
 
-    torch.set_num_threads(1 if threads == "one thread" else len(machine.ALL_CORES) or 1)
     contenders = []
     if threads == "one thread":
         index = infgram.open(index_path)
@@ -312,18 +305,20 @@ def write(
             ways = _ways(model.to(device), split.encode("\n"), n)
             if nanogpt:
                 theirs = gpt.load_nanogpt(nanogpt, model)
-                start = torch.tensor([[int(split.encode("\n")[0])]], device=device)
-                call = partial(theirs.generate, start, n, temperature=0.8, top_k=200)
+                prompt = split.encode("\n")
+                call = partial(gpt.generate_by_nanogpt, theirs, prompt, n, seed=1)
                 ways["its own model.py"] = Contender("", call, n)
             for way, contender in ways.items():
                 on = f"GPU, {threads}" if device == "cuda" else threads
                 contender.name = f"{size_name}, {way}, {on}"
                 contenders.append(contender)
-    interleave(contenders, rounds=rounds, seconds=0)
+    n_threads = 1 if threads == "one thread" else len(machine.ALL_CORES) or 1
+    with gpt.use_threads(n_threads):
+        interleave(contenders, rounds=rounds, seconds=0)
     return {contender.name: contender.timing.wall for contender in contenders}
 
 
-def _ways(model: GPT2LMHeadModel, prompt: Any, n: int) -> dict[str, Contender]:
+def _ways(model: Any, prompt: Any, n: int) -> dict[str, Contender]:
     from . import gpt
 
     def plain() -> None:

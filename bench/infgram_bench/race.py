@@ -90,11 +90,8 @@ def animate(settings: Settings, path: Path, progress: Progress) -> None:
 
 def texts(text: Path, index_path: Path) -> dict[str, Any]:
     """What both write, and how fast; of infgram's long run what is shown of it."""
-    import torch
-
     from . import gpt
 
-    torch.set_num_threads(1)
     index = infgram.open(index_path)
     model, split = load_nanogpt(_RECIPE, text)
     prompt = split.encode("\n")
@@ -107,7 +104,8 @@ def texts(text: Path, index_path: Path) -> dict[str, Any]:
 
     left = Contender("infgram", ours, _N_TIMED)
     right = Contender("nanoGPT", theirs, _N_TIMED_NANOGPT)
-    interleave([left, right], rounds=_ROUNDS, seconds=0)
+    with gpt.use_threads(1):
+        interleave([left, right], rounds=_ROUNDS, seconds=0)
 
     def lengths(written: str) -> list[int]:
         """Of each character, whose last byte counts."""
