@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +189,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: list[str]) -> None:
     """Runs a job; its result is the last line, whatever the job printed before."""
+    threading.Thread(target=_follow_parent, args=[os.getppid()], daemon=True).start()
     if arguments[0] == "--all-cores":
         unpin()
         arguments = arguments[1:]
@@ -197,6 +201,13 @@ def main(arguments: list[str]) -> None:
         "peak_bytes": max(_peak_bytes(), used[1].ru_maxrss * _RSS_UNIT),
     }
     print(f"\n{json.dumps(record)}")
+
+
+def _follow_parent(parent: int) -> None:
+    """Ends this process when the one that started it is gone, as if interrupted."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _peak_bytes() -> int:
