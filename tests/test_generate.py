@@ -48,20 +48,29 @@ def test_the_fused_loop_gives_the_tokens_of_the_definition(
         assert native.token_ids.tolist() == expected
 
 
-@settings(max_examples=examples(200))
+_codes = st.sampled_from([3, 5, 8])
+_repeats = st.builds(
+    lambda unit, n: unit * n, st.lists(_codes, min_size=1, max_size=3), st.integers(90, 300)
+)
+
+
+@settings(max_examples=examples(300))
 @given(
-    documents=st.lists(
-        st.lists(st.sampled_from([3, 5, 8]), max_size=40), min_size=1, max_size=4
-    ).filter(any),
+    documents=st.lists(st.lists(_codes, max_size=40) | _repeats, min_size=1, max_size=4).filter(
+        any
+    ),
     code_bits=st.sampled_from([8, 16, 32]),
     one_shard=st.booleans(),
-    k=st.sampled_from([1, 2, -1]),
-    window=st.sampled_from([1, 3, 200]),
+    k=st.sampled_from([1, 2, 3, -1]),
+    weighting=st.sampled_from(["counts", "distributions"]),
+    window=st.sampled_from([1, 2, 3, 5, 200, 400]),
+    temperature=st.sampled_from([0.0, 0.7, 1.0]),
     seed=st.integers(0, 100),
 )
 def test_the_definition_holds_on_any_small_corpus(
-    memory_folder: Path, documents, code_bits, one_shard, k, window, seed
+    memory_folder: Path, documents, code_bits, one_shard, k, weighting, window, temperature, seed
 ) -> None:
+    """Long repeats share more than a byte tells, and more than a window shows."""
     index = make_index(
         memory_folder / "generate.infgram",
         documents,
@@ -72,12 +81,33 @@ def test_the_definition_holds_on_any_small_corpus(
     )
     for prompt in ([], [3], [8, 5], [0]):
         native = infgram.generate(
-            index, prompt, max_tokens=30, k=k, window=window, temperature=0.7, seed=seed
+            index,
+            prompt,
+            max_tokens=30,
+            k=k,
+            weighting=weighting,
+            window=window,
+            temperature=temperature,
+            seed=seed,
         )
-        expected = by_definition(index, prompt, infgram.SBIS(k, 0.3, window=window), 0.7, 30, seed)
+        sbis = infgram.SBIS(k, 0.3, weighting, window)
+        expected = by_definition(index, prompt, sbis, temperature, 30, seed)
         assert native.token_ids.tolist() == expected
         ended = len(expected) < 30
         assert native.finish_reason == ("end_of_text" if ended else "length")
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("temperature", [0.8, 1.0])
+def test_the_levels_that_are_not_kept_are_not_missed(
+    prose_index: infgram.Index, k: int, temperature: float
+) -> None:
+    """A copy limit makes the native loop keep all levels. Here none of the text reaches it."""
+    index = infgram.open(prose_index.path)  # nothing was drawn from it yet
+    plan = {"k": k, "decay": 0.1, "temperature": temperature, "seed": 1, "max_tokens": 100_000}
+    whole = infgram.generate(index, "KING", max_copy=200, **plan).token_ids.tolist()
+    for _ in range(2):  # before and after so much was drawn that a table is made
+        assert infgram.generate(index, "KING", **plan).token_ids.tolist() == whole
 
 
 def test_the_draws_follow_the_weights(memory_folder: Path) -> None:

@@ -78,8 +78,8 @@ std::shared_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_i
     std::vector<Shard<Code>> native;
     for (const py::handle shard : shards)
         native.emplace_back(columns_of<Code>(py::cast<py::dict>(shard), arrays));
-    return std::make_shared<OwnedIndex<Code>>(OwnedIndex<Code>{
-        arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native))});
+    return std::make_shared<OwnedIndex<Code>>(
+        arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native)));
 }
 
 template <class Token, class Code>

@@ -83,6 +83,8 @@ public:
             const Alphabet& alphabet = owner_->index.alphabet();
             std::visit(
                 [&](auto& sampler) {
+                    if (sampler.keeps_first())
+                        sampler.borrow(owner_->neighbours.after(owner_->index.shards(), n));
                     while (token_ids.size() < n) {
                         const std::uint32_t code = sampler(uniform_);
                         if (code == boundary || code == Alphabet::unknown) {

@@ -9,6 +9,7 @@
 #include "arrays.hpp"
 #include "infgram/continuation.hpp"
 #include "infgram/index.hpp"
+#include "infgram/neighbours.hpp"
 
 namespace infgram::bindings {
 
@@ -51,8 +52,12 @@ inline py::tuple to_tuple(const Alphabet& alphabet, const ContinuationTable& tab
 // Keeps the arrays alive that the index borrows; cursors and samplers keep it alive in turn.
 template <class Code>
 struct OwnedIndex {
+    OwnedIndex(py::list borrowed, Index<Code> borrower)
+        : arrays(std::move(borrowed)), index(std::move(borrower)) {}
+
     py::list arrays;
     Index<Code> index;
+    mutable LazyNeighbours neighbours;  // of the index; made with use, by whichever thread
 };
 
 template <class Code>

@@ -15,24 +15,32 @@ namespace infgram {
 
 using Chain = std::vector<Level>;  // longest first; ranges grow strictly
 
+// Replaces the levels by their images: the levels that end in `code`, which is not the boundary.
+// Returns the rows of the last one.
+template <class Code>
+std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
+    if (chain.empty()) return 0;
+    for (const Level& level : chain) shard.rank().prefetch(code, level.range);
+    typename Shard<Code>::Rank::Nested nested(shard.rank(), code, chain.front().range);
+    std::size_t kept = 0;
+    std::uint32_t size = 0;  // of the level kept last
+    for (const Level level : chain) {
+        const Range image = shard.extend(level.range, code, nested);
+        // A level that gains no row over a longer one is not a level: it is overwritten.
+        chain[kept] = {level.n + 1, image};
+        kept += image.size() > size ? 1 : 0;
+        size = image.size();
+    }
+    chain.resize(kept);
+    return size;
+}
+
 // The chain after reading `code`. O(levels) ranks. The boundary starts a new document: nothing
 // before it is a context any more.
 template <class Code>
 void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
-    std::size_t kept = 0;
-    std::uint32_t size = 0;  // of the level kept last
-    if (code != boundary && !chain.empty()) {
-        for (const Level& level : chain) shard.rank().prefetch(code, level.range);
-        typename Shard<Code>::Rank::Nested nested(shard.rank(), code, chain.front().range);
-        for (const Level level : chain) {
-            const Range image = shard.extend(level.range, code, nested);
-            // A level that gains no row over a longer one is not a level: it is overwritten.
-            chain[kept] = {level.n + 1, image};
-            kept += image.size() > size ? 1 : 0;
-            size = image.size();
-        }
-    }
-    chain.resize(kept);
+    if (code == boundary) chain.clear();
+    const std::uint32_t size = replace_by_images(shard, chain, code);
     const Range bucket = shard.bucket(code);
     if (bucket.size() > size) chain.push_back({1, bucket});
 }
@@ -66,21 +74,21 @@ template <class Code, class Visit>
 void for_each_level(std::span<const Shard<Code>> shards, std::span<const Chain> chains, int k,
                     std::vector<Range>& ranges, Visit&& visit) {
     std::uint64_t last_m = 0;
-    const auto emit = [&](std::uint32_t n, std::uint64_t m) {
+    const auto emit = [&](std::uint32_t n, std::uint64_t m, std::span<const Range> at) {
         if (m <= last_m) return true;
         last_m = m;
-        visit(n, m, std::span<const Range>(ranges));
+        visit(n, m, at);
         return --k != 0;
     };
     if (k == 0) return;
-    ranges.assign(shards.size(), Range{});
     if (shards.size() == 1) {
         for (const Level& level : chains[0]) {
-            ranges[0] = level.range;
-            if (!emit(level.n, shards[0].m(level.range))) return;
+            const std::uint64_t m = shards[0].m(level.range);
+            if (!emit(level.n, m, std::span(&level.range, 1))) return;
         }
         return;
     }
+    ranges.assign(shards.size(), Range{});
     std::vector<std::size_t> at(shards.size(), 0);
     while (true) {
         std::uint32_t n = 0;
@@ -93,7 +101,7 @@ void for_each_level(std::span<const Shard<Code>> shards, std::span<const Chain> 
                 ranges[s] = chains[s][at[s]++].range;
             m += shards[s].m(ranges[s]);
         }
-        if (!emit(n, m)) return;
+        if (!emit(n, m, ranges)) return;
     }
 }
 

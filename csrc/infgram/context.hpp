@@ -1,4 +1,5 @@
-// What an estimator looks at: the chains of the present context in every shard, and the live text.
+// What an estimator looks at: the chains of the present context in every shard, whole or their
+// first levels, and the live text.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,9 @@
 #include <vector>
 
 #include "infgram/chain.hpp"
+#include "infgram/first_levels.hpp"
 #include "infgram/live.hpp"
+#include "infgram/neighbours.hpp"
 #include "infgram/shard.hpp"
 
 namespace infgram {
@@ -26,8 +29,19 @@ public:
         }
     }
 
+    // From now on the first k levels of each chain are enough: they are kept, and maybe a few more.
+    // Not where there is a live text, whose levels come between.
+    void keep_first(std::size_t k) noexcept {
+        if (!live_) k_ = k;
+    }
+    [[nodiscard]] bool keeps_first() const noexcept { return k_.has_value(); }
+
+    // Borrows tables to find levels with that were not kept, one a shard, or none.
+    void borrow(std::span<const Neighbours> neighbours) noexcept { neighbours_ = neighbours; }
+
     // Reads a code, or Alphabet::unknown, behind which nothing is context any more.
     void read(std::uint32_t code) {
+        if (k_ && code != Alphabet::unknown) return advance_first(code);
         advance_all(shards_, std::span<Chain>(chains_), code, window_);
         if (!live_) return;
         if (code == Alphabet::unknown)
@@ -47,9 +61,18 @@ public:
     }
 
 private:
+    void advance_first(std::uint32_t code) {
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            const Neighbours* neighbours = neighbours_.empty() ? nullptr : &neighbours_[s];
+            FirstLevels<Code>(shards_[s], neighbours, *k_, window_).advance(chains_[s], code);
+        }
+    }
+
     std::span<const Shard<Code>> shards_;
     std::vector<Chain> chains_;
     std::uint32_t window_;
+    std::optional<std::size_t> k_;  // nothing: all levels are kept
+    std::span<const Neighbours> neighbours_;
     std::optional<LiveText> live_;
 };
 

@@ -64,6 +64,9 @@ public:
         held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
     }
 
+    // It looks at all levels.
+    [[nodiscard]] static std::optional<std::size_t> n_levels() noexcept { return std::nullopt; }
+
     // Finds the levels of a context. The other methods answer for the context seen last.
     void look(const Context<Code>& context) {
         live_ = context.live();

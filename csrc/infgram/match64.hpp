@@ -41,6 +41,22 @@ inline std::uint64_t match64(const std::uint8_t* bytes, std::uint8_t byte) noexc
     return matches;
 }
 
+// Bit i is set if bytes[i] < least, 0 <= i < 64. Reads 64 bytes.
+inline std::uint64_t below64(const std::uint8_t* bytes, std::uint8_t least) noexcept {
+    std::uint64_t below = 0;
+#if defined(__SSE2__)
+    const __m128i bound = _mm_set1_epi8(static_cast<char>(least));
+    for (int i = 0; i < 4; ++i) {
+        const __m128i found = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * i));
+        const int reached = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(found, bound), found));
+        below |= static_cast<std::uint64_t>(static_cast<unsigned>(~reached & 0xffff)) << (16 * i);
+    }
+#else
+    for (int i = 0; i < 64; ++i) below |= std::uint64_t{bytes[i] < least} << i;
+#endif
+    return below;
+}
+
 // The n lowest bits, n <= 64. Two shifts, because one by 64 is not defined and a test costs more.
 constexpr std::uint64_t low_bits(std::uint32_t n) noexcept {
     const std::uint32_t half = n / 2;

@@ -11,6 +11,8 @@
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "infgram/alphabet.hpp"
@@ -150,8 +152,8 @@ private:
 template <class Code, class Estimator>
 class Sampler {
 public:
-    // Owns the context. Backs off to shorter contexts by `estimator.back_off()`
-    // where a copy limit leaves no token.
+    // Owns the context, of which it keeps what the estimator looks at. Backs off to shorter
+    // contexts by `estimator.back_off()` where a copy limit leaves no token.
     Sampler(Context<Code> context, Estimator estimator, const SamplingParameters& parameters)
         : context_(std::move(context)),
           estimator_(std::move(estimator)),
@@ -159,7 +161,14 @@ public:
           draw_(parameters),
           limit_(parameters.max_copy, context_.n_codes()) {
         weights_.of.assign(context_.n_codes(), 0.0);
+        // A copy limit looks at every level, and backs off to any.
+        const std::optional<std::size_t> k = estimator_.n_levels();
+        if (k && parameters.max_copy == 0) context_.keep_first(*k);
     }
+
+    // Whether tables of neighbours would be used, and their use from now on.
+    [[nodiscard]] bool keeps_first() const noexcept { return context_.keeps_first(); }
+    void borrow(std::span<const Neighbours> neighbours) noexcept { context_.borrow(neighbours); }
 
     // Draws the next code and reads it; Alphabet::unknown if a copy limit leaves none.
     std::uint32_t operator()(const Uniform& uniform) {

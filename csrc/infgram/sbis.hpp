@@ -5,7 +5,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,6 +32,12 @@ class Sbis {
 public:
     Sbis(const SbisParameters& parameters, std::uint32_t n_codes)
         : parameters_(parameters), counts_(n_codes) {}
+
+    // How many levels it looks at but to back off; nothing: all.
+    [[nodiscard]] std::optional<std::size_t> n_levels() const noexcept {
+        if (parameters_.k < 0) return std::nullopt;
+        return static_cast<std::size_t>(parameters_.k);
+    }
 
     // Finds the levels to mix. The other methods answer for the context seen last, which must live
     // on. Where nothing of the context occurs, all tokens are the level.

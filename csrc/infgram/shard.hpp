@@ -13,7 +13,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -115,6 +117,25 @@ public:
     [[nodiscard]] Range extend(Range range, std::uint32_t code,
                                typename Rank::Nested& nested) const {
         return checked(code, nested(range));
+    }
+
+    // Tokens that the contexts of two rows share at their ends, at most `most`.
+    [[nodiscard]] std::uint32_t shared(Row row, Row other, std::uint32_t most) const {
+        constexpr std::uint32_t per_word = sizeof(std::uint64_t) / sizeof(Code);
+        const Code* a = codes_.data() + position(row);
+        const Code* b = codes_.data() + position(other);
+        const std::uint32_t limit = std::min({most, sa_[row], sa_[other]});
+        std::uint32_t n = 0;
+        for (; limit - n >= per_word; n += per_word) {
+            std::uint64_t x;
+            std::uint64_t y;
+            std::memcpy(&x, a - n - per_word, sizeof x);
+            std::memcpy(&y, b - n - per_word, sizeof y);
+            if (x != y)
+                return n + static_cast<std::uint32_t>(std::countl_zero(x ^ y)) / (8 * sizeof(Code));
+        }
+        while (n < limit && a[-1 - std::ptrdiff_t{n}] == b[-1 - std::ptrdiff_t{n}]) ++n;
+        return n;
     }
 
     // A count on its way: the rows of what was read, and what is left to read, all codes > 0.

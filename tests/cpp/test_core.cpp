@@ -10,8 +10,10 @@
 
 #include "infgram/columns.hpp"
 #include "infgram/continuation.hpp"
+#include "infgram/first_levels.hpp"
 #include "infgram/index.hpp"
 #include "infgram/live.hpp"
+#include "infgram/neighbours.hpp"
 
 using namespace infgram;
 
@@ -122,6 +124,11 @@ void test_count_equal() {
     std::ranges::fill(bytes, std::uint8_t{255});
     CHECK(match64(bytes.data(), 255) == low_bits(64) && match64(bytes.data(), 254) == 0);
     CHECK(count_equal(bytes.data(), 1000, 1024, 255) == 1000);
+    for (const std::uint8_t least : {0, 1, 127, 128, 254, 255}) {
+        for (auto& byte : bytes) byte = static_cast<std::uint8_t>(below(256));
+        const std::uint64_t found = below64(bytes.data(), least);
+        for (std::size_t i = 0; i < 64; ++i) CHECK((found >> i & 1) == (bytes[i] < least ? 1 : 0));
+    }
     CHECK(low_bits(0) == 0 && low_bits(1) == 1 && low_bits(63) == ~std::uint64_t{0} >> 1);
 }
 
@@ -197,6 +204,76 @@ void test_shard(std::size_t n, std::uint32_t n_codes) {
             CHECK(total == shard.m(searched[i].range));
         }
     }
+}
+
+// What an estimator sees of a chain.
+template <class Code>
+std::vector<Level> first_levels(const Shard<Code>& shard, const Chain& chain, int k) {
+    std::vector<Level> levels;
+    std::vector<Range> scratch;
+    for_each_level(std::span(&shard, 1), std::span(&chain, 1), k, scratch,
+                   [&](std::uint32_t n, std::uint64_t, std::span<const Range> ranges) {
+                       levels.push_back({n, ranges[0]});
+                   });
+    return levels;
+}
+
+// Chains that hold their first levels look like whole ones to whoever asks for no more, whatever is
+// read: text of the corpus, other codes, the end of a document.
+template <class Code>
+void test_first_levels(std::vector<Code> text, std::uint32_t n_codes) {
+    const Owned<Code> owned(std::move(text), n_codes, 32);
+    const Shard<Code> shard(owned.columns());
+    const Neighbours neighbours(shard);
+    const auto n_rows = static_cast<std::uint32_t>(owned.codes.size());
+    for (const std::uint32_t window : {1u, 2u, 5u, 200u, 1000u}) {
+        for (const int k : {1, 2, 3}) {
+            const auto most = static_cast<std::size_t>(k);
+            const FirstLevels<Code> by_text(shard, nullptr, most, window);
+            const FirstLevels<Code> by_table(shard, &neighbours, most, window);
+            Chain whole;
+            Chain found;
+            Chain looked_up;
+            std::uint32_t place = below(n_rows);
+            for (int i = 0; i < 400; ++i) {
+                if (below(8) == 0) place = below(n_rows);
+                std::uint32_t code = owned.codes[place++ % n_rows];
+                if (below(16) == 0) code = below(n_codes);
+                advance(shard, whole, code);
+                trim(whole, window);
+                by_text.advance(found, code);
+                by_table.advance(looked_up, code);
+                const std::vector<Level> truth = first_levels(shard, whole, k);
+                for (const Chain* chain : {&found, &looked_up}) {
+                    const std::vector<Level> levels = first_levels(shard, *chain, k);
+                    CHECK(std::ranges::equal(levels, truth, [](Level a, Level b) {
+                        return a.n == b.n && a.range == b.range;
+                    }));
+                    CHECK(chain->size() <= most + 1);
+                }
+            }
+        }
+    }
+}
+
+template <class Code>
+std::vector<Code> repeated_text(std::size_t n, std::uint32_t period) {
+    std::vector<Code> text{static_cast<Code>(boundary)};
+    while (text.size() < n)
+        text.push_back(
+            static_cast<Code>(text.size() == n / 2 ? boundary : 1 + text.size() % period));
+    return text;
+}
+
+// A table is made when enough was drawn, once.
+void test_lazy_neighbours() {
+    const Owned<std::uint8_t> owned(random_text<std::uint8_t>(1600, 4), 4);
+    const Shard<std::uint8_t> shard(owned.columns());
+    const std::span<const Shard<std::uint8_t>> shards(&shard, 1);
+    LazyNeighbours lazy;
+    CHECK(lazy.after(shards, 99).empty());
+    const auto made = lazy.after(shards, 1);
+    CHECK(made.size() == 1 && lazy.after(shards, 1).data() == made.data());
 }
 
 // In how many different contexts, one token longer, each token follows a context.
@@ -332,6 +409,17 @@ int main() {
         test_continuations<std::uint16_t>(2 + below(400), 2 + below(4));
         test_continuations<std::uint32_t>(2 + below(400), 2 + below(4));
     }
+    for (int i = 0; i < 10; ++i) {
+        const std::size_t n = 1 + below(600);
+        const std::uint32_t n_codes = 2 + below(4);
+        test_first_levels(random_text<std::uint8_t>(n, n_codes), n_codes);
+        test_first_levels(random_text<std::uint16_t>(n, n_codes), n_codes);
+        test_first_levels(random_text<std::uint32_t>(n, n_codes), n_codes);
+    }
+    for (const std::uint32_t period : {1u, 2u, 3u})  // more is shared than a table tells
+        test_first_levels(repeated_text<std::uint8_t>(1500, period), 4);
+    test_first_levels(random_text<std::uint8_t>(30'000, 3), 3);  // more rows than a table is read
+    test_lazy_neighbours();
     for (const std::uint32_t max_tokens : {2u, 7u, 100u, 5000u}) test_live_text(max_tokens);
     test_alphabet();
     test_columns_that_contradict_are_refused();
