@@ -19,20 +19,18 @@ public:
         return counts_[code];
     }
 
-    // Codes with a count above zero, in no order.
-    [[nodiscard]] std::span<const std::uint32_t> seen() const noexcept {
+    // Codes with a count above zero, in no order. O(n_codes) after many rows were added, else O(1).
+    [[nodiscard]] std::span<const std::uint32_t> seen() noexcept {
+        if (!listed_) list();
         return {seen_.data(), n_seen_};
     }
 
     // The same, rising.
     [[nodiscard]] std::span<const std::uint32_t> codes() {
-        if (n_seen_ > few) {
+        if (listed_ && n_seen_ * sparse < counts_.size())
             std::sort(seen_.begin(), seen_.begin() + static_cast<std::ptrdiff_t>(n_seen_));
-        } else {  // insertion: most contexts are followed by a handful of tokens
-            for (std::size_t i = 1; i < n_seen_; ++i)
-                for (std::size_t j = i; j > 0 && seen_[j - 1] > seen_[j]; --j)
-                    std::swap(seen_[j - 1], seen_[j]);
-        }
+        else
+            list();
         return seen();
     }
 
@@ -65,19 +63,25 @@ public:
         }
         // The end of the text stands in `next` as a boundary.
         if (shard.has_end(range) && --counts_[boundary] == 0) {
-            const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(n_seen_--);
-            std::remove(seen_.begin(), end, boundary);
+            const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(seen().size());
+            n_seen_ =
+                static_cast<std::size_t>(std::remove(seen_.begin(), end, boundary) - seen_.begin());
         }
     }
 
 private:
     template <class Code>
     void add_rows(const Shard<Code>& shard, Range range) {
-        const Code* next = shard.next();
-        for (Row row = range.begin; row != range.end; ++row) {
-            const std::uint32_t code = next[row];
-            if (code >= counts_.size()) throw_corrupt("next");
-            add(code, 1);
+        const auto code = [&](Row row) {
+            const std::uint32_t found = shard.next()[row];
+            if (found >= counts_.size()) throw_corrupt("next");
+            return found;
+        };
+        if (range.size() * sparse < counts_.size()) {
+            for (Row row = range.begin; row != range.end; ++row) add(code(row), 1);
+        } else {
+            for (Row row = range.begin; row != range.end; ++row) ++counts_[code(row)];
+            listed_ = false;
         }
     }
 
@@ -97,11 +101,23 @@ private:
         add_rows(shard, {last << log_rows, range.end});
     }
 
-    static constexpr std::size_t few = 24;
+    // Finds the codes seen, in order, by looking at every count. Where they are not much fewer than
+    // there are, that is quicker than to sort them or to note each when it comes: no branch.
+    void list() noexcept {
+        n_seen_ = 0;
+        for (std::uint32_t code = 0; code < counts_.size(); ++code) {
+            seen_[n_seen_] = code;
+            n_seen_ += counts_[code] != 0 ? 1 : 0;
+        }
+        listed_ = true;
+    }
+
+    static constexpr std::size_t sparse = 8;  // there are so many times as many codes
 
     std::vector<std::uint64_t> counts_;
-    std::vector<std::uint32_t> seen_;  // the first n_seen_ of it
+    std::vector<std::uint32_t> seen_;  // the first n_seen_ of it, if listed_
     std::size_t n_seen_ = 0;
+    bool listed_ = true;
 };
 
 }  // namespace infgram

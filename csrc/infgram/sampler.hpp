@@ -46,7 +46,7 @@ public:
     double operator()(double x) {
         if (exponent_ == 1.0) return x;
         const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
-        Known& known = known_[(bits * 0x9e3779b97f4a7c15ULL) >> 56];
+        Known& known = known_[(bits * 0x9e3779b97f4a7c15ULL) >> 54];
         if (known.x != x) known = {x, std::pow(x, exponent_)};
         return known.power;
     }
@@ -57,7 +57,7 @@ private:
         double power = 1.0;
     };
     double exponent_;
-    std::array<Known, 256> known_{};
+    std::array<Known, 1024> known_{};
 };
 
 // Draws from weights.
@@ -77,9 +77,9 @@ public:
             while (weights.of[codes[chosen]] != heaviest) ++chosen;
             return codes[chosen];
         }
-        shares_.clear();
-        for (const std::uint32_t code : codes)
-            shares_.push_back(power_(weights.of[code] / heaviest));
+        shares_.resize(codes.size());
+        for (std::size_t i = 0; i < codes.size(); ++i)
+            shares_[i] = power_(weights.of[codes[i]] / heaviest);
         if (parameters_.cuts()) cut();
         double reached = 0.0;
         for (double& share : shares_) share = reached += share;

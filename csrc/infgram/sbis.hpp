@@ -5,6 +5,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,6 +18,7 @@
 #include "infgram/chain.hpp"
 #include "infgram/context.hpp"
 #include "infgram/histogram.hpp"
+#include "infgram/match64.hpp"
 #include "infgram/shard.hpp"
 
 namespace infgram {
@@ -87,9 +90,11 @@ public:
     // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i); their sum is 1 where
     // there is a floor.
     void weigh(Weights& weights) {
+        if constexpr (sizeof(Code) == 1)
+            if (is_narrow()) return weigh_narrow(weights);
         double level_weight = 1.0;
         for (std::size_t i = 0; i < levels_.size(); ++i) {
-            count_level(i);
+            i == 0 || live_ != nullptr ? count_level(i) : count_further(i);
             const double scale = parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
             for (const std::uint32_t code : counts_.seen())
                 weights.of[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
@@ -110,7 +115,7 @@ private:
 
     void add_level(std::uint64_t m, std::span<const Range> ranges, std::size_t live) {
         levels_.push_back({m, live});
-        ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+        for (const Range range : ranges) ranges_.push_back(range);
     }
 
     // The first k levels with more than least_m matches.
@@ -202,6 +207,64 @@ private:
             live_->for_each_token(live, [&](const Continuation& token, std::uint32_t raw) {
                 counts_.add(token.code, raw);
             });
+    }
+
+    // Are all rows of the levels among 64?
+    [[nodiscard]] bool is_narrow() const noexcept {
+        return shards_.size() == 1 && live_ == nullptr && parameters_.floor == 0.0 &&
+               ranges_.back().size() <= 64;
+    }
+
+    // weigh, where a token's rows are the bits of a word and its counts are counts of bits.
+    void weigh_narrow(Weights& weights)
+        requires(sizeof(Code) == 1)
+    {
+        const Shard<Code>& shard = shards_[0];
+        const Row first = ranges_.back().begin;
+        const std::size_t n_levels = levels_.size();
+        std::array<std::uint64_t, 64> rows;  // of each level
+        for (std::size_t i = 0; i < n_levels; ++i) {
+            const Range range = ranges_[i];
+            rows[i] = low_bits(range.size()) << (range.begin - first);
+            if (shard.has_end(range)) rows[i] &= ~(std::uint64_t{1} << (shard.end_row() - first));
+        }
+        std::array<std::uint32_t, 64> codes;
+        std::size_t n = 0;
+        for (std::uint64_t rest = rows[n_levels - 1]; rest != 0; ++n) {
+            const Code code = shard.next()[first + static_cast<Row>(std::countr_zero(rest))];
+            if (code >= shard.n_codes()) throw_corrupt("next");
+            const std::uint64_t found = match64(shard.next() + first, code);
+            rest &= ~found;
+            double weight = 0.0;
+            double level_weight = 1.0;
+            for (std::size_t i = 0; i < n_levels; ++i) {
+                const double scale =
+                    parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
+                weight += level_weight * (static_cast<double>(count_bits(found & rows[i])) / scale);
+                level_weight *= parameters_.decay;
+            }
+            codes[n] = code;
+            weights.of[code] = weight;
+        }
+        // Each code to its place, without a branch.
+        weights.codes.resize(n);
+        for (std::size_t i = 0; i < n; ++i) {
+            std::size_t place = 0;
+            for (std::size_t j = 0; j < n; ++j) place += codes[j] < codes[i] ? 1 : 0;
+            weights.codes[place] = codes[i];
+        }
+    }
+
+    // From the counts of the level before, whose ranges lie in those of this one.
+    void count_further(std::size_t level) {
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            const Range range = ranges(level)[s];
+            Range counted = ranges(level - 1)[s];
+            if (counted.empty()) counted = {range.begin, range.begin};
+            for (const Range more :
+                 {Range{range.begin, counted.begin}, Range{counted.end, range.end}})
+                if (!more.empty()) counts_.add(shards_[s], more);
+        }
     }
 
     // What tokens with a weight have together where there is a floor: all that the others leave.
