@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import infgram_bench
 import numpy as np
 import pytest
 
@@ -19,7 +20,12 @@ import infgram
 ROOT = Path(__file__).parents[1]
 MODULES = [f"infgram.{m.name}" for m in pkgutil.iter_modules(infgram.__path__)]
 MODULES += ["infgram_cli.output"]
+NEED_TORCH = ["gpt", "training"]
+BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name not in NEED_TORCH]
+MODULES += [f"infgram_bench.{name}" for name in BENCH]
 WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage"]
+WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
+WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
 DEMO = b"to be or not to be\nbe"
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infgram.errors import InvalidParameter
+
 # A pane, in characters. An excerpt that fills it is never longer than this.
 COLUMNS, ROWS = 54, 18
 SCROLL = 9  # lines at once where a pane is full: calmer to read than line by line
@@ -92,18 +94,18 @@ class Race:
 def check(path: Path) -> None:
     """Raises at once what `write` would after all the work that comes before it.
 
-    ValueError for a suffix other than .gif, .mp4 and .html, MissingExtra without Pillow or
+    InvalidParameter for a suffix other than .gif, .mp4 and .html, MissingExtra without Pillow or
     matplotlib, FileNotFoundError without ffmpeg or without the folder.
 
     >>> check(Path("race.avi"))
     Traceback (most recent call last):
-    ValueError: expected a path ending in .gif, .mp4 or .html, found .avi: race.avi
+    infgram.errors.InvalidParameter: expected a path ending in .gif, .mp4 or .html, found .avi: race.avi
     """
     from . import animate_gif
 
     suffix = path.suffix.lower()
     if suffix not in (".gif", ".mp4", ".html"):
-        raise ValueError(
+        raise InvalidParameter(
             f"expected a path ending in .gif, .mp4 or .html, found {suffix or 'no suffix'}: {path}"
         )
     if not path.parent.is_dir():

@@ -40,14 +40,14 @@ def write(answers: Iterable[Answer], path: Path) -> None:
         "answers": [{**vars(answer), "findings": answer.findings.to_json()} for answer in answers],
     }
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 
 def read(path: Path) -> dict[str, Answer]:
     """The answers in a results.json, by question. Raises ForeignResults, OSError."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise KeyError("format")
         answers = [

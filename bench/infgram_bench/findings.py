@@ -139,7 +139,7 @@ class Findings:
         return cls(
             setting=dict(found["setting"]),
             tables=[Table(**table) for table in found["tables"]],
-            bars=[Bar(**bar) for bar in found["bars"]],
+            bars=[_bar(bar) for bar in found["bars"]],
             notes=list(found["notes"]),
             pictures=[
                 Picture(**{**picture, "curves": [Curve(**curve) for curve in picture["curves"]]})
@@ -156,12 +156,10 @@ def duration(seconds: float) -> str:
     >>> duration(0.00123)
     '1.23 ms'
     """
-    if seconds >= 100:
-        return f"{seconds:,.0f} s"
     for unit, scale in [("s", 1.0), ("ms", 1e3), ("µs", 1e6)]:
-        if seconds * scale >= 1:
-            return f"{seconds * scale:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+        if seconds * scale >= _ONE:
+            return f"{_digits(seconds * scale)} {unit}"
+    return f"{_digits(seconds * 1e9)} ns"
 
 
 def per_second(seconds: float) -> str:
@@ -170,8 +168,7 @@ def per_second(seconds: float) -> str:
     >>> per_second(4e-7), per_second(0.0808)
     ('2,500,000', '12.4')
     """
-    rate = 1 / seconds
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+    return _digits(1 / seconds)
 
 
 def size(n_bytes: float) -> str:
@@ -181,9 +178,22 @@ def size(n_bytes: float) -> str:
     '8.77 MB'
     """
     for unit, scale in [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)]:
-        if n_bytes >= scale:
-            return f"{n_bytes / scale:.3g} {unit}"
+        if n_bytes / scale >= _ONE:
+            return f"{_digits(n_bytes / scale)} {unit}"
     return f"{n_bytes:.0f} B"
+
+
+_ONE = 0.9995  # what three digits show as 1
+
+
+def _digits(number: float) -> str:
+    """Three, or all before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def _bar(found: Mapping[str, Any]) -> Bar:
+    """A figure that JSON has no number for was not a number."""
+    return Bar(**{**found, "found": math.nan if found["found"] is None else found["found"]})
 
 
 def _json_able(value: Any) -> Any:

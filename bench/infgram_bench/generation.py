@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 from pathlib import Path
 from typing import Literal
 
 import infgram
 
 from .findings import Findings
-from .processes import JobFailed, run_job
+from .processes import JobFailed, run_job, run_program
 from .question import Bench, Question
 from .rivals import Tokengrams
 from .timing import Contender, interleave
@@ -62,7 +61,13 @@ def _rivals(index: infgram.Index, bench: Bench) -> None:
         findings.note(f"tokengrams: {reason}")
     if program := bench.settings.tiny:
         tiny = published_program(program, bench.folder)
-        contenders.append(tiny)
+        try:
+            tiny.run()
+        except JobFailed as reason:
+            findings.note(f"the published program: {reason}")
+            tiny = None
+        else:
+            contenders.append(tiny)
     else:
         findings.note("the published program: not measured, since --tiny does not name it")
     interleave(contenders, rounds=bench.settings.rounds, seconds=0.1)
@@ -148,19 +153,12 @@ def _tokengrams(folder: Path) -> Contender:
 
 
 def published_program(program: Path, folder: Path, *, limit: float = 600.0) -> Contender:
-    """Runs it on `data.txt` in the folder. A run raises JobFailed after `limit` seconds."""
-    command = [str(program.resolve())]
+    """Runs it on `data.txt` in the folder. A run raises JobFailed."""
 
     def run() -> float:
-        try:
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, check=True, timeout=limit
-            )
-        except subprocess.TimeoutExpired:
-            raise JobFailed(f"stopped after {limit:,.0f} s") from None
-        found = _GENERATED.findall(done.stdout.decode(errors="replace"))
+        found = _GENERATED.findall(run_program(program, folder, limit=limit))
         if not found:
-            raise JobFailed(f"{program} printed no line 'Generated N chars in S s'")
+            raise JobFailed(f"{program.name} printed no line 'Generated N chars in S s'")
         n_chars, seconds = found[-1]  # the text before it may hold such a line too
         return float(seconds) / (int(n_chars) - len(_PROMPT))
 

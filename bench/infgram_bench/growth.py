@@ -22,7 +22,7 @@ import infgram
 from .findings import Curve, Picture, duration
 from .large import large_text
 from .processes import run_job
-from .question import Bench, Question
+from .question import Bench, CannotMeasure, Question
 from .settings import Settings
 from .timing import Contender, interleave
 
@@ -40,6 +40,8 @@ _BARS = {"build": 1.1, "count, warm": 0.1, "cursor, warm": 0.1}
 
 def _answer(bench: Bench) -> None:
     sizes = _sizes(bench.settings)
+    if len(sizes) < 2:
+        raise CannotMeasure("growth needs a --size of 2 MiB or more, and no --quick")
     builds: dict[int, list[float]] = {mib: [] for mib in sizes}
     for repeat in range(_BUILDS):
         for i, mib in enumerate(sizes):

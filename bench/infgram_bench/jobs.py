@@ -17,8 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .machine import unpin
-
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -190,9 +188,6 @@ _JOBS: dict[str, Callable[..., Any]] = {
 def main(arguments: list[str]) -> None:
     """Runs a job; its result is the last line, whatever the job printed before."""
     threading.Thread(target=_follow_parent, args=[os.getppid()], daemon=True).start()
-    if arguments[0] == "--all-cores":
-        unpin()
-        arguments = arguments[1:]
     result = _JOBS[arguments[0]](*arguments[1:])
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     record = {

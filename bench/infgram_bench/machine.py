@@ -96,10 +96,18 @@ def pinned(core: int | None) -> Iterator[str]:
         os.sched_setaffinity(0, before)
 
 
-def unpin() -> None:
-    """Every core that this process had when it started."""
-    if ALL_CORES:
-        os.sched_setaffinity(0, ALL_CORES)
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Runs on every core that this process had when it started, and so do its children."""
+    if not ALL_CORES:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, ALL_CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 # Energy -------------------------------------------------------------------------------------------
@@ -120,9 +128,9 @@ def energy() -> Iterator[Energy]:
     yield found
     after = _counters()
     if before and before.keys() == after.keys():
-        found.joules = sum((after[name] - before[name]) / 1e6 for name in before)
-        if found.joules < 0:  # a counter began anew
-            found.joules = None
+        used = [after[name] - before[name] for name in before]
+        if min(used) >= 0:  # no counter began anew
+            found.joules = sum(used) / 1e6
 
 
 def _counters() -> dict[str, int]:

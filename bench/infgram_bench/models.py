@@ -10,9 +10,8 @@ any k, is believed about its own time: "Validation Perplexity (k=K): P (took S s
 from __future__ import annotations
 
 import math
-import os
 import re
-import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from infgram import SBIS, KneserNey, Longest, Model
 from . import machine
 from .corpora import Corpus, library
 from .findings import Findings
-from .processes import JobFailed, run_job
+from .processes import JobFailed, run_job, run_program
 from .question import Bench, Question
 from .settings import Settings
 from .timing import Contender, interleave
@@ -71,10 +70,10 @@ QUESTION = Question("models", "Perplexity and its speed", _answer, _minutes, in_
 
 
 def _split(corpus: Corpus, folder: Path) -> Split:
-    stem = corpus.name.replace(" ", "-")
-    source = folder / f"{stem}.train"
+    home = Path(tempfile.mkdtemp(dir=folder))  # names may be equal
+    source = home / "training.txt"
     source.write_bytes(corpus.training)
-    return Split(corpus, infgram.build(source, folder / f"{stem}.infgram"))
+    return Split(corpus, infgram.build(source, home / "training.infgram"))
 
 
 def _perplexity(model: Model, text: bytes) -> tuple[float, int]:
@@ -219,10 +218,12 @@ def _speed(split: Split, bench: Bench) -> None:
 def _tiny(program: Path, split: Split, rates: dict[str, float], bench: Bench) -> None:
     (bench.folder / "data.txt").write_bytes(split.corpus.text)
     bench.progress(f"{program.name}, the published program", 0, 0)
-    done = subprocess.run(
-        [program.resolve()], cwd=bench.folder, capture_output=True, check=True, text=True
-    )
-    for k, perplexity, seconds in _VALIDATION.findall(done.stdout):
+    try:
+        said = run_program(program, bench.folder)
+    except JobFailed as reason:
+        bench.findings.note(f"the published program: {reason}")
+        return
+    for k, perplexity, seconds in _VALIDATION.findall(said):
         own = len(split.corpus.validation) / (1000 * rates[f"SBIS k={k}"])
         bench.findings.note(f"the published program, k={k}: perplexity {perplexity}, {seconds} s")
         what = f"SBIS k={k} perplexity, to the published program's time"
@@ -236,15 +237,11 @@ def _threads(index: infgram.Index, bench: Bench) -> None:
         return
     model = Model(index)
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    before = os.sched_getaffinity(0)
-    machine.unpin()
-    try:
+    with machine.unpinned():
         for repeat in range(6):
             for threads, taken in seconds.items():
                 started = time.perf_counter()
                 model.samples(8, "ROMEO:", max_tokens=_N_GENERATED, threads=threads, seed=repeat)
                 taken.append(time.perf_counter() - started)
-    finally:
-        os.sched_setaffinity(0, before)
     ratio = float(np.median(seconds[1]) / np.median(seconds[2]))
     bench.findings.at_least("two threads generate, to one", ratio, 1.7)

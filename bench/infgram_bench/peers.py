@@ -171,7 +171,7 @@ def _tiny_row(corpus: Path, folder: Path, mib: int, bench: Bench) -> list[str]:
     try:
         seconds = published_program(program, folder, limit=_TINY_LIMIT).run()
     except JobFailed as failed:
-        return _not_measured(name, f"generating {failed}", mib, bench)
+        return _not_measured(name, str(failed), mib, bench)
     assert isinstance(seconds, float)
     return [name, "at every start", "", "0", *[_NONE] * 3, per_second(seconds), _NONE]
 

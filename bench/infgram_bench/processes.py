@@ -20,6 +20,8 @@ from typing import Any
 
 from infgram.errors import InfgramError
 
+from . import machine
+
 _SECONDS_TO_SAVE = 20.0
 
 
@@ -49,19 +51,16 @@ def run_job(
     job and lets it save what it has.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            [
-                *[sys.executable, "-m", "infgram_bench.jobs"],
-                *(["--all-cores"] if all_cores else []),
-                *[job, *map(str, arguments)],
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # so that children of the job can be stopped with it
-        )
+        with machine.unpinned() if all_cores else contextlib.nullcontext():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "infgram_bench.jobs", job, *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # so that children of the job can be stopped with it
+            )
         try:
             if on_line:
                 out = _listen(process, on_line)
@@ -74,9 +73,34 @@ def run_job(
             raise
         if process.returncode:
             errors.seek(0)
-            lines = errors.read().strip().splitlines()
-            raise JobFailed(lines[-1] if lines else f"ended with exit code {process.returncode}")
+            raise JobFailed(_last_words(errors.read(), process.returncode))
     return Run(**json.loads(out.splitlines()[-1]))
+
+
+def run_program(program: Path, folder: Path, *, limit: float = 3600.0) -> str:
+    """What a program of the user prints when it is run in a folder. Raises JobFailed."""
+    try:
+        done = subprocess.run(
+            [program.resolve()],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=limit,
+            text=True,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        raise JobFailed(f"{program.name}: stopped after {limit:,.0f} s") from None
+    except OSError as error:
+        raise JobFailed(f"{program.name} cannot be run: {error}") from error
+    if done.returncode:
+        raise JobFailed(f"{program.name}: {_last_words(done.stderr, done.returncode)}")
+    return done.stdout
+
+
+def _last_words(errors: str, exit_code: int) -> str:
+    lines = errors.strip().splitlines()
+    return f"ended with exit code {exit_code}" + (f": {lines[-1]}" if lines else "")
 
 
 def _listen(process: subprocess.Popen[str], on_line: Callable[[dict[str, Any]], None]) -> str:
@@ -86,9 +110,10 @@ def _listen(process: subprocess.Popen[str], on_line: Callable[[dict[str, Any]], 
         for line in lines:
             if line.strip():
                 last = line
-                found = json.loads(line)
-                if "step" in found:
-                    on_line(found)
+                with contextlib.suppress(json.JSONDecodeError):  # what a library printed
+                    found = json.loads(line)
+                    if isinstance(found, dict) and "step" in found:
+                        on_line(found)
     process.wait()
     return last
 

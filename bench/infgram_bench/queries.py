@@ -18,7 +18,7 @@ import infgram
 from . import truth
 from .findings import Findings
 from .processes import JobFailed, run_job
-from .question import Bench, Question
+from .question import Bench, CannotMeasure, Question
 from .rivals import RIVALS, System, next_counts
 from .timing import Contender, interleave
 
@@ -30,6 +30,8 @@ _CONTEXT = 200
 def _answer(bench: Bench) -> None:
     corpus, findings = bench.settings.corpus, bench.findings
     findings.setting["text"] = f"{len(corpus.text):,} bytes of {corpus.name}"
+    if len(corpus.text) <= _CONTEXT:
+        raise CannotMeasure(f"{corpus.name} has no context of {_CONTEXT} bytes: name a larger text")
     source = bench.folder / "corpus.txt"
     source.write_bytes(corpus.text)
     bench.progress("building indexes", 0, 0)

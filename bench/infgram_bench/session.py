@@ -74,6 +74,6 @@ class Session:
         """Text and pictures of the answers to these questions; returns the session's files."""
         path = self._folder / "report.md"
         answers = [self.answers[name] for name in questions]
-        path.write_text(report(answers))
+        path.write_text(report(answers), encoding="utf-8", errors="replace")  # names of files too
         pictures = [picture for answer in answers for picture in answer.findings.pictures]
         return [self._path, path, *draw(pictures, self._folder)]

@@ -49,6 +49,7 @@ class Settings:
         choices: Mapping[str, object] = {
             **{name: str(value) for name, value in vars(self).items() if name in _PLAIN},
             "texts": [hashlib.sha256(c.text).hexdigest() for c in (self.corpus, *self.others)],
+            "pinned": self.core is not None,
             "machine": machine.description(),
             "core": machine.core_hash(),
         }

@@ -12,8 +12,6 @@ import click
 from .options import quiet_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from infgram_bench.answers import Answer
     from infgram_bench.corpora import Corpus
     from infgram_bench.question import Progress as Reports
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from infgram_bench.session import Session
     from infgram_bench.settings import Settings
     from rich.console import Console
-
-    _Begin = Callable[[str], Reports]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _LIBRARY_BYTES = 1_100_000  # as many as Tiny Shakespeare has
@@ -126,7 +122,7 @@ def bench(
 
     asked = _choose(questions, quick)
     settings = Settings(
-        corpus=_corpus(corpus, stderr()),
+        corpus=Corpus("", b"") if listed else _corpus(corpus, stderr()),
         others=tuple(Corpus(path.stem, path.read_bytes()) for path in also),
         large=large and large.resolve(),
         sizes=tuple(sorted({1} if quick else set(sizes))),
@@ -208,11 +204,13 @@ def _run(
             + (f"; {kept} kept from an earlier run" if kept else "")
             + ". Interrupt it at will: the same command goes on."
         )
-    with _progress(err, len(open_questions), quiet=quiet) as begin:
-        for question in asked:
-            if question in open_questions:
-                session.ask(question, begin(question.name))
-            _show(out, session.answers[question.name])
+    for question in asked:
+        if question in open_questions:
+            n = open_questions.index(question) + 1
+            name = f"{n}/{len(open_questions)} {question.name}"
+            with _progress(err, name, quiet=quiet) as progress:
+                session.ask(question, progress)
+        _show(out, session.answers[question.name])
 
 
 def _animate(settings: Settings, path: Path, *, quiet: bool) -> None:
@@ -221,9 +219,9 @@ def _animate(settings: Settings, path: Path, *, quiet: bool) -> None:
 
     from .output import stderr
 
-    with _progress(stderr(), 1, quiet=quiet) as begin:
+    with _progress(stderr(), "animation", quiet=quiet) as progress:
         try:
-            animate(settings, path, begin("animation"))
+            animate(settings, path, progress)
         except CannotMeasure as reason:
             raise click.ClickException(str(reason)) from reason
     click.echo(path)
@@ -236,19 +234,12 @@ def _minutes(minutes: float) -> str:
 
 
 @contextmanager
-def _progress(console: Console, n: int, *, quiet: bool) -> Iterator[_Begin]:
-    """Draws what is being done; in a pipe, a line for each question."""
-    begun = 0
+def _progress(console: Console, name: str, *, quiet: bool) -> Iterator[Reports]:
+    """Draws what is being done, and wipes it out at the end; in a pipe, prints the name."""
     if quiet or not console.is_terminal:
-
-        def begin_in_pipe(name: str) -> Reports:
-            nonlocal begun
-            begun += 1
-            if not quiet:
-                console.print(f"{begun}/{n} {name}")
-            return lambda stage, done, total: None
-
-        yield begin_in_pipe
+        if not quiet:
+            console.print(name)
+        yield lambda stage, done, total: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -259,21 +250,13 @@ def _progress(console: Console, n: int, *, quiet: bool) -> Iterator[_Begin]:
         console=console,
         transient=True,
     )
-    task = bars.add_task("", total=None)
+    task = bars.add_task(name, total=None)
 
-    def begin(name: str) -> Reports:
-        nonlocal begun
-        begun += 1
-        about = f"{begun}/{n} {name}"
-        bars.reset(task, description=about, total=None)
-
-        def report(stage: str, done: float, total: float) -> None:
-            bars.update(task, description=f"{about}: {stage}", completed=done, total=total or None)
-
-        return report
+    def report(stage: str, done: float, total: float) -> None:
+        bars.update(task, description=f"{name}: {stage}", completed=done, total=total or None)
 
     with bars:
-        yield begin
+        yield report
 
 
 def _show(console: Console, answer: Answer) -> None:
