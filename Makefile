@@ -34,7 +34,7 @@ format: .venv-dev/.ready  ## format everything
 	$(DEV)/clang-format -i $(CXX_SOURCES)
 
 test-bench: .venv-bench/.ready  ## tests of the neural rivals: installs PyTorch into .venv-bench
-	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_race.py
+	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py
 
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md

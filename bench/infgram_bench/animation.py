@@ -99,14 +99,14 @@ def check(path: Path) -> None:
 
     >>> check(Path("race.avi"))
     Traceback (most recent call last):
-    infgram.errors.InvalidParameter: expected a path ending in .gif, .mp4 or .html, found .avi: race.avi
+    infgram.errors.InvalidParameter: expected .gif, .mp4 or .html, found .avi: race.avi
     """
     from . import animate_gif
 
     suffix = path.suffix.lower()
     if suffix not in (".gif", ".mp4", ".html"):
         raise InvalidParameter(
-            f"expected a path ending in .gif, .mp4 or .html, found {suffix or 'no suffix'}: {path}"
+            f"expected .gif, .mp4 or .html, found {suffix or 'no suffix'}: {path}"
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")

@@ -71,6 +71,7 @@ def _answer(bench: Bench) -> None:
     for name, bar in _BARS.items():
         findings.at_most(f"exponent of {name}", exponents[name], bar, "")
     findings.figures.update({f"exponent, {name}": value for name, value in exponents.items()})
+    findings.figures["largest MiB"] = sizes[-1]
     curves = [Curve(f"{n} (exponent {exponents[n]:.2f})", n_bytes, costs[n]) for n in costs]
     findings.pictures.append(
         Picture("growth", "Cost as the corpus grows", "bytes", "seconds", curves, True, True)

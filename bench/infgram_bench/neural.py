@@ -49,6 +49,7 @@ _WRITING: dict[str, Any] = {
     "Kneser-Ney": infgram.KneserNey(),
 }
 _PUBLISHED = {"SBIS k=2": 97.7349, "SBIS k=3": 18.2353, "SBIS k=-1": 6.0625}
+_RECIPES = {"SHAKESPEARE_CHAR": "10.65 M", "CPU_RECIPE": "CPU recipe"}  # as ways are named
 _PACKAGES = ("torch", "transformers", "platformdirs")
 
 
@@ -69,6 +70,7 @@ class System:
     disk_bytes: int
     published: float | None
     joules: float | None
+    recipe: str = ""  # of nanoGPT
 
 
 def _answer(bench: Bench) -> None:
@@ -85,7 +87,7 @@ def _answer(bench: Bench) -> None:
     if reason:
         findings.note(f"nanoGPT: {reason}")
     elif not bench.settings.quick:
-        for name in ("CPU_RECIPE", "SHAKESPEARE_CHAR"):
+        for name in reversed(_RECIPES):
             system, curves[system.name] = _nanogpt(name, text, bench)
             systems.append(system)
     seconds = {} if reason else _writing_seconds(text, bench)
@@ -176,9 +178,10 @@ def _nanogpt(recipe: str, text: Path, bench: Bench) -> tuple[System, list[tuple[
         }
     )
     if trained["step"] < trained["max_iters"]:
+        pace = trained["seconds"] / max(trained["step"], 1)
         bench.findings.note(
-            f"{name}: stopped by --train-minutes; at its pace the whole training takes "
-            f"{trained['seconds'] / trained['step'] * trained['max_iters'] / 3600:.1f} hours here"
+            f"{name}: stopped by --train-minutes"
+            + (f"; all of them take {pace * trained['max_iters'] / 3600:.1f} hours" if pace else "")
         )
     bench.findings.note(f"{name}: trained on {trained['machine']}")
     system = System(
@@ -189,6 +192,7 @@ def _nanogpt(recipe: str, text: Path, bench: Bench) -> tuple[System, list[tuple[
         trained["disk_bytes"],
         trained["published"],
         energy.joules if trained["was_trained_now"] else None,
+        recipe,
     )
     return system, [(seconds, val_loss) for seconds, _, _, val_loss in trained["curve"]]
 
@@ -294,10 +298,9 @@ def write(
             model = infgram.Model(index, estimator)
             n_written = n * (400 if "SBIS k=2" in name else 40)
             contenders.append(_infgram_writer(name, model, n_written))
-    recipes = {"10.65 M": "SHAKESPEARE_CHAR", "CPU recipe": "CPU_RECIPE"}
     devices = ["cpu", *(["cuda"] if training.best_device() == "cuda" else [])]
     for device in devices:
-        for size_name, recipe in recipes.items():
+        for recipe, size_name in _RECIPES.items():
             model, split = load_nanogpt(recipe, text)
             ways = _ways(model.to(device), split.encode("\n"), n)
             if nanogpt:
@@ -356,7 +359,7 @@ def _readiness(systems: list[System], seconds: dict[str, list[float]], findings:
                 f"{system.loss:.4f}",
                 f"{math.exp(system.loss):,.3f}",
                 f"{system.loss / math.log(2):.4f}",
-                _rate(system.name, seconds),
+                _rate(system, seconds),
                 size(system.peak_bytes),
                 size(system.disk_bytes),
                 "" if system.joules is None else f"{system.joules:,.0f} J",
@@ -373,9 +376,9 @@ def _readiness(systems: list[System], seconds: dict[str, list[float]], findings:
         ],
         rows,
     )
-    recipe = next((s for s in systems if "0.80 M" in s.name), None)
+    recipe = next((s for s in systems if s.recipe == "CPU_RECIPE"), None)
     if recipe:
-        better = [s for s in systems if s.name.startswith("infgram") and s.loss < recipe.loss]
+        better = [s for s in systems if not s.recipe and s.loss < recipe.loss]
         first = min(better, key=lambda s: s.ready_seconds, default=None)
         if first:
             findings.at_least(
@@ -387,12 +390,12 @@ def _readiness(systems: list[System], seconds: dict[str, list[float]], findings:
             findings.note("nothing of infgram has a lower loss than nanoGPT's CPU recipe")
 
 
-def _rate(name: str, seconds: dict[str, list[float]]) -> str:
+def _rate(system: System, seconds: dict[str, list[float]]) -> str:
     """Of the fastest way to write one text on one thread."""
-    if name.startswith("infgram"):
-        found = seconds.get(f"{name}, one thread")
+    if not system.recipe:
+        found = seconds.get(f"{system.name}, one thread")
         return per_second(float(np.median(found))) if found else ""
-    model = "CPU recipe" if "0.80 M" in name else "10.65 M"
+    model = _RECIPES[system.recipe]
     ways = [
         float(np.median(found))
         for way, found in seconds.items()
@@ -428,13 +431,13 @@ def _overtaking(
     end = max(seconds for curve in curves.values() for seconds, _ in curve)
     drawn = []
     for system in systems:
-        if system.name.startswith("infgram") and system.loss < 3.5:
+        if not system.recipe and system.loss < 3.5:
             ready = system.ready_seconds
             drawn.append(Curve(system.name, [ready, max(end, ready)], [system.loss] * 2))
     for name, curve in curves.items():
         drawn.append(Curve(name, [s for s, _ in curve], [loss for _, loss in curve]))
         for system in systems:
-            if system.name.startswith("infgram"):
+            if not system.recipe:
                 sooner = next((s for s, loss in curve if loss < system.loss), None)
                 when = f"after {duration(sooner)}" if sooner else "not within its training here"
                 findings.note(f"{name} overtakes {system.name}: {when}")

@@ -146,7 +146,7 @@ def _build(f: _Figures) -> list[str]:
 
 def _growth(f: _Figures) -> list[str]:
     return [
-        "exponent of cost against size, 1 to 128 MiB",
+        f"exponent of cost against size, 1 to {f['largest MiB']:,.0f} MiB",
         f"build {f['exponent, build']:.2f}, count {f['exponent, count, warm']:.2f}, cursor "
         f"{f['exponent, cursor, warm']:.2f}",
         f"with cold caches: count {f['exponent, count, cold']:.2f}",

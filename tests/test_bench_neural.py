@@ -1,0 +1,204 @@
+"""The questions about neural rivals and the animation, from end to end, with models of a moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch, the extra `bench`")
+pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+
+from infgram_bench import gpt, jobs, judge, neural, race, training
+from infgram_bench.animation import Race
+from infgram_bench.corpora import Corpus
+from infgram_bench.findings import Findings, Table
+from infgram_bench.neural import System
+from infgram_bench.processes import Run
+from infgram_bench.question import Bench
+from infgram_bench.settings import Settings
+
+import infgram
+
+_WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
+TEXT = "".join(
+    " ".join(_WORDS[(i * i + 3 * j * i) % len(_WORDS)] for j in range(7)) + "\n" for i in range(400)
+)
+SETTINGS = Settings(Corpus("words", TEXT.encode()))
+_SMALL: dict[str, Any] = {
+    **{"n_layer": 1, "n_head": 2, "block_size": 16, "batch_size": 4},
+    **{"max_iters": 30, "lr_decay_iters": 30, "eval_interval": 10, "eval_iters": 2},
+    **{"learning_rate": 1e-2, "warmup_iters": 3},
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Small models in a cache of their own, short texts, and jobs that run in this process."""
+    for name, width in [("CPU_RECIPE", 16), ("SHAKESPEARE_CHAR", 32), ("JUDGE", 16)]:
+        recipe = replace(getattr(gpt, name), name=f"small-{name}", n_embd=width, **_SMALL)
+        monkeypatch.setattr(gpt, name, recipe)
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(training, "cache_folder", lambda: tmp_path / "cache")
+
+    def run_here(
+        job: str, *arguments: object, on_line: Callable[..., None] | None = None, **_: object
+    ) -> Run:
+        result = jobs._JOBS[job](*map(str, arguments))
+        return Run(json.loads(json.dumps(result)), 0.0, 1_000_000)
+
+    for module in (neural, judge, race):
+        monkeypatch.setattr(module, "run_job", run_here)
+    monkeypatch.setattr(neural, "_N_WRITTEN", 20)
+    monkeypatch.setattr(neural, "_ROUNDS", 1)
+    monkeypatch.setattr(judge, "_N_TEXTS", 3)
+    monkeypatch.setattr(judge, "_N_CHARACTERS", 200)
+    for name, n in [("_N_TIMED", 2000), ("_N_SHOWN", 300), ("_N_TIMED_NANOGPT", 20)]:
+        monkeypatch.setattr(race, name, n)
+
+
+def ask(answer: Callable[[Bench], None], folder: Path, **settings: Any) -> Findings:
+    for name in ("working", "texts"):
+        (folder / name).mkdir(exist_ok=True)
+    bench = Bench(
+        replace(SETTINGS, **settings),
+        Findings(),
+        folder / "working",
+        folder / "texts",
+        {},
+        lambda stage, done, total: None,
+    )
+    answer(bench)
+    return bench.findings
+
+
+def training_index(folder: Path) -> infgram.Index:
+    (folder / "training.txt").write_bytes(SETTINGS.corpus.training)
+    return infgram.build(folder / "training.txt", folder / "training.infgram", calibrate=False)
+
+
+def columns(table: Table, name: str) -> dict[str, str]:
+    """A column of a table, by row."""
+    at = table.header.index(name) + 1
+    return {row[0]: row[at] for row in table.rows}
+
+
+def test_training_and_no_training_end_up_in_one_table(tmp_path: Path) -> None:
+    found = ask(neural.QUESTION.answer, tmp_path)
+    readiness, writing = found.tables
+    names = [row[0] for row in readiness.rows]
+    assert names[:5] == [f"infgram, {name}" for name in neural._SCORING]
+    assert [name.rpartition(", ")[2] for name in names[5:]] == ["30 of 30 steps"] * 2
+    losses = {name: float(loss) for name, loss in columns(readiness, "held-out loss, nats").items()}
+    assert found.figures["CPU_RECIPE loss"] == pytest.approx(losses[names[5]], abs=1e-4)
+    index = training_index(tmp_path)
+    held_out = TEXT[int(0.9 * len(TEXT)) :]
+    expected = infgram.Model(index, infgram.SBIS(2, window=100, floor=1e-10)).score(held_out)
+    assert losses["infgram, SBIS k=2"] == pytest.approx(-expected.log_prob.mean(), abs=1e-3)
+    rates = columns(readiness, "characters a second")
+    ways = columns(writing, "a second")
+    assert rates["infgram, SBIS k=2"] == ways["infgram, SBIS k=2, one thread"]
+    best = [ways[f"CPU recipe, {way}, one thread"] for way in ("no cache", "key-value cache")]
+    assert rates[names[5]] in best
+    assert sum(", all threads" in name for name in ways) == 6
+    bars = {bar.what: bar for bar in found.bars}
+    (ready,) = [bar for what, bar in bars.items() if "ready sooner" in what]
+    assert ready.asked == 100
+    assert [bar.asked for what, bar in bars.items() if "writes" in what] == [300_000, 15_000]
+    (picture,) = found.pictures
+    assert {len(curve.x) == len(curve.y) >= 2 for curve in picture.curves} == {True}
+
+
+def test_a_model_that_is_not_trained_to_the_end_says_so(tmp_path: Path) -> None:
+    found = ask(neural.QUESTION.answer, tmp_path, train_minutes=0.0)
+    assert found.figures["CPU_RECIPE step"] == 30  # small enough to be trained in any case
+    assert found.figures["SHAKESPEARE_CHAR step"] < 30
+    assert any("stopped by --train-minutes" in note for note in found.notes)
+
+
+def test_the_quick_run_trains_nothing(tmp_path: Path) -> None:
+    found = ask(neural.QUESTION.answer, tmp_path, quick=True)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert all(row[0].startswith("infgram") for row in found.tables[0].rows)
+    assert found.figures["nanoGPT, no cache: seconds a character"] > 0
+
+
+def system(name: str, ready: float, loss: float, recipe: str = "") -> System:
+    return System(name, ready, loss, 1, 1, None, None, recipe)
+
+
+def test_who_is_ready_sooner_is_the_first_with_a_lower_loss() -> None:
+    found = Findings()
+    systems = [
+        system("infgram, hasty", 0.1, 2.0),
+        system("infgram, quick", 0.5, 1.8),
+        system("infgram, slow", 9.0, 1.4),
+        system("nanoGPT, of another size", 100.0, 1.9, "CPU_RECIPE"),
+    ]
+    neural._readiness(systems, {}, found)
+    (bar,) = found.bars
+    assert bar.what.startswith("infgram, quick:")
+    assert bar.found == pytest.approx(200)
+    none = Findings()
+    neural._readiness([systems[0], systems[3]], {}, none)
+    assert none.bars == []
+    assert "nothing of infgram" in none.notes[0]
+
+
+def test_overtaking_is_the_first_estimate_that_is_better() -> None:
+    found = Findings()
+    systems = [system("infgram, a", 0.1, 2.0), system("infgram, b", 1.0, 1.5)]
+    neural._overtaking(systems, {"nanoGPT": [(5.0, 3.0), (10.0, 1.9), (20.0, 1.7)]}, found)
+    assert found.notes == [
+        "nanoGPT overtakes infgram, a: after 10 s",
+        "nanoGPT overtakes infgram, b: not within its training here",
+    ]
+    assert found.pictures[0].curves[0].x == [0.1, 20.0]
+
+
+def test_a_judge_reads_everybody(tmp_path: Path) -> None:
+    untrained = ask(judge.QUESTION.answer, tmp_path)
+    assert sum("never trained" in note for note in untrained.notes) == 4
+    ask(neural.QUESTION.answer, tmp_path)
+    for path in (tmp_path / "working").iterdir():
+        if path.is_file():
+            path.unlink()
+    (tmp_path / "again").mkdir()
+    found = ask(judge.QUESTION.answer, tmp_path / "again")
+    (table,) = found.tables
+    copied = columns(table, "copied 20-grams")
+    assert len(copied) == 2 + len(judge._SBIS) + len(judge._NANOGPT)
+    assert copied["real text, training"] == "1.000"
+    nats = [float(row[1].split()[0]) for row in table.rows]
+    assert nats == sorted(nats)
+    by_name = {curve.name: curve for curve in found.pictures[0].curves}
+    assert by_name["real text, training"].x == [1.0]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_animation_shows_what_both_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Race] = []
+
+    def write(made: Race, path: Path, **_: object) -> None:
+        drawn.append(made)
+
+    monkeypatch.setattr(race, "write", write)
+    settings = replace(SETTINGS, train_minutes=0.0)
+    race.animate(settings, tmp_path / "race.html", lambda stage, done, total: None)
+    (made,) = drawn
+    index = training_index(tmp_path)
+    first = made.left.excerpts[0]
+    expected = infgram.generate(index, "\n", max_tokens=len(first.text), k=2, decay=0.1, seed=0)
+    assert first.text == expected.text[: len(first.text)]
+    for track in (made.left, made.right):
+        assert track.seconds_per_character > 0
+        for excerpt in track.excerpts:
+            assert len(excerpt.text) == len(excerpt.match_lengths) > 0
+    alone = index.match_lengths(made.right.excerpts[0].text).tolist()
+    assert list(made.right.excerpts[0].match_lengths) == alone
