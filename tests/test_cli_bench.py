@@ -366,6 +366,7 @@ def test_settings_reach_the_questions_as_they_were_chosen(fakes: Fakes) -> None:
     assert found.kenlm == found.nanogpt == here / "tools"
     assert (found.train_minutes, found.quick) == (0.5, False)
     assert Path("infgram-bench/results.json").is_file()
+    assert seen[0].folder.is_absolute() and seen[0].texts.is_absolute()  # rivals change folders
 
 
 def test_without_shakespeare_the_library_is_measured_on_and_named(

@@ -24,7 +24,7 @@ class Session:
     """The answers in a folder. Raises OSError, ForeignResults."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()  # jobs may run in another one
         self._settings = settings
         self._path = folder / "results.json"
         self.answers: dict[str, Answer] = {}
