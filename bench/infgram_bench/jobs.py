@@ -187,6 +187,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: list[str]) -> None:
     """Runs a job; its result is the last line, whatever the job printed before."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever `nohup` and `&` set
     threading.Thread(target=_follow_parent, args=[os.getppid()], daemon=True).start()
     result = _JOBS[arguments[0]](*arguments[1:])
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
