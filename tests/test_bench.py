@@ -538,12 +538,16 @@ def draw_a_picture(bench: Bench) -> None:
     bench.findings.pictures.append(Picture("growth", "t", "bytes", "seconds", curves, True, True))
 
 
-def test_the_report_and_the_pictures_are_written_of_the_questions_named(tmp_path: Path) -> None:
+def test_the_report_and_the_pictures_are_of_all_that_is_answered(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib, the extra `plot`")
+    Session(tmp_path, dataclasses.replace(SETTINGS, quick=True)).ask(
+        question("third", say("quick")), quiet
+    )
     session = Session(tmp_path, SETTINGS)
-    for name, do in [("first", draw_a_picture), ("second", say("a note")), ("third", say("no"))]:
-        session.ask(question(name, do), quiet)
-    written = session.write_report(["first", "second"])
+    questions = [question("first", draw_a_picture), question("second", say("a note"))]
+    for each in reversed(questions):
+        session.ask(each, quiet)
+    written = session.write_report([*questions, question("third"), question("fourth")])
     assert [p.name for p in written] == ["results.json", "report.md", "growth.svg"]
     text = (tmp_path / "report.md").read_text()
     assert text.index("## First") < text.index("## Second") < text.index("- a note")
@@ -558,7 +562,7 @@ def test_without_matplotlib_the_report_is_written_without_pictures(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     session = Session(tmp_path, SETTINGS)
     session.ask(question(do=draw_a_picture), quiet)
-    assert [p.name for p in session.write_report(["fake"])] == ["results.json", "report.md"]
+    assert [p.name for p in session.write_report([question()])] == ["results.json", "report.md"]
 
 
 # Questions ----------------------------------------------------------------------------------------
@@ -1486,7 +1490,8 @@ def test_peers_compare_who_is_there_and_name_who_is_not(
         assert row[0] == "not measured"
         assert any(note.startswith(f"1 MiB, {name}: ") for note in found.notes)
     assert "1 MiB, tokengrams: not measured: tokengrams is not for this test" in found.notes
-    assert len(found.notes) == 3
+    assert "perplexities: in the full run" in found.notes
+    assert len(found.notes) == 4
     asked = ("count", "ntd", "longest", "write", "build")
     assert found.figures.keys() == {f"infgram, {what}, 1 MiB" for what in asked}
     assert not (bench.folder / "1" / "infgram").exists()

@@ -96,3 +96,12 @@ print([name for name in {[*optional, "zstandard", "transformers"]} if name in sy
 
 def test_the_types_are_shipped() -> None:
     assert (Path(infgram.__file__).parent / "py.typed").is_file()
+
+
+def test_the_readmes_figures_are_those_of_the_results() -> None:
+    """Nothing is typed in: `make figures` writes them."""
+    from infgram_bench import answers, summary
+
+    readme = (ROOT / "README.md").read_text()
+    results = answers.read(ROOT / "bench" / "results" / "results.json")
+    assert summary.replace(readme, summary.summary(results)) == readme

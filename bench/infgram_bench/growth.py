@@ -4,9 +4,10 @@ The exponent of a cost is the slope of a straight line through log(cost) against
 what grows with the corpus, near 0 for what grows with its logarithm.
 
 Memory hides in such curves: a 1 MiB corpus lies in the processor's cache, a 128 MiB one does not.
-So questions are asked twice. *Warm*: the same 100 of them again and again, whose rows the cache
-keeps at every size, which shows the algorithm. *Cold*: each question once, from all over the
-corpus, which shows what the first question costs.
+So questions are asked in three ways. *Hot*: each one many times in a row, which shows the algorithm
+alone. *Warm*: the same 100 of them in turn, whose rows the cache keeps at every size, but not the
+addresses of their pages. *Cold*: each question once, from all over the corpus, which shows what the
+first question costs.
 """
 
 from __future__ import annotations
@@ -28,14 +29,19 @@ from .timing import Contender, interleave
 
 _MIB = 1 << 20
 _N_WARM = 100
+_N_TEXTS = 20
+_N_IN_A_ROW = 50
 _N_COLD = 50_000
-_N_TOKENS = 500
+_N_TOKENS = 50
 _N_WRITTEN = 50_000
 _ROUNDS = 7
 _BUILDS = 3
-_WARM = ("count, warm", "cursor, warm", "distribution, warm", "a character by SBIS, k=2")
+_REPEATED = (
+    *("count, hot", "count, warm", "cursor, hot", "cursor, warm", "distribution, warm"),
+    "a character by SBIS, k=2",
+)
 _COLD = "count, cold"
-_BARS = {"build": 1.1, "count, warm": 0.1, "cursor, warm": 0.1}
+_BARS = {"build": 1.1, "count, hot": 0.1, "cursor, hot": 0.1}
 
 
 def _answer(bench: Bench) -> None:
@@ -43,18 +49,21 @@ def _answer(bench: Bench) -> None:
     if len(sizes) < 2:
         raise CannotMeasure("growth needs a --size of 2 MiB or more, and no --quick")
     builds: dict[int, list[float]] = {mib: [] for mib in sizes}
+    sorts: dict[int, list[float]] = {mib: [] for mib in sizes}
     for repeat in range(_BUILDS):
         for i, mib in enumerate(sizes):
             bench.progress(f"build of {mib} MiB", repeat * len(sizes) + i, _BUILDS * len(sizes))
             index = bench.folder / f"{mib}.infgram"
             if index.exists():
                 shutil.rmtree(index)
-            run = run_job("build", large_text(bench, mib), index)
-            builds[mib].append(run.result["seconds"])
+            text = large_text(bench, mib)
+            builds[mib].append(run_job("build", text, index).result["seconds"])
+            sorts[mib].append(run_job("sort", text).result["seconds"])
     bench.progress("questions", 0, 0)
     found = run_job("growth", bench.folder).result
     costs = {
         "build": [float(np.median(builds[mib])) for mib in sizes],
+        "its suffix sort alone": [float(np.median(sorts[mib])) for mib in sizes],
         **{name: [by_size[str(mib)] for mib in sizes] for name, by_size in found.items()},
     }
     findings = bench.findings
@@ -88,7 +97,7 @@ QUESTION = Question(
     "growth",
     "How costs grow",
     _answer,
-    minutes=lambda settings: 1 + 0.025 * max(settings.sizes),
+    minutes=lambda settings: 1 + 0.04 * max(settings.sizes),
     in_quick=False,
 )
 
@@ -109,7 +118,7 @@ def costs(folder: Path) -> dict[str, dict[str, float]]:
     """Median seconds of one question each by size, of the indexes in the folder, asked in turn."""
     found: dict[str, dict[str, float]] = {}
     by_size = {path.stem: _contenders(path) for path in folder.glob("*.infgram")}
-    for name in _WARM:
+    for name in _REPEATED:
         contenders = [by_size[size][name] for size in by_size]
         interleave(contenders, rounds=_ROUNDS, seconds=0.02)
         found[name] = {s: by_size[s][name].timing.seconds for s in by_size}
@@ -128,20 +137,32 @@ def _contenders(folder: Path) -> dict[str, Contender]:
         return [data[s : s + rng.randint(shortest, longest)].tobytes() for s in starts]
 
     few = slices(_N_WARM, 3, 20)  # of the first MiB: the same at every size
-    text = slices(1, _N_TOKENS, _N_TOKENS)[0]
+    texts = slices(_N_TEXTS, _N_TOKENS, _N_TOKENS)
     contexts = slices(100, 6, 6)
     many = iter(slices((_ROUNDS + 2) * _N_COLD, 3, 20, len(data)))
 
     def count_cold() -> None:
         index.count_batch([next(many) for _ in range(_N_COLD)])
 
-    def write() -> None:
-        infgram.generate(index, text[:20], max_tokens=_N_WRITTEN, k=2, decay=0.1, seed=1)
+    def count_hot() -> None:
+        for ngram in few:
+            index.count_batch([ngram] * _N_IN_A_ROW)
 
-    count, cursor, distribution, character = _WARM
+    def move(n_times: int) -> None:
+        for text in texts:
+            for _ in range(n_times):
+                index.match_lengths(text)
+
+    def write() -> None:
+        infgram.generate(index, texts[0], max_tokens=_N_WRITTEN, k=2, decay=0.1, seed=1)
+
+    hot, warm, hot_cursor, warm_cursor, distribution, character = _REPEATED
+    n_moved = _N_TEXTS * _N_TOKENS
     contenders = [
-        Contender(count, lambda: index.count_batch(few), _N_WARM),
-        Contender(cursor, lambda: index.match_lengths(text), len(text)),
+        Contender(hot, count_hot, _N_WARM * _N_IN_A_ROW),
+        Contender(warm, lambda: index.count_batch(few), _N_WARM),
+        Contender(hot_cursor, lambda: move(_N_IN_A_ROW), n_moved * _N_IN_A_ROW),
+        Contender(warm_cursor, lambda: move(1), n_moved),
         Contender(distribution, lambda: list(map(index.ntd, contexts)), len(contexts)),
         Contender(character, write, _N_WRITTEN),
         Contender(_COLD, count_cold, _N_COLD),

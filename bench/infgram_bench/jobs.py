@@ -153,13 +153,20 @@ def neural_train(recipe: str, text: str, limit: str) -> dict[str, Any]:
 
 
 def neural_write(
-    text: str, index: str, n: str, rounds: str, nanogpt: str, threads: str
+    text: str,
+    n: str,
+    rounds: str,
+    nanogpt: str,
+    threads: str,
+    index: str = "",
+    estimators: str = "",
 ) -> dict[str, list[float]]:
     """Seconds a character by way of writing."""
     from .neural import write
 
-    checkout = Path(nanogpt) if nanogpt else None
-    return write(Path(text), Path(index), int(n), int(rounds), checkout, threads)
+    checkout, index_path = (Path(path) if path else None for path in (nanogpt, index))
+    names = estimators.split(",") if estimators else ()
+    return write(Path(text), int(n), int(rounds), checkout, threads, index_path, names)
 
 
 def judge(text: str, index: str) -> dict[str, Any]:

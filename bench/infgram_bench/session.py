@@ -70,10 +70,10 @@ class Session:
         write(self.answers.values(), self._path)
         return answer
 
-    def write_report(self, questions: Iterable[str]) -> list[Path]:
-        """Text and pictures of the answers to these questions; returns the session's files."""
+    def write_report(self, questions: Iterable[Question]) -> list[Path]:
+        """Text and pictures of all that is answered of these; returns the session's files."""
         path = self._folder / "report.md"
-        answers = [self.answers[name] for name in questions]
+        answers = [self.answers[each.name] for each in questions if self.is_answered(each)]
         path.write_text(report(answers), encoding="utf-8", errors="replace")  # names of files too
         pictures = [picture for answer in answers for picture in answer.findings.pictures]
         return [self._path, path, *draw(pictures, self._folder)]

@@ -41,7 +41,7 @@ class Settings:
     @property
     def rounds(self) -> int:
         """Batches of each contender."""
-        return 5 if self.quick else 15
+        return 3 if self.quick else 15
 
     @cached_property
     def fingerprint(self) -> str:

@@ -147,9 +147,10 @@ def _build(f: _Figures) -> list[str]:
 def _growth(f: _Figures) -> list[str]:
     return [
         f"exponent of cost against size, 1 to {f['largest MiB']:,.0f} MiB",
-        f"build {f['exponent, build']:.2f}, count {f['exponent, count, warm']:.2f}, cursor "
-        f"{f['exponent, cursor, warm']:.2f}",
-        f"with cold caches: count {f['exponent, count, cold']:.2f}",
+        f"build {f['exponent, build']:.2f}, count {f['exponent, count, hot']:.2f}, cursor "
+        f"{f['exponent, cursor, hot']:.2f}",
+        f"the suffix sort alone {f['exponent, its suffix sort alone']:.2f}; count with cold caches "
+        f"{f['exponent, count, cold']:.2f}",
     ]
 
 

@@ -115,6 +115,7 @@ def bench(
     """
     from infgram_bench.animation import check as check_animation
     from infgram_bench.corpora import Corpus
+    from infgram_bench.questions import QUESTIONS
     from infgram_bench.session import Session
     from infgram_bench.settings import Settings
 
@@ -145,7 +146,7 @@ def bench(
         output.mkdir(parents=True, exist_ok=True)
         session = Session(output, settings)
         _run(session, settings, asked, again=again, quiet=quiet)
-        written = ", ".join(path.name for path in session.write_report(q.name for q in asked))
+        written = ", ".join(path.name for path in session.write_report(QUESTIONS))
         if not quiet:
             stderr().print(f"In {output}: {written}")
     if animation is not None:
