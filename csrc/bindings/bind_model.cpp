@@ -16,6 +16,7 @@
 #include "infgram/sampler.hpp"
 #include "infgram/sbis.hpp"
 #include "owned.hpp"
+#include "random.hpp"
 
 using namespace infgram;
 using namespace infgram::bindings;
@@ -41,7 +42,8 @@ std::optional<LiveText> make_live(const Parameters& parameters, std::uint32_t ma
     const auto* model = std::get_if<SharedModel>(&parameters);
     if (model != nullptr && !(*model)->live)
         throw InvalidParameter("these discounts were fitted without a live text");
-    return LiveText(model != nullptr ? (*model)->power : FixedPower(0.0), max_tokens, window);
+    return LiveText(model != nullptr ? (*model)->power : FixedPower(0.0), max_tokens,
+                    std::min(window, LiveText::model_window));
 }
 
 template <class Code>
@@ -57,18 +59,7 @@ public:
                   return Sampler<Code, Estimator>(context, std::move(estimator), sampling);
               },
               make_estimator<Code>(parameters, context.n_codes()))) {
-        // numpy's bitgen_t: state, next_uint64, next_uint32, next_double, next_raw.
-        struct BitGenerator {
-            void* state;
-            void* next_uint64;
-            void* next_uint32;
-            double (*next_double)(void*);
-        };
-        const py::object capsule = bit_generator.attr("capsule");
-        const auto* generator =
-            static_cast<const BitGenerator*>(PyCapsule_GetPointer(capsule.ptr(), "BitGenerator"));
-        if (generator == nullptr) throw py::error_already_set();
-        uniform_ = {generator->next_double, generator->state};
+        uniform_ = uniform_of(bit_generator);
     }
 
     // Draws up to n tokens; fewer only where a text ends, whose end is not among them, or where a
@@ -326,7 +317,8 @@ void bind_width(py::module_& m, const std::string& bits) {
 void bind_live(py::module_& m) {
     py::class_<LiveText>(m, "LiveText")
         .def(py::init([](double exponent, std::uint32_t max_tokens, std::uint32_t window) {
-                 return std::make_unique<LiveText>(FixedPower(exponent), max_tokens, window);
+                 return std::make_unique<LiveText>(FixedPower(exponent), max_tokens,
+                                                   std::min(window, LiveText::model_window));
              }),
              py::kw_only(), py::arg("exponent"), py::arg("max_tokens"), py::arg("window"))
         .def(
@@ -340,7 +332,7 @@ void bind_live(py::module_& m) {
              [](const LiveText& self) {
                  py::list levels;
                  for (std::size_t i = self.levels().size(); i-- > 0 && !self.empty();)
-                     levels.append(py::make_tuple(self.levels()[i].n, self.m(i)));
+                     levels.append(py::make_tuple(self.levels()[i].n, self.m(self.levels()[i])));
                  return levels;
              })
         .def(
@@ -351,7 +343,7 @@ void bind_live(py::module_& m) {
                 std::vector<std::uint32_t> raw;
                 std::vector<std::uint32_t> contexts;
                 std::vector<double> counts;
-                self.for_each_token(self.levels().size() - 1 - level,
+                self.for_each_token(self.levels()[self.levels().size() - 1 - level],
                                     [&](const Continuation& token, std::uint32_t n) {
                                         codes.push_back(token.code);
                                         raw.push_back(n);
@@ -369,6 +361,7 @@ void bind_live(py::module_& m) {
 void bind_model(py::module_& m) {
     m.attr("max_context") = max_context;
     m.attr("n_discounts") = 3 * n_discount_rows;
+    m.def("textbook_discounts", [] { return to_array(same_discounts(textbook_log_odds)); });
     py::class_<KneserNeyModel, std::shared_ptr<KneserNeyModel>>(m, "KneserNeyModel")
         .def(py::init([](double exponent, const Array<double>& corpus,
                          const std::optional<Array<double>>& live, std::uint64_t n_rows,

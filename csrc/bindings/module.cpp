@@ -6,6 +6,7 @@
 namespace py = pybind11;
 
 void bind_columns(py::module_& m);
+void bind_draft(py::module_& m);
 void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
 void bind_model(py::module_& m);
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
         }
     });
     bind_columns(m);
+    bind_draft(m);
     bind_ids(m);
     bind_index(m);
     bind_model(m);

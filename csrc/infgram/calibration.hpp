@@ -99,7 +99,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
         static_cast<Position>(std::min<std::uint64_t>(std::uint64_t{block.end} + guard, n_rows))};
     estimator.hold_out(held_out, block.shard, n_rows);
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
-                          LiveText(power, block.end - first + 1, max_context));
+                          LiveText(power, block.end - first + 1, LiveText::model_window));
     for (Position p = first; p < block.end; context.read(codes[p++])) {
         if (p < block.begin || is_repetition(context)) continue;
         estimator.look(context);
@@ -169,15 +169,10 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     const std::size_t n = std::size_t{3} * n_discount_rows * (adapt ? 2 : 1);
     const std::size_t n_tokens = samples.offsets.size() - 1;
     constexpr std::size_t n_parts = 4;  // a step looks at every so many-th token
-    // The first table alone starts above zero: D1 = 0.6, D2 = 0.55 * 2, D3 = 0.5 * 3. A live level
-    // starts as one that hardly counts.
-    std::vector<double> prior(n, 0.0);
-    for (std::size_t row = 0; row < discount_table_sizes[0]; ++row) {
-        const std::array<double, 3> start = {0.4, 0.2, 0.0};
-        for (std::size_t k = 0; k < 3; ++k) {
-            prior[row * 3 + k] = start[k];
-            if (adapt) prior[(n_discount_rows + row) * 3 + k] = 2.0;
-        }
+    std::vector<double> prior = same_discounts(textbook_log_odds);
+    if (adapt) {  // a live level starts as one that hardly counts
+        const std::vector<double> live = same_discounts({2.0, 2.0, 2.0});
+        prior.insert(prior.end(), live.begin(), live.end());
     }
     std::vector<double> tables = prior;
     std::vector<double> gradient(n);

@@ -64,7 +64,8 @@ struct ContinuationStatistics {
 };
 
 struct ContinuationTable : ContinuationStatistics {
-    std::vector<Continuation> tokens;  // rising codes
+    std::vector<Continuation> tokens;     // rising codes
+    std::vector<std::uint32_t> heaviest;  // places of the largest counts, where they are asked for
 
     // The token's entry, or nullptr. O(log n_types).
     [[nodiscard]] const Continuation* find(std::uint32_t code) const noexcept {
@@ -115,6 +116,7 @@ public:
         table.total = 0.0;
         table.types = {};
         table.tokens.clear();
+        table.heaviest.clear();
         table.m = std::exchange(m_, 0);
         std::ranges::sort(counted_);
         for (const std::uint32_t code : counted_) {

@@ -75,6 +75,16 @@ inline constexpr std::array<std::uint32_t, n_discount_tables> discount_table_siz
 inline constexpr std::uint32_t n_discount_rows =
     std::accumulate(discount_table_sizes.begin(), discount_table_sizes.end(), std::uint32_t{0});
 
+// Tables of the same discounts for every level, D_k = k * sigmoid(log_odds[k - 1]).
+inline std::vector<double> same_discounts(const std::array<double, 3>& log_odds) {
+    std::vector<double> tables(std::size_t{3} * n_discount_rows, 0.0);
+    for (std::size_t row = 0; row < discount_table_sizes[0]; ++row)
+        std::ranges::copy(log_odds, tables.begin() + static_cast<std::ptrdiff_t>(3 * row));
+    return tables;
+}
+// 0.6, 0.55 * 2, 0.5 * 3.
+inline constexpr std::array<double, 3> textbook_log_odds = {0.4, 0.2, 0.0};
+
 // The row of each table that a level reads.
 using DiscountRows = std::array<std::uint32_t, n_discount_tables>;
 

@@ -18,6 +18,7 @@
 #include "infgram/chain.hpp"
 #include "infgram/context.hpp"
 #include "infgram/continuation.hpp"
+#include "infgram/corpus_tables.hpp"
 #include "infgram/discounts.hpp"
 #include "infgram/tables.hpp"
 
@@ -44,7 +45,7 @@ template <class Code>
 class KneserNey {
 public:
     KneserNey(std::shared_ptr<const KneserNeyModel> model, std::uint32_t n_codes)
-        : model_(std::move(model)), counter_(n_codes, model_->power) {}
+        : model_(std::move(model)), tables_(n_codes, model_->power, model_->cache) {}
 
     // One level in the order of interpolation: the longest first, live text before the corpus.
     struct Step {
@@ -55,13 +56,9 @@ public:
         LevelShape shape;
     };
 
-    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
-    // `held_out_rows` rows keep them: few of so many would be missing; and of very wide ones a
-    // sample is counted.
+    // From now on, counts as if positions of a shard were not in the corpus.
     void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows) {
-        held_out_ = held_out;
-        held_out_shard_ = shard;
-        held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
+        tables_.hold_out(held_out, shard, n_rows);
     }
 
     // It looks at all levels.
@@ -85,7 +82,7 @@ public:
 
     // What a step counted of a code, if anything.
     [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
-        if (step.table == nullptr) return live_->token(step.live, code);
+        if (step.table == nullptr) return live_->token(live_->levels()[step.live], code);
         const Continuation* found = step.table->find(code);
         return found != nullptr ? std::optional(*found) : std::nullopt;
     }
@@ -121,7 +118,8 @@ public:
                 std::ranges::for_each(step.table->tokens, add);
             else
                 live_->for_each_token(
-                    step.live, [&](const Continuation& token, std::uint32_t) { add(token); });
+                    live_->levels()[step.live],
+                    [&](const Continuation& token, std::uint32_t) { add(token); });
             rest *= kept_back(kept, step);
         }
         const double uniform = rest / n_known();
@@ -140,10 +138,6 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t held_out_rows = 1u << 14;
-    static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
-    static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
-
     struct CorpusLevel {
         std::uint32_t n;
         const ContinuationTable* table;
@@ -151,65 +145,25 @@ private:
 
     void find_corpus_levels(const Context<Code>& context) {
         corpus_levels_.clear();
-        n_scratch_ = 0;
+        tables_.clear();
         const auto shards = context.shards();
         std::uint64_t last_m = 0;
         for_each_level(shards, context.chains(), -1, ranges_,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
-                           const auto* table =
-                               table_of(shards, std::min(n, max_context), ranges, m);
+                           const auto* table = tables_.of(shards, n, ranges, m);
                            if (table->m <= last_m) return;
                            last_m = table->m;
                            corpus_levels_.push_back({n, table});
                        });
-        everything_.clear();
-        std::uint64_t m = 0;
-        for (const auto& s : shards) {
-            everything_.push_back(s.all());
-            m += s.m(s.all());
-        }
-        known_ = table_of(shards, 0, everything_, m);
+        known_ = tables_.of_everything(shards);
         corpus_levels_.push_back({0, known_});
-    }
-
-    const ContinuationTable* table_of(std::span<const Shard<Code>> shards, std::uint32_t n,
-                                      std::span<const Range> ranges, std::uint64_t m) {
-        const bool leave_out = held_out_.any() && m <= held_out_rows;
-        TableCache& cache = leave_out ? *held_out_cache_ : model_->cache;
-        const bool keep = m > TableCache::narrow_rows;
-        if (keep)
-            if (const auto* known = cache.find(n, ranges)) return known;
-        if (n_scratch_ == scratch_.size())
-            scratch_.push_back(std::make_unique<ContinuationTable>());
-        ContinuationTable& table = *scratch_[n_scratch_++];
-        if (m == 1 && shards.size() == 1 && ranges[0].size() == 1 && !leave_out) {
-            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0});
-            if (table.tokens[0].code >= shards[0].n_codes()) throw_corrupt("next");
-            table.total = 1.0;
-            table.types = {1, 0, 0};
-            table.m = 1;
-            return &table;
-        }
-        for (std::size_t s = 0; s < shards.size(); ++s)
-            if (!ranges[s].empty()) {
-                if (held_out_.any())
-                    counter_.add_sample(shards[s], ranges[s], n,
-                                        leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
-                                        held_out_sample_rows);
-                else
-                    counter_.add(shards[s], ranges[s], n);
-            }
-        counter_.finish(table);
-        if (held_out_.any() && !leave_out) table.m = m;
-        if (keep) cache.insert(n, ranges, table);
-        return &table;
     }
 
     void find_live_levels() {
         live_statistics_.clear();
         if (live_ == nullptr) return;
         for (std::size_t i = 0; i < live_->levels().size(); ++i)
-            live_statistics_.push_back(live_->statistics(i));
+            live_statistics_.push_back(live_->statistics(live_->levels()[i]));
     }
 
     // Both kinds of levels by falling n, each with its shape.
@@ -250,20 +204,14 @@ private:
     }
 
     std::shared_ptr<const KneserNeyModel> model_;
-    ContinuationCounter counter_;
+    CorpusTables<Code> tables_;
     DiscountMemo memo_;
     const LiveText* live_ = nullptr;
     const ContinuationTable* known_ = nullptr;  // of the empty context
     std::vector<CorpusLevel> corpus_levels_;    // longest first
     std::vector<ContinuationStatistics> live_statistics_;
     std::vector<Step> steps_;
-    std::vector<std::unique_ptr<ContinuationTable>> scratch_;
-    std::size_t n_scratch_ = 0;
     std::vector<Range> ranges_;
-    std::vector<Range> everything_;
-    HeldOut held_out_;
-    std::size_t held_out_shard_ = 0;
-    std::unique_ptr<TableCache> held_out_cache_;
 };
 
 }  // namespace infgram

@@ -20,73 +20,82 @@
 
 namespace infgram {
 
-// One back-off level of the live text.
+// One back-off level of a context in the live text: ask LiveText for its counts.
 struct LiveLevel {
-    std::uint32_t n;     // tokens of the context matched
-    std::uint32_t node;  // ask LiveText for its counts
+    std::uint32_t n;  // tokens of the context matched
+    std::uint32_t node;
+    bool is_inside_edge;  // between two nodes: every token of it has followed one context alone
 };
 
 class LiveText {
 public:
-    static constexpr std::uint32_t deepest = 48;  // contexts are told apart up to here
+    static constexpr std::uint32_t model_window = 48;  // of language models: more changes little
 
-    // max_tokens: at least 2; about 200 bytes of memory each. window: tokens of context seen.
+    // max_tokens: at least 2; about 200 bytes of memory each. window: tokens of context seen, which
+    // are told apart.
     LiveText(const FixedPower& power, std::uint32_t max_tokens, std::uint32_t window)
-        : power_(power),
-          max_tokens_(std::max(max_tokens, 2u)),
-          max_depth_(std::min(window, deepest)) {
+        : power_(power), max_tokens_(std::max(max_tokens, 2u)), max_depth_(window) {
         forget();
     }
 
-    // Levels of the present context, shortest first; the first is the empty context. The last may
-    // lie between two nodes: every token of it has followed one context alone.
+    // Levels of the present context, shortest first; the first is the empty context, and the last
+    // alone may lie inside an edge.
     [[nodiscard]] std::span<const LiveLevel> levels() const noexcept { return levels_; }
-    [[nodiscard]] bool last_is_single() const noexcept { return inside_edge_; }
+    // Levels of what the present context becomes when more is read, which is not counted.
+    void find_levels(std::span<const std::uint32_t> more, std::vector<LiveLevel>& levels) const {
+        find(levels, [&](std::uint32_t back) {
+            if (back > more.size())
+                return code_before(text_.size(), back - static_cast<std::uint32_t>(more.size()));
+            const std::uint32_t code = more[more.size() - back];
+            return code == boundary || code == Alphabet::unknown ? no_code : code;
+        });
+    }
+    // What was read and not forgotten; where no context reaches behind, Alphabet::unknown.
+    [[nodiscard]] std::span<const std::uint32_t> text() const noexcept { return text_; }
     [[nodiscard]] bool empty() const noexcept { return nodes_[root].statistics.m == 0; }
 
-    // What the i-th level passes on. With all contexts told apart.
-    [[nodiscard]] ContinuationStatistics statistics(std::size_t level) const {
-        const LiveLevel at = levels_[level];
-        if (!is_inside_edge(level)) return nodes_[at.node].statistics;
+    // What a level passes on. With all contexts told apart.
+    [[nodiscard]] ContinuationStatistics statistics(const LiveLevel& level) const {
+        if (!level.is_inside_edge) return nodes_[level.node].statistics;
         ContinuationStatistics single;
         for_each_token(level, [&](const Continuation& token, std::uint32_t) { single.add(token); });
-        single.m = is_leaf(at.node) ? 1 : nodes_[at.node].statistics.m;
+        single.m = m(level);
         return single;
     }
 
-    [[nodiscard]] std::uint64_t m(std::size_t level) const noexcept {
-        const std::uint32_t node = levels_[level].node;
-        return is_leaf(node) ? 1 : nodes_[node].statistics.m;
+    [[nodiscard]] std::uint64_t m(const LiveLevel& level) const noexcept {
+        return is_leaf(level.node) ? 1 : nodes_[level.node].statistics.m;
     }
 
     // Calls visit(Continuation, raw count) for each next token of a level, in no order.
     template <class Visit>
-    void for_each_token(std::size_t level, Visit&& visit) const {
-        const std::uint32_t node = levels_[level].node;
+    void for_each_token(const LiveLevel& level, Visit&& visit) const {
+        const std::uint32_t node = level.node;
         if (is_leaf(node)) {
             visit(Continuation{text_[position(node)], 1, 1.0}, 1u);
             return;
         }
-        const bool single = is_inside_edge(level);
         for (std::uint32_t at = nodes_[node].first_token; at != none; at = tokens_[at].next) {
             const Token& token = tokens_[at];
-            visit(single ? Continuation{token.code, 1, power_(token.tree)}
-                         : Continuation{token.code, token.contexts, token.value(power_)},
+            visit(level.is_inside_edge
+                      ? Continuation{token.code, 1, power_(token.tree)}
+                      : Continuation{token.code, token.contexts, token.value(power_)},
                   token.raw);
         }
     }
 
     // What a level counted of a code, if anything.
-    [[nodiscard]] std::optional<Continuation> token(std::size_t level, std::uint32_t code) const {
-        const std::uint32_t node = levels_[level].node;
+    [[nodiscard]] std::optional<Continuation> token(const LiveLevel& level,
+                                                    std::uint32_t code) const {
+        const std::uint32_t node = level.node;
         if (is_leaf(node))
             return text_[position(node)] == code ? std::optional(Continuation{code, 1, 1.0})
                                                  : std::nullopt;
         const std::uint32_t at = token_of_.find(node, code);
         if (at == none) return std::nullopt;
         const Token& token = tokens_[at];
-        return is_inside_edge(level) ? Continuation{code, 1, power_(token.tree)}
-                                     : Continuation{code, token.contexts, token.value(power_)};
+        return level.is_inside_edge ? Continuation{code, 1, power_(token.tree)}
+                                    : Continuation{code, token.contexts, token.value(power_)};
     }
 
     // Counts `code` after the present context and makes it the end of the context.
@@ -181,10 +190,6 @@ private:
 
     static bool is_leaf(std::uint32_t node) noexcept { return (node & leaf_bit) != 0; }
     static std::uint32_t position(std::uint32_t leaf) noexcept { return leaf & ~leaf_bit; }
-    [[nodiscard]] bool is_inside_edge(std::size_t level) const noexcept {
-        return inside_edge_ && level + 1 == levels_.size();
-    }
-
     // The code `back` tokens before a position (1: the last one), or no_code where no context
     // reaches.
     [[nodiscard]] std::uint32_t code_before(std::size_t position, std::uint32_t back) const {
@@ -217,15 +222,19 @@ private:
         find_levels();
     }
 
-    // Walks down from the root as far as the present context goes.
     void find_levels() {
-        levels_.assign(1, {0, root});
-        inside_edge_ = false;
+        find(levels_, [&](std::uint32_t back) { return code_before(text_.size(), back); });
+    }
+
+    // Walks down from the root as far as a context goes, which tells the code `back` tokens before
+    // its end.
+    template <class CodeBefore>
+    void find(std::vector<LiveLevel>& levels, CodeBefore&& context) const {
+        levels.assign(1, {0, root, false});
         std::uint32_t node = root;
         std::uint32_t depth = 0;
-        const std::size_t here = text_.size();
         while (depth < max_depth_) {
-            const std::uint32_t code = code_before(here, depth + 1);
+            const std::uint32_t code = context(depth + 1);
             if (code == no_code) return;
             const std::uint32_t child = children_.find(node, code);
             if (child == none) return;
@@ -233,15 +242,13 @@ private:
             const std::uint32_t end = is_leaf(child) ? max_depth_ : nodes_[child].depth;
             ++depth;
             while (depth < end) {
-                const std::uint32_t next = code_before(here, depth + 1);
+                const std::uint32_t next = context(depth + 1);
                 if (next == no_code || next != code_before(place, depth + 1)) break;
                 ++depth;
             }
-            levels_.push_back({depth, child});
-            if (is_leaf(child) || depth < end) {
-                inside_edge_ = true;
-                return;
-            }
+            const bool is_inside_edge = is_leaf(child) || depth < end;
+            levels.push_back({depth, child, is_inside_edge});
+            if (is_inside_edge) return;
             node = child;
         }
     }
@@ -286,18 +293,17 @@ private:
             }
             nodes_[node].statistics.m = nodes_[last.node].statistics.m;
         }
-        levels_.back().node = node;
-        inside_edge_ = false;
+        levels_.back() = {last.n, node, false};
     }
 
     // Adds a leaf for the present context, with `code` next, and counts it in all shorter contexts.
     void count(std::uint32_t code) {
         const auto here = static_cast<std::uint32_t>(text_.size());
-        if (inside_edge_) split_last_edge();
-        const std::uint32_t deepest = levels_.back().node;
+        if (levels_.back().is_inside_edge) split_last_edge();
+        const std::uint32_t longest = levels_.back().node;
         const std::uint32_t branch =
             levels_.back().n < max_depth_ ? code_before(here, levels_.back().n + 1) : no_code;
-        if (branch != no_code) children_.set(deepest, branch, here | leaf_bit);
+        if (branch != no_code) children_.set(longest, branch, here | leaf_bit);
         // What the longer context's count of the code was and is: 0 where it had none.
         double before = 0.0;
         double after = 1.0;
@@ -342,7 +348,6 @@ private:
     Links children_;
     Links token_of_;
     std::vector<LiveLevel> levels_;
-    bool inside_edge_ = false;
 };
 
 }  // namespace infgram

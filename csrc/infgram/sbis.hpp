@@ -131,7 +131,7 @@ private:
     }
 
     void add_everything() {
-        std::uint64_t m = live_ != nullptr ? live_->m(0) : 0;
+        std::uint64_t m = live_ != nullptr ? live_->m(live_->levels()[0]) : 0;
         for (const auto& shard : shards_) {
             ranges_.push_back(shard.all());
             m += shard.m(shard.all());
@@ -168,7 +168,8 @@ private:
                 corpus_m = corpus[c++].m;
             }
             while (l > 0 && live_->levels()[l].n >= n) live = l--;
-            const std::uint64_t m = corpus_m + (live != no_live ? live_->m(live) : 0);
+            const std::uint64_t m =
+                corpus_m + (live != no_live ? live_->m(live_->levels()[live]) : 0);
             if (m <= last_m) continue;
             last_m = m;
             add_level(m, at, live);
@@ -192,9 +193,10 @@ private:
             if (!range.empty()) n += shards_[s].extend(range, code).size();
         }
         if (const std::size_t live = levels_[level].live; live != no_live)
-            live_->for_each_token(live, [&](const Continuation& token, std::uint32_t raw) {
-                n += token.code == code ? raw : 0;
-            });
+            live_->for_each_token(live_->levels()[live],
+                                  [&](const Continuation& token, std::uint32_t raw) {
+                                      n += token.code == code ? raw : 0;
+                                  });
         return n;
     }
 
@@ -204,9 +206,10 @@ private:
             if (const Range range = ranges(level)[s]; !range.empty())
                 counts_.add(shards_[s], range);
         if (const std::size_t live = levels_[level].live; live != no_live)
-            live_->for_each_token(live, [&](const Continuation& token, std::uint32_t raw) {
-                counts_.add(token.code, raw);
-            });
+            live_->for_each_token(live_->levels()[live],
+                                  [&](const Continuation& token, std::uint32_t raw) {
+                                      counts_.add(token.code, raw);
+                                  });
     }
 
     // Are all rows of the levels among 64?

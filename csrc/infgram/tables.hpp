@@ -48,7 +48,8 @@ public:
     // Keeps a copy if there is room for it.
     void insert(std::uint32_t n, std::span<const Range> ranges, const ContinuationTable& table) {
         const std::size_t bytes = sizeof(Entry) + ranges.size_bytes() +
-                                  table.tokens.size() * sizeof(Continuation) + overhead_bytes;
+                                  table.tokens.size() * sizeof(Continuation) +
+                                  table.heaviest.size() * sizeof(std::uint32_t) + overhead_bytes;
         if (table.m < wide_rows) {
             // What takes longer to count has more room: there is less of it.
             const std::size_t room = table.m < 64    ? max_bytes_ / 4

@@ -88,6 +88,11 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
     return known[adapt]
 
 
+def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
+    """An exponent and tables for a text that no index's calibration fits."""
+    return _EXPONENT, _core.textbook_discounts()
+
+
 _FILE = "calibration.npz"
 _NAMES = ("static", "adapting")
 _CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (

@@ -12,7 +12,12 @@
     │   ├── IndexExists         the target folder is taken
     │   ├── NotAnIndex          the path is not an infgram index
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
-    │   └── CorruptIndex        a file of the index is torn, changed or inconsistent
+    │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
+    │   └── NotASession         the file holds no session of a drafter
+    ├── DraftError            drafting was asked for out of turn
+    │   ├── UnknownRequest      no request of that id is running (also a KeyError)
+    │   ├── RequestExists       a request of that id is running already
+    │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
@@ -75,6 +80,28 @@ class UnsupportedFormat(StorageError):
 
 class CorruptIndex(StorageError):
     """A file of the index is missing, torn, changed or inconsistent with the others."""
+
+
+class NotASession(StorageError):
+    """The file does not hold the session of a drafter."""
+
+
+class DraftError(InfgramError):
+    """Drafting was asked for out of turn."""
+
+
+class UnknownRequest(DraftError, KeyError):
+    """No request of that id is running."""
+
+    __str__ = Exception.__str__  # KeyError shows its message in quotes
+
+
+class RequestExists(DraftError):
+    """A request of that id is running already."""
+
+
+class NothingProposed(DraftError):
+    """There is no draft to accept."""
 
 
 class ContextNotFound(InfgramError, LookupError):

@@ -371,27 +371,37 @@ def _check_size(path: Path, n_bytes: int) -> None:
         raise CorruptIndex(f"{path} has {found} bytes, expected {n_bytes}: build the index again")
 
 
-# What is kept beside an index -----------------------------------------------------------------
+# Files that are no index, and what is kept beside one -------------------------------------------
 
 
-def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]) -> None:
-    """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
-    path = folder / name
-    written = folder / f".{name}.{secrets.token_hex(4)}"
-    named: dict[str, Any] = {"identity": np.array(identity), **arrays}
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` if the block ends well, and is removed otherwise.
+
+    Raises StorageError.
+    """
+    target = Path(path)
+    written = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         try:
             with open(written, "xb") as file:
-                np.savez_compressed(file, **named)
+                yield file
                 _sync(file)
-            os.replace(written, path)
+            os.replace(written, target)
         finally:
             with suppress(FileNotFoundError):
                 written.unlink()
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}. The index is unchanged."
+            f"{target} cannot be written: {error.strerror or error}. Nothing is changed."
         ) from error
+
+
+def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]) -> None:
+    """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
+    named: dict[str, Any] = {"identity": np.array(identity), **arrays}
+    with replacing(folder / name) as file:
+        np.savez_compressed(file, **named)
 
 
 def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | None:

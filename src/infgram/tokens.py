@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from operator import index
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -125,9 +126,9 @@ def restore(spec: Mapping[str, object], file: bytes | None) -> Tokenizer:
     name, vocab_size, sha256 = (spec.get(key) for key in ("name", "vocab_size", "sha256"))
     tokenizer: Tokenizer
     if name == "tokenizers":
-        if file is None:
+        if file is None or not isinstance(vocab_size, int):
             raise TokenizerUnavailable("the index lacks its tokenizer's file: build it again")
-        tokenizer = _Tokenizers(file)
+        tokenizer = _Tokenizers(file, vocab_size)
     elif name == "ids" and isinstance(vocab_size, int):
         tokenizer = _Ids(vocab_size)
     elif name in ("bytes", "chars") or (isinstance(name, str) and name.startswith("tiktoken:")):
@@ -285,31 +286,40 @@ class _Tokenizers(Tokenizer):
     dtype = np.dtype(np.uint32)
     reads_text = True
 
-    def __init__(self, file: bytes) -> None:
+    def __init__(self, file: bytes, vocab_size: int | None = None) -> None:
+        """vocab_size: where it is known, the library is loaded when it is needed."""
+        self.file: bytes = file
+        self.sha256 = hashlib.sha256(file).hexdigest()
+        self.vocab_size = len(self._is_token) if vocab_size is None else vocab_size
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         try:
             import tokenizers
         except ImportError as error:
             raise _missing("tokenizers") from error
         try:
             # from_str, as from_buffer complains less clearly about what is not text
-            self._tokenizer = tokenizers.Tokenizer.from_str(file.decode("utf-8"))
+            tokenizer = tokenizers.Tokenizer.from_str(self.file.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception
             raise TokenizerUnavailable(
                 f"not a `tokenizers` JSON file: {error}; expected {_ACCEPTED}"
             ) from error
         # the file may ask for what suits a model's input and would cut or stretch a corpus
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self.file = file
-        self.sha256 = hashlib.sha256(file).hexdigest()
-        # ids may have holes, so counting them is not enough
-        vocab = self._tokenizer.get_vocab(with_added_tokens=True)
-        self.vocab_size = max(vocab.values(), default=-1) + 1
-        self._is_token = np.zeros(self.vocab_size, np.bool_)
-        self._is_token[list(vocab.values())] = True
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _is_token(self) -> NDArray[np.bool_]:
+        """By id: there may be holes, so counting them is not enough."""
+        ids = list(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        is_token = np.zeros(max(ids, default=-1) + 1, np.bool_)
+        is_token[ids] = True
+        return is_token
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _Tokenizers, (self.file,)
+        return _Tokenizers, (self.file, self.vocab_size)
 
     def encode(self, text: str | bytes) -> TokenArray:
         encoding = self._tokenizer.encode(_decoded(text), add_special_tokens=False)
@@ -321,7 +331,8 @@ class _Tokenizers(Tokenizer):
         known = self._is_token[checked]
         if not known.all():
             _refuse_hole(self.name, int(checked[np.argmin(known)]))
-        return self._tokenizer.decode(checked.tolist(), skip_special_tokens=False).encode("utf-8")
+        text: str = self._tokenizer.decode(checked.tolist(), skip_special_tokens=False)
+        return text.encode("utf-8")
 
 
 class _Tiktoken(Tokenizer):

@@ -327,11 +327,11 @@ void test_live_text(std::uint32_t max_tokens) {
                 truth[kept[p]] += std::equal(kept.end() - static_cast<long>(n), kept.end(),
                                              kept.begin() + static_cast<long>(p - n));
             std::vector<std::uint32_t> found(3);
-            live.for_each_token(level, [&](const Continuation& token, std::uint32_t raw) {
-                found[token.code] += raw;
-            });
+            live.for_each_token(
+                live.levels()[level],
+                [&](const Continuation& token, std::uint32_t raw) { found[token.code] += raw; });
             CHECK(found == truth);
-            CHECK(live.m(level) == truth[0] + truth[1] + truth[2]);
+            CHECK(live.m(live.levels()[level]) == truth[0] + truth[1] + truth[2]);
         }
     }
 }

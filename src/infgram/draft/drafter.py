@@ -1,0 +1,473 @@
+"""Drafts from an index, from what this process wrote before, and from the request itself."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core, tokens
+from ..calibrate import calibration_of, textbook_discounts
+from ..errors import (
+    InvalidParameter,
+    NotASession,
+    NothingProposed,
+    RequestExists,
+    TokenizerUnavailable,
+    UnknownRequest,
+)
+from ..index import Index, generator
+from . import session
+
+Source: TypeAlias = Literal["live", "session", "static"]
+_SOURCES: tuple[Source, ...] = ("live", "session", "static")
+_CACHE_BYTES = 8 << 20
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A tree of tokens that a model may write next; parents come before their children.
+
+    - `token_ids`: int32, of shape (n,).
+    - `parents`: int32, the index of each token's parent; -1 for what follows the context.
+    - `probs`: float32, the calibrated probability that a token is accepted, its parents with it.
+    - `expected_accept`: the sum of `probs`, tokens.
+    - `q`: where tokens were drawn, the laws that the children of a token were drawn from:
+      {parent: (token_ids, probs)}, siblings without those before them. Empty otherwise.
+    - `match_lengths`: int32, of the longest match that speaks for each token.
+    - `sources`: who says so: "live" (the request's own text), "session" (what was written before),
+      "static" (the index).
+
+    Fields named as Arctic's suffix decoding names them mean the same.
+    """
+
+    native: _core.Draft
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    @cached_property
+    def token_ids(self) -> NDArray[np.int32]:
+        return self.native.token_ids
+
+    @cached_property
+    def parents(self) -> NDArray[np.int32]:
+        return self.native.parents
+
+    @cached_property
+    def probs(self) -> NDArray[np.float32]:
+        return self.native.probs
+
+    @property
+    def expected_accept(self) -> float:
+        return self.native.expected
+
+    @cached_property
+    def q(self) -> dict[int, tuple[NDArray[np.uint32], NDArray[np.float64]]]:
+        return {parent: (ids, probs) for parent, ids, probs in self.native.proposals}
+
+    @cached_property
+    def match_lengths(self) -> NDArray[np.int32]:
+        return self.native.match_lengths
+
+    @property
+    def match_len(self) -> int:
+        """Of the first token; 0 for an empty draft."""
+        return int(self.match_lengths[0]) if len(self) else 0
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(_SOURCES[origin] for origin in self.native.origins.tolist())
+
+    @cached_property
+    def depths(self) -> NDArray[np.int32]:
+        """Tokens from the context to each token, itself included: 1 for what follows at once."""
+        depths = np.zeros(len(self) + 1, np.int32)  # the last one is the context's
+        for i, parent in enumerate(self.parents.tolist()):
+            depths[i] = depths[parent] + 1
+        return depths[:-1]
+
+    def path(self) -> NDArray[np.int32]:
+        """The tokens of the likeliest path, for engines that verify no trees."""
+        path = []
+        at = -1
+        for i, parent in enumerate(self.parents.tolist()):  # siblings come by falling probability
+            if parent == at:
+                path.append(i)
+                at = i
+        return self.token_ids[path]
+
+    def accepted(self, token_ids: Sequence[int]) -> list[int]:
+        """Places of the first of these tokens, as far as the draft has them below each other."""
+        places: list[int] = []
+        for token in token_ids:
+            below = self.children(places[-1] if places else -1)
+            found = [child for child in below if self.token_ids[child] == token]
+            if not found:
+                break
+            places.append(found[0])
+        return places
+
+    def children(self, parent: int) -> list[int]:
+        """Places of a token's children, in their order; -1: of those that follow the context."""
+        return np.flatnonzero(self.parents == parent).tolist()
+
+    def mask(self) -> NDArray[np.bool_]:
+        """What each token attends to of the draft: itself and its parents. Shape (n, n)."""
+        mask = np.eye(len(self), dtype=bool)
+        for i, parent in enumerate(self.parents.tolist()):
+            if parent >= 0:
+                mask[i] |= mask[parent]
+        return mask
+
+    def positions(self, start: int) -> NDArray[np.int64]:
+        """Of each token in the text, where `start` tokens are before the draft."""
+        return start + self.depths.astype(np.int64) - 1
+
+    def retrieve_indices(self) -> NDArray[np.int64]:
+        """Every path from the context to a leaf, as places of tokens; padded by -1 at the end."""
+        leaves = np.setdiff1d(np.arange(len(self)), self.parents)
+        depth = int(self.depths.max(initial=0))
+        paths = np.full((len(leaves), depth), -1, np.int64)
+        for row, leaf in enumerate(leaves.tolist()):
+            at = leaf
+            while at >= 0:
+                paths[row, self.depths[at] - 1] = at
+                at = int(self.parents[at])
+        return paths
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What all drafts of a drafter came to, whose outcome is known. Counts are of tokens.
+
+    - `steps`: of the model.
+    - `drafted`, `accepted`: by the model.
+    - `written`: accepted, and the model's own.
+    - `expected`: that were expected to be accepted.
+    """
+
+    steps: int
+    drafted: int
+    accepted: int
+    written: int
+    expected: float
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Mean acceptance length, the model's own token included; nan before the first step."""
+        return self.written / self.steps if self.steps else float("nan")
+
+
+class Drafter:
+    """Proposes what a model may write next.
+
+    - `indexes`: one or several over the model's token ids, or none: then what was written before
+      is all there is. A token must have the same id in all of them, and in the model.
+    - `weights`: how far each index is believed, above 0 and at most 1; what it is not believed
+      goes to shorter matches. None: fully.
+    - `vocab_size`: of the model; None: of the first index.
+    - `max_tokens`: of a draft, unless `propose` says otherwise.
+    - `tree`: whether a draft is a tree, or a single path.
+    - `cost`: what a step of the model costs with 0, 1, 2, ... drafted tokens, in any unit
+      (`infgram draft profile` measures it). A draft is then as large as pays, and empty where
+      nothing does.
+    - `session_tokens`: how much of finished requests' output is remembered; about 200 bytes each.
+      The older half goes when it is full.
+    - `request_tokens`: how much of a running request is remembered in the same way.
+    - `max_requests`: running requests; the one that was used least recently is forgotten when
+      there are more.
+
+    Threads may share a drafter; they take turns. Drafts depend on nothing but what was read.
+
+    Raises InvalidParameter, TokenizerUnavailable.
+
+    >>> import infgram
+    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
+    >>> drafter.start("a", list(b"to be or "))
+    >>> bytes(drafter.propose("a").path().tolist())
+    b'not '
+    >>> drafter.accept("a", list(b"not to"))  # what the model made of it
+    >>> drafter.stop("a")
+    """
+
+    draws = True  # `propose` has `sample`
+
+    def __init__(
+        self,
+        *indexes: Index,
+        weights: Sequence[float] | None = None,
+        vocab_size: int | None = None,
+        max_tokens: int = 8,
+        tree: bool = True,
+        cost: ArrayLike | None = None,
+        session_tokens: int = 200_000,
+        request_tokens: int = 16_384,
+        max_requests: int = 1024,
+    ) -> None:
+        self.indexes = indexes
+        self.vocab_size = _vocab_size(indexes, vocab_size)
+        _at_least(0, max_tokens=max_tokens, session_tokens=session_tokens)
+        _at_least(1, request_tokens=request_tokens, max_requests=max_requests)
+        self.max_tokens = max_tokens
+        self.tree = tree
+        self.cost = check_cost(cost)
+        self._max_requests = max_requests
+        self._requests: OrderedDict[Hashable, _core.DraftRequest] = OrderedDict()
+        believed = _weights(weights, len(indexes))
+        fits = [calibration_of(index, adapt=True) for index in indexes]
+        exponent, live = (fits[0].exponent, fits[0].live) if fits else textbook_discounts()
+        assert live is not None
+        self._engine = _core.DraftEngine(
+            vocab_size=self.vocab_size,
+            exponent=exponent,
+            live=live,
+            corpora=[
+                (index.native, fit.corpus, weight)
+                for index, fit, weight in zip(indexes, fits, believed, strict=True)
+            ],
+            cache_bytes=_CACHE_BYTES,
+            session_tokens=session_tokens,
+            request_tokens=request_tokens,
+        )
+
+    @property
+    def tokenizer(self) -> tokens.Tokenizer:
+        """Of the indexes; where there are none, of bare token ids."""
+        if self.indexes:
+            return self.indexes[0].tokenizer
+        return tokens.load("ids", vocab_size=self.vocab_size)
+
+    def __len__(self) -> int:
+        """Running requests."""
+        return len(self._requests)
+
+    def __contains__(self, request_id: Hashable) -> bool:
+        """Whether a request is running."""
+        return request_id in self._requests
+
+    def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
+        """Begins a request whose context is the prompt.
+
+        Raises RequestExists, TokenOutOfRange.
+        """
+        if request_id in self._requests:
+            raise RequestExists(
+                f"request {request_id!r} is running: stop it, or give the new one another id"
+            )
+        self._requests[request_id] = self._engine.start(self._ids(prompt_ids))
+        while len(self._requests) > self._max_requests:
+            self._requests.popitem(last=False)
+
+    def propose(
+        self,
+        request_id: Hashable,
+        max_tokens: int | None = None,
+        min_prob: float = 0.0,
+        *,
+        sample: bool = False,
+        temperature: float = 1.0,
+        rng: int | np.random.Generator | None = None,
+    ) -> Draft:
+        """What may come next.
+
+        - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
+        - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
+          that samples accepts more of them than of the likeliest.
+
+        Raises UnknownRequest, InvalidParameter.
+        """
+        request = self._running(request_id)
+        return self._draft(request, max_tokens, min_prob, sample, temperature, rng)
+
+    def accept(
+        self, request_id: Hashable, verified_ids: tokens.Ids, num_accepted: int | None = None
+    ) -> None:
+        """Tells what the model made of the last draft.
+
+        - `verified_ids`: the tokens that the request has gained: those accepted of the draft, and
+          the model's own behind them.
+        - `num_accepted`: how many of them were accepted; checked if it is given.
+
+        Raises UnknownRequest, NothingProposed, TokenOutOfRange, InvalidParameter; the request is
+        then as it was.
+        """
+        request = self._running(request_id)
+        if not request.has_draft:
+            raise NothingProposed(
+                f"request {request_id!r} has no draft to accept: propose one first, or give tokens "
+                "that came without one to extend()"
+            )
+        self._engine.accept(request, self._ids(verified_ids), num_accepted or 0)
+
+    def extend(self, request_id: Hashable, token_ids: tokens.Ids) -> None:
+        """Adds tokens that came without a draft; the last draft is forgotten.
+
+        Raises UnknownRequest, TokenOutOfRange.
+        """
+        request = self._running(request_id)
+        self._engine.extend(request, self._ids(token_ids))
+
+    def stop(self, request_id: Hashable, *, keep: bool = True) -> None:
+        """Ends a request. keep: what the model wrote becomes part of the session.
+
+        Raises UnknownRequest.
+        """
+        request = self._running(request_id)
+        del self._requests[request_id]
+        if keep:
+            self._engine.keep(request)
+
+    def propose_batch(
+        self, request_ids: Iterable[Hashable], max_tokens: int | None = None, min_prob: float = 0.0
+    ) -> list[Draft]:
+        """Drafts for several requests, in their order; as `propose` for each."""
+        running = [self._running(request_id) for request_id in request_ids]
+        return [self._draft(each, max_tokens, min_prob, False, 1.0, None) for each in running]
+
+    def propose_ids(
+        self, context_ids: tokens.Ids, max_tokens: int | None = None, min_prob: float = 0.0
+    ) -> Draft:
+        """What may come after a context that is given as a whole and not remembered.
+
+        Reads all of it, a few microseconds a token: `start` and `accept` read each token once.
+        """
+        request = self._engine.start(self._ids(context_ids))
+        return self._draft(request, max_tokens, min_prob, False, 1.0, None)
+
+    @property
+    def totals(self) -> Totals:
+        """Of all requests so far."""
+        return Totals(*self._engine.totals())
+
+    def save_session(self, path: str | os.PathLike[str]) -> None:
+        """Writes down what finished requests wrote, and how well drafts did.
+
+        Raises StorageError.
+        """
+        chosen, drawn = self._engine.acceptance()
+        session.save(session.Session(self.vocab_size, self._engine.session(), chosen, drawn), path)
+
+    def load_session(self, path: str | os.PathLike[str]) -> None:
+        """Goes on with a saved session instead of the present one.
+
+        Raises NotASession, TokenizerUnavailable, OSError; the drafter is then as it was.
+        """
+        found = session.load(path)
+        if found.vocab_size != self.vocab_size:
+            raise TokenizerUnavailable(
+                f"{path} is of a vocabulary of {found.vocab_size:,} tokens, the drafter's has "
+                f"{self.vocab_size:,}: they are not of the same model"
+            )
+        before = self._engine.acceptance()
+        try:
+            self._engine.set_acceptance(found.chosen, found.drawn)
+            self._engine.set_session(found.token_ids)
+        except ValueError as error:
+            self._engine.set_acceptance(*before)
+            raise NotASession(f"{path} is damaged: {error}; start without it") from error
+
+    def forget_session(self) -> None:
+        """Forgets what finished requests wrote, not how well drafts did."""
+        self._engine.set_session(np.zeros(0, np.uint32))
+
+    def _running(self, request_id: Hashable) -> _core.DraftRequest:
+        try:
+            request = self._requests[request_id]
+        except KeyError:
+            raise UnknownRequest(
+                f"no request {request_id!r} is running: it was not started, was stopped, or was "
+                f"forgotten since {self._max_requests:,} others were used later"
+            ) from None
+        self._requests.move_to_end(request_id)
+        return request
+
+    def _draft(
+        self,
+        request: _core.DraftRequest,
+        max_tokens: int | None,
+        min_prob: float,
+        sample: bool,
+        temperature: float,
+        rng: int | np.random.Generator | None,
+    ) -> Draft:
+        most = self.max_tokens if max_tokens is None else max_tokens
+        if most < 0:
+            raise InvalidParameter(f"max_tokens is {most}, expected 0 or more")
+        limits: dict[str, Any] = {
+            "max_tokens": most,
+            "max_depth": _MAX_DEPTH,
+            "min_prob": min_prob,
+            "is_tree": self.tree,
+            "cost": self.cost,
+        }
+        if not sample:
+            return Draft(self._engine.propose(request, **limits))
+        if not temperature > 0.0:
+            raise InvalidParameter(
+                f"temperature is {temperature}, expected more than 0: sample=False takes the "
+                "likeliest tokens"
+            )
+        bits = generator(rng).bit_generator
+        return Draft(
+            self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
+        )
+
+    def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
+        return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)
+
+
+def _weights(given: Sequence[float] | None, n: int) -> list[float]:
+    weights = [1.0] * n if given is None else [float(weight) for weight in given]
+    if len(weights) != n or not all(0.0 < weight <= 1.0 for weight in weights):
+        raise InvalidParameter(
+            f"weights is {given!r}, expected {n} numbers above 0 and at most 1, one an index"
+        )
+    return weights
+
+
+def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
+    """What steps cost, as an array. Raises InvalidParameter."""
+    if given is None:
+        return None
+    try:
+        cost = np.ascontiguousarray(given, np.float64)
+    except (TypeError, ValueError):
+        cost = np.zeros(0)
+    if cost.ndim != 1 or not cost.size or not np.all(cost > 0) or not np.all(np.isfinite(cost)):
+        raise InvalidParameter(
+            f"cost is {given!r}, expected what a step takes with 0, 1, 2, ... drafted tokens"
+        )
+    return cost
+
+
+def _at_least(least: int, **given: int) -> None:
+    for name, value in given.items():
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise InvalidParameter(f"{name} is {value!r}, expected a number of at least {least}")
+
+
+def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
+    if not indexes and given is None:
+        raise InvalidParameter("expected an index, or a vocab_size for a drafter without one")
+    for other in indexes[1:]:
+        if other.tokenizer.spec() != indexes[0].tokenizer.spec():
+            raise TokenizerUnavailable(
+                f"{other.path.name} has another tokenizer than {indexes[0].path.name}: only "
+                "indexes with the same one can draft together"
+            )
+    size = indexes[0].tokenizer.vocab_size if given is None else given
+    largest = max((int(index.alphabet[1:].max()) for index in indexes), default=0)
+    if size <= largest:
+        raise TokenizerUnavailable(
+            f"the model's vocabulary has {size:,} tokens, but the index has token {largest:,}: it "
+            "was built with another tokenizer; build it again with the model's"
+        )
+    return size

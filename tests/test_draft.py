@@ -1,0 +1,609 @@
+"""Drafts: what the sources say, the best tree of it, and requests that come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import examples, make_index
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import infgram
+from infgram.draft import Draft, Drafter
+from infgram.errors import (
+    InvalidParameter,
+    NotASession,
+    NothingProposed,
+    RequestExists,
+    TokenizerUnavailable,
+    TokenOutOfRange,
+    UnknownRequest,
+)
+
+LEAST = 0.005  # of a distribution that a draft leaves unread: engine.hpp
+SOME = b"to be or not to be that is the question whether tis nobler in the mind to suffer " * 3
+
+
+@pytest.fixture(scope="module")
+def index(memory_folder: Path) -> infgram.Index:
+    return make_index(memory_folder / "draft.infgram", [list(SOME)])
+
+
+def replay(
+    drafter: Drafter, text: NDArray[np.uint32], request_id: object = "replay", **options: int
+) -> list[tuple[Draft, int]]:
+    """What a model that writes this text makes of the drafts: (draft, accepted) of each step."""
+    drafter.start(request_id, text[:1])
+    at, steps = 1, []
+    while at < len(text):
+        draft = drafter.propose(request_id, **options)
+        node, n = -1, 0
+        while at + n < len(text):
+            here = [c for c in draft.children(node) if draft.token_ids[c] == text[at + n]]
+            if not here:
+                break
+            node, n = here[0], n + 1
+        gained = min(n + 1, len(text) - at)
+        drafter.accept(request_id, text[at : at + gained], min(n, gained))
+        steps.append((draft, n))
+        at += gained
+    return steps
+
+
+def tokens_a_step(steps: list[tuple[Draft, int]]) -> float:
+    return sum(n + 1 for _, n in steps) / len(steps)
+
+
+# What the sources say ----------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=30), min_size=1, max_size=4),
+    st.lists(st.integers(0, 4), min_size=1, max_size=20),
+    st.sampled_from([8, 16, 32]),
+    st.sampled_from([10, 1000]),
+)
+@settings(max_examples=examples(60))
+def test_what_sources_give_a_token_is_what_the_model_gives_it(
+    memory_folder: Path, documents, context, code_bits: int, shard_tokens: int
+) -> None:
+    small = make_index(
+        memory_folder / "draft-small.infgram",
+        documents,
+        code_bits=code_bits,
+        shard_tokens=max(shard_tokens, *(len(d) + 2 for d in documents)),
+    )
+    known = {token for document in documents for token in document}
+    context = [token for token in context if token in known]  # a model counts no others
+    drafter = Drafter(small, max_tokens=50)
+    drafter.start("a", context)
+    native = drafter.propose("a").native
+    model = infgram.Model(small, infgram.KneserNey(), adapt=True)
+    law = dict(zip(model.token_ids.tolist(), model.distribution(context).tolist(), strict=True))
+    missing = [
+        law[token] - prob
+        for token, parent, prob in zip(
+            native.token_ids.tolist(), native.parents, native.raw_probs, strict=True
+        )
+        if parent == -1 and token in law
+    ]
+    # The model has the uniform distribution below its shortest level, where all share alike.
+    if missing:
+        assert min(missing) >= -1e-9
+        assert max(missing) - min(missing) <= LEAST + 1e-9
+
+
+def test_in_prose_candidates_have_what_the_model_gives_them(prose_index: infgram.Index) -> None:
+    context = prose_index.document(0).token_ids[5000:5400].astype(np.uint32)
+    drafter = Drafter(prose_index, max_tokens=30)
+    model = infgram.Model(prose_index, infgram.KneserNey(), adapt=True)
+    for n in range(100, 400, 60):
+        drafter.start(n, context[:n])
+        native = drafter.propose(n).native
+        law = dict(
+            zip(model.token_ids.tolist(), model.distribution(context[:n]).tolist(), strict=True)
+        )
+        first = native.parents == -1
+        for token, prob in zip(native.token_ids[first], native.raw_probs[first], strict=True):
+            assert prob == pytest.approx(law[int(token)], abs=0.02)
+        best = max(law, key=lambda token: law[token])
+        assert best in native.token_ids[first]
+
+
+def test_a_token_that_the_corpus_has_not_is_drafted_from_the_request(index: infgram.Index) -> None:
+    drafter = Drafter(index, vocab_size=1000, max_tokens=3, tree=False)
+    drafter.start("a", [700, 800, 900, 999, 700, 800])
+    draft = drafter.propose("a")
+    assert draft.path().tolist() == [900, 999, 700]
+    assert draft.sources[0] == "live"
+    assert draft.match_len == 2
+
+
+def test_sources_are_named(index: infgram.Index) -> None:
+    drafter = Drafter(index, max_tokens=1)
+    drafter.start("a", list(b"whether tis nobler in "))
+    assert drafter.propose("a").sources == ("static",)
+    drafter.extend("a", list(b"xyz xy"))
+    assert drafter.propose("a").sources == ("live",)
+    drafter.stop("a")
+    drafter.start("b", list(b"xy"))
+    assert drafter.propose("b").sources == ("session",)
+
+
+def test_codes_of_any_width_draft_the_same(memory_folder: Path) -> None:
+    drafts = []
+    for code_bits in (8, 16, 32):
+        path = memory_folder / f"draft-{code_bits}.infgram"
+        drafter = Drafter(make_index(path, [list(SOME)], code_bits=code_bits), max_tokens=20)
+        drafter.start("a", list(b"to be or "))
+        draft = drafter.propose("a")
+        drafts.append((draft.token_ids.tolist(), draft.parents.tolist(), draft.probs.tolist()))
+    assert drafts[0] == drafts[1] == drafts[2]
+
+
+def test_several_indexes_draft_together(memory_folder: Path) -> None:
+    texts = [list(b"the cat sat on the mat. " * 20), list(b"a dog lay in the sun. " * 20)]
+    both = [
+        make_index(memory_folder / f"draft-of-{i}.infgram", [text]) for i, text in enumerate(texts)
+    ]
+    drafter = Drafter(*both, max_tokens=4, tree=False)
+    for context, expected in [(b"cat sat ", b"on t"), (b"dog lay ", b"in t")]:
+        drafter.start(context, list(context))
+        assert bytes(drafter.propose(context).path().tolist()) == expected
+    believed = []
+    for weight in (1.0, 0.3):
+        drafter = Drafter(*both, weights=[1.0, weight], max_tokens=1)
+        drafter.start("a", list(b"dog lay "))
+        believed.append(float(drafter.propose("a").native.raw_probs[0]))
+    assert 0.6 * believed[0] > believed[1] > 0.2 * believed[0]
+
+
+# The best tree ------------------------------------------------------------------------------------
+
+
+def test_parents_come_first_and_probabilities_fall(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index, max_tokens=40)
+    drafter.start("a", list(b"First Citizen:\nBefore we"))
+    draft = drafter.propose("a")
+    assert len(draft) == 40
+    assert np.all(draft.parents < np.arange(40))
+    assert np.all(np.diff(draft.probs) <= 1e-7)
+    assert draft.expected_accept == pytest.approx(draft.probs.sum(), rel=1e-5)
+    for i, parent in enumerate(draft.parents.tolist()):
+        assert draft.probs[i] <= (draft.probs[parent] if parent >= 0 else 1.0) + 1e-7
+    pairs = list(zip(draft.parents.tolist(), draft.token_ids.tolist(), strict=True))
+    assert len(set(pairs)) == 40  # siblings differ
+
+
+def test_no_other_tree_of_its_size_is_expected_to_give_more(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index)
+    for n, context in enumerate([b"First Citizen:\nBefore we", b"Romeo, w", b"zq", b"\n\nA"]):
+        drafter.start(n, list(context))
+        everything = np.sort(drafter.propose(n, 2000).probs)[::-1]
+        for size in (1, 4, 8, 16, 32):
+            found = drafter.propose(n, size).expected_accept
+            assert found == pytest.approx(everything[:size].sum(), rel=0.03)
+
+
+def test_a_path_is_a_path(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index, max_tokens=12, tree=False)
+    drafter.start("a", list(b"First Citizen:\n"))
+    draft = drafter.propose("a")
+    assert draft.parents.tolist() == list(range(-1, len(draft) - 1))
+    assert draft.path().tolist() == draft.token_ids.tolist()
+
+
+def test_the_shapes_that_engines_ask_for(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index, max_tokens=20)
+    drafter.start("a", list(b"What say y"))
+    draft = drafter.propose("a")
+    assert draft.positions(10).tolist() == [9 + d for d in draft.depths.tolist()]
+    mask, paths = draft.mask(), draft.retrieve_indices()
+    for i in range(20):
+        above, at = set(), i
+        while at >= 0:
+            above.add(at)
+            at = int(draft.parents[at])
+        assert set(np.flatnonzero(mask[i]).tolist()) == above
+        assert len(above) == draft.depths[i]
+    assert set(paths[paths >= 0].tolist()) == set(range(20))
+    for path in paths:
+        places = path[path >= 0]
+        assert draft.parents[places].tolist() == [-1, *places[:-1].tolist()]
+    assert drafter.propose("a", 0).retrieve_indices().shape == (0, 0)
+
+
+def test_min_prob_cuts_what_is_unlikely(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index, max_tokens=30)
+    drafter.start("a", list(b"What say y"))
+    draft = drafter.propose("a", min_prob=0.2)
+    assert 0 < len(draft) < 30
+    assert draft.probs.min() > 0.2
+    assert len(drafter.propose("a", min_prob=1.0)) == 0
+
+
+def test_a_draft_is_as_large_as_pays(prose_index: infgram.Index) -> None:
+    context = list(b"What say y")
+
+    def size(cost: list[float]) -> int:
+        return len(Drafter(prose_index, max_tokens=16, cost=cost).propose_ids(context))
+
+    assert size([1.0] * 17) == 16
+    assert size([1.0 + 10.0 * k for k in range(17)]) == 0
+    assert size([1.0] * 5) == 4  # no larger one was measured
+    assert 0 < size([1.0 + 0.2 * k for k in range(17)]) < 16
+    probs = Drafter(prose_index, max_tokens=16).propose_ids(context).probs
+    cost = [1.0 + 0.1 * k for k in range(17)]
+    rates = [(1 + probs[:k].sum()) / cost[k] for k in range(17)]
+    assert size(cost) == int(np.argmax(rates))
+
+
+# Drawn drafts -------------------------------------------------------------------------------------
+
+
+def test_drawn_tokens_have_the_law_that_is_told(prose_index: infgram.Index) -> None:
+    drafter = Drafter(prose_index, max_tokens=3, vocab_size=256)
+    drafter.start("a", list(b"What say y"))
+    rng = np.random.default_rng(1)
+    counts = np.zeros(256)
+    second = np.zeros((256, 256))
+    for _ in range(2000):
+        draft = drafter.propose("a", sample=True, rng=rng)
+        firsts = draft.token_ids[draft.children(-1)]
+        assert len(set(firsts.tolist())) == len(firsts)
+        counts[firsts[0]] += 1
+        if len(firsts) > 1:
+            second[firsts[0], firsts[1]] += 1
+    ids, law = draft.q[-1]
+    assert law.sum() == pytest.approx(1.0)
+    expected = np.zeros(256)
+    expected[ids] = 2000 * law
+    likely = expected > 5
+    assert np.all(counts[expected == 0] == 0)
+    chi = ((counts - expected)[likely] ** 2 / expected[likely]).sum()
+    assert chi < 4 * likely.sum() + 10
+    assert np.trace(second) == 0
+
+
+def test_a_seed_draws_the_same(prose_index: infgram.Index) -> None:
+    drafts = []
+    for _ in range(2):
+        drafter = Drafter(prose_index, max_tokens=10)
+        drafter.start("a", list(b"What say y"))
+        drafts.append(drafter.propose("a", sample=True, rng=7).token_ids.tolist())
+    assert drafts[0] == drafts[1]
+
+
+# Learning -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(
+    prose_index: infgram.Index, memory_folder: Path
+) -> tuple[infgram.Index, NDArray[np.uint32]]:
+    """An index of the first nine tenths of a text, and some of the last tenth."""
+    text = prose_index.document(0).token_ids
+    n = int(0.9 * len(text))
+    return make_index(memory_folder / "draft-trained.infgram", [text[:n]]), text[n : n + 6000]
+
+
+def test_what_is_expected_is_what_is_accepted(
+    trained: tuple[infgram.Index, NDArray[np.uint32]],
+) -> None:
+    index, text = trained
+    steps = replay(Drafter(index, max_tokens=8), text)
+    expected = np.mean([draft.expected_accept for draft, _ in steps])
+    accepted = np.mean([n for _, n in steps])
+    assert expected == pytest.approx(accepted, rel=0.1)
+    assert tokens_a_step(steps) > 2.4
+    assert tokens_a_step(replay(Drafter(index, max_tokens=32), text)) > 3.2
+
+
+def test_a_target_that_refuses_everything_is_learnt(index: infgram.Index) -> None:
+    drafter = Drafter(index, max_tokens=4)
+    drafter.start("a", list(b"to be "))
+    before = drafter.propose("a").expected_accept
+    for i in range(200):
+        drafter.accept("a", [i * 7919 % 251], 0)
+        drafter.extend("a", list(b"to be "))
+        after = drafter.propose("a").expected_accept
+    assert after < before / 3
+
+
+def test_a_request_that_repeats_itself_is_soon_drafted() -> None:
+    text = np.array([*range(50), *range(50), *range(50)], np.uint32)
+    steps = replay(Drafter(vocab_size=50, max_tokens=8), text)
+    assert tokens_a_step(steps) > 2.4  # the first fifty are new
+    assert steps[-2][1] == 8
+
+
+# Requests -----------------------------------------------------------------------------------------
+
+
+def test_a_request_id_is_used_once_at_a_time(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", [1])
+    with pytest.raises(RequestExists, match="'a'"):
+        drafter.start("a", [2])
+    drafter.stop("a")
+    drafter.start("a", [2])
+    assert len(drafter) == 1
+
+
+def test_who_does_not_run_is_unknown(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    for ask in (drafter.propose, drafter.stop, lambda i: drafter.accept(i, [1])):
+        with pytest.raises(UnknownRequest, match="'b'"):
+            ask("b")
+    with pytest.raises(KeyError):
+        drafter.extend("b", [1])
+
+
+def test_nothing_can_be_accepted_that_was_not_proposed(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", [1])
+    with pytest.raises(NothingProposed, match="extend"):
+        drafter.accept("a", [1])
+    drafter.propose("a")
+    drafter.accept("a", [1])
+    with pytest.raises(NothingProposed):
+        drafter.accept("a", [1])
+
+
+@pytest.mark.parametrize("bad", [[256], [-1], [3, 1 << 40], [0.5], [[1]], "text"])
+def test_token_ids_outside_the_vocabulary_change_nothing(index: infgram.Index, bad) -> None:
+    drafter = Drafter(index)
+    with pytest.raises(infgram.errors.TokenError):
+        drafter.start("a", bad)
+    assert len(drafter) == 0
+    for name in ("a", "other"):
+        drafter.start(name, list(b"to be or "))
+    before = drafter.propose("a").token_ids.tolist()
+    with pytest.raises(infgram.errors.TokenError):
+        drafter.accept("a", bad)
+    with pytest.raises(infgram.errors.TokenError):
+        drafter.extend("a", bad)
+    assert drafter.propose("a").token_ids.tolist() == before
+    assert drafter.propose("other").token_ids.tolist() == before
+
+
+def test_more_accepted_than_drafted_is_refused(index: infgram.Index) -> None:
+    drafter = Drafter(index, tree=False)
+    drafter.start("a", list(b"to be or "))
+    draft = drafter.propose("a")
+    with pytest.raises(InvalidParameter, match="num_accepted is 2"):
+        drafter.accept("a", [int(draft.token_ids[0]), 0], 2)
+    drafter.accept("a", [int(draft.token_ids[0]), 0], 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_tokens": -1},
+        {"cost": []},
+        {"cost": [1.0, -1.0]},
+        {"cost": [1.0, float("nan")]},
+        {"cost": "fast"},
+        {"session_tokens": -1},
+        {"request_tokens": 0},
+        {"max_requests": 0},
+        {"weights": [1.0, 1.0]},
+        {"weights": [0.0]},
+        {"weights": [1.5]},
+    ],
+)
+def test_what_a_drafter_cannot_be_made_from_is_refused(index: infgram.Index, options) -> None:
+    with pytest.raises(InvalidParameter, match=next(iter(options)).split("_")[0]):
+        Drafter(index, **options)
+
+
+def test_an_index_of_another_tokenizer_is_refused(
+    index: infgram.Index, memory_folder: Path
+) -> None:
+    with pytest.raises(TokenizerUnavailable, match="another tokenizer"):
+        Drafter(index, vocab_size=100)
+    chars = make_index(
+        memory_folder / "draft-chars.infgram", [[1, 2, 3]], tokenizer=infgram.tokens.load("chars")
+    )
+    with pytest.raises(TokenizerUnavailable, match="another tokenizer"):
+        Drafter(index, chars)
+    with pytest.raises(InvalidParameter, match="vocab_size"):
+        Drafter()
+
+
+def test_requests_do_not_see_each_other(index: infgram.Index) -> None:
+    drafter, alone = Drafter(index, max_tokens=6), Drafter(index, max_tokens=6)
+    alone.start("a", list(b"to be or "))
+    drafter.start("a", list(b"to be or "))
+    drafter.start("b", list(b"quite another text, quite another"))
+    first = drafter.propose("a")
+    drafter.propose("b")
+    assert first.token_ids.tolist() == alone.propose("a").token_ids.tolist()
+    both = drafter.propose_batch(["b", "a"])
+    assert both[1].token_ids.tolist() == first.token_ids.tolist()
+    assert bytes(both[0].path().tolist()).startswith(b" text"[:1])
+
+
+def test_the_request_used_least_recently_is_forgotten(index: infgram.Index) -> None:
+    drafter = Drafter(index, max_requests=2)
+    drafter.start("a", [1])
+    drafter.start("b", [1])
+    drafter.propose("a")
+    drafter.start("c", [1])
+    with pytest.raises(UnknownRequest, match="forgotten"):
+        drafter.propose("b")
+    drafter.propose("a")
+
+
+def test_stateless_drafts_are_those_of_a_new_request(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    context = list(b"or not to be, to be or ")
+    drafter.start("a", context)
+    kept = drafter.propose("a")
+    given_whole = drafter.propose_ids(context)
+    assert given_whole.token_ids.tolist() == kept.token_ids.tolist()
+    assert len(drafter) == 1
+
+
+def test_a_session_remembers_what_was_written_and_forgets_what_is_old() -> None:
+    drafter = Drafter(vocab_size=1000, session_tokens=100, max_tokens=3, tree=False)
+    for i in range(30):
+        drafter.start(i, [1])
+        drafter.extend(i, list(range(10 * i, 10 * i + 10)))
+        drafter.stop(i)
+    assert drafter.propose_ids([291, 292]).path().tolist() == [293, 294, 295]
+    assert drafter.propose_ids([1, 2]).match_len == 0
+    drafter.start("not kept", [1])
+    drafter.extend("not kept", [990, 991, 992])
+    drafter.stop("not kept", keep=False)
+    assert drafter.propose_ids([990]).match_len == 0
+
+
+def test_drafts_repeat(trained: tuple[infgram.Index, NDArray[np.uint32]]) -> None:
+    index, text = trained
+    runs = []
+    for _ in range(2):
+        steps = replay(Drafter(index, max_tokens=8), text[:800])
+        runs.append([(draft.token_ids.tolist(), draft.probs.tolist(), n) for draft, n in steps])
+    assert runs[0] == runs[1]
+
+
+def test_a_token_out_of_range_names_itself(index: infgram.Index) -> None:
+    with pytest.raises(TokenOutOfRange, match="256"):
+        Drafter(index).start("a", [256])
+
+
+# Sessions -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def experienced() -> Drafter:
+    """A drafter whose session has something to go on with."""
+    drafter = Drafter(vocab_size=1000, max_tokens=3, tree=False)
+    for _ in range(3):
+        drafter.start("a", [1])
+        drafter.propose("a")
+        drafter.accept("a", [10, 11, 12, 13])
+        drafter.stop("a")
+    return drafter
+
+
+def test_a_saved_session_goes_on(experienced: Drafter, tmp_path: Path) -> None:
+    experienced.save_session(tmp_path / "session")
+    other = Drafter(vocab_size=1000, max_tokens=3, tree=False)
+    other.load_session(tmp_path / "session")
+    draft, same = other.propose_ids([10]), experienced.propose_ids([10])
+    assert draft.path().tolist() == [11, 12, 13]
+    assert draft.probs.tolist() == same.probs.tolist()
+    assert set(draft.sources) == {"session"}
+    assert [path.name for path in tmp_path.iterdir()] == ["session"]
+
+
+def test_a_session_can_be_forgotten(experienced: Drafter) -> None:
+    experienced.forget_session()
+    assert experienced.propose_ids([10]).match_len == 0
+
+
+def test_a_loaded_session_keeps_to_the_memory_there_is(
+    experienced: Drafter, tmp_path: Path
+) -> None:
+    experienced.save_session(tmp_path / "session")
+    for session_tokens in (0, 6):
+        small = Drafter(vocab_size=1000, max_tokens=3, session_tokens=session_tokens, tree=False)
+        small.load_session(tmp_path / "session")
+        assert small.propose_ids([10]).match_len == min(session_tokens, 1)
+
+
+def test_what_is_no_session_is_refused_and_the_old_one_stays(
+    experienced: Drafter, tmp_path: Path
+) -> None:
+    path = tmp_path / "session"
+    experienced.save_session(path)
+    whole = path.read_bytes()
+    for content in [b"", b"text", whole[: len(whole) // 2], whole[:-1], b"\0" * 100]:
+        path.write_bytes(content)
+        with pytest.raises(NotASession, match="not a session"):
+            experienced.load_session(path)
+    for place in range(0, len(whole), 211):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with contextlib.suppress(NotASession):  # some bytes of a zip say nothing
+            experienced.load_session(path)
+    np.savez(path.with_suffix(".npz"), format=1, vocab_size=1000)
+    with pytest.raises(NotASession):
+        experienced.load_session(path.with_suffix(".npz"))
+    assert experienced.propose_ids([10]).path().tolist() == [11, 12, 13]
+    with pytest.raises(FileNotFoundError):
+        experienced.load_session(tmp_path / "missing")
+
+
+def test_a_session_with_what_cannot_be_changes_nothing(
+    experienced: Drafter, tmp_path: Path
+) -> None:
+    experienced.save_session(tmp_path / "session")
+    with np.load(tmp_path / "session") as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, value in [
+        ("token_ids", np.array([1000], np.uint32)),
+        ("chosen", np.full_like(arrays["chosen"], 2.0)),
+        ("drawn", arrays["drawn"][:-1]),
+        ("token_ids", arrays["token_ids"].astype(np.int64)),
+        ("format", np.array(2)),
+    ]:
+        with open(tmp_path / "damaged", "wb") as file:
+            np.savez(file, **{**arrays, name: value})
+        with pytest.raises(NotASession):
+            experienced.load_session(tmp_path / "damaged")
+        assert experienced.propose_ids([10]).path().tolist() == [11, 12, 13]
+
+
+def test_a_session_of_another_model_is_refused(experienced: Drafter, tmp_path: Path) -> None:
+    experienced.save_session(tmp_path / "session")
+    with pytest.raises(TokenizerUnavailable, match=r"1,000 tokens.* 999"):
+        Drafter(vocab_size=999).load_session(tmp_path / "session")
+
+
+def test_totals_count_what_drafts_came_to(index: infgram.Index) -> None:
+    drafter = Drafter(index, max_tokens=2, tree=False)
+    assert np.isnan(drafter.totals.tokens_per_step)
+    drafter.start("a", list(b"to be or "))
+    expected = drafter.propose("a").expected_accept
+    drafter.accept("a", list(b"not"), 2)
+    drafter.extend("a", list(b" to"))
+    totals = drafter.totals
+    assert (totals.steps, totals.drafted, totals.accepted, totals.written) == (1, 2, 2, 3)
+    assert totals.expected == expected
+    assert totals.tokens_per_step == 3.0
+
+
+def test_memory_is_bounded_over_a_days_requests(index: infgram.Index) -> None:
+    """More requests than are kept, more output than a session holds; none of it piles up."""
+    drafter = Drafter(index, session_tokens=2000, request_tokens=100, max_requests=8)
+    output = list(SOME[:60])
+
+    def serve(begin: int, end: int) -> None:
+        for i in range(begin, end):
+            drafter.start(i, [i % 251])
+            drafter.propose(i)
+            drafter.accept(i, [i * 7 % 251])
+            drafter.extend(i, output[i % 7 :])
+            if i % 3:  # the others are never stopped
+                drafter.stop(i)
+
+    serve(0, examples(500))
+    before = resident_bytes()
+    serve(examples(500), examples(5000))
+    assert len(drafter) <= 8
+    assert resident_bytes() - before < 4 << 20
+
+
+def resident_bytes() -> int:
+    """Of this process; it may shrink again, unlike its peak."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("needs Linux")
+    return int(statm.read_text().split()[1]) * resource.getpagesize()

@@ -1,0 +1,209 @@
+"""Drafts of tokens from indexes of bytes: any tokenizer, exact as ever, promises that hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_index
+
+import infgram
+from infgram import tokens
+from infgram.draft import TextDrafter
+from infgram.errors import (
+    InvalidParameter,
+    NothingProposed,
+    RequestExists,
+    TokenizerUnavailable,
+    TokenOutOfRange,
+    UnknownRequest,
+)
+
+PROSE = "It was a müde day in Zürich, and the old king said nothing to the old queen. " * 5
+
+
+@pytest.fixture(scope="module")
+def index(memory_folder: Path) -> infgram.Index:
+    return make_index(memory_folder / "retokenize.infgram", [list(PROSE.encode())])
+
+
+@pytest.fixture(scope="module")
+def bpe() -> tokens.Tokenizer:
+    """Of bytes, as GPT-2's."""
+    return train("ByteLevel")
+
+
+@pytest.fixture(scope="module")
+def spaced() -> tokens.Tokenizer:
+    """With a mark for spaces, as Llama's: a token alone loses its space."""
+    return train("Metaspace")
+
+
+def train(kind: str) -> tokens.Tokenizer:
+    library = pytest.importorskip("tokenizers", reason="needs the extra `tokenizers`")
+    tokenizer = library.Tokenizer(library.models.BPE())
+    options = {"add_prefix_space": False} if kind == "ByteLevel" else {}
+    tokenizer.pre_tokenizer = getattr(library.pre_tokenizers, kind)(**options)
+    tokenizer.decoder = getattr(library.decoders, kind)()
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=330,
+        show_progress=False,
+        initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet() if kind == "ByteLevel" else [],
+    )
+    known = PROSE.replace("ü", "u") if kind == "ByteLevel" else PROSE  # an ü stays two bytes
+    tokenizer.train_from_iterator([known], trainer)
+    return tokens._Tokenizers(tokenizer.to_str().encode())
+
+
+@pytest.fixture(params=["bpe", "spaced", "chars"])
+def tokenizer(request: pytest.FixtureRequest) -> tokens.Tokenizer:
+    if request.param == "chars":
+        return tokens.load("chars")
+    found: tokens.Tokenizer = request.getfixturevalue(request.param)
+    return found
+
+
+def replay(drafter: TextDrafter, ids: list[int], max_tokens: int = 6) -> float:
+    """Tokens a step, of a model that writes these ids."""
+    drafter.start("replay", ids[:2])
+    at = 2
+    while at < len(ids):
+        draft = drafter.propose("replay", max_tokens)
+        assert len(draft) <= max_tokens
+        assert np.all(draft.parents < np.arange(len(draft)))
+        n = len(draft.accepted(ids[at:]))
+        drafter.accept("replay", ids[at : at + n + 1], n)
+        at += n + 1
+    drafter.stop("replay")
+    return drafter.totals.tokens_per_step
+
+
+def test_a_known_text_is_drafted_in_the_models_tokens(
+    index: infgram.Index, tokenizer: tokens.Tokenizer
+) -> None:
+    ids = tokenizer.encode(PROSE[:150]).tolist()
+    assert replay(TextDrafter(index, tokenizer=tokenizer), ids) > 2.5
+
+
+def test_what_is_expected_comes(
+    prose_index: infgram.Index, bpe: tokens.Tokenizer, memory_folder: Path
+) -> None:
+    text = prose_index.document(0).token_ids
+    part = make_index(memory_folder / "retokenize-part.infgram", [text[:300_000]])
+    drafter = TextDrafter(part, tokenizer=bpe)
+    replay(drafter, bpe.encode(text[300_000:304_000].tobytes()).tolist(), 8)
+    totals = drafter.totals
+    assert totals.expected == pytest.approx(totals.accepted, rel=0.15)
+
+
+def test_characters_that_tokens_cut_are_read_as_a_whole(
+    index: infgram.Index, bpe: tokens.Tokenizer
+) -> None:
+    """Tokens of single bytes: an ü is two of them, and nothing is drafted in its middle."""
+    text = PROSE[:60]
+    ids = [bpe.encode(c).tolist() for c in text]
+    flat = [token for each in ids for token in each]
+    assert len(flat) > len(text)
+    drafter = TextDrafter(index, tokenizer=bpe)
+    drafter.start("a", flat[:1])
+    for token in flat[1:]:
+        drafter.propose("a")
+        drafter.accept("a", [token])
+    assert bytes(drafter._bytes._running("a").token_ids.tolist()) == text.encode()
+
+
+def test_the_bytes_that_are_read_are_the_text(
+    index: infgram.Index, tokenizer: tokens.Tokenizer
+) -> None:
+    ids = tokenizer.encode(PROSE[:300]).tolist()
+    drafter = TextDrafter(index, tokenizer=tokenizer)
+    drafter.start("a", ids[:1])
+    for token in ids[1:]:
+        drafter.extend("a", [token])
+    read = bytes(drafter._bytes._running("a").token_ids.tolist())
+    assert read.decode().strip() == tokenizer.decode(ids).decode().strip()
+
+
+def test_a_draft_is_as_large_as_pays(index: infgram.Index, bpe: tokens.Tokenizer) -> None:
+    context = bpe.encode("the old").tolist()
+
+    def size(cost: list[float]) -> int:
+        drafter = TextDrafter(index, tokenizer=bpe, cost=cost)
+        drafter.start("a", context)
+        return len(drafter.propose("a"))
+
+    assert size([1.0] * 9) > 2
+    assert size([1.0 + 10.0 * k for k in range(9)]) == 0
+
+
+def test_a_session_serves_other_tokenizers(
+    bpe: tokens.Tokenizer, spaced: tokens.Tokenizer, tmp_path: Path
+) -> None:
+    first = TextDrafter(tokenizer=bpe)
+    first.start("a", bpe.encode("It").tolist())
+    first.extend("a", bpe.encode(" was a most unusual sentence.").tolist())
+    first.stop("a")
+    first.save_session(tmp_path / "session")
+    second = TextDrafter(tokenizer=spaced, tree=False)
+    second.load_session(tmp_path / "session")
+    second.start("b", spaced.encode("a most unusual").tolist())
+    path = second.propose("b").path().tolist()
+    assert b"sentence".startswith(second.tokenizer.decode(path).strip()[:8])
+    assert path
+    second.forget_session()
+    assert len(second.propose("b")) == 0 or second.propose("b").match_len == 0
+
+
+Act = Callable[[TextDrafter], object]
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (lambda d: d.propose("nobody"), UnknownRequest),
+        (lambda d: d.accept("nobody", [1]), UnknownRequest),
+        (lambda d: d.stop("nobody"), UnknownRequest),
+        (lambda d: d.start("a", [1]), RequestExists),
+        (lambda d: d.accept("a", [1]), NothingProposed),
+        (lambda d: d.extend("a", [0x110000]), TokenOutOfRange),
+        (lambda d: d.propose("a", -1), InvalidParameter),
+        (lambda d: (d.propose("a"), d.accept("a", [0], 1)), InvalidParameter),
+    ],
+)
+def test_what_is_out_of_turn_is_refused(
+    index: infgram.Index, act: Act, error: type[Exception]
+) -> None:
+    drafter = TextDrafter(index, tokenizer="chars")
+    drafter.start("a", [ord("t")])
+    with pytest.raises(error):
+        act(drafter)
+    drafter.propose("a")  # it goes on
+    drafter.accept("a", [ord("h")])
+
+
+def test_requests_that_were_forgotten_take_no_memory(index: infgram.Index) -> None:
+    drafter = TextDrafter(index, tokenizer="chars", max_requests=2)
+    for i in range(10):
+        drafter.start(i, [ord("t")])
+    assert len(drafter) == len(drafter._requests) == 2
+    with pytest.raises(UnknownRequest, match="forgotten"):
+        drafter.propose(3)
+
+
+def test_what_does_not_fit_is_refused(
+    index: infgram.Index, bpe: tokens.Tokenizer, memory_folder: Path
+) -> None:
+    of_tokens = make_index(memory_folder / "of-tokens.infgram", [[1, 2, 3]], tokenizer=bpe)
+    with pytest.raises(TokenizerUnavailable, match="expected 'bytes'"):
+        TextDrafter(of_tokens, tokenizer=bpe)
+    with pytest.raises(TokenizerUnavailable, match="100 tokens"):
+        TextDrafter(index, tokenizer=bpe, vocab_size=100)
+    with pytest.raises(TokenizerUnavailable, match="no tokenizer"):
+        TextDrafter(index, tokenizer="nonsense")
+    with pytest.raises(InvalidParameter, match="max_tokens"):
+        TextDrafter(index, tokenizer=bpe, max_tokens=-1)
+    with pytest.raises(InvalidParameter, match="cost"):
+        TextDrafter(index, tokenizer=bpe, cost=json.loads("[]"))
