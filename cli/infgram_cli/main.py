@@ -18,6 +18,7 @@ from .build import build
 from .calibrate import calibrate
 from .count import count
 from .demo import demo
+from .draft import draft
 from .find import find
 from .generate import generate
 from .info import info
@@ -104,6 +105,7 @@ for _command in (
     perplexity,
     novelty,
     plot,
+    draft,
     bench,
     demo,
 ):

@@ -1,0 +1,325 @@
+"""infgram draft: drafts for a neural model, before and after they are put to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import index_path, json_option, quiet_option
+
+if TYPE_CHECKING:
+    import infgram
+    from infgram.draft import Drafter
+    from infgram.draft.retokenize import TextDrafter
+    from infgram.draft.simulation import Simulation
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_SIZES = (4, 8, 16, 32)
+
+_indexes_option = click.option(
+    "-i",
+    "--index",
+    "paths",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    multiple=True,
+    help="An index to draft from; may be repeated. Without it, the only *.infgram in this folder.",
+)
+_tokenizer_option = click.option(
+    "--tokenizer",
+    metavar="NAME|FILE",
+    help="The model's tokenizer (a `tokenizers` JSON file, tiktoken:NAME), where the index is of "
+    "bytes. Without it, the index's own.",
+)
+_vocab_option = click.option(
+    "--vocab-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The model's, where it is larger than the tokenizer's.",
+)
+_path_option = click.option("--path", "is_path", is_flag=True, help="Draft paths, not trees.")
+_cost_option = click.option(
+    "--cost", type=_FILE, help="What steps cost, measured by `infgram draft profile`."
+)
+
+
+@click.group()
+def draft() -> None:
+    """Drafts from an index let a neural model write several tokens a step, and lose nothing.
+
+    `simulate` tells from a model's past outputs whether they would help, `profile` measures what a
+    step of a model costs, `bench` measures a model with drafts and without.
+    """
+
+
+@draft.command(
+    epilog="""\b
+Examples:
+  infgram draft profile ./my-model -o my-model.json
+  infgram draft profile Qwen/Qwen2.5-0.5B --context 1024 --max-tokens 64 -o qwen.json
+"""
+)
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Where to write the curve, a small JSON file.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="Tokens before the draft.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=32,
+    show_default=True,
+    help="Of the largest draft.",
+)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@quiet_option
+def profile(
+    model: str, output: Path, context: int, max_tokens: int, threads: int | None, quiet: bool
+) -> None:
+    """Measure what a step of MODEL costs, with more and fewer drafted tokens.
+
+    MODEL is a folder or a name of Hugging Face. Needs `pip install 'infgram[draft]'`.
+    """
+    from infgram.draft.profile import measure_cost
+    from infgram.draft.speed import load_model
+
+    from .output import print_facts, stdout
+
+    loaded = load_model(model, threads=threads)
+    cost = measure_cost(loaded, context_tokens=context, max_tokens=max_tokens)
+    cost.save(output)
+    if quiet:
+        return
+    facts = {"model": cost.model, "machine": cost.machine}
+    for n in (0, 1, *(size for size in _SIZES if size <= max_tokens)):
+        name = f"{n} drafted token" + "s" * (n != 1)
+        facts[name] = f"{1000 * cost.seconds[n]:.3g} ms, {cost.seconds[n] / cost.seconds[0]:.2f} x"
+    print_facts(stdout(), facts)
+
+
+@draft.command(
+    epilog="""\b
+TRACE has a JSON object a line:
+  {"prompt": "...", "output": "..."}
+  {"prompt_ids": [...], "output_ids": [...]}
+
+\b
+Examples:
+  infgram draft simulate answers.jsonl -i code.infgram --cost my-model.json
+  infgram draft simulate answers.jsonl -i bytes.infgram --tokenizer my-model/tokenizer.json
+"""
+)
+@click.argument("trace", type=_FILE)
+@_indexes_option
+@_tokenizer_option
+@_vocab_option
+@_cost_option
+@click.option(
+    "-n",
+    "--max-tokens",
+    "sizes",
+    type=click.IntRange(min=0),
+    metavar="N",
+    multiple=True,
+    help="Of a draft; may be repeated.  [default: 4, 8, 16, 32]",
+)
+@_path_option
+@click.option("--no-session", is_flag=True, help="Learn nothing from earlier outputs.")
+@json_option
+def simulate(
+    trace: Path,
+    paths: tuple[Path, ...],
+    tokenizer: str | None,
+    vocab_size: int | None,
+    cost: Path | None,
+    sizes: tuple[int, ...],
+    is_path: bool,
+    no_session: bool,
+    as_json: bool,
+) -> None:
+    """Replay TRACE, a model's past outputs, against an index: will drafts help?
+
+    Exact where the model takes its likeliest token, and exact in law where it samples. With a cost,
+    drafts are as large as pays, and the speed-up is predicted for the machine of the cost.
+    """
+    from infgram.draft import simulate as replay
+    from infgram.draft.profile import Cost
+    from infgram.draft.simulation import read_traces
+
+    from .output import json_able, print_json
+
+    curve = Cost.load(cost).curve if cost else None
+    limits = sizes or tuple(n for n in _SIZES if curve is None or n < len(curve))
+    indexes = _open(paths)
+    rows = {}
+    for limit in limits:
+        drafter = _drafter(
+            indexes,
+            tokenizer,
+            vocab_size,
+            tree=not is_path,
+            cost=curve,
+            max_tokens=limit,
+            **({"session_tokens": 0} if no_session else {}),
+        )
+        traces = read_traces(trace, drafter.tokenizer, drafter.vocab_size)
+        rows[limit] = replay(drafter, traces, seconds=curve)
+    if as_json:
+        results = [
+            {"max_tokens": n, **json_able(row), "tokens_per_step": row.tokens_per_step}
+            for n, row in rows.items()
+        ]
+        print_json(results)
+        return
+    _show(rows)
+
+
+def _show(rows: dict[int, Simulation]) -> None:
+    from .output import stdout, table
+
+    shown = table(
+        stdout(),
+        *("drafts of up to", "tokens a step", "drafted a step", "accepted a step"),
+        *("expected a step", "µs a step for drafts", "speed-up"),
+    )
+    for limit, row in rows.items():
+        shown.add_row(
+            str(limit),
+            f"{row.tokens_per_step:.2f}",
+            f"{row.drafted / row.steps:.1f}",
+            f"{row.accepted / row.steps:.2f}",
+            f"{row.expected / row.steps:.2f}",
+            f"{1e6 * row.draft_seconds / row.steps:,.0f}",
+            "" if row.speed_up is None else f"{row.speed_up:.2f} x",
+        )
+    stdout().print(shown)
+
+
+@draft.command(
+    epilog="""\b
+Examples:
+  infgram draft bench ./my-model prompts.jsonl -i code.infgram --cost my-model.json
+  infgram draft bench ./my-model prompts.jsonl -i code.infgram --temperature 0.8 --threads 1
+"""
+)
+@click.argument("model")
+@click.argument("prompts", type=_FILE)
+@_indexes_option
+@_tokenizer_option
+@_cost_option
+@click.option(
+    "-n",
+    "--max-tokens",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Of a draft.",
+)
+@click.option(
+    "--new-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=200,
+    show_default=True,
+    help="Written after each prompt.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0.0),
+    metavar="T",
+    default=0.0,
+    show_default=True,
+    help="0 takes the likeliest tokens.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), metavar="N", default=5, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@_path_option
+@json_option
+def bench(
+    model: str,
+    prompts: Path,
+    paths: tuple[Path, ...],
+    tokenizer: str | None,
+    cost: Path | None,
+    max_tokens: int,
+    new_tokens: int,
+    temperature: float,
+    rounds: int,
+    threads: int | None,
+    is_path: bool,
+    as_json: bool,
+) -> None:
+    """Let MODEL write after PROMPTS, with drafts and without, in turn.
+
+    PROMPTS has a JSON object a line, with "prompt" or "prompt_ids". Needs `pip install
+    'infgram[draft]'`.
+    """
+    from infgram.draft.profile import Cost
+    from infgram.draft.simulation import read_prompts
+    from infgram.draft.speed import load_model, measure_speed
+
+    from .output import json_able, print_json, stdout, table
+
+    loaded = load_model(model, threads=threads)
+    drafter = _drafter(
+        _open(paths),
+        tokenizer,
+        loaded.config.get_text_config().vocab_size,
+        tree=not is_path,
+        cost=Cost.load(cost).curve if cost else None,
+        max_tokens=max_tokens,
+    )
+    texts = list(read_prompts(prompts, drafter.tokenizer, drafter.vocab_size))
+    found = measure_speed(
+        loaded,
+        drafter,
+        texts,
+        max_new_tokens=new_tokens,
+        rounds=rounds,
+        temperature=temperature,
+    )
+    if as_json:
+        print_json({**json_able(found), "speed_up": found.speed_up})
+        return
+    shown = table(stdout(), "", "tokens a second", "slowest round", "fastest", "tokens a step")
+    for way in found.ways:
+        slowest, fastest = (way.n_tokens / pick(way.seconds) for pick in (max, min))
+        rates = (f"{rate:,.1f}" for rate in (way.median, slowest, fastest))
+        shown.add_row(way.name, *rates, f"{way.tokens_per_step:.2f}")
+    stdout().print(shown)
+    print(f"{found.speed_up:.2f} x; texts that differ: {found.n_different} of {len(texts)}")
+
+
+def _open(paths: tuple[Path, ...]) -> list[infgram.Index]:
+    import infgram
+
+    return [infgram.open(path) for path in paths or (index_path(None, None),)]
+
+
+def _drafter(
+    indexes: list[infgram.Index],
+    tokenizer: str | None,
+    vocab_size: int | None,
+    **options: Any,
+) -> Drafter | TextDrafter:
+    from infgram.draft import Drafter
+    from infgram.draft.retokenize import TextDrafter
+
+    if tokenizer is None:
+        return Drafter(*indexes, vocab_size=vocab_size, **options)
+    return TextDrafter(*indexes, tokenizer=tokenizer, vocab_size=vocab_size, **options)

@@ -1,0 +1,187 @@
+"""What a step of a model costs with more or fewer drafted tokens: measured, kept as a small file.
+
+A draft pays where the tokens that it is expected to give are worth what reading it costs. That
+depends on the model and on the machine, so it is measured there once: see `cost` of `Drafter`.
+Files are JSON, and are read without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from .huggingface import Reader
+
+_FORMAT = "infgram cost of a step"
+_VERSION = 1
+_TEXTS = ("model", "machine", "date")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of a model costs.
+
+    - `seconds`: with 0, 1, 2, ... drafted tokens; never falls.
+    - `context_tokens`: that were before the draft.
+    - `model`, `machine`, `date`: what was measured, where and when.
+
+    >>> Cost((0.01, 0.012), context_tokens=256, model="a", machine="b", date="2026-01-01").curve
+    array([0.01 , 0.012])
+    """
+
+    seconds: tuple[float, ...]
+    context_tokens: int
+    model: str
+    machine: str
+    date: str
+
+    @property
+    def curve(self) -> NDArray[np.float64]:
+        """For `Drafter(cost=...)`: seconds, of shape (max_tokens + 1,)."""
+        return np.array(self.seconds)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Raises OSError."""
+        content = {"format": _FORMAT, "version": _VERSION, **vars(self)}
+        Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Cost:
+        """Raises OSError, and InvalidParameter for a file that is something else."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise _malformed(path, f"no JSON: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise _malformed(path, "something else")
+        if content.get("version") != _VERSION:
+            raise _malformed(path, f"version {content.get('version')!r}")
+        seconds, context_tokens = content.get("seconds"), content.get("context_tokens")
+        if not _is_curve(seconds):
+            raise _malformed(path, f"seconds = {seconds!r}")
+        if type(context_tokens) is not int or context_tokens < 1:
+            raise _malformed(path, f"context_tokens = {context_tokens!r}")
+        for name in _TEXTS:
+            if not isinstance(content.get(name), str):
+                raise _malformed(path, f"{name} = {content.get(name)!r}")
+        texts = {name: content[name] for name in _TEXTS}
+        return cls(tuple(map(float, seconds)), context_tokens, **texts)
+
+
+def measure_cost(
+    model: Any, *, context_tokens: int = 256, max_tokens: int = 32, rounds: int = 9
+) -> Cost:
+    """Times steps of a model of transformers, on its device and with as many threads as torch has.
+
+    Steps of 0, 1, 2, 4, 8, ... and `max_tokens` drafted tokens behind `context_tokens` others; of
+    each size the median of `rounds`, which take turns so that a disturbance hits all sizes. Sizes
+    between them are interpolated. Takes rounds * log2(max_tokens) steps, about.
+
+    Raises InvalidParameter, and MissingExtra without torch or transformers.
+
+    >>> from infgram.draft import Drafter
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1)).eval()
+    >>> cost = measure_cost(model, context_tokens=16, max_tokens=4, rounds=1)
+    >>> Drafter(infgram.open(demo_index), cost=cost.curve).cost.shape
+    (5,)
+    """
+    from .huggingface import Reader, most_tokens
+
+    for name, value, least in (
+        ("context_tokens", context_tokens, 1),
+        ("max_tokens", max_tokens, 0),
+        ("rounds", rounds, 1),
+    ):
+        if value < least:
+            raise InvalidParameter(f"{name} is {value}, expected at least {least}")
+    if context_tokens + max_tokens + 1 > most_tokens(model):
+        raise InvalidParameter(
+            f"context_tokens is {context_tokens} and max_tokens {max_tokens}, expected at most "
+            f"{most_tokens(model) - 1} together: the model has no more positions"
+        )
+    vocab_size = model.config.get_text_config().vocab_size
+    step = _stepper(Reader(model), vocab_size, context_tokens, max_tokens)
+    sizes = _sizes(max_tokens)
+    for size in sizes:
+        step(size)  # the first time, memory is fetched and kernels are chosen
+    rounds_taken = [[_seconds(step, size) for size in sizes] for _ in range(rounds)]
+    return Cost(
+        seconds=_between(sizes, np.median(rounds_taken, axis=0)),
+        context_tokens=context_tokens,
+        model=f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}",
+        machine=f"{platform.node()}, {_device(model)}",
+        date=date.today().isoformat(),
+    )
+
+
+def _stepper(
+    reader: Reader, vocab_size: int, context_tokens: int, max_tokens: int
+) -> Callable[[int], None]:
+    """What takes a step with so many drafted tokens, and waits for it."""
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    ids = torch.randint(vocab_size, (1, context_tokens + max_tokens + 1), generator=random)
+    reader.forward(ids[:, :context_tokens], 1)
+
+    def step(size: int) -> None:
+        rows = reader.forward(ids[:, context_tokens : context_tokens + size + 1], size + 1)
+        float(rows[-1, -1])  # waits for the device
+        reader.keep(size + 1, [])
+
+    return step
+
+
+def _seconds(step: Callable[[int], None], size: int) -> float:
+    start = time.perf_counter()
+    step(size)
+    return time.perf_counter() - start
+
+
+def _device(model: Any) -> str:
+    import torch
+
+    if model.device.type == "cuda":
+        return str(torch.cuda.get_device_name(model.device))
+    return f"{model.device.type}, {torch.get_num_threads()} threads"
+
+
+def _sizes(max_tokens: int) -> list[int]:
+    powers = (1 << i for i in range(max_tokens.bit_length()))
+    return sorted({0, max_tokens, *powers})
+
+
+def _between(sizes: list[int], seconds: ArrayLike) -> tuple[float, ...]:
+    """For every size up to the last: more tokens never cost less, whatever a clock says."""
+    rising = np.maximum.accumulate(seconds)
+    return tuple(np.interp(np.arange(sizes[-1] + 1), sizes, rising).tolist())
+
+
+def _is_curve(seconds: Any) -> TypeGuard[list[float]]:
+    return (
+        isinstance(seconds, list)
+        and len(seconds) > 0
+        and all(type(s) in (int, float) and 0.0 < s < float("inf") for s in seconds)
+        and seconds == sorted(seconds)
+    )
+
+
+def _malformed(path: str | os.PathLike[str], found: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"{path}: found {found}, expected what a step costs as Cost.save writes it, version "
+        f"{_VERSION}: measure it again"
+    )

@@ -1,0 +1,155 @@
+"""A model with drafts and without, timed in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import tokens
+from ..errors import InputError, InvalidParameter, MissingExtra
+from .drafter import Drafter
+from .retokenize import TextDrafter
+
+
+def load_model(name: str, *, threads: int | None = None) -> Any:
+    """A causal model of transformers, by its folder or its name, on a GPU where there is one.
+
+    threads: of torch, on a CPU.
+
+    Raises MissingExtra, InputError.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM
+    except ImportError as error:
+        raise MissingExtra(
+            "models need torch and transformers: pip install 'infgram[draft]'"
+        ) from error
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name).eval()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{name!r} is no causal model of transformers: {str(error).splitlines()[0]}"
+        ) from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to write the same texts. seconds: of each round, for all prompts."""
+
+    name: str
+    seconds: tuple[float, ...]
+    n_tokens: int
+    tokens_per_step: float
+
+    @property
+    def median(self) -> float:
+        """Tokens a second."""
+        return self.n_tokens / float(np.median(self.seconds))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What drafts are worth.
+
+    - `ways`: transformers' own loop, infgram's without drafts, infgram's with them.
+    - `n_different`: prompts whose text was not the same in all ways and rounds. Where the model
+      samples, texts are of the same law and seed.
+    """
+
+    ways: tuple[Way, ...]
+    n_different: int
+
+    @property
+    def speed_up(self) -> float:
+        """With drafts, to the faster of the others."""
+        *plain, drafted = (way.median for way in self.ways)
+        return drafted / max(plain)
+
+
+def measure_speed(
+    model: Any,
+    drafter: Drafter | TextDrafter,
+    prompts: Sequence[tokens.Ids],
+    *,
+    max_new_tokens: int = 200,
+    rounds: int = 5,
+    temperature: float = 0.0,
+) -> Speed:
+    """Writes after every prompt, with drafts and without, in turn; a round before that warms up.
+
+    - `prompts`: token ids.
+    - `temperature`: 0 takes the likeliest tokens.
+
+    The drafter's session is forgotten before each round, so that it cannot know a text that it
+    drafted a round before; within a round it may learn from one prompt's text for the next one's.
+
+    Raises InvalidParameter, MissingExtra, and what `decode` raises.
+    """
+    if not len(prompts) or rounds < 1 or max_new_tokens < 1:
+        raise InvalidParameter(
+            f"found {len(prompts)} prompts, {rounds} rounds and {max_new_tokens} tokens, expected "
+            "at least one of each"
+        )
+    from .huggingface import Report
+
+    writers = _writers(model, drafter, max_new_tokens, temperature)
+    seconds: dict[str, list[float]] = {name: [] for name in writers}
+    reports = {name: Report() for name in writers}
+    texts: list[set[tuple[int, ...]]] = [set() for _ in prompts]
+    n_tokens = 0
+    for number in range(rounds + 1):
+        for name, write in writers.items():
+            drafter.forget_session()
+            report = Report()
+            started = time.perf_counter()
+            written = [write(prompt, report) for prompt in prompts]
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+            reports[name] = report
+            n_tokens = sum(map(len, written))
+            for known, text in zip(texts, written, strict=True):
+                known.add(text)
+    return Speed(
+        tuple(
+            Way(name, tuple(taken), n_tokens, reports[name].tokens_per_step)
+            for name, taken in seconds.items()
+        ),
+        sum(len(known) > 1 for known in texts),
+    )
+
+
+def _writers(
+    model: Any, drafter: Drafter | TextDrafter, max_new_tokens: int, temperature: float
+) -> dict[str, Callable[[tokens.Ids, Any], tuple[int, ...]]]:
+    import torch
+
+    from .huggingface import decode
+
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    how = sampling if temperature > 0 else {"do_sample": False}
+    nothing = Drafter(vocab_size=drafter.vocab_size, max_tokens=0, session_tokens=0)
+
+    def write(prompt: tokens.Ids, report: Any, **drafts: Any) -> tuple[int, ...]:
+        ids = torch.as_tensor(np.asarray(prompt, np.int64), device=model.device)[None]
+        torch.manual_seed(0)
+        more = {"custom_generate": decode, "report": report, **drafts} if drafts else {}
+        text = model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, **how, **more
+        )
+        if not drafts:
+            report.n_steps = report.n_tokens = text.shape[1] - ids.shape[1]
+        return tuple(text[0, ids.shape[1] :].tolist())
+
+    return {
+        "transformers": write,
+        "infgram, no drafts": lambda prompt, report: write(prompt, report, drafter=nothing),
+        "infgram, drafts": lambda prompt, report: write(prompt, report, drafter=drafter),
+    }

@@ -1,0 +1,747 @@
+"""With drafts, transformers' models write what they write without: every token, or its law."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import itertools
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from conftest import examples, make_index
+from numpy.typing import NDArray
+from test_draft_verify import VOCAB as TOY_VOCAB
+from test_draft_verify import Toy
+
+torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
+pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
+
+from transformers import (  # noqa: E402
+    DynamicCache,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LogitsProcessor,
+    LogitsProcessorList,
+    MistralConfig,
+    MistralForCausalLM,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    T5Config,
+    T5ForConditionalGeneration,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.generation import MaxLengthCriteria  # noqa: E402
+
+import infgram  # noqa: E402
+from infgram.draft import Drafter, huggingface, profile, verify_torch  # noqa: E402
+from infgram.draft.huggingface import DraftModel, Reader, Report, decode  # noqa: E402
+from infgram.draft.profile import Cost, measure_cost  # noqa: E402
+from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable  # noqa: E402
+
+VOCAB = 48
+N_PROMPT = 12
+N_NEW = 200
+N_POSITIONS = 256
+ARCHITECTURES = ["gpt2", "llama"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
+def model_of(architecture: str, attention: str = "sdpa") -> Any:
+    """Random, with weights so large that it does not write one token for ever; in float64, where
+    one token's forward and that of several agree on the likeliest."""
+    torch.manual_seed(7)
+    tokens = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    if architecture == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": N_POSITIONS}
+        config = GPT2Config(vocab_size=VOCAB, **shape, **tokens, attn_implementation=attention)
+        model = GPT2LMHeadModel(config)
+    else:
+        config = LlamaConfig(
+            vocab_size=VOCAB,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=N_POSITIONS,
+            attn_implementation=attention,
+            **tokens,
+        )
+        model = LlamaForCausalLM(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data.mul_(5.0)
+    return model.double().eval()
+
+
+@cache
+def prompt_of(seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(1, VOCAB, (1, N_PROMPT), generator=generator)  # 0 is for padding
+
+
+@cache
+def plain_text(architecture: str, attention: str, seed: int) -> torch.Tensor:
+    model = model_of(architecture, attention)
+    return model.generate(prompt_of(seed), max_new_tokens=N_NEW, do_sample=False)
+
+
+@pytest.fixture(scope="module")
+def index(memory_folder: Path) -> infgram.Index:
+    """What the models write after other prompts than those that are tested."""
+    others = itertools.product(ARCHITECTURES, (-1, -2))
+    texts = [plain_text(architecture, "sdpa", seed)[0].tolist() for architecture, seed in others]
+    return make_index(memory_folder / "huggingface.infgram", texts)
+
+
+def drafter_of(index: infgram.Index, **options: Any) -> Drafter:
+    return Drafter(index, vocab_size=VOCAB, **options)
+
+
+def write(model: Any, seed: int, drafter: Drafter, **options: Any) -> torch.Tensor:
+    return model.generate(prompt_of(seed), custom_generate=decode, drafter=drafter, **options)
+
+
+# The same text ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_greedy_writes_the_same_text(
+    index: infgram.Index, architecture: str, attention: str, tree: bool
+) -> None:
+    model = model_of(architecture, attention)
+    drafter = drafter_of(index, tree=tree)
+    report = Report()
+    n_texts = examples(5 if attention == "sdpa" else 1)
+    for seed in range(n_texts):
+        plain = plain_text(architecture, attention, seed)
+        text = write(model, seed, drafter, max_new_tokens=N_NEW, do_sample=False, report=report)
+        assert torch.equal(text, plain)
+        assert len(set(plain[0].tolist())) > 8  # it does not just repeat itself
+    assert report.n_tokens == n_texts * N_NEW
+    assert report.n_steps < report.n_tokens  # drafts were of use
+    assert 0 < report.n_accepted < report.n_drafted  # and were not always right
+    assert len(drafter) == 0
+
+
+def test_branches_that_are_not_the_first_are_accepted_too(index: infgram.Index) -> None:
+    """Or nothing above says that their keys and values are moved to where they belong."""
+    kept = []
+    keep = Reader.keep
+
+    def spy(self: Reader, n_drafted: int, places: list[int]) -> None:
+        kept.append(places)
+        keep(self, n_drafted, places)
+
+    with patch.object(Reader, "keep", spy):
+        for seed in range(10):
+            write(model_of("llama"), seed, drafter_of(index), max_new_tokens=50, do_sample=False)
+    assert any(places != list(range(len(places))) for places in kept)
+
+
+SAMPLING = [
+    {"temperature": 0.3},
+    {"temperature": 0.5, "top_k": 5},
+    {"top_p": 0.7, "repetition_penalty": 1.1},
+    {"temperature": 0.4, "no_repeat_ngram_size": 3, "min_new_tokens": 10, "eos_token_id": 5},
+]
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_same_seed_samples_the_same_text(
+    index: infgram.Index, architecture: str, tree: bool
+) -> None:
+    model = model_of(architecture)
+    drafter = drafter_of(index, tree=tree)
+    for seed, options in enumerate(SAMPLING * examples(1)):
+        given = {"max_new_tokens": 60, "do_sample": True, **options}
+        torch.manual_seed(seed)
+        plain = model.generate(prompt_of(seed), **given)
+        torch.manual_seed(seed)
+        text = write(model, seed, drafter, sample_drafts=False, **given)
+        assert torch.equal(text, plain)
+
+
+@pytest.mark.parametrize(
+    "options", [{"repetition_penalty": 1.3}, {"no_repeat_ngram_size": 2}, {"bad_words_ids": [[3]]}]
+)
+def test_greedy_with_processors_writes_the_same_text(
+    index: infgram.Index, options: dict[str, Any]
+) -> None:
+    model = model_of("gpt2")
+    given = {"max_new_tokens": 60, "do_sample": False, **options}
+    for seed in range(3):
+        plain = model.generate(prompt_of(seed), **given)
+        assert torch.equal(write(model, seed, drafter_of(index), **given), plain)
+
+
+class Watch(LogitsProcessor, StoppingCriteria):  # type: ignore[misc]
+    """Notes every text that it is shown, as a processor and as a criterion."""
+
+    def __init__(self) -> None:
+        self.processed: list[list[int]] = []
+        self.judged: list[list[int]] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor | None) -> Any:
+        if scores is None:
+            self.judged.append(input_ids[0].tolist())
+            return torch.tensor([len(self.judged) == 37])
+        self.processed.append(input_ids[0].tolist())
+        return scores
+
+
+def test_processors_and_criteria_see_what_they_see_without_drafts(index: infgram.Index) -> None:
+    watches = []
+    for options in ({}, {"custom_generate": decode, "drafter": drafter_of(index)}):
+        watches.append(Watch())
+        text = model_of("gpt2").generate(
+            prompt_of(0),
+            max_new_tokens=N_NEW,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([watches[-1]]),
+            stopping_criteria=StoppingCriteriaList([watches[-1]]),
+            **options,
+        )
+        assert text.shape == (1, N_PROMPT + 37)
+    assert watches[0].processed == watches[1].processed
+    assert watches[0].judged == watches[1].judged
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_a_text_ends_where_it_ends_without_drafts(index: infgram.Index, tree: bool) -> None:
+    model = model_of("llama")
+    drafter = drafter_of(index, tree=tree)
+    written = plain_text("llama", "sdpa", 0)
+    for n in range(1, 12):
+        text = write(model, 0, drafter, max_new_tokens=n, do_sample=False)
+        assert torch.equal(text, written[:, : N_PROMPT + n])
+    for eos in sorted(set(written[0, N_PROMPT:].tolist()))[::4]:
+        given = {"max_new_tokens": N_NEW, "do_sample": False, "eos_token_id": eos}
+        plain = model.generate(prompt_of(0), **given, pad_token_id=0)
+        assert torch.equal(write(model, 0, drafter, **given, pad_token_id=0), plain)
+
+
+def test_a_text_may_fill_every_position_of_the_model(index: infgram.Index) -> None:
+    drafter = drafter_of(index, tree=False, max_tokens=20)
+    given = {"max_length": N_POSITIONS, "do_sample": False}
+    plain = model_of("gpt2").generate(prompt_of(0), **given)
+    assert torch.equal(write(model_of("gpt2"), 0, drafter, **given), plain)
+
+
+class Stream:
+    def __init__(self) -> None:
+        self.put_there: list[list[int]] = []
+        self.has_ended = False
+
+    def put(self, ids: torch.Tensor) -> None:
+        self.put_there.append(ids.flatten().tolist())
+
+    def end(self) -> None:
+        self.has_ended = True
+
+
+def test_a_stream_gets_what_it_gets_without_drafts(index: infgram.Index) -> None:
+    plain, stream = Stream(), Stream()
+    given = {"max_new_tokens": 60, "do_sample": False}
+    model_of("gpt2").generate(prompt_of(0), streamer=plain, **given)
+    write(model_of("gpt2"), 0, drafter_of(index), stream_to=stream, **given)
+    assert stream.put_there == plain.put_there
+    assert stream.has_ended and plain.has_ended
+
+
+def test_a_text_that_fails_is_remembered_and_its_request_ended(index: infgram.Index) -> None:
+    class Broken(Stream):
+        def put(self, ids: torch.Tensor) -> None:
+            super().put(ids)
+            if len(self.put_there) == 80:
+                raise OSError("nobody listens")
+
+    drafter = Drafter(vocab_size=VOCAB)
+    stream = Broken()
+    with pytest.raises(OSError, match="nobody listens"):
+        write(model_of("gpt2"), 0, drafter, stream_to=stream, max_new_tokens=N_NEW, do_sample=False)
+    assert len(drafter) == 0
+    drafter.start("next", list(itertools.chain(*stream.put_there[20:30])))
+    assert drafter.propose("next").sources[0] == "session"
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, tree: bool) -> None:
+    given = {"max_new_tokens": 50, "do_sample": False, "return_dict_in_generate": True}
+    model = model_of("llama")
+    plain = model.generate(prompt_of(0), **given)
+    found = write(model, 0, drafter_of(index, tree=tree), **given)
+    assert torch.equal(found.sequences, plain.sequences)
+    assert found.past_key_values.get_seq_length() == plain.past_key_values.get_seq_length()
+    layers = zip(found.past_key_values.layers, plain.past_key_values.layers, strict=True)
+    for mine, theirs in layers:
+        assert torch.allclose(mine.keys, theirs.keys)
+        assert torch.allclose(mine.values, theirs.values)
+
+
+# The same law -------------------------------------------------------------------------------------
+
+
+class ToyModel:
+    """A `Toy` as a model of transformers: it finds the two tokens before each by what attention
+    lets it see, and by the positions that it is told."""
+
+    device = torch.device("cpu")
+    dtype = torch.float64
+
+    def __init__(self, toy: Toy) -> None:
+        self._laws = torch.from_numpy(toy.laws).log()
+        self.config = SimpleNamespace(
+            vocab_size=TOY_VOCAB, is_encoder_decoder=False, _attn_implementation="eager"
+        )
+        self.config.get_text_config = lambda **_: self.config
+
+    def __call__(
+        self,
+        input_ids: torch.Tensor,
+        past_key_values: Any,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        **_: Any,
+    ) -> Any:
+        n_new = input_ids.shape[1]
+        start = past_key_values.get_seq_length()
+        positions = position_ids
+        if positions is None:
+            positions = torch.arange(start, start + n_new)[None]
+        tokens, places = past_key_values.update(
+            input_ids[:, None, :, None].double(), positions[:, None, :, None].double(), 0
+        )
+        tokens, places = tokens.flatten().long(), places.flatten().long()
+        visible = torch.ones(n_new, len(tokens), dtype=torch.bool).tril(start)
+        if attention_mask is not None:
+            visible = attention_mask[0, 0] == 0.0
+        at = positions[0][:, None]
+        before, last = ((tokens * (visible & (places == at - back))).sum(1) for back in (1, 0))
+        return SimpleNamespace(logits=self._laws[before % TOY_VOCAB, last % TOY_VOCAB][None])
+
+
+class Warp:
+    """Transformers' samplers. The toy has 16 laws, each of which goes through them once."""
+
+    def __init__(self, temperature: float, top_k: int, top_p: float) -> None:
+        self._warpers = LogitsProcessorList(
+            [
+                TemperatureLogitsWarper(temperature),
+                TopKLogitsWarper(top_k),
+                TopPLogitsWarper(top_p),
+            ]
+        )
+        self._known: dict[tuple[float, ...], torch.Tensor] = {}
+
+    def __call__(self, input_ids: torch.Tensor | None, scores: torch.Tensor) -> torch.Tensor:
+        law = tuple(scores[0].tolist())
+        if law not in self._known:
+            self._known[law] = self._warpers(input_ids, scores)
+        return self._known[law]
+
+
+WARPS = [
+    {"temperature": 0.8, "top_k": 3, "top_p": 1.0},
+    {"temperature": 1.0, "top_k": TOY_VOCAB, "top_p": 0.9},
+    {"temperature": 0.8, "top_k": TOY_VOCAB, "top_p": 1.0},
+]
+N_DRAWS = 3000
+N_WRITTEN = 4  # of which the first, that comes without a draft, is not judged
+
+
+def exact_law(toy: Toy, prompt: list[int], warp: Warp) -> NDArray[np.float64]:
+    """Of the second, the third and the fourth token."""
+    law = np.zeros((TOY_VOCAB,) * 3)
+    for outcome in itertools.product(range(TOY_VOCAB), repeat=4):
+        path, prob = list(prompt), 1.0
+        for token in outcome:
+            logits = torch.from_numpy(toy.after(path)).log().float()[None]
+            prob *= float(warp(None, logits).softmax(-1)[0, token])
+            path.append(token)
+        law[outcome[1:]] += prob
+    return law
+
+
+def limit(n_outcomes: int) -> float:
+    """The 99.99th percentile of chi-square, by Wilson and Hilferty: one test in 10,000."""
+    df = n_outcomes - 1
+    return float(df * (1 - 2 / (9 * df) + 3.719 * math.sqrt(2 / (9 * df))) ** 3)
+
+
+def surprise(counts: NDArray[np.float64], law: NDArray[np.float64]) -> float:
+    """Chi-square over its limit. Outcomes that are expected less than twice count as one."""
+    if counts[law == 0.0].any():
+        return math.inf
+    expected = law * counts.sum()
+    is_rare = expected < 2.0
+    pairs = [*zip(counts[~is_rare], expected[~is_rare], strict=True)]
+    if expected[is_rare].sum() > 0.0:
+        pairs.append((counts[is_rare].sum(), expected[is_rare].sum()))
+    return sum((n - e) ** 2 / e for n, e in pairs) / limit(len(pairs))
+
+
+@pytest.fixture(scope="module")
+def toy_index(memory_folder: Path) -> infgram.Index:
+    """What another model wrote: drafts are good, but not of the law that is asked for."""
+    return make_index(memory_folder / "toy-huggingface.infgram", [Toy(1).write(3000, 1)])
+
+
+def surprise_of_decode(
+    index: infgram.Index,
+    options: dict[str, Any],
+    seed: int,
+    *,
+    tree: bool,
+    drawn: bool = True,
+    n_draws: int = N_DRAWS,
+) -> float:
+    """Of 3,000 texts against the exact law of the model."""
+    warp = Warp(**options)
+    toy = Toy(1, sharpness=0.7)
+    prompt = toy.write(20, 5)
+    config = GenerationConfig(do_sample=True, max_length=len(prompt) + 20, **options)
+    end = StoppingCriteriaList([MaxLengthCriteria(len(prompt) + N_WRITTEN)])
+    drafter = Drafter(index, vocab_size=TOY_VOCAB, max_tokens=8, tree=tree, session_tokens=0)
+    model, ids, report = ToyModel(toy), torch.tensor([prompt]), Report()
+    counts = np.zeros((TOY_VOCAB,) * 3)
+    torch.manual_seed(seed)
+    with patch.object(huggingface, "_check"):  # its subject is real models
+        for _ in range(n_draws):
+            text = decode(
+                model,
+                ids,
+                warp,
+                end,
+                config,
+                drafter=drafter,
+                sample_drafts=drawn,
+                report=report,
+            )
+            counts[tuple(text[0, -3:].tolist())] += 1
+    assert report.n_drafted > n_draws
+    return surprise(counts, exact_law(toy, prompt, warp))
+
+
+@pytest.mark.parametrize(("tree", "options"), [(False, WARPS[0]), (True, WARPS[1])])
+def test_what_is_sampled_has_the_law_of_the_model(
+    toy_index: infgram.Index, tree: bool, options: dict[str, Any]
+) -> None:
+    """Where tokens are drawn for drafts. Where they are not, the same seed gives the same text."""
+    for seed in range(examples(1)):
+        assert surprise_of_decode(toy_index, options, seed, tree=tree) < 1.0
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_chosen_drafts_have_the_law_of_the_model_too(toy_index: infgram.Index, tree: bool) -> None:
+    n_draws = examples(500)
+    assert surprise_of_decode(toy_index, WARPS[2], 1, tree=tree, drawn=False, n_draws=n_draws) < 1.0
+
+
+def accept_the_first(laws: Any, offers: Any, generator: Any = None) -> Any:
+    [(draft, parent)] = offers
+    return torch.tensor([draft.token_ids[draft.children(parent)[0]]]), laws.double()
+
+
+def redraw_from_the_whole(
+    laws: Any, offers: Any, generator: Any = None, right: Callable[..., Any] = verify_torch.reject
+) -> Any:
+    return right(laws, offers, generator)[0], laws.double()
+
+
+@pytest.mark.parametrize(
+    ("broken", "n_draws"), [(accept_the_first, 500), (redraw_from_the_whole, 2500)]
+)
+def test_a_broken_rule_is_found_out(
+    toy_index: infgram.Index, broken: Callable[..., Any], n_draws: int
+) -> None:
+    with patch.object(verify_torch, "reject", broken):
+        assert surprise_of_decode(toy_index, WARPS[2], 1, tree=True, n_draws=n_draws) > 1.0
+
+
+def test_a_model_that_sees_too_much_is_found_out(toy_index: infgram.Index) -> None:
+    """The toy model does depend on the mask and the positions that it is given."""
+    with patch.object(Reader, "_tree", lambda self, draft: {}):
+        assert surprise_of_decode(toy_index, WARPS[1], 1, tree=True, n_draws=500) > 1.0
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_drawn_drafts_give_the_same_again_for_the_same_seed(
+    index: infgram.Index, tree: bool
+) -> None:
+    texts = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        options = {"max_new_tokens": 60, "do_sample": True, "temperature": 0.5}
+        texts.append(write(model_of("gpt2"), 0, drafter_of(index, tree=tree), **options))
+    assert torch.equal(*texts)
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+def refused(drafter: Drafter, model: Any, ids: torch.Tensor, **options: Any) -> None:
+    """Calls decode, and expects that it leaves no request."""
+    given = {"max_new_tokens": 3, "pad_token_id": 0, **options}
+    try:
+        model.generate(ids, custom_generate=decode, drafter=drafter, **given)
+    finally:
+        assert len(drafter) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_beams": 2}, "num_beams is 2"),
+        ({"num_return_sequences": 2, "do_sample": True}, "shape"),
+        ({"cache_implementation": "static"}, "StaticCache"),
+        ({"use_cache": False}, "no cache"),
+        ({"return_dict_in_generate": True, "output_scores": True}, "output_scores"),
+        ({"attention_mask": torch.tensor([[0] + [1] * (N_PROMPT - 1)])}, "hides 1 token"),
+        ({"position_ids": torch.arange(N_PROMPT)[None] + 1}, "position_ids"),
+        ({"token_type_ids": torch.zeros(1, N_PROMPT, dtype=torch.long)}, "token_type_ids"),
+    ],
+)
+def test_what_drafts_cannot_do_is_refused(
+    index: infgram.Index, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=said):
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **options)
+
+
+def test_a_batch_is_refused(index: infgram.Index) -> None:
+    with pytest.raises(InvalidParameter, match=r"\(2, 12\), expected one text"):
+        refused(drafter_of(index), model_of("gpt2"), torch.cat([prompt_of(0), prompt_of(1)]))
+
+
+def test_a_cache_that_has_something_is_refused(index: infgram.Index) -> None:
+    cached = DynamicCache(config=model_of("gpt2").config)
+    model_of("gpt2")(prompt_of(0)[:, :5], past_key_values=cached)
+    with pytest.raises(InvalidParameter, match="empty DynamicCache"):
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), past_key_values=cached)
+
+
+@pytest.mark.parametrize("vocab_size", [VOCAB - 1, VOCAB + 1])
+def test_another_vocabulary_is_refused(vocab_size: int) -> None:
+    with pytest.raises(TokenizerUnavailable, match=f"for {vocab_size} tokens.* has {VOCAB}"):
+        refused(Drafter(vocab_size=vocab_size), model_of("gpt2"), prompt_of(0))
+
+
+def test_other_kinds_of_models_are_refused(index: infgram.Index) -> None:
+    shape = {"num_layers": 1, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_heads": 2}
+    encoder = T5ForConditionalGeneration(
+        T5Config(vocab_size=VOCAB, **shape, decoder_start_token_id=0)
+    )
+    with pytest.raises(InvalidParameter, match="has an encoder"):
+        refused(drafter_of(index), encoder, prompt_of(0))
+    config = model_of("llama").config.to_dict() | {"sliding_window": 8}
+    sliding = MistralForCausalLM(MistralConfig(**config))
+    with pytest.raises(InvalidParameter, match="DynamicSlidingWindowLayer"):
+        refused(drafter_of(index), sliding, prompt_of(0))
+
+
+def test_trees_need_an_attention_that_reads_them(
+    index: infgram.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_of("gpt2").config, "_attn_implementation_internal", "paged|sdpa")
+    with pytest.raises(InvalidParameter, match="tree=False"):
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0))
+
+
+def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in ("torch", "transformers"):
+        with monkeypatch.context() as patched:
+            patched.delitem(sys.modules, "infgram.draft.huggingface")
+            patched.setitem(sys.modules, missing, None)
+            with pytest.raises(MissingExtra, match=r"infgram\[draft\]"):
+                importlib.import_module("infgram.draft.huggingface")
+            with pytest.raises(MissingExtra, match=r"infgram\[draft\]"):
+                measure_cost(None)
+
+
+# As an assistant ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_assistant_changes_no_greedy_text(index: infgram.Index, architecture: str) -> None:
+    drafter = drafter_of(index, tree=False)
+    assistant = DraftModel(drafter)
+    for seed in range(examples(3)):
+        text = model_of(architecture).generate(
+            prompt_of(seed), max_new_tokens=N_NEW, do_sample=False, assistant_model=assistant
+        )
+        assert torch.equal(text, plain_text(architecture, "sdpa", seed))
+        assert len(drafter) == 1  # transformers does not say that a text has ended
+    assistant.finish()
+    assert len(drafter) == 0
+
+
+def test_an_assistant_changes_no_law(toy_index: infgram.Index) -> None:
+    config = GPT2Config(
+        vocab_size=TOY_VOCAB,
+        n_embd=8,
+        n_layer=1,
+        n_head=1,
+        n_positions=32,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    torch.manual_seed(1)
+    model = GPT2LMHeadModel(config).eval()
+    for parameter in model.parameters():
+        parameter.data.mul_(20.0 if parameter.ndim > 1 else 1.0)
+    prompt = torch.tensor([Toy(1).write(8, 5)])
+    assistant = DraftModel(Drafter(toy_index, vocab_size=TOY_VOCAB, tree=False, session_tokens=0))
+    texts = list(itertools.product(range(TOY_VOCAB), repeat=2))
+    with torch.no_grad():
+        paths = torch.tensor([[*prompt[0].tolist(), *text] for text in texts])
+        laws = model(paths).logits.div(0.8).log_softmax(-1).double()
+    n = prompt.shape[1]
+    law = np.zeros((TOY_VOCAB, TOY_VOCAB))
+    for text, rows in zip(texts, laws, strict=True):
+        law[text] = float((rows[n - 1, text[0]] + rows[n, text[1]]).exp())
+    counts: Counter[tuple[int, ...]] = Counter()
+    torch.manual_seed(2)
+    for _ in range(examples(600)):
+        text = model.generate(
+            prompt,
+            max_new_tokens=2,
+            do_sample=True,
+            temperature=0.8,
+            top_k=0,
+            assistant_model=assistant,
+        )
+        counts[tuple(text[0, n:].tolist())] += 1
+    table = np.array([[counts[i, j] for j in range(TOY_VOCAB)] for i in range(TOY_VOCAB)], float)
+    assert surprise(table, law) < 1.0
+
+
+def test_an_assistant_that_knows_nothing_offers_any_token() -> None:
+    assistant = DraftModel(Drafter(vocab_size=VOCAB, tree=False, max_tokens=0))
+    for do_sample in (False, True):
+        offered = assistant.generate(
+            torch.tensor([[1]]), GenerationConfig(do_sample=do_sample), max_new_tokens=5
+        )
+        assert offered.sequences.shape == (1, 2)
+        assert torch.equal(offered.scores[0].softmax(-1), torch.full((1, VOCAB), 1 / VOCAB))
+
+
+def test_an_assistant_says_what_its_tokens_were_drawn_from(toy_index: infgram.Index) -> None:
+    assistant = DraftModel(Drafter(toy_index, vocab_size=TOY_VOCAB, tree=False))
+    torch.manual_seed(0)
+    prompt = torch.tensor([Toy(1).write(20, 5)])
+    counts = np.zeros(TOY_VOCAB)
+    for _ in range(500):
+        offered = assistant.generate(prompt, GenerationConfig(do_sample=True), max_new_tokens=3)
+        assert offered.sequences.shape[1] == prompt.shape[1] + len(offered.scores)
+        counts[int(offered.sequences[0, prompt.shape[1]])] += 1
+        law = offered.scores[0].softmax(-1)[0].double().numpy()
+        assert law.sum() == pytest.approx(1.0)
+    assert surprise(counts, law) < 1.0
+
+
+def test_an_assistant_takes_no_trees() -> None:
+    with pytest.raises(InvalidParameter, match="tree=False"):
+        DraftModel(Drafter(vocab_size=VOCAB))
+
+
+# What a step costs --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cost() -> Cost:
+    return measure_cost(model_of("gpt2"), context_tokens=20, max_tokens=6, rounds=2)
+
+
+def test_a_step_with_more_tokens_costs_no_less(cost: Cost) -> None:
+    assert cost.curve.shape == (7,)
+    assert cost.curve[0] > 0.0
+    assert np.all(np.diff(cost.curve) >= 0.0)
+    assert "GPT2LMHeadModel" in cost.model
+    assert Drafter(vocab_size=VOCAB, cost=cost.curve).cost is not None
+
+
+def test_sizes_that_are_not_measured_lie_between() -> None:
+    assert profile._sizes(6) == [0, 1, 2, 4, 6]
+    assert profile._sizes(0) == [0]
+    assert profile._between([0, 1, 2, 4], [1.0, 3.0, 2.0, 5.0]) == (1.0, 3.0, 3.0, 4.0, 5.0)
+
+
+def test_what_was_measured_comes_back_from_its_file(cost: Cost, tmp_path: Path) -> None:
+    cost.save(tmp_path / "cost.json")
+    assert Cost.load(tmp_path / "cost.json") == cost
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "x"}, "something else"),
+        ({"version": 2}, "version 2"),
+        ({"seconds": []}, "seconds"),
+        ({"seconds": [1.0, 0.5]}, "seconds"),
+        ({"seconds": [0.0]}, "seconds"),
+        ({"seconds": ["a"]}, "seconds"),
+        ({"seconds": [float("nan")]}, "seconds"),
+        ({"seconds": None}, "seconds"),
+        ({"context_tokens": True}, "context_tokens"),
+        ({"machine": None}, "machine"),
+    ],
+)
+def test_a_file_of_something_else_is_an_error(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "cost.json"
+    Cost((0.1, 0.2), context_tokens=5, model="a", machine="b", date="2026-01-01").save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InvalidParameter, match=said):
+        Cost.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
+def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cost.json").write_bytes(content)
+    with pytest.raises(InvalidParameter, match="measure it again"):
+        Cost.load(tmp_path / "cost.json")
+
+
+@pytest.mark.parametrize(
+    "options", [{"context_tokens": 0}, {"max_tokens": -1}, {"rounds": 0}, {"context_tokens": 250}]
+)
+def test_what_cannot_be_measured_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(InvalidParameter, match="expected"):
+        measure_cost(model_of("gpt2"), **options)
+
+
+@pytest.mark.parametrize("module", [huggingface, profile], ids=["huggingface", "profile"])
+def test_examples_run(module: Any, tmp_path: Path) -> None:
+    (tmp_path / "demo.txt").write_bytes(b"to be or not to be\nbe")
+    demo = infgram.build(tmp_path / "demo.txt", tmp_path / "demo.infgram").path
+    names = {"demo_index": demo, "infgram": infgram}
+    result = doctest.testmod(module, extraglobs=names)
+    assert result.failed == 0 and result.attempted > 0

@@ -1,0 +1,115 @@
+"""A model with drafts and without: what is timed, what is told, the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import make_index
+from infgram_cli.main import cli
+
+import infgram
+
+torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
+transformers = pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
+
+from infgram.draft import Drafter, TextDrafter  # noqa: E402
+from infgram.draft.profile import Cost  # noqa: E402
+from infgram.draft.speed import load_model, measure_speed  # noqa: E402
+from infgram.errors import InputError, InvalidParameter  # noqa: E402
+
+PROSE = b"to be or not to be, that is the question. " * 5
+
+
+@pytest.fixture(scope="module")
+def index(memory_folder: Path) -> infgram.Index:
+    return make_index(memory_folder / "speed.infgram", [list(PROSE)])
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    config = transformers.GPT2Config(
+        vocab_size=256,
+        n_embd=16,
+        n_layer=1,
+        n_head=1,
+        n_positions=64,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return transformers.GPT2LMHeadModel(config).double().eval()
+
+
+@pytest.fixture(scope="module")
+def saved(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("model")
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_all_ways_write_the_same(model: Any, index: infgram.Index) -> None:
+    found = measure_speed(
+        model, Drafter(index), [list(b"to be"), list(b"or")], max_new_tokens=12, rounds=2
+    )
+    assert [way.name for way in found.ways] == [
+        "transformers",
+        "infgram, no drafts",
+        "infgram, drafts",
+    ]
+    assert found.n_different == 0
+    assert all(way.n_tokens == 24 and len(way.seconds) == 2 for way in found.ways)
+    plain, none, drafted = (way.tokens_per_step for way in found.ways)
+    assert plain == none == 1.0 <= drafted
+    rates = [way.median for way in found.ways]
+    assert found.speed_up == pytest.approx(rates[2] / max(rates[:2]))
+
+
+def test_a_drafter_of_bytes_is_measured_too(model: Any, index: infgram.Index) -> None:
+    drafter = TextDrafter(index, tokenizer="bytes")
+    for temperature in (0.0, 1.0):
+        found = measure_speed(
+            model, drafter, [list(b"to be")], max_new_tokens=8, rounds=1, temperature=temperature
+        )
+        assert found.n_different == 0  # chosen drafts: the same seed, the same text
+
+
+def test_nothing_to_measure_is_refused(model: Any, index: infgram.Index) -> None:
+    with pytest.raises(InvalidParameter, match="0 prompts"):
+        measure_speed(model, Drafter(index), [])
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no causal model"):
+        load_model(str(tmp_path))
+
+
+def run(*arguments: object, exit_code: int = 0) -> Result:
+    result = CliRunner().invoke(cli, ["draft", *map(str, arguments)])
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def test_the_commands_measure_a_saved_model(
+    saved: Path, index: infgram.Index, tmp_path: Path
+) -> None:
+    cost = tmp_path / "cost.json"
+    shown = run("profile", saved, "-o", cost, "--context", 8, "--max-tokens", 4, "--threads", 1)
+    assert "4 drafted tokens" in shown.stdout
+    assert len(Cost.load(cost).seconds) == 5
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "to be"}\n{"prompt_ids": [111, 114]}\n')
+    arguments = ("bench", saved, prompts, "-i", index.path, "--new-tokens", 6, "--rounds", 1)
+    shown = run(*arguments, "--cost", cost, "-n", 4)
+    assert "infgram, drafts" in shown.stdout
+    assert "of 2" in shown.stdout
+    record = json.loads(run(*arguments, "--json").stdout)
+    assert len(record["ways"]) == 3 and record["speed_up"] > 0
+    failed = run("profile", tmp_path, "-o", cost, exit_code=1)
+    assert "no causal model" in failed.stderr
+    failed = run("profile", saved, "-o", cost, "--context", 100, "--max-tokens", 4, exit_code=1)
+    assert "positions" in failed.stderr
