@@ -6,7 +6,7 @@ ASAN := .venv-asan/bin
 CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-bench check figures stubs format fuzz test-cpp asan clean
+.PHONY: help demo test test-torch check figures stubs format fuzz test-cpp asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,8 +33,9 @@ format: .venv-dev/.ready  ## format everything
 	$(DEV)/ruff check --fix --quiet . ; $(DEV)/ruff format .
 	$(DEV)/clang-format -i $(CXX_SOURCES)
 
-test-bench: .venv-bench/.ready  ## tests of the neural rivals: installs PyTorch into .venv-bench
-	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py
+test-torch: .venv-bench/.ready  ## tests of what needs PyTorch, which is installed into .venv-bench
+	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py \
+	  tests/test_bench_drafting.py tests/test_draft_huggingface.py tests/test_draft_verify_torch.py
 
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md

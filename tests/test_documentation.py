@@ -16,14 +16,18 @@ import numpy as np
 import pytest
 
 import infgram
+import infgram.draft
 
 ROOT = Path(__file__).parents[1]
 MODULES = [f"infgram.{m.name}" for m in pkgutil.iter_modules(infgram.__path__)]
 MODULES += ["infgram_cli.output"]
+DRAFT_WITH_TORCH = ["huggingface", "profile", "speed", "verify_torch"]  # in their own tests
+DRAFT = [m.name for m in pkgutil.iter_modules(infgram.draft.__path__)]
+MODULES += [f"infgram.draft.{name}" for name in DRAFT if name not in DRAFT_WITH_TORCH]
 NEED_TORCH = ["gpt", "training"]
 BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name not in NEED_TORCH]
 MODULES += [f"infgram_bench.{name}" for name in BENCH]
-WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage"]
+WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage", "infgram.draft.session"]
 WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
 WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
 DEMO = b"to be or not to be\nbe"

@@ -118,6 +118,23 @@ JUDGE = Recipe(
     seed=271828,
 )
 
+# What drafts are made for: 10.65 M parameters, as far as half an hour of one core takes them, which
+# is further with small batches.
+DRAFTING_TARGET = Recipe(
+    "drafting-target",
+    n_layer=6,
+    n_head=6,
+    n_embd=384,
+    block_size=256,
+    batch_size=2,
+    dropout=0.0,
+    max_iters=2600,
+    lr_decay_iters=2600,
+    eval_interval=200,
+    eval_iters=20,
+    seed=314159,
+)
+
 
 # Text ---------------------------------------------------------------------------------------------
 

@@ -183,11 +183,52 @@ def race(text: str, index: str) -> dict[str, Any]:
     return texts(Path(text), Path(index))
 
 
+def drafting_write(text: str, folder: str) -> dict[str, Any]:
+    """Traces of what a GPT writes; their names."""
+    from .drafting_traces import Material, add_written
+
+    material = Material(Path(folder))
+    add_written(Path(text), material)
+    return {"traces": [trace.name for trace in material.traces]}
+
+
+def drafting_code(folder: str) -> dict[str, Any]:
+    """A corpus and a trace of code."""
+    from .drafting_traces import Material, add_code
+
+    return add_code(Material(Path(folder)))
+
+
+def drafting_build(folder: str) -> dict[str, float]:
+    """infgram's index of a corpus to draft from, with its discounts."""
+    from .drafting_traces import Material
+
+    started = time.perf_counter()
+    Material(Path(folder)).build()
+    return {"seconds": time.perf_counter() - started}
+
+
+def drafting_replay(name: str, folder: str) -> dict[str, Any]:
+    """What a drafter gives, in all of its ways, and its memory."""
+    from .drafting_replay import measure
+    from .drafting_traces import Material
+
+    return measure(name, Material(Path(folder)), _resident)
+
+
+def drafting_speed(text: str, folder: str) -> dict[str, Any]:
+    """Seconds a character with drafts and without."""
+    from .drafting_speed import measure
+
+    return measure(Path(text), Path(folder))
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
+        *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
     )
 }
 

@@ -21,8 +21,10 @@ _PACKAGES = (
     "infini-gram",
     "py-infinigram",
     "kenlm",
+    "arctic-inference",
     "torch",
     "transformers",
+    "tokenizers",
 )
 _POWER = Path("/sys/class/powercap")
 

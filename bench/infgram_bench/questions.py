@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import building, frontier, generation, growth, judge, models, neural, peers, queries
+from . import (
+    building,
+    drafting,
+    drafting_speed,
+    frontier,
+    generation,
+    growth,
+    judge,
+    models,
+    neural,
+    peers,
+    queries,
+)
 from .question import Question
 
 QUESTIONS: tuple[Question, ...] = (
@@ -15,4 +27,6 @@ QUESTIONS: tuple[Question, ...] = (
     growth.QUESTION,
     building.QUESTION,
     frontier.QUESTION,
+    drafting.QUESTION,
+    drafting_speed.QUESTION,
 )

@@ -110,7 +110,7 @@ class Tokengrams(System):
     name = "tokengrams"
 
     def __init__(self, folder: Path) -> None:
-        self.index = _import("tokengrams").MemmapIndex(
+        self.index = imported("tokengrams").MemmapIndex(
             str(folder / "tokens.u16"), str(folder / "index.idx"), vocab=256
         )
         self.calls = {
@@ -124,7 +124,7 @@ class Tokengrams(System):
     @staticmethod
     def build(corpus: Path, folder: Path) -> None:
         """Builds as its documentation says: from a file of tokens."""
-        memmap_index = _import("tokengrams").MemmapIndex
+        memmap_index = imported("tokengrams").MemmapIndex
         np.fromfile(corpus, np.uint8).astype("<u2").tofile(folder / "tokens.u16")
         tokens, table = str(folder / "tokens.u16"), str(folder / "index.idx")
         memmap_index.build(tokens, table, vocab=256, verbose=False)
@@ -151,7 +151,7 @@ class InfiniGram(System):
     name = "infini-gram"
 
     def __init__(self, folder: Path) -> None:
-        self.index = _import("infini_gram.engine").InfiniGramEngine(
+        self.index = imported("infini_gram.engine").InfiniGramEngine(
             index_dir=str(folder),
             eos_token_id=254,
             vocab_size=255,
@@ -170,7 +170,7 @@ class InfiniGram(System):
     @staticmethod
     def build(corpus: Path, folder: Path) -> None:
         """Runs its indexing program on the corpus as one document. The corpus must be UTF-8."""
-        _import("infini_gram.engine")
+        imported("infini_gram.engine")
         data, temp = folder / "data", folder / "temp"
         data.mkdir()
         text = corpus.read_bytes().decode(errors="ignore")  # the last character may be cut
@@ -199,7 +199,7 @@ class PyInfinigram(System):
     name = "py-infinigram"
 
     def __init__(self, folder: Path) -> None:
-        self.index = _import("infinigram").Infinigram.load(str(folder))
+        self.index = imported("infinigram").Infinigram.load(str(folder))
         self.calls = {
             "count": Call(self.index.count, int),
             "ntd": Call(self._continuations, dict),
@@ -209,7 +209,7 @@ class PyInfinigram(System):
     @staticmethod
     def build(corpus: Path, folder: Path) -> None:
         """Builds from bytes."""
-        _import("infinigram").Infinigram.build(corpus.read_bytes(), str(folder), verbose=False)
+        imported("infinigram").Infinigram.build(corpus.read_bytes(), str(folder), verbose=False)
 
     def _continuations(self, context: list[int]) -> Any:
         """Exact counts after the longest suffix of the context, not answered from the cache."""
@@ -240,7 +240,7 @@ def _n_bytes(texts: list[bytes]) -> int:
 
 def kenlm_train(folder: Path | None, text: bytes, arpa: Path, order: int) -> None:
     """Writes KenLM's model of the bytes as numbers, all of a text one sentence."""
-    _import("kenlm")
+    imported("kenlm")
     if folder is None:
         raise Absent("not measured, since --kenlm does not name the folder of lmplz")
     source = arpa.with_suffix(".numbers")
@@ -269,12 +269,12 @@ def kenlm_log_probs(arpa: Path, text: bytes) -> list[float]:
 
     Its module's scores, because its `query` adds up a sentence in single precision.
     """
-    model = _import("kenlm").Model(str(arpa))
+    model = imported("kenlm").Model(str(arpa))
     scores = model.full_scores(" ".join(map(str, text)), bos=True, eos=False)
     return [score * math.log(10) for score, _, _ in scores]
 
 
-def _import(module: str) -> Any:
+def imported(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:

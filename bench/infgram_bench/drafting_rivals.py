@@ -1,0 +1,259 @@
+"""The drafters: what each needs to draft from a corpus and a running text, behind the same names.
+
+All get the same corpus, where they can have one, and the same text as it is written; whoever can
+remember finished texts does. One that is not installed raises Absent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+import infgram
+from infgram.draft import Drafter
+
+from .drafting_traces import Ids, Material
+from .rivals import imported
+
+Options = Mapping[str, Any]
+
+_TUNED_PATH: tuple[Options, ...] = tuple(
+    {"max_spec_factor": factor, "min_token_prob": probability}
+    for factor, probability in product((1.0, 4.0, 16.0), (0.1, 0.05, 0.01, 0.0))
+)
+_TUNED_LOOKUP: tuple[Options, ...] = tuple(
+    {"max_matching_ngram_size": n, "share": share} for n, share in product((1, 2, 3, 4), (0.5, 1.0))
+)
+
+
+class Proposal(Protocol):
+    """A tree of tokens, parents before their children, -1 for those that follow the text.
+
+    `probs`: that a token is accepted, its parents with it; empty where the drafter does not tell.
+    """
+
+    @property
+    def token_ids(self) -> Iterable[int]: ...
+    @property
+    def parents(self) -> Iterable[int]: ...
+    @property
+    def probs(self) -> Iterable[float]: ...
+
+
+class Session(ABC):
+    """A drafter at work on one text after another."""
+
+    @abstractmethod
+    def start(self, prompt: Ids) -> None:
+        """Begins a text."""
+
+    @abstractmethod
+    def propose(self) -> Proposal:
+        """What may come next."""
+
+    @abstractmethod
+    def accept(self, ids: Ids) -> None:
+        """What did come next."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ends the text, and remembers it."""
+
+    def close(self) -> None:  # noqa: B027  for most there is nothing to do
+        """Forgets the texts of this session."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to use a drafter. Of several `trials`, the best on the tuning documents is taken."""
+
+    name: str
+    trials: tuple[Options, ...]
+
+
+class DraftingSystem(ABC):
+    """A drafter with a corpus, infgram's or a rival's."""
+
+    name: ClassVar[str]
+    ways: ClassVar[tuple[Way, ...]]
+    keeps_corpus: ClassVar[bool] = True
+
+    @abstractmethod
+    def __init__(self, material: Material) -> None:
+        """Makes it ready to draft from the corpus. Raises Absent."""
+
+    @abstractmethod
+    def session(self, max_tokens: int, options: Options) -> Session:
+        """A new one, of drafts of so many tokens at most, that knows nothing but the corpus."""
+
+
+# infgram ------------------------------------------------------------------------------------------
+
+
+class InfgramDrafting(DraftingSystem):
+    """infgram's index and Drafter, with nothing to tune."""
+
+    name = "infgram"
+    ways = (Way("infgram, tree", ({"tree": True},)), Way("infgram, path", ({"tree": False},)))
+
+    def __init__(self, material: Material) -> None:
+        self.index = infgram.open(material.index)
+        Drafter(self.index)  # reads the discounts
+
+    def session(self, max_tokens: int, options: Options) -> Session:
+        """A drafter of its own."""
+        return _InfgramSession(Drafter(self.index, max_tokens=max_tokens, **options))
+
+
+class _InfgramSession(Session):
+    def __init__(self, drafter: Drafter) -> None:
+        self._drafter = drafter
+
+    def start(self, prompt: Ids) -> None:
+        self._drafter.start(0, prompt)
+
+    def propose(self) -> Proposal:
+        return self._drafter.propose(0)
+
+    def accept(self, ids: Ids) -> None:
+        self._drafter.accept(0, ids)
+
+    def stop(self) -> None:
+        self._drafter.stop(0)
+
+
+# Prompt lookup ------------------------------------------------------------------------------------
+
+
+class PromptLookup(DraftingSystem):
+    """transformers' own generator of candidates: what followed the last tokens in this text."""
+
+    name = "prompt lookup"
+    ways = (
+        Way("prompt lookup, defaults", ({"num_output_tokens": 10, "max_matching_ngram_size": 2},)),
+        Way("prompt lookup, tuned", _TUNED_LOOKUP),
+    )
+    keeps_corpus = False
+
+    def __init__(self, material: Material) -> None:
+        self._torch = imported("torch")
+        module = imported("transformers.generation.candidate_generator")
+        self._generator = module.PromptLookupCandidateGenerator
+
+    def session(self, max_tokens: int, options: Options) -> Session:
+        """Of `share`, how much of what it may propose it does."""
+        n = options.get("num_output_tokens") or int(max_tokens * options["share"])
+        generator = self._generator(
+            num_output_tokens=min(n, max_tokens),
+            max_matching_ngram_size=options["max_matching_ngram_size"],
+            max_length=1 << 30,
+        )
+        return _LookupSession(generator, self._torch)
+
+
+@dataclass(frozen=True)
+class _Path:
+    token_ids: list[int]
+
+    @property
+    def parents(self) -> range:
+        return range(-1, len(self.token_ids) - 1)
+
+    @property
+    def probs(self) -> tuple[float, ...]:
+        return ()
+
+
+class _LookupSession(Session):
+    def __init__(self, generator: Any, torch: Any) -> None:
+        self._generator = generator
+        self._torch = torch
+        self._ids: Any = None
+
+    def start(self, prompt: Ids) -> None:
+        self._ids = self._torch.from_numpy(prompt.astype(np.int64))[None]
+
+    def propose(self) -> Proposal:
+        found, _ = self._generator.get_candidates(self._ids)
+        return _Path(found[0, self._ids.shape[1] :].tolist())
+
+    def accept(self, ids: Ids) -> None:
+        more = self._torch.from_numpy(ids.astype(np.int64))[None]
+        self._ids = self._torch.cat((self._ids, more), dim=1)
+
+    def stop(self) -> None:
+        self._ids = None
+
+
+# Arctic -------------------------------------------------------------------------------------------
+
+
+class Arctic(DraftingSystem):
+    """Suffix decoding of arctic-inference; it has the corpus as responses that it gave before."""
+
+    name = "Arctic"
+    ways = (
+        Way("Arctic path, defaults", ({},)),
+        Way("Arctic path, tuned", _TUNED_PATH),
+        Way("Arctic tree, defaults", ({"use_tree_spec": True},)),
+        Way("Arctic tree, tuned", tuple({**each, "use_tree_spec": True} for each in _TUNED_PATH)),
+    )
+    _RESPONSE = 1 << 14  # tokens; while it grows, a response is held twice
+
+    def __init__(self, material: Material) -> None:
+        self._cache = imported("arctic_inference.suffix_decoding").SuffixDecodingCache()
+        for i, document in enumerate(material.corpus):
+            for start in range(0, len(document), self._RESPONSE):
+                response = document[start : start + self._RESPONSE].astype(np.int32)
+                self._cache.start_request((i, start), np.zeros(0, np.int32))
+                self._cache.add_active_response((i, start), response)
+                self._cache.stop_request((i, start))
+
+    def session(self, max_tokens: int, options: Options) -> Session:
+        """On the one cache, which forgets the session when it is closed."""
+        return _ArcticSession(self._cache, max_tokens, options)
+
+
+class _ArcticSession(Session):
+    def __init__(self, cache: Any, max_tokens: int, options: Options) -> None:
+        self._cache = cache
+        self._max_tokens = max_tokens
+        self._options = options
+        self._n_texts = 0
+        self._context = np.zeros(0, np.int32)
+
+    def start(self, prompt: Ids) -> None:
+        self._context = prompt.astype(np.int32)
+        self._cache.start_request(self._n_texts, self._context)
+
+    def propose(self) -> Proposal:
+        proposal: Proposal = self._cache.speculate(
+            self._n_texts, self._context, self._max_tokens, **self._options
+        )
+        return proposal
+
+    def accept(self, ids: Ids) -> None:
+        more = ids.astype(np.int32)
+        self._cache.add_active_response(self._n_texts, more)
+        # it looks no further back than its tree is deep
+        self._context = np.append(self._context, more)[-self._cache.max_tree_depth :]
+
+    def stop(self) -> None:
+        self._cache.stop_request(self._n_texts)
+        self._n_texts += 1
+
+    def close(self) -> None:
+        for text in range(self._n_texts):
+            self._cache.evict_cached_response(text)
+
+
+SYSTEMS: tuple[type[DraftingSystem], ...] = (InfgramDrafting, PromptLookup, Arctic)
+NOT_DRIVEN = {
+    "REST": "not measured: its retriever is no package (draftretriever is another project's)",
+    "SGLang": "not measured: its corpus and trie come with its server alone",
+}
