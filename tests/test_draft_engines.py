@@ -506,7 +506,8 @@ def test_a_cache_that_would_be_too_large_asks_for_more_occurrences(
     assert n <= max_ngrams
     assert read_cache(path) in fits
     full = len(counted(documents, lengths, 1))
-    assert full > max_ngrams or n == full or n + 4 * len(documents) > max_ngrams
+    # Ends of documents are counted as n-grams before it is known that nothing follows them.
+    assert n == full or full + 4 * len(documents) > max_ngrams
 
 
 def test_a_cache_keeps_the_most_frequent_continuations_where_that_misleads_nobody(

@@ -45,7 +45,14 @@ _cost_option = click.option(
 )
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  infgram draft simulate answers.jsonl -i code.infgram
+  infgram draft profile ./my-model -o my-model.json
+  infgram draft bench ./my-model prompts.jsonl -i code.infgram --cost my-model.json
+"""
+)
 def draft() -> None:
     """Drafts from an index let a neural model write several tokens a step, and lose nothing.
 
