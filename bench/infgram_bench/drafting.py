@@ -8,6 +8,7 @@ and runs in a process of its own.
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,15 @@ def _text(bench: Bench) -> Material:
     if reason := missing():
         bench.findings.note(f"what a GPT writes: {_NOT_MEASURED}: {reason}")
         return material
+    text, loss = train_target(TARGET, bench)
+    bench.findings.setting["target"] = f"held-out loss {loss:.3f} nats a character"
+    bench.progress("the target writes", 0, 0)
+    run_job("drafting_write", text, material.folder)
+    return material
+
+
+def train_target(recipe: str, bench: Bench) -> tuple[Path, float]:
+    """Trains to the end, if it was not; the whole text, and the held-out loss in nats."""
     text = bench.folder / "corpus.txt"
     text.write_bytes(bench.settings.corpus.text)
 
@@ -81,12 +91,8 @@ def _text(bench: Bench) -> Material:
         stage = f"training the target, {line['seconds_left'] / 60:.0f} minutes left"
         bench.progress(stage, line["step"], line["max_iters"])
 
-    run_job("neural_train", TARGET, text, "inf", on_line=report)
-    loss = run_job("neural_nanogpt_loss", TARGET, text).result["loss"]
-    bench.findings.setting["target"] = f"held-out loss {loss:.3f} nats a character"
-    bench.progress("the target writes", 0, 0)
-    run_job("drafting_write", text, material.folder)
-    return material
+    run_job("neural_train", recipe, text, "inf", on_line=report)
+    return text, float(run_job("neural_nanogpt_loss", recipe, text).result["loss"])
 
 
 def _code(bench: Bench) -> Material | None:

@@ -16,6 +16,7 @@ import numpy as np
 from infgram import _core
 from infgram.draft import Draft, Drafter
 
+from .drafting import train_target
 from .drafting_rivals import Arctic, DraftingSystem, InfgramDrafting, Options, PromptLookup, Session
 from .drafting_traces import Ids, Material
 from .findings import duration
@@ -49,15 +50,7 @@ def _answer(bench: Bench) -> None:
     if reason := missing():
         raise CannotMeasure(reason)
     findings = bench.findings
-    text = bench.folder / "corpus.txt"
-    text.write_bytes(bench.settings.corpus.text)
-
-    def report(line: dict[str, Any]) -> None:
-        stage = f"training the target, {line['seconds_left'] / 60:.0f} minutes left"
-        bench.progress(stage, line["step"], line["max_iters"])
-
-    run_job("neural_train", TARGET, text, "inf", on_line=report)
-    loss = run_job("neural_nanogpt_loss", TARGET, text).result["loss"]
+    text, loss = train_target(TARGET, bench)
     findings.setting["target"] = f"10.65 M parameters, held-out loss {loss:.3f} nats a character"
     bench.progress("writing with drafts and without", 0, 0)
     result = run_job("drafting_speed", text, bench.folder / "speed").result

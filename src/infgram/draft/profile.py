@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidParameter
+from ..storage import replacing
 
 if TYPE_CHECKING:
     from .huggingface import Reader
@@ -54,9 +55,10 @@ class Cost:
         return np.array(self.seconds)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Raises OSError."""
+        """Writes the file as a whole or not at all. Raises StorageError."""
         content = {"format": _FORMAT, "version": _VERSION, **vars(self)}
-        Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with replacing(path) as file:
+            file.write((json.dumps(content, indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cost:
