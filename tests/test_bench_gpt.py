@@ -256,6 +256,23 @@ def test_the_lean_decoder_gives_the_librarys_logits(model: GPT2LMHeadModel, n_pr
         torch.testing.assert_close(torch.stack(found)[:, row], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_lean_decoder_reads_a_tree_as_its_paths(model: GPT2LMHeadModel) -> None:
+    """The tree is 4 - 5 - 6 and 4 - 7 behind three tokens; 4 and 7 are kept, and 8 is read."""
+    before, tree = torch.tensor([[1, 2, 3]]), torch.tensor([4, 5, 6, 7])
+    depths = torch.tensor([0, 1, 2, 1])
+    sees = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]).bool()
+    with torch.inference_mode():
+        decoder = Decoder(model, 1)
+        decoder(before, 0)
+        found = decoder.read_draft(tree, 3, depths, sees)
+        decoder.keep(3, [0, 3])
+        last = decoder(torch.tensor([[8]]), 5)
+    paths = [logits(model, np.array(path)) for path in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 7, 8])]
+    expected = torch.stack([paths[0][3], paths[0][4], paths[0][5], paths[1][4]])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(last[0], paths[1][5], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_the_cache_changes_nothing_while_the_block_is_not_full(
     model: GPT2LMHeadModel, temperature: float

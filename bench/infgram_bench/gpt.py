@@ -3,7 +3,7 @@
 nanoGPT (github.com/karpathy/nanoGPT, MIT licence) is the usual way to let a small transformer write
 Shakespeare. The same function is computed here by a library that is kept up: exact GELU, tied
 embeddings, no biases (GPT-2's stay zero and untrained). Texts are sequences of character ids. This
-module, training.py and drafting_speed.py alone import torch.
+module, training.py and drafting_loops.py alone import torch.
 """
 
 from __future__ import annotations
@@ -414,22 +414,49 @@ class Decoder:
         The positions before `start` must have been read. T > 1 only at start 0.
         """
         n_texts, length = ids.shape
+        positions = self._positions[start : start + length]
+        x = self._read(ids, start, positions, is_causal=length > 1)
+        return self._logits(x.view(n_texts, length, -1)[:, -1])
+
+    def read_draft(self, ids: Tensor, start: int, depths: Tensor, sees: Tensor) -> Tensor:
+        """Reads the tokens of a draft, ids (T,), of a single text; logits (T, V) after each.
+
+        They are kept at [start, start + T), but are read as if at start + depths (T,), and each
+        sees those of the others that `sees` (T, T) says: see `keep`.
+        """
+        everything_before = sees.new_ones(len(ids), start)
+        sees = torch.cat([everything_before, sees], 1)
+        return self._logits(
+            self._read(ids[None], start, self._positions[start + depths], attn_mask=sees)
+        )
+
+    def keep(self, start: int, places: Sequence[int]) -> None:
+        """Of what was read from `start` on, these alone, which move together; places rise."""
+        if list(places) != list(range(len(places))):
+            moved = self._cache[:, :, :, :, [start + place for place in places]]
+            self._cache[:, :, :, :, start : start + len(places)] = moved
+
+    def _read(self, ids: Tensor, start: int, positions: Tensor, **attention: Any) -> Tensor:
+        """What the layers make of ids (B, T): (B * T, C)."""
+        n_texts, length = ids.shape
         end = start + length
         width = self._tokens.shape[1]
         n_heads, head = self._cache.shape[3], self._cache.shape[5]
-        x = (self._tokens[ids] + self._positions[start:end]).view(-1, width)  # (B * T, C)
+        x = (self._tokens[ids] + positions).view(-1, width)  # (B * T, C)
         for layer, cache in zip(self._layers, self._cache, strict=True):
             norm_1, attend, project, norm_2, widen, narrow = layer
             qkv = F.layer_norm(x, (width,), norm_1) @ attend
             qkv = qkv.view(n_texts, length, 3, n_heads, head).permute(2, 0, 3, 1, 4)
             cache[:, :, :, start:end] = qkv[1:]
             keys, values = cache[:, :, :, :end]  # (B, heads, end, C / heads)
-            y = F.scaled_dot_product_attention(qkv[0], keys, values, is_causal=length > 1)
+            y = F.scaled_dot_product_attention(qkv[0], keys, values, **attention)
             x = torch.addmm(x, y.transpose(1, 2).reshape(-1, width), project)
             h = F.gelu(F.layer_norm(x, (width,), norm_2) @ widen)
             x = torch.addmm(x, h, narrow.t())
-        last = F.layer_norm(x.view(n_texts, length, width)[:, -1], (width,), self._norm)
-        return F.linear(last, self._tokens)
+        return x
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return F.linear(F.layer_norm(x, (x.shape[-1],), self._norm), self._tokens)
 
 
 def _begin(

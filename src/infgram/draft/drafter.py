@@ -27,7 +27,7 @@ from . import session
 
 Source: TypeAlias = Literal["live", "session", "static"]
 _SOURCES: tuple[Source, ...] = ("live", "session", "static")
-_CACHE_BYTES = 8 << 20
+_CACHE_BYTES = 6 << 20
 _MAX_DEPTH = 64
 
 

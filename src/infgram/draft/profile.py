@@ -117,17 +117,30 @@ def measure_cost(
         )
     vocab_size = model.config.get_text_config().vocab_size
     step = _stepper(Reader(model), vocab_size, context_tokens, max_tokens)
-    sizes = _sizes(max_tokens)
-    for size in sizes:
-        step(size)  # the first time, memory is fetched and kernels are chosen
-    rounds_taken = [[_seconds(step, size) for size in sizes] for _ in range(rounds)]
     return Cost(
-        seconds=_between(sizes, np.median(rounds_taken, axis=0)),
+        seconds=measure_steps(step, max_tokens=max_tokens, rounds=rounds),
         context_tokens=context_tokens,
         model=f"{type(model).__name__}, {model.num_parameters():,} parameters, {model.dtype}",
         machine=f"{platform.node()}, {_device(model)}",
         date=date.today().isoformat(),
     )
+
+
+def measure_steps(
+    step: Callable[[int], object], *, max_tokens: int = 32, rounds: int = 9
+) -> tuple[float, ...]:
+    """The same for a loop of your own: seconds of step(n), with n from 0 to max_tokens.
+
+    step(n) reads a token and a draft of n behind it, waits until that is done, and forgets it.
+
+    >>> len(measure_steps(range, max_tokens=4))
+    5
+    """
+    sizes = _sizes(max_tokens)
+    for size in sizes:
+        step(size)  # the first time, memory is fetched and kernels are chosen
+    rounds_taken = [[_seconds(step, size) for size in sizes] for _ in range(rounds)]
+    return _between(sizes, np.median(rounds_taken, axis=0))
 
 
 def _stepper(
@@ -148,7 +161,7 @@ def _stepper(
     return step
 
 
-def _seconds(step: Callable[[int], None], size: int) -> float:
+def _seconds(step: Callable[[int], object], size: int) -> float:
     start = time.perf_counter()
     step(size)
     return time.perf_counter() - start
