@@ -18,6 +18,7 @@ from infgram.draft.huggingface import Report, decode
 from infgram.draft.profile import measure_cost, measure_steps
 
 from . import gpt
+from .drafting_rivals import draft_of
 from .drafting_traces import Ids
 
 
@@ -97,15 +98,13 @@ class LeanLoop:
     def cost(self, context_tokens: int, max_tokens: int) -> tuple[float, ...]:
         """Seconds of a step with 0 to max_tokens drafted tokens."""
         decoder = gpt.Decoder(self._model, 1)
-        ids = torch.zeros(context_tokens + max_tokens + 1, dtype=torch.long)
+        text = [0] * context_tokens
 
         def step(n_drafted: int) -> None:
-            draft = ids[: n_drafted + 1]
-            sees = torch.ones(n_drafted + 1, n_drafted + 1, dtype=torch.bool).tril()
-            decoder.read_draft(draft, context_tokens, torch.arange(n_drafted + 1), sees)
+            self._read(decoder, text, draft_of([0] * n_drafted, range(-1, n_drafted - 1)))
 
         with torch.inference_mode():
-            decoder(ids[None, :context_tokens], 0)
+            decoder(torch.tensor([text]), 0)
             return measure_steps(step, max_tokens=max_tokens)
 
     def undrafted(self) -> Write:

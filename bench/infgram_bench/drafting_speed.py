@@ -13,11 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from infgram import _core
 from infgram.draft import Draft, Drafter
 
 from .drafting import train_target
-from .drafting_rivals import Arctic, DraftingSystem, InfgramDrafting, Options, PromptLookup, Session
+from .drafting_rivals import (
+    Arctic,
+    DraftingSystem,
+    InfgramDrafting,
+    Options,
+    PromptLookup,
+    Session,
+    draft_of,
+)
 from .drafting_traces import Ids, Material
 from .findings import duration
 from .neural import load_nanogpt, missing
@@ -131,16 +138,7 @@ class SessionDrafter:
             found = self._session.propose()
             ids = list(found.token_ids)[:max_tokens]
             parents = list(found.parents)[:max_tokens]
-        zeros = np.zeros(len(ids), np.int32)
-        return Draft(
-            _core.Draft(
-                np.array(ids, np.int32),
-                np.array(parents, np.int32),
-                zeros.astype(np.float32),
-                zeros,
-                zeros.astype(np.uint8),
-            )
-        )
+        return draft_of(ids, parents)
 
     def accept(self, request: object, verified_ids: Sequence[int], num_accepted: int) -> None:
         self._session.accept(np.array(verified_ids, np.uint32))
