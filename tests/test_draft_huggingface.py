@@ -730,6 +730,12 @@ def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes) -> None:
         Cost.load(tmp_path / "cost.json")
 
 
+def test_a_cost_is_measured_with_as_much_context_as_there_is_room_for() -> None:
+    model = model_of("gpt2")
+    cost = measure_cost(model, max_tokens=4, rounds=1)
+    assert cost.context_tokens == min(256, model.config.n_positions - 5)
+
+
 @pytest.mark.parametrize(
     "options", [{"context_tokens": 0}, {"max_tokens": -1}, {"rounds": 0}, {"context_tokens": 250}]
 )

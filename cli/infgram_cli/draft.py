@@ -80,9 +80,7 @@ Examples:
     "--context",
     type=click.IntRange(min=1),
     metavar="N",
-    default=256,
-    show_default=True,
-    help="Tokens before the draft.",
+    help="Tokens before the draft.  [default: 256, or what the model has room for]",
 )
 @click.option(
     "--max-tokens",
@@ -95,7 +93,12 @@ Examples:
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
 @quiet_option
 def profile(
-    model: str, output: Path, context: int, max_tokens: int, threads: int | None, quiet: bool
+    model: str,
+    output: Path,
+    context: int | None,
+    max_tokens: int,
+    threads: int | None,
+    quiet: bool,
 ) -> None:
     """Measure what a step of MODEL costs, with more and fewer drafted tokens.
 

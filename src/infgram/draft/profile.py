@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "infgram cost of a step"
 _VERSION = 1
+_CONTEXT_TOKENS = 256
 _TEXTS = ("model", "machine", "date")
 
 
@@ -84,13 +85,14 @@ class Cost:
 
 
 def measure_cost(
-    model: Any, *, context_tokens: int = 256, max_tokens: int = 32, rounds: int = 9
+    model: Any, *, context_tokens: int | None = None, max_tokens: int = 32, rounds: int = 9
 ) -> Cost:
     """Times steps of a model of transformers, on its device and with as many threads as torch has.
 
     Steps of 0, 1, 2, 4, 8, ... and `max_tokens` drafted tokens behind `context_tokens` others; of
     each size the median of `rounds`, which take turns so that a disturbance hits all sizes. Sizes
-    between them are interpolated. Takes rounds * log2(max_tokens) steps, about.
+    between them are interpolated. Takes rounds * log2(max_tokens) steps, about. context_tokens:
+    None for 256, or fewer where the model has no positions for more.
 
     Raises InvalidParameter, and MissingExtra without torch or transformers.
 
@@ -103,6 +105,8 @@ def measure_cost(
     """
     from .huggingface import Reader, most_tokens
 
+    if context_tokens is None:
+        context_tokens = int(max(1, min(_CONTEXT_TOKENS, most_tokens(model) - max_tokens - 1)))
     for name, value, least in (
         ("context_tokens", context_tokens, 1),
         ("max_tokens", max_tokens, 0),
