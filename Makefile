@@ -56,7 +56,8 @@ asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address 
 	ASAN_OPTIONS=detect_leaks=0 INFGRAM_FUZZ=0.1 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	$(ASAN)/python -m pytest -p no:faulthandler tests/test_exact.py tests/test_generate.py \
-	  tests/test_storage.py tests/test_build.py tests/test_index.py tests/test_shakespeare.py
+	  tests/test_storage.py tests/test_build.py tests/test_index.py tests/test_shakespeare.py \
+	  tests/test_draft.py
 
 clean:  ## remove what was built
 	rm -rf build .venv .venv-dev .venv-asan .venv-bench
