@@ -241,12 +241,8 @@ class Index:
 
         Raises NotTwoSided, CorruptIndex.
 
-        >>> import infgram
-        >>> index = infgram.build(
-        ...     demo_index.parent / "demo.txt", demo_index.parent / "two.infgram", two_sided=True
-        ... )
-        >>> index.backwards.ntd("eb")  # what stands before "be"
-        NextTokens({' ': 2}, prompt_cnt=2)
+        >>> open(demo_index).backwards.ntd("eb")  # what stands before "be"
+        NextTokens({' ': 2, '\\n': 1}, prompt_cnt=3)
         """
         if not self.is_two_sided:
             raise NotTwoSided(
