@@ -17,6 +17,7 @@ import pytest
 
 import infgram
 import infgram.draft
+import infgram.refine
 
 ROOT = Path(__file__).parents[1]
 MODULES = [f"infgram.{m.name}" for m in pkgutil.iter_modules(infgram.__path__)]
@@ -24,6 +25,7 @@ MODULES += ["infgram_cli.output"]
 DRAFT_WITH_TORCH = ["huggingface", "profile", "speed", "verify_torch"]  # in their own tests
 DRAFT = [m.name for m in pkgutil.iter_modules(infgram.draft.__path__)]
 MODULES += [f"infgram.draft.{name}" for name in DRAFT if name not in DRAFT_WITH_TORCH]
+MODULES += [f"infgram.refine.{m.name}" for m in pkgutil.iter_modules(infgram.refine.__path__)]
 NEED_TORCH = ["gpt", "training"]
 BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name not in NEED_TORCH]
 MODULES += [f"infgram_bench.{name}" for name in BENCH]
@@ -36,7 +38,7 @@ DEMO = b"to be or not to be\nbe"
 @pytest.fixture
 def demo_index(tmp_path: Path) -> Path:
     (tmp_path / "demo.txt").write_bytes(DEMO)
-    return infgram.build(tmp_path / "demo.txt", tmp_path / "demo.infgram").path
+    return infgram.build(tmp_path / "demo.txt", tmp_path / "demo.infgram", two_sided=True).path
 
 
 @pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("_core")])

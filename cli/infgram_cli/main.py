@@ -26,6 +26,7 @@ from .next import next_tokens
 from .novelty import novelty
 from .perplexity import perplexity
 from .plot import plot
+from .polish import polish
 from .verify import verify
 
 INTERRUPTED = 130
@@ -104,6 +105,7 @@ for _command in (
     generate,
     perplexity,
     novelty,
+    polish,
     plot,
     draft,
     bench,
