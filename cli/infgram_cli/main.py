@@ -26,6 +26,7 @@ from .next import next_tokens
 from .novelty import novelty
 from .perplexity import perplexity
 from .plot import plot
+from .refine import refine
 from .verify import verify
 
 INTERRUPTED = 130
@@ -106,6 +107,7 @@ for _command in (
     novelty,
     plot,
     draft,
+    refine,
     bench,
     demo,
 ):
