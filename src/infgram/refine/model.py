@@ -64,6 +64,7 @@ class Refiner(nn.Module):
         nn.init.normal_(self.neighbours.weight, std=0.5)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.detector_head.weight)
+        nn.init.zeros_(self.detector_head.bias)
 
     @property
     def mask(self) -> int:

@@ -269,14 +269,15 @@ class Scorer:
         ):
             codes = self.vocabulary.codes(ids)
             n = min(self.window, len(codes))
+            longest = self.window - 2 * halo
             open_windows: list[_Window] = []
             order = sorted(range(len(of_text)), key=lambda i: of_text[i])
             for number in order:
                 start, end = of_text[number]
-                if not 0 <= start < end <= len(codes) or end - start + 2 * halo > n:
+                if not 0 <= start < end <= len(codes) or end - start > longest:
                     raise InvalidParameter(
                         f"the span {start} to {end} of a text of {len(codes)} tokens: expected one "
-                        f"inside it, of 1 to {max(n - 2 * halo, 1)} tokens"
+                        f"inside it, of 1 to {longest} tokens"
                     )
                 coded = [self.vocabulary.codes(each) for each in alternatives[number]]
                 if any(len(each) != end - start for each in coded):

@@ -62,7 +62,7 @@ class Recipe:
     - `window`, `batch`, `micro_batch`: tokens of a piece of text, pieces of a step, and pieces that
       are computed at once, so few that a core's cache holds them.
     - `lr`, `embedding_lr`, `head_lr`: of matrices by Muon, of tables and of outputs by AdamW; they
-      rise for 30 steps and fall to 0 at the last one.
+      rise for 30 steps and fall to 0 at the last one. Those of the detector are its own.
     """
 
     size: str = "nano"
@@ -73,6 +73,7 @@ class Recipe:
     embedding_lr: float = 0.01
     head_lr: float = 0.003
     detector_lr: float = 0.01
+    detector_head_lr: float = 0.01
     seed: int = 0
 
 
@@ -289,8 +290,9 @@ class _Run:
 
     def set_rates(self, stage: int, step: int) -> None:
         """A line up over the first steps, a line down to 0 at the end."""
-        left = 1.0 - step / self.steps[stage] if self.steps[stage] else 1.0
-        height = min((step + 1) / _WARMUP_STEPS, left)
+        n = self.steps[stage]
+        warmup = min(_WARMUP_STEPS, max(1, n // 5)) if n else _WARMUP_STEPS
+        height = min((step + 1) / warmup, 1 - step / n if n else 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = height * group["full_lr"]
@@ -370,7 +372,7 @@ class _Run:
         network, recipe = self.network, self.recipe
         heads = list(network.detector_head.parameters())
         return _optimizers(
-            list(network.detector.parameters()), [(heads, recipe.head_lr)], recipe.detector_lr
+            list(network.detector.parameters()), [(heads, recipe.detector_head_lr)], recipe.detector_lr
         )
 
     # The result
