@@ -27,6 +27,7 @@ from .novelty import novelty
 from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
+from .refine import refine
 from .verify import verify
 
 INTERRUPTED = 130
@@ -108,6 +109,7 @@ for _command in (
     polish,
     plot,
     draft,
+    refine,
     bench,
     demo,
 ):

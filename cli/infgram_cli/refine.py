@@ -1,0 +1,126 @@
+"""infgram refine: a small network that finds what an n-gram model wrote badly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import json_option, quiet_option
+
+
+@click.group(epilog="Example: infgram refine train corpus.txt -o corpus.safetensors")
+def refine() -> None:
+    """A refiner judges what an index wrote: which words do not belong, and which would fit better.
+
+    Needs `pip install 'infgram[refine]'`.
+    """
+
+
+@refine.command(
+    epilog="""\b
+Examples:
+  infgram refine train corpus.txt -o corpus.safetensors
+  infgram refine train corpus.txt -o base.safetensors --size base --minutes 20 --device cuda
+"""
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="CORPUS...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Where to write the refiner, a safetensors file.",
+)
+@click.option(
+    "--size",
+    type=click.Choice(["nano", "base"]),
+    default="nano",
+    show_default=True,
+    help="nano has 0.9 M parameters, for processors; base has 11 M, for GPUs.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="How long to train, measured on the first steps.  [default: 18]",
+)
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Instead of minutes.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="SHARE",
+    default=0.1,
+    show_default=True,
+    help="Of the text, at its end: not trained on, to measure the refiner.",
+)
+@click.option(
+    "--tokenizer",
+    type=click.Choice(["bytes", "chars"]),
+    default="bytes",
+    show_default=True,
+    help="That of the index to refine for.",
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@quiet_option
+@json_option
+def train(
+    inputs: tuple[str, ...],
+    output: Path,
+    size: str,
+    minutes: float | None,
+    steps: int | None,
+    held_out: float,
+    tokenizer: str,
+    seed: int,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a refiner on CORPUS: files and folders of any kind that `infgram build` takes.
+
+    A training that was stopped goes on where it was when it is started again. Build the index to
+    draft from of the same text, without its held-out end if that is to be measured on.
+    """
+    if minutes is not None and steps is not None:
+        raise click.UsageError("--minutes and --steps exclude each other")
+    from infgram.refine.train import read_text
+    from infgram.refine.train import train as train_refiner
+
+    from .output import json_able, print_facts, print_json, progress, stderr, stdout
+
+    text = read_text(inputs, tokenizer)
+    with progress(stderr(), quiet=quiet or as_json) as report:
+        trained = train_refiner(
+            text,
+            output,
+            tokenizer=tokenizer,
+            size=size,
+            minutes=minutes,
+            steps=steps,
+            seed=seed,
+            device=device,
+            threads=threads,
+            held_out=held_out,
+            progress=report,
+        )
+    if as_json:
+        print_json({**json_able(trained), "path": str(trained.path)})
+    elif not quiet:
+        facts = {
+            "refiner": str(trained.path),
+            "trained": f"{trained.steps:,} steps, {trained.n_tokens_seen:,} tokens, "
+            f"{trained.detector_steps:,} steps of the detector, {trained.seconds / 60:.1f} minutes",
+        }
+        for rate, loss in trained.val_loss.items():
+            facts[f"{float(rate):.0%} hidden"] = f"{loss:.3f} nats a held-out token"
+        facts["detector"] = f"AUROC {trained.auroc:.3f} on held-out text"
+        print_facts(stdout(), facts)

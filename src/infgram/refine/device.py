@@ -1,0 +1,40 @@
+"""Where torch computes, and with how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..errors import InvalidParameter
+
+
+def best_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU where torch has one. Raises InvalidParameter."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, is_there in there.items() if is_there)
+    if name not in there:
+        raise InvalidParameter(f"device is {name!r}, expected auto, {', '.join(there)}")
+    if not there[name]:
+        raise InvalidParameter(f"torch finds no {name} here: use the device 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+@contextmanager
+def use_threads(n: int | None) -> Iterator[None]:
+    """Within the block torch computes with n threads; None leaves it as it is."""
+    before = torch.get_num_threads()
+    if n is not None:
+        if n < 1:
+            raise InvalidParameter(f"threads is {n}, expected at least 1")
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
