@@ -91,6 +91,11 @@ Examples:
     help="Shards sorted at once, a process each.",
 )
 @click.option(
+    "--two-sided",
+    is_flag=True,
+    help="Also index the text read backwards, as `infgram polish` needs it. Twice the size.",
+)
+@click.option(
     "--no-calibrate",
     is_flag=True,
     help="Do not fit Kneser-Ney to the index now; `infgram calibrate` does it later.",
@@ -110,6 +115,7 @@ def build(
     vocab_size: int | None,
     shard_tokens: int,
     jobs: int,
+    two_sided: bool,
     no_calibrate: bool,
     overwrite: bool,
     skip_bad: bool,
@@ -142,6 +148,7 @@ def build(
             vocab_size=vocab_size,
             shard_tokens=shard_tokens,
             jobs=jobs,
+            two_sided=two_sided,
             overwrite=overwrite,
             skip_bad=skip_bad,
             calibrate=not no_calibrate,
@@ -158,6 +165,7 @@ def build(
                 "n_documents": index.n_documents,
                 "n_shards": index.n_shards,
                 "n_bytes": index.n_bytes,
+                "two_sided": two_sided,
                 "n_skipped": skipped.n,
                 "calibrated": not no_calibrate,
                 "seconds": round(seconds, 3),

@@ -37,6 +37,8 @@ def calibrate(index: Path | None, path: Path | None, quiet: bool, as_json: bool)
         if report:
             report("calibrate", 0, 1)
         static, adapting = infgram.calibrate(opened)
+        if opened.is_two_sided:
+            infgram.calibrate(opened.backwards)
     seconds = time.perf_counter() - started
     fits = {"static": static, "adapting": adapting}
     if as_json:

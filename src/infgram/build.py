@@ -3,7 +3,8 @@
 A build has two phases. *Ingest* reads the documents once, writes their token ids to one spool file
 a shard and learns which ids occur. *Sort* turns each spool into the columns of its shard: the text
 as codes, the suffix array of the reversed text, and what is computed from the two. Shards are
-independent, so processes may sort them in parallel.
+independent, so processes may sort them in parallel. A two-sided index has a second one in it, whose
+spools hold each document read backwards.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from . import _core, tokens
 from .corpus import Document
 from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError, TokenError
-from .storage import IndexWriter, Progress, building
+from .storage import BACKWARDS, IndexWriter, Progress, building
 from .tokens import Tokenizer
 
 MAX_SHARD_TOKENS = 2**31 - 2
@@ -44,6 +45,7 @@ def build_index(
     tokenizer: Tokenizer,
     shard_tokens: int = MAX_SHARD_TOKENS,
     jobs: int = 1,
+    two_sided: bool = False,
     overwrite: bool = False,
     description: Mapping[str, object] | None = None,
     on_bad: Callable[[str], None] | None = None,
@@ -54,6 +56,7 @@ def build_index(
     - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
     - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
       shard for byte-wide codes.
+    - `two_sided`: also the index of every document read backwards, in a folder of its own inside.
     - `description` is kept in the manifest.
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
     - `progress` is called with ("sort", done, total).
@@ -73,6 +76,11 @@ def build_index(
         shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
         token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
         writer.write("token_ids", token_ids)
+        if tokenizer.file is not None:
+            writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
+        sides = [_Side(writer, shards)]
+        if two_sided:
+            sides.append(_backwards(writer, shards, tokenizer.dtype))
         n_codes = len(token_ids) + 1
         plan = _Plan(
             folder=str(folder),
@@ -81,28 +89,32 @@ def build_index(
             code_bits=_code_bits(n_codes),
             block_rows=_block_rows(n_codes),
         )
-        for shard, result in zip(shards, _sort_all(plan, shards, jobs, report), strict=True):
-            writer.files.update(result["files"])
-            shard["end_row"] = result["end_row"]
-        if tokenizer.file is not None:
-            writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
-        writer.finish(
-            {
-                "infgram": version("infgram"),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "tokenizer": tokenizer.spec(),
-                "code_bits": plan.code_bits,
-                "block_rows": plan.block_rows,
-                "n_tokens": sum(s["n_tokens"] for s in shards),
-                "n_documents": sum(s["n_documents"] for s in shards),
-                "shards": shards,
-                "build": {
-                    **(description or {}),
-                    "seconds": round(time.perf_counter() - started, 3),
-                },
-            }
-        )
+        tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
+        results = iter(_sort_all(tasks, jobs, report))
+        fields = {
+            "infgram": version("infgram"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tokenizer": tokenizer.spec(),
+            "code_bits": plan.code_bits,
+            "block_rows": plan.block_rows,
+            "n_tokens": sum(s["n_tokens"] for s in shards),
+            "n_documents": sum(s["n_documents"] for s in shards),
+        }
+        for side in sides:
+            for shard in side.shards:
+                result = next(results)
+                side.writer.files.update(result["files"])
+                shard["end_row"] = result["end_row"]
+        # The other side first: the manifest outside is the last file, and names the one inside.
+        for side in reversed(sides):
+            inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
+            identity = side.writer.finish({**fields, "shards": side.shards, **inside})
+            fields["backwards"] = identity
     return Path(path)
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
 
 
 # Ingest -------------------------------------------------------------------------------------------
@@ -247,6 +259,42 @@ def _join(strings: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint
     return lengths, np.frombuffer(b"".join(strings), np.uint8)
 
 
+# The other side -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Side:
+    """An index on its way: its writer, and its shards as the manifest lists them."""
+
+    writer: IndexWriter
+    shards: list[dict[str, Any]]
+
+    def plan(self, plan: _Plan) -> _Plan:
+        """The plan, for this side's folder."""
+        return replace(plan, folder=str(self.writer.folder))
+
+
+def _backwards(
+    writer: IndexWriter, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
+) -> _Side:
+    """Spools with every document read backwards; all that is known of documents stays as it is."""
+    backwards = IndexWriter(writer.folder / BACKWARDS)
+    for name in list(writer.files):
+        backwards.copy(name, writer)
+    for shard in shards:
+        spool = np.fromfile(_spool_path(writer.folder, shard["name"]), dtype)
+        documents = np.fromfile(
+            writer.folder / shard["name"] / "documents", np.uint32, shard["n_documents"] + 1
+        )
+        ends = (documents[1:] - np.arange(1, len(documents), dtype=np.uint32)).tolist()
+        begin = 0
+        for end in ends:
+            spool[begin:end] = spool[begin:end][::-1].copy()
+            begin = end
+        spool.tofile(_spool_path(backwards.folder, shard["name"]))
+    return _Side(backwards, [dict(shard) for shard in shards])
+
+
 # Sort ---------------------------------------------------------------------------------------------
 
 
@@ -262,11 +310,11 @@ class _Plan:
 
 
 def _sort_all(
-    plan: _Plan, shards: Sequence[Mapping[str, Any]], jobs: int, report: Progress
+    tasks: Sequence[tuple[_Plan, Mapping[str, Any]]], jobs: int, report: Progress
 ) -> list[dict[str, Any]]:
     """Sorts every shard, `jobs` at once; returns the files written and the end rows, in order."""
-    total = _STEPS * sum(shard["n_rows"] for shard in shards)
-    if jobs == 1 or len(shards) == 1:
+    total = _STEPS * sum(shard["n_rows"] for _, shard in tasks)
+    if jobs == 1 or len(tasks) == 1:
         done = 0
 
         def step(n_rows: int) -> None:
@@ -274,13 +322,13 @@ def _sort_all(
             done += n_rows
             report("sort", done, total)
 
-        return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for shard in shards]
+        return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for plan, shard in tasks]
     workers: list[subprocess.Popen[str]] = []
     finished = [0]
 
-    def run(shard: Mapping[str, Any]) -> dict[str, Any]:
+    def run(task: tuple[_Plan, Mapping[str, Any]]) -> dict[str, Any]:
+        plan, shard = task
         # A fresh interpreter: no state is inherited and the caller's script is not imported again.
-        task = json.dumps([asdict(plan), shard])
         # -P: nor does it import from the current folder.
         worker = subprocess.Popen(
             [sys.executable, "-P", "-c", "from infgram.build import _worker; _worker()"],
@@ -291,7 +339,7 @@ def _sort_all(
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         workers.append(worker)
-        out, err = worker.communicate(task)
+        out, err = worker.communicate(json.dumps([asdict(plan), shard]))
         if worker.returncode < 0:
             raise StorageError(
                 f"sorting {shard['name']} was killed by signal {-worker.returncode}; if memory ran "
@@ -309,7 +357,7 @@ def _sort_all(
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            return list(pool.map(run, shards))
+            return list(pool.map(run, tasks))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:

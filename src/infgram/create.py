@@ -28,6 +28,7 @@ def build(
     vocab_size: int | None = None,
     shard_tokens: int = MAX_SHARD_TOKENS,
     jobs: int = 1,
+    two_sided: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
     calibrate: bool = True,
@@ -43,6 +44,8 @@ def build(
     - `documents`: what a document of plain text is. No match crosses documents.
     - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
     - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
+    - `two_sided`: also index every document read backwards, which tells what stood before a text
+      (`Index.backwards`). Twice the time and the size.
     - `overwrite`: replace an index that stands at `path`, once the new one is whole.
     - `skip_bad`: report broken records as warnings and go on.
     - `calibrate`: fit the discounts of Kneser-Ney at the end. Without it they are fitted when they
@@ -80,6 +83,7 @@ def build(
         ),
         shard_tokens=shard_tokens,
         jobs=jobs,
+        two_sided=two_sided,
         overwrite=overwrite,
         description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
         on_bad=on_bad if skip_bad else None,
@@ -90,6 +94,8 @@ def build(
         if progress:
             progress("calibrate", 0, 1)
         fit_discounts(index)
+        if two_sided:
+            fit_discounts(index.backwards)
         if progress:
             progress("calibrate", 1, 1)
     return index

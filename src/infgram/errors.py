@@ -13,6 +13,7 @@
     │   ├── NotAnIndex          the path is not an infgram index
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
+    │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
     │   └── NotASession         the file holds no session of a drafter
     ├── DraftError            drafting was asked for out of turn
     │   ├── UnknownRequest      no request of that id is running (also a KeyError)
@@ -80,6 +81,10 @@ class UnsupportedFormat(StorageError):
 
 class CorruptIndex(StorageError):
     """A file of the index is missing, torn, changed or inconsistent with the others."""
+
+
+class NotTwoSided(StorageError):
+    """The index does not hold its text read backwards."""
 
 
 class NotASession(StorageError):

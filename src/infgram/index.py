@@ -20,9 +20,11 @@ from .errors import (
     CorruptIndex,
     InfgramError,
     InvalidParameter,
+    NotAnIndex,
+    NotTwoSided,
     StorageError,
 )
-from .storage import Progress
+from .storage import BACKWARDS, Progress
 from .tokens import Tokenizer
 
 Query = str | bytes | Sequence[int] | NDArray[np.integer[Any]]
@@ -217,16 +219,55 @@ class Index:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes on disk."""
-        return self._stored.n_bytes
+        """Bytes on disk, both sides together."""
+        return self._stored.n_bytes + (self.backwards.n_bytes if self.is_two_sided else 0)
 
     @property
     def n_shards(self) -> int:
         """Parts of the corpus that are sorted on their own."""
         return len(self._shards)
 
+    @property
+    def is_two_sided(self) -> bool:
+        """Whether there is `backwards`."""
+        return BACKWARDS in self.manifest
+
+    @cached_property
+    def backwards(self) -> Index:
+        """The index of every document read backwards: its next tokens are those that stood before.
+
+        Token i of a document of n tokens is token n - 1 - i there; documents keep their numbers.
+        Opened when it is first asked for.
+
+        Raises NotTwoSided, CorruptIndex.
+
+        >>> import infgram
+        >>> index = infgram.build(
+        ...     demo_index.parent / "demo.txt", demo_index.parent / "two.infgram", two_sided=True
+        ... )
+        >>> index.backwards.ntd("eb")  # what stands before "be"
+        NextTokens({' ': 2}, prompt_cnt=2)
+        """
+        if not self.is_two_sided:
+            raise NotTwoSided(
+                f"{self.path} does not hold its text read backwards: build it again with "
+                "`infgram build --two-sided` (two_sided=True)"
+            )
+        try:
+            backwards = Index(self.path / BACKWARDS, verify=self._verify)
+        except NotAnIndex as error:
+            raise CorruptIndex(
+                f"{self.path} has lost its other side ({error}); build the index again"
+            ) from error
+        if backwards.identity != self.manifest[BACKWARDS]:
+            raise CorruptIndex(
+                f"{backwards.path} is of another build than {self.path}; build the index again"
+            )
+        return backwards
+
     def verify(self, progress: Progress | None = None) -> None:
-        """Checks every checksum and that the rows are sorted. O(size on disk).
+        """Checks every checksum, that the rows are sorted, and the same of the other side, which
+        must hold the same text. O(size on disk).
 
         Raises CorruptIndex, which names the file.
         """
@@ -235,6 +276,12 @@ class Index:
             if not shard.is_sorted():
                 raise CorruptIndex(
                     f"{self.path}: {shard.name} is not sorted; build the index again"
+                )
+        if self.is_two_sided:
+            self.backwards.verify(progress)
+            if not all(map(_Shard.is_reverse_of, self._shards, self.backwards._shards)):
+                raise CorruptIndex(
+                    f"{self.backwards.path} does not hold the text backwards; build the index again"
                 )
 
     # Counts ---------------------------------------------------------------------------------------
@@ -413,6 +460,40 @@ class Index:
             document, *self._provenance(shard, local), token_ids=ids, text=self.decode(ids)
         )
 
+    def locate(self, source_offset: int) -> tuple[int, int]:
+        """The document and the offset in it of a token, by the number of tokens before it.
+
+        Counted through all documents, 0 <= source_offset < n_tokens.
+
+        >>> open(demo_index).locate(6)
+        (0, 6)
+        """
+        if not isinstance(source_offset, (int, np.integer)) or (
+            not 0 <= source_offset < self.n_tokens
+        ):
+            raise InvalidParameter(
+                f"there is no token {source_offset!r}: the index has {self.n_tokens:,}, from 0"
+            )
+        left = int(source_offset)
+        for shard in self._shards:
+            if left < shard.n_tokens:
+                local, offset = shard.locate(left)
+                return shard.first_document(self._shards) + local, offset
+            left -= shard.n_tokens
+        raise CorruptIndex(f"{self.path}: the shards have fewer tokens than the manifest says")
+
+    def source_offsets(
+        self, shards: NDArray[np.integer[Any]], positions: NDArray[np.uint32]
+    ) -> NDArray[np.int64]:
+        """What `locate` takes, for positions of shards as the core has them; -1 for shard -1."""
+        offsets = np.full(len(positions), -1, np.int64)
+        first = 0
+        for s, shard in enumerate(self._shards):
+            mine = shards == s
+            offsets[mine] = first + shard.tokens_before(positions[mine])
+            first += shard.n_tokens
+        return offsets
+
     @cached_property
     def _sources(self) -> storage.Strings:
         return self._stored.strings("sources")
@@ -587,12 +668,36 @@ class _Shard:
         """Whether the suffix array sorts the text, and `next` follows from both."""
         return _core.is_sorted(*map(self._map, ["codes", "sa", "next", "buckets"]))
 
+    def is_reverse_of(self, other: _Shard) -> bool:
+        """Whether the other one has the same documents, each read backwards."""
+        codes, reverse = self._map("codes"), other._map("codes")
+        return np.array_equal(self.documents, other.documents) and all(
+            np.array_equal(codes[begin:end], reverse[begin:end][::-1])
+            for begin, end in map(self.bounds, range(self.n_documents))
+        )
+
     def bounds(self, local: int) -> tuple[int, int]:
         """Positions [begin, end) of a document's tokens."""
         begin, end = int(self.documents[local]) + 1, int(self.documents[local + 1])
         if not begin <= end <= self._entry["n_rows"]:
             raise CorruptIndex(f"{self._stored.folder}: documents are out of order; build it again")
         return begin, end
+
+    @property
+    def n_tokens(self) -> int:
+        """Of the shard's documents, boundaries not counted."""
+        return int(self._entry["n_tokens"])
+
+    def locate(self, n_before: int) -> tuple[int, int]:
+        """The document, and the offset in it, of the token that has so many before it."""
+        ends = self.documents[1:].astype(np.int64) - np.arange(1, self.n_documents + 1)
+        local = int(np.searchsorted(ends, n_before, side="right"))
+        return local, n_before - (int(ends[local - 1]) if local else 0)
+
+    def tokens_before(self, positions: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Tokens before positions of the text, boundaries not counted."""
+        n_boundaries = np.searchsorted(self.documents[:-1], positions, side="right")
+        return positions.astype(np.int64) - n_boundaries
 
     def document_at(self, position: int) -> int:
         """The document that holds a position."""

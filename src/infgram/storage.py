@@ -42,6 +42,7 @@ FORMAT = "infgram"
 VERSION = 1
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
+BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
     name: np.dtype(name).newbyteorder("<") for name in ("uint8", "uint16", "uint32", "uint64")
@@ -71,7 +72,7 @@ class IndexWriter:
         data = column.data.cast("B") if column.size else memoryview(b"")
         n_bytes = padded(len(data))
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
             checksum = 0
             for start in range(0, len(data), _CHUNK):
@@ -89,6 +90,15 @@ class IndexWriter:
             "crc32": checksum,
         }
 
+    def copy(self, name: str, other: IndexWriter) -> None:
+        """Writes a file as another writer has written it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(other.folder / name, "rb") as source, open(path, "wb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
+            _sync(file)
+        self.files[name] = other.files[name]
+
     def write_strings(self, name: str, lengths: NDArray[np.uint64], blob: _Column) -> None:
         """Writes strings, given one after another with their lengths, as two columns."""
         offsets = np.zeros(len(lengths) + 1, np.uint64)
@@ -96,8 +106,11 @@ class IndexWriter:
         self.write(name, blob)
         self.write(f"{name}_offsets", offsets)
 
-    def finish(self, manifest: Mapping[str, object]) -> None:
-        """Writes the manifest, the last file: without it the folder is not an index."""
+    def finish(self, manifest: Mapping[str, object]) -> str:
+        """Writes the manifest, the last file: without it the folder is not an index.
+
+        Returns the index's identity.
+        """
         fields = {
             "format": FORMAT,
             "version": VERSION,
@@ -105,11 +118,13 @@ class IndexWriter:
             **manifest,
             "files": self.files,
         }
-        text = json.dumps({**fields, "checksum": _checksum(fields)}, indent=1)
+        identity = _checksum(fields)
+        text = json.dumps({**fields, "checksum": identity}, indent=1)
         with open(self.folder / MANIFEST, "w", encoding="utf-8") as file:
             file.write(text)
             _sync(file)
         _stamp(self.folder, _times(self.folder, self.files))
+        return identity
 
 
 @contextmanager
