@@ -10,6 +10,7 @@ void bind_draft(py::module_& m);
 void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
 void bind_model(py::module_& m);
+void bind_refine(py::module_& m);
 
 PYBIND11_MODULE(_core, m) {
     m.doc() =
@@ -31,4 +32,5 @@ PYBIND11_MODULE(_core, m) {
     bind_ids(m);
     bind_index(m);
     bind_model(m);
+    bind_refine(m);
 }

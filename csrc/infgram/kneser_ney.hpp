@@ -66,8 +66,14 @@ public:
 
     // Finds the levels of a context. The other methods answer for the context seen last.
     void look(const Context<Code>& context) {
-        live_ = context.live();
-        find_corpus_levels(context);
+        look(context.shards(), context.chains(), context.live());
+    }
+
+    // The same of bare chains, one a shard.
+    void look(std::span<const Shard<Code>> shards, std::span<const Chain> chains,
+              const LiveText* live = nullptr) {
+        live_ = live;
+        find_corpus_levels(shards, chains);
         find_live_levels();
         merge();
     }
@@ -143,12 +149,11 @@ private:
         const ContinuationTable* table;
     };
 
-    void find_corpus_levels(const Context<Code>& context) {
+    void find_corpus_levels(std::span<const Shard<Code>> shards, std::span<const Chain> chains) {
         corpus_levels_.clear();
         tables_.clear();
-        const auto shards = context.shards();
         std::uint64_t last_m = 0;
-        for_each_level(shards, context.chains(), -1, ranges_,
+        for_each_level(shards, chains, -1, ranges_,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
                            const auto* table = tables_.of(shards, n, ranges, m);
                            if (table->m <= last_m) return;

@@ -14,12 +14,14 @@
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
-    │   └── NotASession         the file holds no session of a drafter
+    │   ├── NotASession         the file holds no session of a drafter
+    │   └── NotARefiner         the file holds no refiner, or not all of one
     ├── DraftError            drafting was asked for out of turn
     │   ├── UnknownRequest      no request of that id is running (also a KeyError)
     │   ├── RequestExists       a request of that id is running already
     │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
+    ├── RefinerMismatch       a refiner was trained for other tokens than the index has
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
@@ -91,6 +93,10 @@ class NotASession(StorageError):
     """The file does not hold the session of a drafter."""
 
 
+class NotARefiner(StorageError):
+    """The file does not hold a refiner, or not all of one."""
+
+
 class DraftError(InfgramError):
     """Drafting was asked for out of turn."""
 
@@ -111,6 +117,10 @@ class NothingProposed(DraftError):
 
 class ContextNotFound(InfgramError, LookupError):
     """A probability was asked after a context that never occurs in the corpus."""
+
+
+class RefinerMismatch(InfgramError):
+    """A refiner was trained for other tokens than the index has."""
 
 
 class InvalidParameter(InfgramError, ValueError):

@@ -1,0 +1,234 @@
+// A text, word by word: the words that both sides of an index find least probable get candidates,
+// and the best one stands if it makes the text more probable by a margin.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "infgram/refine/evidence.hpp"
+#include "infgram/refine/lexicon.hpp"
+#include "infgram/refine/propose.hpp"
+#include "infgram/refine/words.hpp"
+#include "infgram/shard.hpp"
+
+namespace infgram::refine {
+
+// What may become of a token.
+enum Editable : std::uint8_t {
+    no = 0,
+    yes = 1,
+    prompt = 2,  // no, and no verbatim run is counted there
+};
+
+struct PolishParameters {
+    std::uint32_t rounds = 2;
+    double share = 0.5;   // of the words, the least probable ones, that are looked at a round
+    double margin = 1.0;  // nats, the mean of both sides
+    std::uint32_t max_copy = 0;  // longest verbatim run of what may be edited; 0: any
+    ProposerParameters proposer;
+};
+
+struct Edit {
+    std::uint32_t round;
+    std::size_t begin;
+    std::vector<std::uint32_t> old;
+    Candidate candidate;
+    double gain;
+};
+
+// Not for two threads. Borrows the shards of both sides.
+template <class Code>
+class Polisher {
+public:
+    Polisher(std::span<const Shard<Code>> forwards, std::span<const Shard<Code>> backwards,
+             std::shared_ptr<const KneserNeyModel> model,
+             std::shared_ptr<const KneserNeyModel> model_backwards,
+             std::shared_ptr<const Lexicon> lexicon, std::uint32_t window)
+        : shards_(forwards),
+          letters_(lexicon->letters()), lexicon_(lexicon),
+          forwards_(forwards, std::move(model), window),
+          backwards_(backwards, std::move(model_backwards), window),
+          proposals_(forwards, backwards, lexicon),
+          run_(forwards.size()) {}
+
+    // Edits codes in place; only words all of whose tokens may be edited. Returns the edits, in the
+    // order in which they were made.
+    std::vector<Edit> operator()(std::span<std::uint32_t> codes,
+                                 std::span<const std::uint8_t> editable,
+                                 const PolishParameters& parameters, const Uniform& uniform) {
+        codes_ = codes;
+        editable_ = editable;
+        parameters_ = parameters;
+        edits_.clear();
+        forwards_.read(codes);
+        reversed_.assign(codes.rbegin(), codes.rend());
+        backwards_.read(reversed_);
+        std::uint32_t round = 0;
+        while (round < parameters.rounds && edit_words(round, uniform)) ++round;
+        if (parameters.max_copy != 0) break_runs(round, uniform);
+        return std::move(edits_);
+    }
+
+private:
+    struct Choice {
+        double gain;
+        Span at;
+        Candidate candidate;
+    };
+
+    // Whether anything was edited.
+    bool edit_words(std::uint32_t round, const Uniform& uniform) {
+        words_.clear();
+        letters_.template for_each_word<std::uint32_t>(codes_, [&](Span at) {
+            if (may_edit(at)) words_.push_back({mean_log_prob(at), at});
+        });
+        const auto n = static_cast<std::size_t>(
+            std::ceil(parameters_.share * static_cast<double>(words_.size())));
+        std::ranges::stable_sort(words_, {}, &std::pair<double, Span>::first);
+        bool edited = false;
+        for (const auto& [log_prob, at] : std::span(words_).first(n)) {
+            Choice best{parameters_.margin, at, {}};
+            choose(best, at, uniform, [](const Candidate&) { return true; });
+            if (best.candidate.codes.empty()) continue;
+            accept(round, best);
+            edited = true;
+        }
+        return edited;
+    }
+
+    [[nodiscard]] bool may_edit(Span at) const {
+        // A word that ends with the text may go on.
+        return at.end < codes_.size() && at.size() <= Lexicon::max_word &&
+               std::ranges::all_of(
+                   editable_.subspan(at.begin, at.size()),
+                   [](std::uint8_t may) { return may == yes; });
+    }
+
+    // Of both sides, a token of the word and the one that it ends at.
+    [[nodiscard]] double mean_log_prob(Span at) const {
+        double sum = 0.0;
+        const std::size_t n = codes_.size();
+        for (std::size_t i = at.begin; i < at.end; ++i)
+            sum += forwards_.log_prob()[i] + backwards_.log_prob()[n - 1 - i];
+        sum += forwards_.log_prob()[at.end];
+        if (at.begin > 0) sum += backwards_.log_prob()[n - at.begin];
+        return sum / static_cast<double>(at.size() + 1);
+    }
+
+    // Keeps the best of the word's candidates that are allowed, if it is better than `best`.
+    template <class Allowed>
+    void choose(Choice& best, Span at, const Uniform& uniform, Allowed&& allowed) {
+        const std::size_t n = codes_.size();
+        proposals_(forwards_.before(at.begin), backwards_.before(n - at.end),
+                   codes_.subspan(at.begin, at.size()), parameters_.proposer, uniform, candidates_);
+        for (Candidate& candidate : candidates_) {
+            // The other side hardly ever makes up for more than that.
+            const double forwards =
+                forwards_.gain(at.begin, candidate.codes, 2.0 * best.gain - most_of_a_side);
+            if (forwards < 2.0 * best.gain - most_of_a_side) continue;
+            with_.assign(candidate.codes.rbegin(), candidate.codes.rend());
+            const double backwards =
+                backwards_.gain(n - at.end, with_, 2.0 * best.gain - forwards - most_of_a_side);
+            double gain = 0.5 * (forwards + backwards);
+            if (gain <= parameters_.margin && parameters_.margin > 0) continue;
+            static const double beta = std::getenv("BETA") ? atof(std::getenv("BETA")) : 0.0;
+            static const double beta2 = std::getenv("BETA2") ? atof(std::getenv("BETA2")) : 0.0;
+            double common=0, common_old=0;
+            letters_.for_each_word<std::uint32_t>(candidate.codes,[&](Span w){ std::u32string x(candidate.codes.begin()+w.begin, candidate.codes.begin()+w.end); auto id=lexicon_->find(x); if(id!=Lexicon::none) common=std::max(common, std::log(1.0+(*lexicon_)[id].count));});
+            { std::u32string x(codes_.begin()+at.begin, codes_.begin()+at.end); auto id=lexicon_->find(x); if(id!=Lexicon::none) common_old=std::log(1.0+(*lexicon_)[id].count); else common_old=common; }
+            gain -= beta*(common-common_old) + beta2*common;
+            if (gain > best.gain && allowed(candidate)) best = {gain, at, std::move(candidate)};
+        }
+    }
+
+    void accept(std::uint32_t round, Choice& choice) {
+        const auto at = codes_.subspan(choice.at.begin, choice.at.size());
+        edits_.push_back({round, choice.at.begin, {at.begin(), at.end()}, {}, choice.gain});
+        std::ranges::copy(choice.candidate.codes, at.begin());
+        forwards_.replace(choice.at.begin, at);
+        with_.assign(at.rbegin(), at.rend());
+        backwards_.replace(codes_.size() - choice.at.end, with_);
+        edits_.back().candidate = std::move(choice.candidate);
+    }
+
+    // Edits a word in every verbatim run that is too long, where one can be found.
+    void break_runs(std::uint32_t round, const Uniform& uniform) {
+        const std::size_t longest = parameters_.max_copy;
+        std::size_t from = 0;
+        while (true) {
+            const std::size_t end = end_of_run({from, codes_.size()});
+            if (end == 0) return;
+            Choice best{-std::numeric_limits<double>::infinity(), {}, {}};
+            letters_.template for_each_word<std::uint32_t>(
+                codes_.first(std::min(end + Lexicon::max_word, codes_.size())), [&](Span at) {
+                    if (at.end + longest < end || at.begin >= end || !may_edit(at)) return;
+                    choose(best, at, uniform,
+                           [&](const Candidate& candidate) { return breaks(at, candidate); });
+                });
+            if (best.candidate.codes.empty()) {
+                from = end - longest;
+                continue;
+            }
+            accept(round, best);
+            from = best.at.begin > longest ? std::max(from, best.at.begin - longest) : from;
+        }
+    }
+
+    // Whether with the candidate no run of the tokens around it is too long.
+    [[nodiscard]] bool breaks(Span at, const Candidate& candidate) {
+        const std::size_t longest = parameters_.max_copy;
+        const auto word = codes_.subspan(at.begin, at.size());
+        with_.assign(word.begin(), word.end());
+        std::ranges::copy(candidate.codes, word.begin());
+        const bool broken = end_of_run({at.begin > longest ? at.begin - longest : 0,
+                                        std::min(at.end + longest, codes_.size())}) == 0;
+        std::ranges::copy(with_, word.begin());
+        return broken;
+    }
+
+    // Where the first verbatim run among these tokens becomes too long: it is of the max_copy + 1
+    // tokens before. 0 if none does.
+    [[nodiscard]] std::size_t end_of_run(Span at) {
+        const std::uint32_t longest = parameters_.max_copy;
+        for (Chain& chain : run_) chain.clear();
+        for (std::size_t i = at.begin; i < at.end; ++i) {
+            if (editable_[i] == prompt) {
+                for (Chain& chain : run_) chain.clear();
+                continue;
+            }
+            advance_all(shards_, std::span<Chain>(run_), codes_[i], longest + 1);
+            for (const Chain& chain : run_)
+                if (!chain.empty() && chain.front().n > longest) return i + 1;
+        }
+        return 0;
+    }
+
+    static constexpr double most_of_a_side = 12.0;  // nats
+
+    std::span<const Shard<Code>> shards_;
+    Letters letters_;
+    std::shared_ptr<const Lexicon> lexicon_;
+    Evidence<Code> forwards_;
+    Evidence<Code> backwards_;
+    Proposals<Code> proposals_;
+    std::span<std::uint32_t> codes_;
+    std::span<const std::uint8_t> editable_;
+    PolishParameters parameters_;
+    std::vector<Edit> edits_;
+    std::vector<std::uint32_t> reversed_;
+    std::vector<std::uint32_t> with_;
+    std::vector<std::pair<double, Span>> words_;
+    std::vector<Candidate> candidates_;
+    std::vector<Chain> run_;
+};
+
+}  // namespace infgram::refine

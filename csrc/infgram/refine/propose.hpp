@@ -1,0 +1,232 @@
+// Other words for a place in a text, of the same length: drawn by SBIS after what stands before it,
+// and words of the corpus that stood between something like what stands around it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "infgram/chain.hpp"
+#include "infgram/context.hpp"
+#include "infgram/refine/lexicon.hpp"
+#include "infgram/refine/words.hpp"
+#include "infgram/sampler.hpp"
+#include "infgram/sbis.hpp"
+#include "infgram/shard.hpp"
+#include "infgram/types.hpp"
+
+namespace infgram::refine {
+
+enum class Proposer : std::uint8_t { sbis, lexicon };
+
+struct Candidate {
+    std::vector<std::uint32_t> codes;
+    Proposer proposer;
+    std::optional<Place> place;  // where the corpus has it; of "sbis" all of it in one piece
+};
+
+struct ProposerParameters {
+    std::uint32_t n_sbis = 3;     // drawn; those that are new are candidates
+    std::uint32_t n_lexicon = 3;  // words
+};
+
+// Not for two threads. Borrows the shards of both sides; those of the text read backwards may be
+// missing.
+template <class Code>
+class Proposals {
+public:
+    Proposals(std::span<const Shard<Code>> forwards, std::span<const Shard<Code>> backwards,
+              std::shared_ptr<const Lexicon> lexicon)
+        : forwards_(forwards),
+          backwards_(backwards),
+          lexicon_(std::move(lexicon)),
+          draw_({.temperature = temperature}) {
+        for (const int k : levels_mixed)
+            estimators_.emplace_back(SbisParameters{.k = k, .decay = decay},
+                                     forwards.front().n_codes());
+        weights_.of.assign(forwards.front().n_codes(), 0.0);
+        counts_.resize(lexicon_->size());
+    }
+
+    // Candidates for `old`, none of them `old` itself, no two the same. left: the chains of what
+    // stands before it; right: those of what stands behind it, read backwards.
+    void operator()(std::span<const Chain> left, std::span<const Chain> right,
+                    std::span<const std::uint32_t> old, const ProposerParameters& parameters,
+                    const Uniform& uniform, std::vector<Candidate>& candidates) {
+        candidates.clear();
+        old_ = old;
+        for (std::uint32_t i = 0; i < parameters.n_sbis; ++i)
+            draw(left, estimators_[i % estimators_.size()], uniform, candidates);
+        if (parameters.n_lexicon > 0) look_up(left, right, parameters.n_lexicon, candidates);
+    }
+
+private:
+    static constexpr std::array<int, 3> levels_mixed = {2, 3, -1};
+    static constexpr double decay = 0.3;
+    static constexpr double temperature = 0.8;
+    static constexpr std::uint32_t window = 100;
+    // How a word's occurrences after a shorter context count against those after a longer one.
+    static constexpr double level_decay = 0.3;
+    static constexpr std::uint32_t most_rows = 128;  // of a level that are looked at
+    static constexpr std::size_t n_frequent = 8;     // words looked at for their frequency alone
+    static constexpr double smoothing = 0.02;        // share of the words' frequency in each side
+
+    [[nodiscard]] bool is_new(std::span<const std::uint32_t> codes,
+                              const std::vector<Candidate>& candidates) const {
+        return !std::ranges::equal(codes, old_) &&
+               std::ranges::none_of(candidates, [&](const Candidate& c) {
+                   return std::ranges::equal(c.codes, codes);
+               });
+    }
+
+    // A text of the same length, unless a document ends in it.
+    void draw(std::span<const Chain> left, Sbis<Code>& estimator, const Uniform& uniform,
+              std::vector<Candidate>& candidates) {
+        Context<Code> context(forwards_, {left.begin(), left.end()}, window, std::nullopt);
+        if (const auto k = estimator.n_levels()) context.keep_first(*k);
+        drawn_.clear();
+        while (drawn_.size() < old_.size()) {
+            weights_.clear();
+            estimator.look(context);
+            estimator.weigh(weights_);
+            if (!weights_.codes.empty() && weights_.codes.front() == boundary) {
+                weights_.of[boundary] = 0.0;
+                weights_.codes.erase(weights_.codes.begin());
+            }
+            if (weights_.codes.empty()) return;
+            drawn_.push_back(draw_(weights_, uniform));
+            context.read(drawn_.back());
+        }
+        if (is_new(drawn_, candidates) && lexicon_->letters().are_whole(drawn_))
+            candidates.push_back({drawn_, Proposer::sbis, place_of_run(context.chains())});
+    }
+
+    // Where what was read last stands in one piece.
+    [[nodiscard]] std::optional<Place> place_of_run(std::span<const Chain> chains) const {
+        for (std::uint32_t s = 0; s < chains.size(); ++s)
+            if (!chains[s].empty() && chains[s].front().n >= old_.size()) {
+                const Position end = forwards_[s].position(chains[s].front().range.begin);
+                return Place{s, end - static_cast<Position>(old_.size())};
+            }
+        return std::nullopt;
+    }
+
+    // How often a word was met on either side.
+    struct Counts {
+        double left = 0.0;
+        double right = 0.0;
+        std::optional<Place> place;
+    };
+
+    // Words by how often they stood after the left context and before the right one, of each the
+    // longer the better: P(w | left) P(w | right) / P(w), each of words of this length.
+    void look_up(std::span<const Chain> left, std::span<const Chain> right, std::uint32_t n,
+                 std::vector<Candidate>& candidates) {
+        const auto frequent = lexicon_->of_length(old_.size());
+        if (frequent.empty()) return;
+        met_.clear();
+        const double n_left = count<false>(forwards_, left);
+        const double n_right = count<true>(backwards_, right);
+        for (const std::uint32_t id : frequent.first(std::min(n_frequent, frequent.size())))
+            counts_of(id);
+        ranked_.clear();
+        const auto total = static_cast<double>(lexicon_->total(old_.size()));
+        for (const std::uint32_t id : met_) {
+            const Counts& counts = *counts_[id];
+            const double prob = static_cast<double>((*lexicon_)[id].count) / total;
+            const auto mixed = [&](double count, double of) {
+                return of > 0.0 ? (1.0 - smoothing) * count / of + smoothing * prob : prob;
+            };
+            ranked_.push_back({std::log(mixed(counts.left, n_left)) +
+                                   std::log(mixed(counts.right, n_right)) - std::log(prob),
+                               id});
+        }
+        std::ranges::sort(ranked_, [](const auto& a, const auto& b) {
+            return a.first != b.first ? a.first > b.first : a.second < b.second;
+        });
+        std::uint32_t added = 0;
+        for (const auto& [score, id] : ranked_) {
+            if (added == n) break;
+            const Lexicon::Word& word = (*lexicon_)[id];
+            drawn_.assign(word.codes->begin(), word.codes->end());
+            if (!is_new(drawn_, candidates)) continue;
+            const auto& met = counts_[id]->place;
+            candidates.push_back({drawn_, Proposer::lexicon, met ? *met : word.place});
+            ++added;
+        }
+        for (const std::uint32_t id : met_) counts_[id].reset();
+    }
+
+    Counts& counts_of(std::uint32_t id) {
+        if (!counts_[id]) {
+            counts_[id].emplace();
+            met_.push_back(id);
+        }
+        return *counts_[id];
+    }
+
+    // Counts the words of this length that follow the levels' rows; all of them together.
+    template <bool backwards>
+    double count(std::span<const Shard<Code>> shards, std::span<const Chain> chains) {
+        double total = 0.0;
+        for (std::uint32_t s = 0; s < shards.size(); ++s) {
+            double weight = 1.0;
+            for (const Level& level : chains[s]) {
+                const std::uint32_t step = 1 + (level.range.size() - 1) / most_rows;
+                for (Row row = level.range.begin; row < level.range.end; row += step) {
+                    const Position position = shards[s].position(row);
+                    const std::uint32_t id = word_at<backwards>(shards[s].codes(), position);
+                    if (id == Lexicon::none) continue;
+                    Counts& counts = counts_of(id);
+                    const double rows = weight * step;
+                    (backwards ? counts.right : counts.left) += rows;
+                    if (!backwards && !counts.place) counts.place = Place{s, position};
+                    total += rows;
+                    if (level.range.end - row <= step) break;
+                }
+                weight *= level_decay;
+            }
+        }
+        return total;
+    }
+
+    // The whole word of this length that begins there, in the order of the text.
+    template <bool backwards>
+    [[nodiscard]] std::uint32_t word_at(std::span<const Code> text, Position position) {
+        const Letters& letters = lexicon_->letters();
+        const std::size_t n = old_.size();
+        if (text.size() - position < n || letters(text[position - 1])) return Lexicon::none;
+        if (text.size() - position > n && letters(text[position + n])) return Lexicon::none;
+        word_.resize(n);
+        for (std::size_t i = 0; i < n; ++i) {
+            const Code code = text[position + i];
+            if (!letters(code)) return Lexicon::none;
+            word_[backwards ? n - 1 - i : i] = code;
+        }
+        return lexicon_->find(word_);
+    }
+
+    std::span<const Shard<Code>> forwards_;
+    std::span<const Shard<Code>> backwards_;
+    std::shared_ptr<const Lexicon> lexicon_;
+    Draw draw_;
+    std::vector<Sbis<Code>> estimators_;
+    Weights weights_;
+    std::span<const std::uint32_t> old_;
+    std::vector<std::uint32_t> drawn_;
+    std::vector<std::optional<Counts>> counts_;  // by word
+    std::vector<std::uint32_t> met_;             // words that have counts
+    std::vector<std::pair<double, std::uint32_t>> ranked_;
+    std::u32string word_;
+};
+
+}  // namespace infgram::refine

@@ -1,0 +1,105 @@
+"""Words of a text of bytes or characters, and which of them may be edited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidParameter
+from ..index import Index
+
+NO, YES, PROMPT = 0, 1, 2
+"""What may become of a token: nothing, anything, nothing and it is not counted as copied."""
+
+_APOSTROPHES = "'’"
+
+
+def check_tokenizer(index: Index) -> None:
+    """Raises InvalidParameter for an index whose tokens are no bytes or characters."""
+    if index.tokenizer.name not in ("bytes", "chars"):
+        raise InvalidParameter(
+            f"{index.path} has tokens of {index.tokenizer.name!r}, expected bytes or characters: "
+            "words are edited where tokens are letters (--tokenizer bytes or chars)"
+        )
+
+
+def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """For each of `Index.alphabet`: is it of a word, and how many tokens has its character?
+
+    Words are made of letters and apostrophes; of bytes, of all bytes that are not ASCII, too. A
+    byte that no character begins with has a character of 0 tokens.
+
+    Raises InvalidParameter.
+    """
+    check_tokenizer(index)
+    ids = index.alphabet[1:].tolist()
+    if index.tokenizer.name == "chars":
+        of_word = [chr(i).isalpha() or chr(i) in _APOSTROPHES for i in ids]
+        n_of_character = [1] * len(ids)
+    else:
+        of_word = [i >= 0x80 or chr(i).isalpha() or chr(i) == "'" for i in ids]
+        n_of_character = [_n_bytes(i) for i in ids]
+    return (
+        np.array([0, *of_word], np.uint8),
+        np.array([0, *n_of_character], np.uint8),
+    )
+
+
+def _n_bytes(first: int) -> int:
+    """Bytes of the UTF-8 character that begins with this one, or 0."""
+    return 1 if first < 0x80 else 0 if first < 0xC0 else 2 if first < 0xE0 else 3 + (first >= 0xF0)
+
+
+def spans(index: Index, token_ids: NDArray[Any]) -> NDArray[np.int64]:
+    """The words of a text, from left to right: [begin, end) of their tokens, of shape (n, 2).
+
+    >>> import infgram
+    >>> index = infgram.open(demo_index)
+    >>> spans(index, index.ids("to be, or")).tolist()
+    [[0, 2], [3, 5], [7, 9]]
+    """
+    of_word, _ = letters(index)
+    table = np.zeros(index.tokenizer.vocab_size + 1, bool)
+    table[index.alphabet] = of_word
+    inside = np.concatenate([[False], table[token_ids], [False]])
+    return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+
+
+def editable(
+    index: Index, token_ids: NDArray[Any], *, n_prompt: int = 0, protect: str | Sequence[str] = ()
+) -> NDArray[np.uint8]:
+    """For each token of a text whether it may be edited: `YES`, `NO` or `PROMPT`.
+
+    - `n_prompt`: so many tokens at the beginning may not.
+    - `protect`: regular expressions; what they match may not. `^` and `$` stand for the beginning
+      and end of any line, matches are looked for in the whole text.
+
+    Raises InvalidParameter for a pattern that is none.
+
+    >>> import infgram
+    >>> index = infgram.open(demo_index)
+    >>> editable(index, index.ids("or to be"), n_prompt=3, protect="be").tolist()
+    [2, 2, 2, 1, 1, 1, 0, 0]
+    """
+    may = np.full(len(token_ids), YES, np.uint8)
+    in_bytes = index.tokenizer.name == "bytes"
+    text = index.tokenizer.decode(token_ids)
+    for pattern in [protect] if isinstance(protect, str) else protect:
+        try:
+            if in_bytes:
+                matches = re.finditer(pattern.encode(), text, re.MULTILINE)
+                at = [match.span() for match in matches]
+            else:
+                at = [m.span() for m in re.finditer(pattern, text.decode(), re.MULTILINE)]
+        except re.error as error:
+            raise InvalidParameter(
+                f"protect is {pattern!r}, which is no regular expression: {error}"
+            ) from error
+        for begin, end in at:
+            may[begin:end] = NO
+    may[:n_prompt] = PROMPT
+    return may
