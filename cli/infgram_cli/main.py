@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import click
 
+from .animate import animate
 from .bench import bench
 from .build import build
 from .calibrate import calibrate
@@ -107,6 +108,7 @@ for _command in (
     plot,
     draft,
     bench,
+    animate,
     demo,
 ):
     cli.add_command(_command)
