@@ -133,10 +133,8 @@ def _play(console: Console, trace: Trace, order: Order, *, speed: float, seed: i
 def _parts(grid: Grid, frame: Frame, n_rows: int) -> list[tuple[str, str]]:
     """What is seen of a frame: text and style by turns."""
     parts = [(f"{frame.caption}\n\n", "bold")]
-    for row, cells in groupby(
-        zip(grid.rows.tolist(), grid.columns.tolist(), frame.pieces, frame.states.tolist()),
-        lambda cell: cell[0],
-    ):
+    columns = grid.rows.tolist(), grid.columns.tolist(), frame.pieces, frame.states.tolist()
+    for row, cells in groupby(zip(*columns, strict=True), lambda cell: cell[0]):
         if frame.first_row <= row < frame.first_row + n_rows:
             parts += _row(frame, row - frame.first_row, [cell[1:] for cell in cells])
             parts.append(("\n", ""))

@@ -22,7 +22,9 @@ from .demo import demo
 from .draft import draft
 from .find import find
 from .generate import generate
+from .infill import infill
 from .info import info
+from .lint import lint
 from .next import next_tokens
 from .novelty import novelty
 from .perplexity import perplexity
@@ -108,6 +110,8 @@ for _command in (
     plot,
     draft,
     bench,
+    lint,
+    infill,
     animate,
     demo,
 ):

@@ -112,7 +112,7 @@ def frames(
 
 
 def tokenizer_of(trace: Trace) -> str:
-    """"bytes" or "chars": what the settings say, or else bytes, unless a token is none."""
+    """ "bytes" or "chars": what the settings say, or else bytes, unless a token is none."""
     ids = trace.token_ids
     if len(ids) and int(ids.max()) > 0xFF:
         return "chars"
@@ -170,9 +170,7 @@ def _played(
         for step in _steps(order, _scene(edits, places, grid, first, rows, rng)):
             states[places] = np.where(step.hidden, State.HOLE, State.FILLED)
             shown = tuple(np.where(states == State.HOLE, old, new).tolist())
-            yield Frame(
-                f"{title}: filling in", _STEP, shown, states.copy(), edits, first, step.lit
-            )
+            yield Frame(f"{title}: filling in", _STEP, shown, states.copy(), edits, first, step.lit)
         states[places] = State.EDITED
         gain = sum(edit.gain for edit in edits)
         caption = f"{title}: kept, {gain:+.1f} nats"
@@ -190,11 +188,10 @@ def _scenes(edits: Sequence[Edit], grid: Grid, rows: int | None) -> Iterator[tup
     """Edits that are played at once: of one round and one screen, none on top of another."""
     left = list(edits)
     while left:
-        of_round, later = [], []
+        of_round, later = list[Edit](), list[Edit]()
         for edit in left:
             is_now = edit.round == left[0].round and all(
-                edit.end <= other.start or other.end <= edit.start
-                for other in [*of_round, *later]
+                edit.end <= other.start or other.end <= edit.start for other in [*of_round, *later]
             )
             (of_round if is_now else later).append(edit)
         of_round.sort(key=lambda edit: edit.start)
