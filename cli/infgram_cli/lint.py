@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,7 +33,7 @@ Examples:
   infgram lint draft.txt --refiner corpus.safetensors --html draft.html
 """
 )
-@click.argument("text", type=click.File("rb"), metavar="FILE")
+@click.argument("text", metavar="FILE")
 @refiner_options
 @click.option(
     "--worst",
@@ -55,7 +56,7 @@ Examples:
     help="Write the heat map as a web page, one file; an older one is replaced.",
 )
 def lint(
-    text: IO[bytes],
+    text: str,
     refiner: Path,
     device: str,
     worst: int | None,
@@ -68,9 +69,11 @@ def lint(
     """
     from infgram.refine.lint import lint as find
 
-    found = find(text.read(), open_refiner(refiner, device))
+    is_stdin = text == "-"
+    read = sys.stdin.buffer.read() if is_stdin else Path(text).read_bytes()
+    found = find(read, open_refiner(refiner, device))
     if html:
-        _write(found, html, Path(text.name).name if text.name else "standard input")
+        _write(found, html, "Standard input" if is_stdin else Path(text).name)
     if as_format == "json":
         _print_json(found)
     elif worst is not None or not html:
@@ -83,7 +86,7 @@ def _write(found: Lint, path: Path, name: str) -> None:
 
     from .output import si, stderr
 
-    page = heat_page(found, name="standard input" if name == "<stdin>" else name).encode()
+    page = heat_page(found, name=name).encode()
     with replacing(path) as file:
         file.write(page)
     stderr().print(f"{path}: {si(len(page), 'B')}")
