@@ -158,7 +158,7 @@ def test_a_terminal_shows_the_text_in_shades_with_a_legend() -> None:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
     assert plain == "dc <b>\nba xy\n"
     assert "\x1b[37m\x1b[41m\x1b[1mb" in result.stdout  # 0.98
-    assert "80%–100%" in result.stderr
+    assert "80–100 %" in result.stderr
 
 
 def test_the_heat_map_is_written_as_a_page() -> None:

@@ -22,9 +22,9 @@ def level(suspicion: float) -> int:
 
 
 def level_names() -> list[str]:
-    """What each shade stands for: "20-40 %"."""
+    """what each shade stands for, as in "20–40 %"."""
     ends = [*LEVELS[1:], 1.0]
-    return [f"{low:.0%}–{high:.0%}" for low, high in zip(LEVELS, ends, strict=True)]
+    return [f"{100 * low:.0f}–{100 * high:.0f} %" for low, high in zip(LEVELS, ends, strict=True)]
 
 
 def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:

@@ -126,6 +126,18 @@ def infill(
 
     With several holes, the text behind the next hole is not seen, and the three best fillings of
     one are gone on with. Raises InvalidParameter, RefinerMismatch.
+
+    >>> class Likes_t:  # in place of a Scorer
+    ...     vocabulary, window = Vocabulary("bytes", tuple(range(256))), 64
+    ...     metadata = {"val_loss": {"0.15": 0.5}}
+    ...     def pll(self, texts, spans, candidates, halo=0):
+    ...         return [[np.array([-np.sum(ids != 116.0) for ids in own[0]])] for own in candidates]
+    ...     masked_scores = pll
+    ...     def fill(self, texts, holes, **settings):
+    ...         return [np.where(hole, 116, ids) for ids, hole in zip(texts, holes)]
+    >>> import infgram
+    >>> infill("or {1..3} to", infgram.open(demo_index), Likes_t(), n=1)[0].text
+    'or ttt to'
     """
     if n < 1:
         raise InvalidParameter(f"n is {n}, expected at least 1")

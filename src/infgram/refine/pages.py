@@ -11,6 +11,9 @@ def page(*, title: str, style: str, body: str, data: object = None, script: str 
     """A page. `title` and `data` may hold anything; `style`, `body` and `script` are markup.
 
     The script finds `data` parsed.
+
+    >>> "<title>a &lt;b&gt;</title>" in page(title="a <b>", style="", body="")
+    True
     """
     return _PAGE.substitute(
         title=html.escape(title),
