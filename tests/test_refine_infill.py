@@ -205,7 +205,7 @@ def test_the_same_seed_fills_the_same(index: infgram.Index, seed: int, n: int) -
     assert [each.text for each in more[:n]] == [each.text for each in first]
 
 
-def test_a_score_is_that_of_the_hole_and_what_is_around_it_against_ordinary_text(
+def test_a_score_is_that_of_the_hole_and_what_is_around_it_with_half_of_what_tokens_cost(
     index: infgram.Index,
 ) -> None:
     judge = Counts()
@@ -213,7 +213,11 @@ def test_a_score_is_that_of_the_hole_and_what_is_around_it_against_ordinary_text
         (hole,) = each.holes
         text = each.text.encode()
         judged = range(max(hole.begin - 10, 0), hole.end + 10)
-        assert each.score == pytest.approx(sum(judge.nats(text, i) + judge.usual for i in judged))
+        assert each.score == pytest.approx(
+            sum(judge.nats(text, i) for i in judged)
+            + (hole.end - hole.begin) * judge.usual / 2
+            - 3 * (hole.proposer == "fill")
+        )
 
 
 def test_a_hole_within_a_word_takes_no_words_of_the_lexicon(index: infgram.Index) -> None:
@@ -231,7 +235,7 @@ def test_a_network_that_knows_better_than_the_index_is_heard(
             return [np.where(hole, ord("q"), text) for text, hole in zip(texts, holes, strict=True)]
 
         def nats(self, text: Sequence[int], at: int) -> float:
-            return float(text[at] == ord("q"))
+            return 9.0 * (text[at] == ord("q"))
 
     (best,) = infill("to {2} or", index, Writes(), n=1, seed=0)
     assert (best.text, best.holes[0].proposer) == ("to qq or", "fill")

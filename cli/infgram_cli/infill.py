@@ -51,7 +51,7 @@ def infill(
     """Fill the holes of PATTERN: {8} has 8 tokens, {8..14} has 8 to 14, {} has 1 to 12.
 
     {{ and }} are braces. The index proposes what may stand there, and so does the refiner, which
-    judges all lengths; nats tell how much likelier than ordinary text the result is.
+    judges: a result has so many nats, the more the likelier, whatever its length.
     """
     from infgram.refine.infill import infill as fill
     from infgram.refine.pattern import parse

@@ -5,11 +5,15 @@ length where the hole is one) and from the network (`Scorer.fill`). Of each leng
 likeliest with the hole hidden are judged by pseudo-log-likelihood: each token of the hole and of 10
 around it is hidden in turn, and the others are seen.
 
-Lengths compare by what a token usually costs. The sum over a hole falls with each token of it,
-which favours short ones; the mean leaves the edges out of account and is noisy for short ones. So
-each token is credited with the nats that a hidden token of held-out text costs this
-refiner on average, with as much hidden: 0 is a filling as likely as ordinary text, whatever its
-length. The tokens around, which are the same for all lengths, are credited alike.
+Lengths have to compare fairly. Each token of a hole costs some nats, so the sum favours short
+holes; the mean of a token, or a credit of what a token of ordinary text costs, favours long ones,
+because candidates are chosen for being likely. So each token of a hole is credited with half of
+what a hidden token of held-out text costs this refiner on average: with words of held-out text
+hidden, that is what neither shortens nor lengthens them. How a candidate fits at both edges is in
+the tokens around, which are the same ones for all lengths.
+
+What the network writes is what it finds likely, words or not, and would win two times in five: it
+has to be better by a margin.
 """
 
 from __future__ import annotations
@@ -32,12 +36,15 @@ from .words import letters
 FILL = "fill"
 _N_SBIS = 6
 _N_LEXICON = 6
-_N_FILLED = 4  # by the network, the first one without chance
+_N_FILLED = 3  # by the network, the first one without chance
 _TEMPERATURE = 0.8
 _STEPS = 6
-_N_JUDGED = 4  # of each length
+_N_JUDGED = 4  # of each length, of what the index proposes
+_N_JUDGED_FILLED = 1  # and of what the network does
 _N_KEPT = 3  # fillings of a hole that the next one is tried with
 _HALO = 10
+_CREDIT = 0.5  # of what a token usually costs
+_MARGIN = 3.0  # nats
 _HIDDEN = "0.15"  # the share of `val_loss` that is nearest to one in six
 
 Ids = NDArray[np.uint32]
@@ -100,7 +107,8 @@ class Filled:
 class Infilled:
     """A pattern whose holes are filled.
 
-    `score`: nats by which it is likelier than ordinary text, of all holes and what is around them.
+    `score`: the pseudo-log-likelihood of all holes and what is around them, in nats, made to
+    compare between lengths.
     """
 
     text: str
@@ -131,12 +139,12 @@ def infill(
     ...     vocabulary, window = Vocabulary("bytes", tuple(range(256))), 64
     ...     metadata = {"val_loss": {"0.15": 0.5}}
     ...     def pll(self, texts, spans, candidates, halo=0):
-    ...         return [[np.array([-np.sum(ids != 116.0) for ids in own[0]])] for own in candidates]
+    ...         return [[np.array([-9.0 * sum(i != 116) for i in own])] for (own,) in candidates]
     ...     masked_scores = pll
     ...     def fill(self, texts, holes, **settings):
     ...         return [np.where(hole, 116, ids) for ids, hole in zip(texts, holes)]
     >>> import infgram
-    >>> infill("or {1..3} to", infgram.open(demo_index), Likes_t(), n=1)[0].text
+    >>> infill("or {3} to", infgram.open(demo_index), Likes_t(), n=1)[0].text
     'or ttt to'
     """
     if n < 1:
@@ -202,7 +210,7 @@ def _filled(
         texts, [[span] for span in spans], [[[ids for ids, _ in own]] for own in proposed]
     )
     judged = [
-        [own[i] for i in np.argsort(-scores, kind="stable")[:_N_JUDGED].tolist()]
+        _likeliest([own[i] for i in np.argsort(-scores, kind="stable").tolist()])
         for own, (scores,) in zip(proposed, ranks, strict=True)
     ]
     n_around = min(len(each.ids) for each in begun) + len(behind)
@@ -213,21 +221,25 @@ def _filled(
         [[[ids for ids, _ in own]] for own in judged],
         halo=halo,
     )
-    usual = float(scorer.metadata["val_loss"][_HIDDEN])  # nats a token
+    credit = _CREDIT * float(scorer.metadata["val_loss"][_HIDDEN])
     found: dict[bytes, _Begun] = {}
     for (each, length), own, (scores,) in zip(around, judged, likely, strict=True):
-        begin = len(each.ids)
-        n_judged = length + min(halo, begin) + min(halo, len(behind))
         for (ids, name), nats in zip(own, scores.tolist(), strict=True):
             new = _text(scorer, ids)
             hole = Filled(len(each.text), len(each.text) + len(new), new, name)
             whole = np.concatenate([each.ids, ids, behind])
-            score = each.score + nats + usual * n_judged
+            score = each.score + nats + credit * length - _MARGIN * (name == FILL)
             key = whole.tobytes()
             if key not in found or found[key].score < score:
                 text = each.text + new + _text(scorer, behind)
                 found[key] = _Begun(whole, text, (*each.holes, hole), score)
     return sorted(found.values(), key=lambda each: -each.score)
+
+
+def _likeliest(ranked: Sequence[tuple[Ids, str]]) -> list[tuple[Ids, str]]:
+    filled = [each for each in ranked if each[1] == FILL]
+    found = [each for each in ranked if each[1] != FILL]
+    return found[:_N_JUDGED] + filled[:_N_JUDGED_FILLED]
 
 
 def _candidates(
