@@ -378,8 +378,18 @@ def test_what_a_text_holds_stays_text() -> None:
 
 
 def test_a_trace_that_is_too_long_for_a_page_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match=r"the page of 400,000 tokens .* fewer than 300,000"):
-        film_page(Trace(np.full(400_000, 97, np.uint32), ()))
+    with pytest.raises(InvalidParameter, match=r"the page of 160,000 tokens .* fewer than 300,000"):
+        film_page(Trace(np.full(160_000, 97, np.uint32), ()))
+
+
+def test_the_page_of_a_long_text_does_without_lights() -> None:
+    words = " ".join(f"word{i:05}" for i in range(2000))
+    trace = trace_of(words, *[(f"word{i:05}", f"gone{i:05}", i % 3) for i in range(0, 2000, 20)])
+    assert len(film_page(trace, order=ORDERS["left-to-right"])) < MAX_BYTES
+    long = film_page(trace, order=ORDERS["life"])
+    assert len(long) < MAX_BYTES
+    assert not any(frame[4] for frame in data_of(long)["frames"])
+    assert any(frame[4] for frame in data_of(film_page(EXAMPLE, order=ORDERS["life"]))["frames"])
 
 
 def test_speed_divides_the_time_of_frames() -> None:

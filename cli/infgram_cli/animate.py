@@ -133,20 +133,20 @@ def _play(console: Console, trace: Trace, order: Order, *, speed: float, seed: i
 def _parts(grid: Grid, frame: Frame, n_rows: int) -> list[tuple[str, str]]:
     """What is seen of a frame: text and style by turns."""
     parts = [(f"{frame.caption}\n\n", "bold")]
-    columns = grid.rows.tolist(), grid.columns.tolist(), frame.pieces, frame.states.tolist()
-    for row, cells in groupby(zip(*columns, strict=True), lambda cell: cell[0]):
-        if frame.first_row <= row < frame.first_row + n_rows:
-            parts += _row(frame, row - frame.first_row, [cell[1:] for cell in cells])
-            parts.append(("\n", ""))
+    seen = slice(*grid.rows.searchsorted([frame.first_row, frame.first_row + n_rows]).tolist())
+    columns = [column[seen].tolist() for column in (grid.rows, grid.columns, frame.states)]
+    for row, cells in groupby(zip(*columns, frame.pieces[seen], strict=True), lambda cell: cell[0]):
+        parts += _row(frame, row - frame.first_row, [cell[1:] for cell in cells])
+        parts.append(("\n", ""))
     return parts
 
 
-def _row(frame: Frame, row: int, cells: list[tuple[int, str, int]]) -> list[tuple[str, str]]:
+def _row(frame: Frame, row: int, cells: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
     """Runs of one style of a row; where cells are lit, it is as wide as the grid."""
     lit = frame.lit[row].tolist() if frame.lit is not None else []
     shown = [
         (_HOLE if state == 2 and piece else piece, _STYLES[state], column)
-        for column, piece, state in cells
+        for column, state, piece in cells
     ]
     shown += [(" ", "", column) for column in range(cells[-1][0] + 1, len(lit))]
     runs = groupby(

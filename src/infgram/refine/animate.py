@@ -169,8 +169,18 @@ def _played(
             yield Frame(f"{title}: {spans} {what}", seconds, old, states.copy(), edits, first)
         for step in _steps(order, _scene(edits, places, grid, first, rows, rng)):
             states[places] = np.where(step.hidden, State.HOLE, State.FILLED)
-            shown = tuple(np.where(states == State.HOLE, old, new).tolist())
-            yield Frame(f"{title}: filling in", _STEP, shown, states.copy(), edits, first, step.lit)
+            shown = list(new)
+            for place in places[step.hidden].tolist():
+                shown[place] = old[place]
+            yield Frame(
+                f"{title}: filling in",
+                _STEP,
+                tuple(shown),
+                states.copy(),
+                edits,
+                first,
+                step.lit,
+            )
         states[places] = State.EDITED
         gain = sum(edit.gain for edit in edits)
         caption = f"{title}: kept, {gain:+.1f} nats"

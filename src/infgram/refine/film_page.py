@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -32,7 +33,8 @@ def film_page(
 ) -> str:
     """The page, less than 300 kB; `speed` 2 plays twice as fast.
 
-    Raises InvalidParameter, for a trace that does not fit into a page too.
+    Of a long text the cells that an order lights are left out. Raises InvalidParameter, for a
+    trace that does not fit into a page too.
 
     >>> edit = Edit(3, 6, tuple(b"bee"), tuple(b"die"), 1.5, "lexicon", None)
     >>> "to die" in film_page(Trace(np.array(list(b"to bee"), np.uint32), (edit,)))
@@ -42,17 +44,9 @@ def film_page(
         raise InvalidParameter(f"speed is {speed!r}, expected more than 0")
     grid, played = frames(trace, order=order, seed=seed)
     film = list(played)
-    end = film[-1]
-    legend = "".join(f'<span class="s{state:d}">{name}</span> ' for state, name in _LEGEND.items())
-    made = page(
-        title="A text, refined",
-        style=_STYLE.replace("$columns", str(grid.n_columns)),
-        body=_BODY.replace("$legend", legend)
-        .replace("$caption", html.escape(end.caption))
-        .replace("$text", html.escape(_lines(grid, end))),
-        data=_data(trace, grid, film, speed),
-        script=_SCRIPT,
-    )
+    made = _page(trace, grid, film, speed)
+    if len(made.encode()) >= MAX_BYTES and any(frame.lit is not None for frame in film):
+        made = _page(trace, grid, [replace(frame, lit=None) for frame in film], speed)
     n_bytes = len(made.encode())
     if n_bytes >= MAX_BYTES:
         raise InvalidParameter(
@@ -63,13 +57,27 @@ def film_page(
     return made
 
 
+def _page(trace: Trace, grid: Grid, film: Sequence[Frame], speed: float) -> str:
+    end = film[-1]
+    legend = "".join(f'<span class="s{state:d}">{name}</span> ' for state, name in _LEGEND.items())
+    return page(
+        title="A text, refined",
+        style=_STYLE.replace("$columns", str(grid.n_columns)),
+        body=_BODY.replace("$legend", legend)
+        .replace("$caption", html.escape(end.caption))
+        .replace("$text", html.escape(_lines(grid, end))),
+        data=_data(trace, grid, film, speed),
+        script=_SCRIPT,
+    )
+
+
 def _lines(grid: Grid, frame: Frame) -> str:
     rows = groupby(zip(grid.rows.tolist(), frame.pieces, strict=True), lambda each: each[0])
     return "\n".join("".join(piece for _, piece in row) for _, row in rows)
 
 
 def _data(trace: Trace, grid: Grid, film: Sequence[Frame], speed: float) -> dict[str, object]:
-    scenes = list(dict.fromkeys(frame.edits for frame in film))
+    scenes = {edits: i for i, edits in enumerate(dict.fromkeys(frame.edits for frame in film))}
     tokenizer = tokenizer_of(trace)
     return {
         "columns": grid.n_columns,
@@ -80,7 +88,7 @@ def _data(trace: Trace, grid: Grid, film: Sequence[Frame], speed: float) -> dict
             [
                 frame.caption,
                 round(frame.seconds / speed, 4),
-                scenes.index(frame.edits),
+                scenes[frame.edits],
                 _changes(before, frame),
                 0 if frame.lit is None else np.packbits(frame.lit).tobytes().hex(),
             ]
