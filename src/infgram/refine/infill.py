@@ -184,10 +184,11 @@ def _check(parsed: Pattern, texts: Sequence[Ids], scorer: Judge) -> None:
                 f"the pattern has {character!r}, which the refiner does not know: write it without"
             )
     for hole in parsed.holes:
-        if hole.most > scorer.window:
+        longest = scorer.window - 2 * _HALO
+        if hole.most > longest:
             raise InvalidParameter(
                 f"character {hole.at + 1} of the pattern begins a hole of {hole.most} tokens, "
-                f"expected at most the {scorer.window} that this refiner sees at once"
+                f"expected at most {longest}: this refiner sees {scorer.window} at once"
             )
 
 
@@ -213,13 +214,11 @@ def _filled(
         _likeliest([own[i] for i in np.argsort(-scores, kind="stable").tolist()])
         for own, (scores,) in zip(proposed, ranks, strict=True)
     ]
-    n_around = min(len(each.ids) for each in begun) + len(behind)
-    halo = min(_HALO, n_around // 2, (scorer.window - lengths[-1]) // 2)
     likely = scorer.pll(
         texts,
         [[span] for span in spans],
         [[[ids for ids, _ in own]] for own in judged],
-        halo=halo,
+        halo=_HALO,
     )
     credit = _CREDIT * float(scorer.metadata["val_loss"][_HIDDEN])
     found: dict[bytes, _Begun] = {}
