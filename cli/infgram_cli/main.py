@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import click
 
+from .animate import animate
 from .bench import bench
 from .build import build
 from .calibrate import calibrate
@@ -21,7 +22,9 @@ from .demo import demo
 from .draft import draft
 from .find import find
 from .generate import generate
+from .infill import infill
 from .info import info
+from .lint import lint
 from .next import next_tokens
 from .novelty import novelty
 from .perplexity import perplexity
@@ -111,6 +114,9 @@ for _command in (
     draft,
     refine,
     bench,
+    lint,
+    infill,
+    animate,
     demo,
 ):
     cli.add_command(_command)

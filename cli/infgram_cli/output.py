@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -151,6 +151,24 @@ def print_facts(console: Console, facts: Mapping[str, str]) -> None:
     for name, fact in facts.items():
         console.print(f"{name:<{width}}", style="bold", end="")
         console.print(fact)
+
+
+def styled(parts: Iterable[tuple[str, str]]) -> Text:
+    """Text of parts, each with its style, "" for none."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+@contextmanager
+def screen(console: Console) -> Iterator[Callable[[Text], None]]:
+    """A callback that draws over what it drew before; nothing of it is left at the end."""
+    from rich.live import Live
+
+    with Live(
+        console=console, auto_refresh=False, transient=True, vertical_overflow="crop"
+    ) as live:
+        yield lambda text: live.update(text, refresh=True)
 
 
 @contextmanager

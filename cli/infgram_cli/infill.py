@@ -1,0 +1,90 @@
+"""infgram infill: what may stand in the holes of a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import index_option, json_option, open_index, read_text, seed_option
+from .refiners import open_refiner, refiner_options
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from infgram.refine.infill import Infilled
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  infgram infill 'To be, {8..14} that is' --refiner corpus.safetensors
+  infgram infill 'my {} is {4}.' --refiner corpus.safetensors -n 3 --seed 1 --json
+"""
+)
+@click.argument("pattern")
+@index_option
+@refiner_options
+@click.option(
+    "-n",
+    "n_results",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Results, the best first.",
+)
+@seed_option
+@click.option("-e", "--escape", "escapes", is_flag=True, help=r"Read \n, \t, \r, \xHH in PATTERN.")
+@json_option
+def infill(
+    pattern: str,
+    path: Path | None,
+    refiner: Path,
+    device: str,
+    n_results: int,
+    seed: int | None,
+    escapes: bool,
+    as_json: bool,
+) -> None:
+    """Fill the holes of PATTERN: {8} has 8 tokens, {8..14} has 8 to 14, {} has 1 to 12.
+
+    {{ and }} are braces. The index proposes what may stand there, and so does the refiner, which
+    judges: a result has so many nats, the more the likelier, whatever its length.
+    """
+    from infgram.refine.infill import infill as fill
+    from infgram.refine.pattern import parse
+
+    from .output import json_able, print_json
+
+    text = read_text(pattern, escapes=escapes)
+    parse(text)  # what is wrong with it is said at once
+    index = open_index(path)
+    found = fill(text, index, open_refiner(refiner, device), n=n_results, seed=seed)
+    if as_json:
+        for each in found:
+            print_json(json_able(each))
+    else:
+        _print(found)
+
+
+def _print(found: list[Infilled]) -> None:
+    from .output import stdout, table
+
+    console = stdout()
+    rows = table(console, "nats", "by", "text", left=2)
+    for each in found:
+        by = ", ".join(hole.proposer for hole in each.holes)
+        rows.add_row(f"{each.score:+.1f}", by, _shown(each))
+    console.print(rows)
+
+
+def _shown(each: Infilled) -> Text:
+    from .output import escaped, styled
+
+    parts, at = [], 0
+    for hole in each.holes:
+        parts += [(escaped(each.text[at : hole.begin]), ""), (escaped(hole.text), "bold green")]
+        at = hole.end
+    return styled([*parts, (escaped(each.text[at:]), "")])
