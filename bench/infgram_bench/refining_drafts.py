@@ -124,21 +124,6 @@ def best_of(
     return Drafts(np.stack([each.token_ids for each in made])[best, np.arange(len(best))])
 
 
-def kneser_ney(index: infgram.Index) -> Scorer:
-    """Log probability by infgram's own best predictor."""
-    model = infgram.Model(index, infgram.KneserNey())
-
-    def score(token_ids: Ids, n_prompt: int) -> NDArray[np.float64]:
-        return np.array(
-            [
-                model.score(ids[n_prompt:], context=ids[:n_prompt]).log_prob.sum()
-                for ids in token_ids
-            ]
-        )
-
-    return score
-
-
 def _write_one(
     model: infgram.Model, prompt: Ids, rng: np.random.Generator, sampling: dict[str, Any]
 ) -> Ids:

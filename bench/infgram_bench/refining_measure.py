@@ -17,7 +17,7 @@ from .gpt import Text, use_threads
 from .refining_detection import DETECTORS, auroc, corrupted
 from .refining_drafts import N_PROMPT, N_WRITTEN, SEEDS, Drafts, Ids, Setting
 from .refining_metrics import GRAM, Floats, Measure, Real, measures, run_lengths
-from .refining_systems import SYSTEMS, Material, System, refined
+from .refining_systems import SCORERS, SYSTEMS, Material, System, refined
 from .rivals import Absent
 
 STARTS = (2, 3, -1)
@@ -145,7 +145,12 @@ def _measure(reader: Reader, material: Material, say: Say) -> dict[str, Any]:
         reader.row("real text, held out", "real", held_out),
         reader.row("real text, training", "real", refining_drafts.windows(real.training, seen)),
     ]
-    n_rows = len(rows) + len(SWEEP) + len(STARTS) * (1 + len(SYSTEMS))
+    n_rows = (
+        len(rows)
+        + len(SWEEP)
+        + len(STARTS) * len(SCORERS)
+        + sum(len(each.starts) for each in SYSTEMS)
+    )
     starts: dict[int, Drafts] = {}
 
     def add(row: Row) -> None:
@@ -157,11 +162,18 @@ def _measure(reader: Reader, material: Material, say: Say) -> dict[str, Any]:
         if setting.k is not None and setting == Setting(setting.k):
             starts[setting.k] = drafts
         add(reader.row(setting.name, "raw", drafts))
-    scorer = refining_drafts.kneser_ney(real.index)
-    for k in STARTS:
-        drafts = refining_drafts.best_of(_N_DRAFTS, scorer, real.index, Setting(k), prompts, SEEDS)
-        add(reader.row(f"{Setting(k).name}, best of {_N_DRAFTS} by Kneser-Ney", "raw", drafts))
     absent: dict[str, str] = {}
+    for name, make in SCORERS.items():
+        try:
+            scorer = make(material)
+        except Absent as reason:
+            absent[name] = str(reason)
+            continue
+        for k in STARTS:
+            best = refining_drafts.best_of(
+                _N_DRAFTS, scorer, real.index, Setting(k), prompts, SEEDS
+            )
+            add(reader.row(f"{Setting(k).name}, best of {_N_DRAFTS} by {name}", "raw", best))
     for system in SYSTEMS:
         try:
             for row in _refine(system, material, starts, reader):

@@ -1,8 +1,8 @@
-"""Who refines: the interface of `refining`, and the systems behind it.
+"""Who refines, and who chooses among drafts: the interface of `refining`, and who is behind it.
 
 A system is made from what there is to learn from, and then takes drafts and gives texts of the same
 lengths with the prompts as they were; whoever does anything else is an error. One that cannot be
-made here raises Absent, and is a note.
+made here raises Absent, and is a note. Nobody is given a judge.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import infgram
 
-from .refining_drafts import Drafts, Ids
+from .refining_drafts import Drafts, Ids, Scorer
 from .refining_metrics import whole_words
 
 # (drafts (n, length), lengths of their prompts (n,), seed) -> texts (n, length)
@@ -25,7 +25,7 @@ Refine = Callable[[Ids, NDArray[np.int64], int], Ids]
 
 @dataclass(frozen=True)
 class Material:
-    """`training` is what `index` is of; `folder` may keep what a system learns."""
+    """`training` is what `index` is of; `folder` is for files, and is gone afterwards."""
 
     index: infgram.Index
     training: bytes
@@ -82,4 +82,20 @@ def random_words(material: Material) -> Refine:
     return refine
 
 
+def kneser_ney(material: Material) -> Scorer:
+    """Drafts' log probability by infgram's own best predictor."""
+    model = infgram.Model(material.index, infgram.KneserNey())
+
+    def score(token_ids: Ids, n_prompt: int) -> NDArray[np.float64]:
+        return np.array(
+            [
+                model.score(ids[n_prompt:], context=ids[:n_prompt]).log_prob.sum()
+                for ids in token_ids
+            ]
+        )
+
+    return score
+
+
 SYSTEMS: tuple[System, ...] = (System("random words", random_words, is_control=True),)
+SCORERS: dict[str, Callable[[Material], Scorer]] = {"Kneser-Ney": kneser_ney}
