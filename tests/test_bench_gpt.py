@@ -523,7 +523,7 @@ def test_the_rate_rises_falls_and_stays() -> None:
 
 
 def test_matrices_decay_and_scales_do_not(model: GPT2LMHeadModel) -> None:
-    decayed, level = training._optimizer(model, TINY).param_groups
+    decayed, level = training._optimizers(model, TINY, [])["optimizer"].param_groups
     assert decayed["weight_decay"] == 0.1 and all(p.dim() == 2 for p in decayed["params"])
     assert level["weight_decay"] == 0.0 and all(p.dim() == 1 for p in level["params"])
     assert len(decayed["params"]) == 2 + 4 * TINY.n_layer

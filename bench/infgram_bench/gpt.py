@@ -3,7 +3,7 @@
 nanoGPT (github.com/karpathy/nanoGPT, MIT licence) is the usual way to let a small transformer write
 Shakespeare. The same function is computed here by a library that is kept up: exact GELU, tied
 embeddings, no biases (GPT-2's stay zero and untrained). Texts are sequences of character ids. This
-module, training.py and drafting_loops.py alone import torch.
+module, training.py, muon.py, refining_judges.py and drafting_loops.py alone import torch.
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ class Recipe:
     grad_clip: float = 1.0
     seed: int = 1337
     published: float | None = None
+
+    def build(self, n_characters: int) -> Any:
+        """An untrained model in evaluation mode; one of nanoGPT's, unless another recipe says."""
+        return build_model(self, n_characters)
+
+    def muon(self, model: Any) -> tuple[list[Tensor], float]:
+        """The matrices that Muon trains instead of AdamW, and its rate to AdamW's."""
+        return [], 0.0
 
 
 # In these two, estimates of the loss are as frequent and as long as a curve needs on a CPU, which
@@ -258,9 +266,7 @@ def use_threads(n: int) -> Iterator[None]:
 # Losses -------------------------------------------------------------------------------------------
 
 
-def validation_loss(
-    model: GPT2LMHeadModel, ids: Ids, *, stride: int, context: Ids = _NO_IDS
-) -> float:
+def validation_loss(model: Any, ids: Ids, *, stride: int, context: Ids = _NO_IDS) -> float:
     """Mean nats per character, exactly: of all characters but those with nothing before them.
 
     `context` is what came before `ids`, and does not count itself; without it, the first character

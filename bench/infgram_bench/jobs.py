@@ -146,10 +146,7 @@ def neural_train(recipe: str, text: str, limit: str) -> dict[str, Any]:
     """Trains, and says how far it is, a line at a time."""
     from .neural import train
 
-    def say(line: dict[str, Any]) -> None:
-        print(json.dumps(line), flush=True)
-
-    return train(recipe, Path(text), float(limit), say)
+    return train(recipe, Path(text), float(limit), _say)
 
 
 def neural_write(
@@ -223,12 +220,31 @@ def drafting_speed(text: str, folder: str) -> dict[str, Any]:
     return measure(Path(text), Path(folder))
 
 
+def refining_train(judge: str, folder: str) -> dict[str, float]:
+    """Trains a judge of refining.py, and says how far it is; its held-out loss in nats."""
+    from .refining_measure import train_judge
+
+    return train_judge(judge, Path(folder), _say)
+
+
+def refining_measure(folder: str) -> dict[str, Any]:
+    """Rows of refining.py."""
+    from .refining_measure import measure
+
+    return measure(Path(folder), _say)
+
+
+def _say(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
+        *(refining_train, refining_measure),
     )
 }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -215,21 +214,13 @@ def train(
 
     recipe: Recipe = getattr(gpt, recipe_name)
     split = gpt.Text.split(text.read_bytes())
-    last_said = 0.0
+    tell = training.telling(say)
     first_step = None
 
     def report(progress: training.Progress) -> None:
-        nonlocal last_said, first_step
+        nonlocal first_step
         first_step = first_step or progress.step
-        if time.perf_counter() - last_said > 1:
-            last_said = time.perf_counter()
-            say(
-                {
-                    "step": progress.step,
-                    "max_iters": progress.max_iters,
-                    "seconds_left": progress.seconds_left,
-                }
-            )
+        tell(progress)
 
     found = training.train(
         recipe,

@@ -14,6 +14,7 @@ from . import (
     neural,
     peers,
     queries,
+    refining,
 )
 from .question import Question
 
@@ -29,4 +30,5 @@ QUESTIONS: tuple[Question, ...] = (
     frontier.QUESTION,
     drafting.QUESTION,
     drafting_speed.QUESTION,
+    refining.QUESTION,
 )

@@ -24,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from platformdirs import user_cache_path
 from torch import Tensor
-from transformers import GPT2LMHeadModel
 
 from . import machine
-from .gpt import Recipe, Text, build_model, use_threads, validation_loss
+from .gpt import Recipe, Text, use_threads, validation_loss
+from .muon import Muon
 
 _FORMAT = "infgram-bench-training-1"
 _SAVE_SECONDS = 60.0
@@ -74,7 +74,7 @@ class Trained:
     """
 
     recipe: Recipe
-    model: GPT2LMHeadModel
+    model: Any
     validation_loss: float
     best_step: int
     step: int
@@ -142,6 +142,25 @@ def train(
         return run.result()
 
 
+def telling(say: Callable[[dict[str, Any]], None]) -> Callable[[Progress], None]:
+    """For `on_progress`: how far it is, at most once a second."""
+    last_said = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal last_said
+        if time.perf_counter() - last_said > 1:
+            last_said = time.perf_counter()
+            say(
+                {
+                    "step": progress.step,
+                    "max_iters": progress.max_iters,
+                    "seconds_left": progress.seconds_left,
+                }
+            )
+
+    return report
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
     """A line up to the full rate, half a cosine down to the least, then level."""
     if step < recipe.warmup_iters:
@@ -177,8 +196,9 @@ class _Run:
             raise ValueError(f"the text is too short for {recipe.name}, blocks of which do not fit")
         self.recipe, self.text, self.device, self.path = recipe, text, device, path
         torch.manual_seed(recipe.seed)
-        self.model = build_model(recipe, len(text.characters)).to(device)
-        self.optimizer = _optimizer(self.model, recipe)
+        self.model = recipe.build(len(text.characters)).to(device)
+        matrices, self.muon_rate = recipe.muon(self.model)
+        self.optimizers = _optimizers(self.model, recipe, matrices)
         self.batches = torch.Generator().manual_seed(recipe.seed)
         self.best = _copy(self.model)
         self.record = _Record()
@@ -215,14 +235,17 @@ class _Run:
         """One step; its loss before it."""
         started = time.perf_counter()
         recipe, record = self.recipe, self.record
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, record.step)
+        rate = learning_rate(recipe, record.step)
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (self.muon_rate if name == "muon" else 1.0)
         loss = self.loss(self.training, self.batches)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip)
         self.whole = False
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         value = float(loss.item())  # waits for a GPU
         record.step += 1
         record.loss_sum += value
@@ -266,7 +289,7 @@ class _Run:
     def result(self) -> Trained:
         """The best weights, evaluated exactly and saved if that was not done before."""
         record = self.record
-        model = build_model(self.recipe, len(self.text.characters)).to(self.device)
+        model = self.recipe.build(len(self.text.characters)).to(self.device)
         model.load_state_dict(self.best)
         if record.validation_loss is None:
             started = time.perf_counter()
@@ -310,7 +333,7 @@ class _Run:
                     "record": asdict(record),
                     "model": self.model.state_dict(),
                     "best": self.best,
-                    "optimizer": self.optimizer.state_dict(),
+                    **{name: each.state_dict() for name, each in self.optimizers.items()},
                     "random": self.random,
                 },
                 file,
@@ -328,7 +351,8 @@ class _Run:
             )
         self.model.load_state_dict(found["model"])
         self.best = found["best"]
-        self.optimizer.load_state_dict(found["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(found[name])
         self.record = _Record(**found["record"])
         self.random = found["random"]
         self.batches.set_state(self.random["batches"].cpu())
@@ -344,20 +368,24 @@ class _Run:
         return states
 
 
-def _optimizer(model: GPT2LMHeadModel, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; matrices decay, the scales of norms do not."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
+def _optimizers(
+    model: Any, recipe: Recipe, matrices: list[Tensor]
+) -> dict[str, torch.optim.Optimizer]:
+    """AdamW, whose matrices decay and scales of norms do not, but for Muon's matrices."""
+    by_muon = {id(matrix) for matrix in matrices}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in by_muon]
+    adam = torch.optim.AdamW(
         [
-            {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in trained if p.dim() == 1], "weight_decay": 0.0},
+            {"params": [p for p in rest if p.dim() > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in rest if p.dim() == 1], "weight_decay": 0.0},
         ],
         betas=(recipe.beta1, recipe.beta2),
         fused=True,
     )
+    return {"optimizer": adam, **({"muon": Muon(matrices)} if matrices else {})}
 
 
-def _copy(model: GPT2LMHeadModel) -> dict[str, Tensor]:
+def _copy(model: Any) -> dict[str, Tensor]:
     return {name: weight.clone() for name, weight in model.state_dict().items()}
 
 
