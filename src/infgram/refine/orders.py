@@ -135,7 +135,7 @@ def order_named(name: str) -> Order:
         ) from error
     if not callable(found):
         raise InvalidParameter(f"order is {name!r}, which is no function: {found!r}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _in_turn(places: NDArray[np.int64]) -> Iterator[Step]:

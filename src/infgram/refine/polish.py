@@ -11,7 +11,7 @@ from .. import _core
 from ..calibrate import calibration_of
 from ..errors import InvalidParameter
 from ..index import Index, Query, generator
-from .copying import certify
+from .asked import check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import PROPOSERS, from_native, lexicon
 from .words import editable
@@ -67,7 +67,7 @@ def polish(
     >>> index.decode(edit.old), index.decode(edit.new), edit.proposer
     ('xo', 'to', 'sbis')
     """
-    (refined,) = polish_many(
+    (polished,) = polish_many(
         index,
         [text],
         prompts=[prompt],
@@ -77,7 +77,7 @@ def polish(
         protect=protect,
         seed=seed,
     )
-    return refined
+    return polished
 
 
 def polish_many(
@@ -100,9 +100,8 @@ def polish_many(
     >>> [refined.text for refined in polish_many(index, ["xo be ", "to xe "], seed=0)]
     ['to be ', 'to be ']
     """
-    _check(rounds, margin, max_copy)
-    if isinstance(texts, (str, bytes)) or (prompts is not None and len(prompts) != len(texts)):
-        raise InvalidParameter("expected texts, and a prompt for each")
+    check(texts, prompts, rounds, max_copy)
+    _check_margin(margin)
     backwards = index.backwards
     native = _POLISHERS[type(index.native)](
         index.native,
@@ -112,11 +111,8 @@ def polish_many(
         model_backwards=calibration_of(backwards, adapt=False).native,
         window=WINDOW,
     )
-    settings: dict[str, Any] = {"rounds": rounds, "margin": margin, "max_copy": max_copy}
-    settings |= {"protect": [protect] if isinstance(protect, str) else list(protect)}
-    if isinstance(seed, (int, np.integer)):
-        settings["seed"] = int(seed)
-    refined = []
+    asked = settings(protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
+    done = []
     for text, prompt, rng in zip(
         texts, prompts or [()] * len(texts), generator(seed).spawn(len(texts)), strict=True
     ):
@@ -136,9 +132,9 @@ def polish_many(
                 bit_generator=rng.bit_generator,
             )
         edits = _edits(index, found, len(before))
-        trace = Trace(draft, edits, settings)
-        refined.append(_refined(index, found[0][len(before) :], trace, max_copy))
-    return refined
+        trace = Trace(draft, edits, asked)
+        done.append(refined(index, found[0][len(before) :], trace, max_copy))
+    return done
 
 
 def _edits(index: Index, found: tuple[Any, ...], n_prompt: int) -> tuple[Edit, ...]:
@@ -159,25 +155,6 @@ def _edits(index: Index, found: tuple[Any, ...], n_prompt: int) -> tuple[Edit, .
     )
 
 
-def _refined(index: Index, token_ids: Any, trace: Trace, max_copy: int | None) -> Refined:
-    certificate = certify(index, token_ids, max_copy=max_copy) if max_copy else None
-    return Refined(
-        text=index.decode(token_ids),
-        token_ids=token_ids,
-        edits=trace.edits,
-        n_rounds=len({edit.round for edit in trace.edits}),
-        longest_run=certificate.longest_run if certificate else None,
-        runs=certificate.runs if certificate else (),
-        trace=trace,
-    )
-
-
-def _check(rounds: int, margin: float, max_copy: int | None) -> None:
-    for name, value, least in [("rounds", rounds, 0), ("max_copy", max_copy, 1)]:
-        whole = isinstance(value, (int, np.integer)) and least <= value < 2**31
-        if not whole and not (name == "max_copy" and value is None):
-            raise InvalidParameter(
-                f"{name} is {value!r}, expected a whole number of at least {least}"
-            )
+def _check_margin(margin: float) -> None:
     if not isinstance(margin, (int, float, np.number)) or not margin >= 0:
         raise InvalidParameter(f"margin is {margin!r}, expected a number of at least 0")

@@ -102,6 +102,47 @@ class Scorer:
             _put(found, logits.cpu().numpy(), tiles)
         return found
 
+    def log_likelihoods(
+        self, texts: Sequence[Text], *, folds: int = 6
+    ) -> list[NDArray[np.float64]]:
+        """For each token its log-probability where it alone of its neighbours is hidden.
+
+        Every `folds`-th token is hidden at once, so a text takes `folds` passes; the sum is its
+        pseudo-log-likelihood in nats. -inf for tokens that the refiner does not know.
+        """
+        codes = [self.vocabulary.codes(text) for text in texts]
+        found = [np.zeros(len(text)) for text in codes]
+        rows, hidden, origins = [], [], []
+        for tile in self._tiles(codes):
+            row = codes[tile.text][tile.start : tile.start + tile.n]
+            for fold in range(min(folds, tile.high - tile.low)):
+                asked = np.arange(tile.low + fold, tile.high, folds)
+                holed = row.copy()
+                holed[asked - tile.start] = self.vocabulary.mask
+                rows.append(holed)
+                hidden.append(asked - tile.start)
+                origins.append((tile.text, asked))
+        for (number, asked), log_probs in zip(origins, self._log_probs(rows, hidden), strict=True):
+            found[number][asked] = _of(log_probs, codes[number][asked])
+        return found
+
+    def likeliest(
+        self, texts: Sequence[Text]
+    ) -> list[tuple[NDArray[np.uint32], NDArray[np.float32]]]:
+        """For each token the one that the network would have in its place, and its probability.
+
+        All tokens are in sight, the one that is asked for as well.
+        """
+        codes = [self.vocabulary.codes(text) for text in texts]
+        best = [np.zeros(len(text), np.int64) for text in codes]
+        found = [np.zeros(len(text), np.float32) for text in codes]
+        for batch, tiles in self._tiled(codes):
+            with self._computing():
+                probs = self._network(self._tensor(batch)).softmax(-1).cpu().numpy()
+            _put(best, probs.argmax(-1), tiles)
+            _put(found, probs.max(-1), tiles)
+        return [(self.vocabulary.ids(b), p) for b, p in zip(best, found, strict=True)]
+
     # Candidates -----------------------------------------------------------------------------------
 
     def masked_scores(
@@ -393,9 +434,7 @@ class _Window:
     spans: list[_Place]
 
 
-def _put(
-    found: Sequence[NDArray[np.float32]], values: NDArray[np.float32], tiles: Sequence[_Tile]
-) -> None:
+def _put(found: Sequence[NDArray[Any]], values: NDArray[Any], tiles: Sequence[_Tile]) -> None:
     for row, tile in zip(values, tiles, strict=True):
         found[tile.text][tile.low : tile.high] = row[tile.low - tile.start : tile.high - tile.start]
 

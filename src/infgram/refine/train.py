@@ -372,7 +372,9 @@ class _Run:
         network, recipe = self.network, self.recipe
         heads = list(network.detector_head.parameters())
         return _optimizers(
-            list(network.detector.parameters()), [(heads, recipe.detector_head_lr)], recipe.detector_lr
+            list(network.detector.parameters()),
+            [(heads, recipe.detector_head_lr)],
+            recipe.detector_lr,
         )
 
     # The result

@@ -1,0 +1,54 @@
+"""What `polish` and `refine` are asked alike, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidParameter
+from ..index import Index, Query
+from .copying import certify
+from .edits import Refined, Trace
+
+
+def check(
+    texts: Sequence[Query], prompts: Sequence[Query] | None, rounds: int, max_copy: int | None
+) -> None:
+    """Raises InvalidParameter."""
+    if isinstance(texts, (str, bytes)) or (prompts is not None and len(prompts) != len(texts)):
+        raise InvalidParameter("expected texts, and a prompt for each")
+    for name, value, least in [("rounds", rounds, 0), ("max_copy", max_copy, 1)]:
+        whole = isinstance(value, (int, np.integer)) and least <= value < 2**31
+        if not whole and not (name == "max_copy" and value is None):
+            raise InvalidParameter(
+                f"{name} is {value!r}, expected a whole number of at least {least}"
+            )
+
+
+def settings(
+    protect: str | Sequence[str], seed: int | np.random.Generator | None, **others: Any
+) -> dict[str, Any]:
+    """For a trace: what decided the edits."""
+    found = {**others, "protect": [protect] if isinstance(protect, str) else list(protect)}
+    if isinstance(seed, (int, np.integer)):
+        found["seed"] = int(seed)
+    return found
+
+
+def refined(
+    index: Index, token_ids: NDArray[np.uint32], trace: Trace, max_copy: int | None
+) -> Refined:
+    """A text behind its prompt, with its runs looked up where they are limited."""
+    certificate = certify(index, token_ids, max_copy=max_copy) if max_copy else None
+    return Refined(
+        text=index.decode(token_ids),
+        token_ids=token_ids,
+        edits=trace.edits,
+        n_rounds=len({edit.round for edit in trace.edits}),
+        longest_run=certificate.longest_run if certificate else None,
+        runs=certificate.runs if certificate else (),
+        trace=trace,
+    )

@@ -1,0 +1,139 @@
+"""Refining texts with a network: rounds of a strategy, then a limit to copying, then the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import InvalidParameter
+from ..index import Index, Query, generator
+from .asked import check, refined, settings
+from .edits import Edit, Refined, Trace
+from .propose import Proposer
+from .score import Scorer
+from .strategies import STRATEGIES, Strategy, Tools
+from .strategies.cap import Cap
+from .texts import Text
+
+ROUNDS = 2
+_MOST_CAP_ROUNDS = 16
+
+
+def refine(
+    index: Index,
+    scorer: Scorer,
+    text: Query,
+    *,
+    prompt: Query = (),
+    strategy: str | Strategy = "editor",
+    rounds: int = ROUNDS,
+    max_copy: int | None = None,
+    protect: str | Sequence[str] = (),
+    seed: int | np.random.Generator | None = None,
+) -> Refined:
+    """Finds what is weak in a text, and writes it better.
+
+    - `text`: what may be edited; it keeps its length.
+    - `prompt`: what stands before it; never edited.
+    - `strategy`: "editor", "remask", "schedule", "t2t", or one with settings of its own.
+    - `rounds`: how often; fewer where a round edits nothing. With 0, only `max_copy` edits.
+    - `max_copy`: at the end, words are edited until no run of more tokens of the text stands in the
+      corpus. Where none can be found the run stays: `Refined.runs` has what is left.
+    - `protect`: regular expressions; what they match in the text is never edited.
+    - `seed`: on the same machine, the same gives the same text.
+
+    Raises RefinerMismatch, InvalidParameter, TokenOutOfRange.
+    """
+    (found,) = refine_many(
+        index,
+        scorer,
+        [text],
+        prompts=[prompt],
+        strategy=strategy,
+        rounds=rounds,
+        max_copy=max_copy,
+        protect=protect,
+        seed=seed,
+    )
+    return found
+
+
+def refine_many(
+    index: Index,
+    scorer: Scorer,
+    texts: Sequence[Query],
+    *,
+    prompts: Sequence[Query] | None = None,
+    strategy: str | Strategy = "editor",
+    rounds: int = ROUNDS,
+    max_copy: int | None = None,
+    protect: str | Sequence[str] = (),
+    seed: int | np.random.Generator | None = None,
+) -> list[Refined]:
+    """`refine` for several texts at once, each with a prompt of its own: faster for each."""
+    check(texts, prompts, rounds, max_copy)
+    scorer.vocabulary.check(index)
+    way = _strategy(strategy)
+    rng = generator(seed)
+    before = [index.ids(prompt).astype(np.uint32) for prompt in prompts or [()] * len(texts)]
+    drafts = [index.ids(text).astype(np.uint32) for text in texts]
+    state = [
+        Text.of(index, prompt, draft, protect) for prompt, draft in zip(before, drafts, strict=True)
+    ]
+    tools = Tools(Proposer(index), scorer)
+    edits: list[list[Edit]] = [[] for _ in texts]
+    _edit(state, [way] * rounds, tools, rng, edits)
+    if max_copy is not None:
+        _edit(state, [Cap(index, max_copy)] * _MOST_CAP_ROUNDS, tools, rng, edits)
+    asked = settings(
+        protect,
+        seed,
+        **{"strategy": type(way).__name__, **vars(way)},
+        rounds=rounds,
+        max_copy=max_copy,
+    )
+    return [
+        refined(
+            index,
+            text.token_ids[len(prompt) :],
+            Trace(draft, tuple(_behind(own, len(prompt))), asked),
+            max_copy,
+        )
+        for text, prompt, draft, own in zip(state, before, drafts, edits, strict=True)
+    ]
+
+
+def _edit(
+    texts: Sequence[Text],
+    ways: Sequence[Strategy],
+    tools: Tools,
+    rng: np.random.Generator,
+    edits: list[list[Edit]],
+) -> None:
+    """Rounds, until a text is edited no more. Adds them to `edits`."""
+    open_texts = list(range(len(texts)))
+    firsts = [max((edit.round + 1 for edit in own), default=0) for own in edits]
+    for number, way in enumerate(ways):
+        found = way.edit([texts[i] for i in open_texts], tools, rng)
+        for i, own in zip(open_texts, found, strict=True):
+            texts[i].apply(own)
+            edits[i] += [replace(edit, round=firsts[i] + number) for edit in own]
+        open_texts = [i for i, own in zip(open_texts, found, strict=True) if own]
+        if not open_texts:
+            return
+
+
+def _behind(edits: Sequence[Edit], n_prompt: int) -> Iterator[Edit]:
+    """Edits with their places counted from the end of the prompt."""
+    for edit in edits:
+        yield replace(edit, start=edit.start - n_prompt, end=edit.end - n_prompt)
+
+
+def _strategy(given: str | Strategy) -> Strategy:
+    if not isinstance(given, str):
+        return given
+    if given not in STRATEGIES:
+        raise InvalidParameter(f"strategy is {given!r}, expected one of {', '.join(STRATEGIES)}")
+    return STRATEGIES[given]()
