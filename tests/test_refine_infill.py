@@ -205,7 +205,7 @@ def test_the_same_seed_fills_the_same(index: infgram.Index, seed: int, n: int) -
     assert [each.text for each in more[:n]] == [each.text for each in first]
 
 
-def test_a_score_is_that_of_the_hole_and_what_is_around_it_with_half_of_what_tokens_cost(
+def test_a_score_is_that_of_the_hole_and_what_is_around_it_with_a_credit_for_length(
     index: infgram.Index,
 ) -> None:
     judge = Counts()
@@ -215,7 +215,7 @@ def test_a_score_is_that_of_the_hole_and_what_is_around_it_with_half_of_what_tok
         judged = range(max(hole.begin - 10, 0), hole.end + 10)
         assert each.score == pytest.approx(
             sum(judge.nats(text, i) for i in judged)
-            + (hole.end - hole.begin) * judge.usual / 2
+            + (hole.end - hole.begin) * judge.usual / 4
             - 3 * (hole.proposer == "fill")
         )
 

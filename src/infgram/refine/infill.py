@@ -7,13 +7,13 @@ around it is hidden in turn, and the others are seen.
 
 Lengths have to compare fairly. Each token of a hole costs some nats, so the sum favours short
 holes; the mean of a token, or a credit of what a token of ordinary text costs, favours long ones,
-because candidates are chosen for being likely. So each token of a hole is credited with half of
-what a hidden token of held-out text costs this refiner on average: with words of held-out text
-hidden, that is what neither shortens nor lengthens them. How a candidate fits at both edges is in
-the tokens around, which are the same ones for all lengths.
+because candidates are chosen for being likely. So each token of a hole is credited with a quarter
+of what a hidden token of held-out text costs this refiner on average: with that, holes made in
+held-out text came out neither shorter nor longer than they were, on average. How a candidate fits
+at both edges is in the tokens around, which are the same ones for all lengths.
 
-What the network writes is what it finds likely, words or not, and would win two times in five: it
-has to be better by a margin.
+What the network writes is what it finds likely, words or not: it has to be better by a margin, or
+it would win two times in five.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _N_JUDGED = 4  # of each length, of what the index proposes
 _N_JUDGED_FILLED = 1  # and of what the network does
 _N_KEPT = 3  # fillings of a hole that the next one is tried with
 _HALO = 10
-_CREDIT = 0.5  # of what a token usually costs
+_CREDIT = 0.25  # of what a token usually costs
 _MARGIN = 3.0  # nats
 _HIDDEN = "0.15"  # the share of `val_loss` that is nearest to one in six
 
