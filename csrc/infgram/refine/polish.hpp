@@ -167,11 +167,12 @@ private:
         while (true) {
             const std::size_t end = end_of_run({from, codes_.size()});
             if (end == 0) return;
-            // The words that the run touches.
+            // The words that have a token of the run.
             std::size_t first = end - longest - 1;
-            while (first > 0 && letters_(codes_[first - 1])) --first;
+            while (first > 0 && letters_(codes_[first]) && letters_(codes_[first - 1])) --first;
             std::size_t last = end;
-            while (last < codes_.size() && letters_(codes_[last])) ++last;
+            while (last < codes_.size() && letters_(codes_[last - 1]) && letters_(codes_[last]))
+                ++last;
             Choice best{-std::numeric_limits<double>::infinity(), {}, {}};
             letters_.template for_each_word<std::uint32_t>(
                 codes_.subspan(first, last - first), [&](Span word) {
