@@ -113,7 +113,8 @@ def train(
             progress=report,
         )
     if as_json:
-        print_json({**json_able(trained), "path": str(trained.path)})
+        told = {name: value for name, value in vars(trained).items() if "losses" not in name}
+        print_json(json_able({**told, "path": str(trained.path)}))
     elif not quiet:
         facts = {
             "refiner": str(trained.path),

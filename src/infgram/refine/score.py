@@ -38,6 +38,7 @@ Candidates = Sequence[Sequence[Text]]
 
 _BATCH_TOKENS = {"cpu": 1152, "mps": 1 << 15, "cuda": 1 << 17}  # a core's cache holds 1152
 _MARGIN = 40  # tokens that are seen on either side of a span, where the text has them
+_HALO = 10  # tokens on either side of a span that its candidates are judged by
 _OVERLAP = 16  # of windows side by side, on either side
 
 
@@ -159,7 +160,7 @@ class Scorer:
         Gives for each text and span an array of shape (n_candidates,). Cheap, and blind to how a
         candidate's own letters go together: rank with it, and judge with `pll`.
         """
-        places = list(self._places(texts, spans, candidates, halo=0))
+        places = list(self._places(texts, spans, candidates, halo=_HALO))
         rows, hidden = [], []
         for window in places:
             row = window.codes.copy()
@@ -186,7 +187,7 @@ class Scorer:
         candidates: Sequence[Candidates],
         *,
         folds: int = 6,
-        halo: int = 10,
+        halo: int = _HALO,
     ) -> list[list[NDArray[np.float64]]]:
         """Pseudo-log-likelihood in nats of each candidate and what is around it, in its context.
 

@@ -214,20 +214,15 @@ class _Run:
         device: torch.device,
         path: Path,
     ) -> None:
-        self.text, self.recipe, self.noise, self.device, self.path = (
-            text,
-            recipe,
-            noise,
-            device,
-            path,
-        )
+        self.text, self.recipe, self.noise = text, recipe, noise
+        self.device, self.path = device, path
         self.partial = path.with_name(f"{path.name}.partial")
         with torch.random.fork_rng([]):
             torch.manual_seed(recipe.seed)
             self.network = Refiner(len(text.vocabulary), shape)
         self.network.to(device)
         self.codes = text.vocabulary.codes(text.training)
-        self.key = _digest(asdict(recipe), asdict(shape), asdict(noise), text.sha256)
+        self.key = ""
         self.is_compiled = False
         self.steps = [0, 0]  # of both stages, 0 until they are known
         self.losses: list[list[float]] = [[], []]
@@ -237,6 +232,8 @@ class _Run:
 
     def go(self, minutes: float | None, steps: int | None, progress: Progress) -> Trained:
         self.optimizers = self.trunk_optimizers()
+        parts = (self.recipe, self.network.shape, self.noise, self.text.sha256, minutes, steps)
+        self.key = hashlib.sha256(repr(parts).encode()).hexdigest()
         if self.partial.exists():
             self.load()
         elif steps is None or steps >= _STEPS_TO_COMPILE:
@@ -260,7 +257,8 @@ class _Run:
     # Steps
 
     def run_stage(self, stage: int, name: str, until: float | None, progress: Progress) -> None:
-        losses, micro = self.losses[stage], self.recipe.micro_batch
+        losses = self.losses[stage]
+        micro = self.recipe.micro_batch if self.device.type == "cpu" else self.recipe.batch
         compute = self.hole_loss if stage == 0 else self.flaw_loss
         pace_from = 0.0
         while not self.steps[stage] or len(losses) < self.steps[stage]:
@@ -313,9 +311,8 @@ class _Run:
             order = first + recipe.window * rng.permutation(n_windows)
             starts[of_epoch] = order[numbers[of_epoch] % n_windows]
             copy = epoch % _COPIES
-        places = np.minimum(starts, len(self.codes) - recipe.window)[:, None] + np.arange(
-            recipe.window
-        )
+        starts = np.minimum(starts, len(self.codes) - recipe.window)
+        places = starts[:, None] + np.arange(recipe.window)
         if stage == 1:
             codes, flaws = self.flawed(copy)
             return codes[places], flaws[places]
@@ -370,10 +367,10 @@ class _Run:
 
     def detector_optimizers(self) -> list[torch.optim.Optimizer]:
         network, recipe = self.network, self.recipe
-        heads = list(network.detector_head.parameters())
+        head = list(network.detector_head.parameters())
         return _optimizers(
             list(network.detector.parameters()),
-            [(heads, recipe.detector_head_lr)],
+            [(head, recipe.detector_head_lr)],
             recipe.detector_lr,
         )
 
@@ -387,7 +384,8 @@ class _Run:
         with index_of([self.text.training], self.text.tokenizer) as index:
             rng = np.random.default_rng([self.recipe.seed, 4])
             written = corrupt(held_out, index, rng, self.noise)
-        with torch.inference_mode():
+        # windows of all sizes, a few of each: not worth compiling
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             codes = self.text.vocabulary.codes(held_out)
             val_loss = {str(rate): self.loss_at(codes, rate) for rate in _EVAL_RATES}
             flawed = self.text.vocabulary.codes(written)
@@ -528,7 +526,3 @@ def _can_compile() -> bool:
 def _parts(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     for at in range(0, len(rows), 32):
         yield rows[at : at + 32]
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
