@@ -7,7 +7,6 @@ likelier than any raw setting that copies as little.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import infgram
@@ -78,7 +77,7 @@ QUESTION = Question(
 
 
 def _measure(bench: Bench) -> dict[str, Any]:
-    corpus, folder = bench.settings.corpus, Path(bench.folder)
+    corpus, folder = bench.settings.corpus, bench.folder
     (folder / "training.txt").write_bytes(corpus.training)
     (folder / "held_out.txt").write_bytes(corpus.validation)
     infgram.build(folder / "training.txt", folder / "training.infgram")
