@@ -3,18 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from .editing import edit_and_tell, editing_options
 from .options import json_option, quiet_option
+from .refiners import open_refiner, refiner_options
+
+_TEXT = "text"
 
 
-@click.group(epilog="Example: infgram refine train corpus.txt -o corpus.safetensors")
+class _TextUnlessNamed(click.Group):
+    """A group whose command `text` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if args and args[0] in own else [_TEXT, *args])
+
+
+@click.group(
+    cls=_TextUnlessNamed,
+    options_metavar="",
+    subcommand_metavar="[TEXT] [OPTIONS] | train CORPUS... [OPTIONS]",
+    epilog="""\b
+Examples:
+  infgram refine train corpus.txt -o corpus.safetensors
+  infgram refine draft.txt --refiner corpus.safetensors --max-copy 20 > better.txt
+  infgram refine text --help
+""",
+)
 def refine() -> None:
-    """A refiner judges what an index wrote: which words do not belong, and which would fit better.
+    """Find what is weak in a text that an index wrote, and write it better; or train what does.
 
-    Needs `pip install 'infgram[refine]'`.
+    A file that has the name of a command is ./train, for instance. Needs `pip install
+    'infgram[refine]'`.
     """
+
+
+@refine.command(
+    _TEXT,
+    epilog="""\b
+Examples:
+  infgram generate 'ROMEO:' -k -1 | infgram refine --refiner corpus.safetensors --prompt 'ROMEO:'
+  infgram refine draft.txt --refiner corpus.safetensors --protect '^[A-Z ]+:$' --edits
+""",
+)
+@editing_options
+@refiner_options
+@click.option(
+    "--strategy",
+    type=click.Choice(["editor", "remask", "schedule", "t2t"]),
+    default="editor",
+    show_default=True,
+    help="editor: the index proposes, the refiner judges. The others let the refiner write.",
+)
+def text(refiner: Path, device: str, **asked: Any) -> None:
+    """Edit TEXT, so that a refiner finds it more probable.
+
+    TEXT is a file, or - for standard input. The index is the one that proposes words; it may be
+    another than the one that wrote the text.
+    """
+    from infgram.refine import refine as edit
+
+    scorer = open_refiner(refiner, device)
+    edit_and_tell(lambda index, text, **how: edit(index, scorer, text, **how), **asked)
 
 
 @refine.command(

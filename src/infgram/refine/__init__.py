@@ -1,25 +1,53 @@
 """Rewriting what an n-gram model wrote: an index proposes other words, a judge decides.
 
-`polish` is the judge that needs nothing but the index: it must be two-sided.
+`polish` needs nothing but an index, which must be two-sided: infgram's own n-grams judge. `refine`
+is the same with a small network for a judge, a `Scorer` of what `infgram refine train` has written;
+that alone needs the extra `refine`.
 
 >>> index = infgram.open(demo_index)
 >>> polish(index, "xo be or not ", seed=0).text
 'to be or not '
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .copying import Certificate, certify
 from .edits import Edit, Refined, Trace
 from .polish import polish, polish_many
 from .propose import Candidates, Proposer
+from .rewrite import refine, refine_many
+from .strategies import Editor, Remask, Schedule, Strategy, TokenToToken
+
+if TYPE_CHECKING:
+    from .score import Scorer
 
 __all__ = [
     "Candidates",
     "Certificate",
     "Edit",
+    "Editor",
     "Proposer",
     "Refined",
+    "Remask",
+    "Schedule",
+    "Scorer",
+    "Strategy",
+    "TokenToToken",
     "Trace",
     "certify",
     "polish",
     "polish_many",
+    "refine",
+    "refine_many",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Scorer imports PyTorch, so it waits until somebody asks. Raises MissingExtra."""
+    if name == "Scorer":
+        from .score import Scorer
+
+        return Scorer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

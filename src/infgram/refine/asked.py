@@ -29,10 +29,14 @@ def check(
 
 
 def settings(
-    protect: str | Sequence[str], seed: int | np.random.Generator | None, **others: Any
+    index: Index,
+    protect: str | Sequence[str],
+    seed: int | np.random.Generator | None,
+    **others: Any,
 ) -> dict[str, Any]:
-    """For a trace: what decided the edits."""
-    found = {**others, "protect": [protect] if isinstance(protect, str) else list(protect)}
+    """For a trace: what decided the edits, and whose tokens they are of."""
+    found = {"tokenizer": index.tokenizer.name, **others}
+    found["protect"] = [protect] if isinstance(protect, str) else list(protect)
     if isinstance(seed, (int, np.integer)):
         found["seed"] = int(seed)
     return found

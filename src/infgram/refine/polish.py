@@ -111,7 +111,7 @@ def polish_many(
         model_backwards=calibration_of(backwards, adapt=False).native,
         window=WINDOW,
     )
-    asked = settings(protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
+    asked = settings(index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
     done = []
     for text, prompt, rng in zip(
         texts, prompts or [()] * len(texts), generator(seed).spawn(len(texts)), strict=True

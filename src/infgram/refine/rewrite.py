@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from ..index import Index, Query, generator
 from .asked import check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import Proposer
-from .score import Scorer
 from .strategies import STRATEGIES, Strategy, Tools
 from .strategies.cap import Cap
 from .texts import Text
+
+if TYPE_CHECKING:
+    from .score import Scorer
 
 ROUNDS = 2
 _MOST_CAP_ROUNDS = 16
@@ -88,6 +91,7 @@ def refine_many(
     if max_copy is not None:
         _edit(state, [Cap(index, max_copy)] * _MOST_CAP_ROUNDS, tools, rng, edits)
     asked = settings(
+        index,
         protect,
         seed,
         **{"strategy": type(way).__name__, **vars(way)},

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..edits import Edit
 from ..propose import PROPOSERS, Proposer
-from ..score import Scorer
 from ..texts import Text, Word
+
+if TYPE_CHECKING:
+    from ..score import Scorer
 
 _AROUND = 10  # tokens on both sides of an edit that it is judged by
 

@@ -1,0 +1,194 @@
+"""What commands share that edit a text: what they are asked, and how they tell what they did."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import (
+    Decorated,
+    index_option,
+    json_option,
+    open_index,
+    quiet_option,
+    read_text,
+    seed_option,
+)
+from .texts import read_texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    import infgram
+    from infgram.refine import Refined
+
+    # What edits: from an index, a text and arguments of `polish` and `refine` alike.
+    Edit = Callable[..., Refined]
+
+
+def editing_options(command: Decorated) -> Decorated:
+    """Adds what `edit_and_tell` takes."""
+    for option in reversed(
+        [
+            click.argument("text", default="-", metavar="[TEXT]"),
+            index_option,
+            click.option(
+                "--prompt",
+                default="",
+                metavar="TEXT",
+                help="What the text begins with: never edited.",
+            ),
+            click.option(
+                "--rounds",
+                type=click.IntRange(min=0),
+                metavar="N",
+                default=None,
+                help="Look for what is weak so often; 0 only keeps to --max-copy.",
+            ),
+            click.option(
+                "--max-copy",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Edit until no more than N tokens in a row stand in the corpus.",
+            ),
+            click.option(
+                "--protect",
+                multiple=True,
+                metavar="REGEX",
+                help="Never edit what matches; ^ and $ are the ends of a line. May be repeated.",
+            ),
+            seed_option,
+            click.option(
+                "--edits", "show_edits", is_flag=True, help="List the edits on standard error."
+            ),
+            click.option(
+                "--trace",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Keep draft and edits in FILE, for `infgram animate`.",
+            ),
+            click.option(
+                "-e",
+                "--escape",
+                "escapes",
+                is_flag=True,
+                help=r"Read \n, \t, \r, \xHH in --prompt.",
+            ),
+            quiet_option,
+            json_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def edit_and_tell(
+    edit: Edit,
+    *,
+    text: str,
+    path: Path | None,
+    prompt: str,
+    rounds: int | None,
+    max_copy: int | None,
+    show_edits: bool,
+    trace: Path | None,
+    escapes: bool,
+    quiet: bool,
+    as_json: bool,
+    **others: Any,
+) -> None:
+    """Reads a text, lets edit(index, text, prompt=..., ...) edit it, and prints what it has become.
+
+    `others` are for `edit`, which has its own number of rounds where none is asked for.
+    """
+    index = open_index(path)
+    whole = _read(index, text)
+    before = index.ids(read_text(prompt, escapes=escapes))
+    if whole[: len(before)].tolist() != before.tolist():
+        raise click.UsageError(f"the text does not begin with the prompt {prompt!r}")
+    if rounds is not None:
+        others["rounds"] = rounds
+    started = time.perf_counter()
+    refined = edit(index, whole[len(before) :], prompt=before, max_copy=max_copy, **others)
+    seconds = time.perf_counter() - started
+    if trace:
+        refined.trace.save(trace)
+    if as_json:
+        _print_json(refined, seconds)
+    else:
+        raw = index.tokenizer.decode(before) + index.tokenizer.decode(refined.token_ids)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.flush()
+    if show_edits and not as_json:
+        _print_edits(index, refined, seconds)
+    if not quiet and not as_json:
+        warn_of_runs(refined, max_copy)
+
+
+def _read(index: infgram.Index, text: str) -> NDArray[np.integer]:
+    """All of a file's tokens."""
+    import numpy as np
+
+    contents = [index.ids(content) for content in read_texts((text,))]
+    return np.concatenate([index.ids(""), *contents])
+
+
+def _print_json(refined: Refined, seconds: float) -> None:
+    from .output import json_able, print_json
+
+    print_json(
+        {
+            "text": refined.text,
+            "n_tokens": len(refined.token_ids),
+            "n_edited": refined.n_edited,
+            "n_rounds": refined.n_rounds,
+            "longest_run": refined.longest_run,
+            "runs": json_able(refined.runs),
+            "edits": json_able(refined.edits),
+            "seconds": round(seconds, 6),
+        }
+    )
+
+
+def _print_edits(index: infgram.Index, refined: Refined, seconds: float) -> None:
+    from .output import quoted, stderr, table
+
+    console = stderr()
+    rows = table(console, "token", "round", "gain", "proposer", "before", "after", "from", left=4)
+    for edit in refined.edits:
+        source = edit.source_offset
+        place = "" if source is None else "{}:{}".format(*index.locate(source))
+        rows.add_row(
+            f"{edit.start:,}",
+            str(edit.round),
+            f"{edit.gain:+.1f}",
+            edit.proposer,
+            *(quoted(index.decode(ids)) for ids in (edit.old, edit.new)),
+            place,
+        )
+    console.print(rows)
+    share = refined.n_edited / max(len(refined.token_ids), 1)
+    console.print(
+        f"{len(refined.edits):,} edits in {refined.n_rounds} rounds, {share:.1%} of "
+        f"{len(refined.token_ids):,} tokens, {seconds:.2f} s"
+    )
+
+
+def warn_of_runs(refined: Refined, max_copy: int | None) -> None:
+    """Tells of verbatim runs that could not be broken, if any."""
+    from .output import stderr
+
+    if refined.runs:
+        runs = ", ".join(f"{begin:,} to {end:,}" for begin, end in refined.runs[:5])
+        more = ", ..." if len(refined.runs) > 5 else ""
+        stderr().print(
+            f"infgram: {len(refined.runs):,} runs of more than {max_copy} tokens still stand in "
+            f"the corpus: tokens {runs}{more}"
+        )
