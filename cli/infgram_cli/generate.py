@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,6 +121,13 @@ Examples:
     metavar="N",
     help="For --trace: also show N places of the corpus where the token follows its context.",
 )
+@click.option(
+    "--refine",
+    "refiner",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Then let a refiner edit it, which `infgram refine train` has written.",
+)
 @click.option("--no-prompt", is_flag=True, help="Print only what is new.")
 @query_options
 @json_option
@@ -135,6 +143,7 @@ def generate(
     color: bool,
     trace: bool,
     n_sources: int | None,
+    refiner: Path | None,
     no_prompt: bool,
     escapes: bool,
     ids: bool,
@@ -143,7 +152,8 @@ def generate(
 ) -> None:
     """Generate text after PROMPT, or from the beginning of a document.
 
-    The text is printed as it is made; with --color, --trace and --samples when all of it is.
+    The text is printed as it is made; with --color, --trace, --samples and --refine when all of it
+    is.
     """
     _check_together(
         {
@@ -153,6 +163,7 @@ def generate(
         {
             ("--trace", "--samples"): trace and n_samples is not None,
             ("--color", "--json"): color and as_json,
+            ("--trace", "--refine"): trace and refiner is not None,
         },
     )
     if published:
@@ -167,7 +178,7 @@ def generate(
         "seed": seed,
     }
     shown = "" if no_prompt else _prompt_text(model, query)
-    if not (as_json or color or trace or n_samples):
+    if not (as_json or color or trace or n_samples or refiner):
         _print_as_made(shown, model, query, sampling)
         return
     started = time.perf_counter()
@@ -175,6 +186,8 @@ def generate(
         made = model.samples(n_samples, query, threads=threads, **sampling)
     else:
         made = [model.generate(query, trace=trace, **sampling)]
+    if refiner:
+        made = _refined(model, query, made, refiner, seed, limits["max_copy"])
     seconds = time.perf_counter() - started
     if trace and as_json:
         _print_trace(model, made[0], n_sources, seed, as_json=True)
@@ -184,6 +197,36 @@ def generate(
         _print_texts(shown, model, query, made, color=color)
         if trace:
             _print_trace(model, made[0], n_sources, seed, as_json=False)
+
+
+def _refined(
+    model: infgram.Model,
+    query: str | list[int],
+    made: Sequence[infgram.Generation],
+    refiner: Path,
+    seed: int | None,
+    max_copy: int | None,
+) -> list[infgram.Generation]:
+    """What was made, edited. Of several indexes the first one proposes words."""
+    from infgram.refine import refine_many
+
+    from .editing import warn_of_runs
+    from .refiners import open_refiner
+
+    edited = refine_many(
+        model.indexes[0],
+        open_refiner(refiner, "auto"),
+        [each.token_ids for each in made],
+        prompts=[query] * len(made),
+        max_copy=max_copy,
+        seed=seed,
+    )
+    for each in edited:
+        warn_of_runs(each, max_copy)
+    return [
+        replace(each, text=new.text, token_ids=new.token_ids)
+        for each, new in zip(made, edited, strict=True)
+    ]
 
 
 def _check_together(
