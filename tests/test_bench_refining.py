@@ -23,7 +23,6 @@ pytest.importorskip("transformers", reason="needs transformers, the extra `bench
 from infgram_bench import (  # noqa: E402
     gpt,
     jobs,
-    muon,
     refining,
     refining_detection,
     refining_judges,
@@ -345,26 +344,6 @@ def test_a_killed_judge_becomes_what_it_would_have_been(
     assert [p[1:] for p in again.curve] == [p[1:] for p in whole.curve]
     theirs = whole.model.state_dict()
     assert all(torch.equal(w, theirs[key]) for key, w in again.model.state_dict().items())
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (8, 24), (24, 8)])
-def test_muon_does_what_torchs_does(shape: tuple[int, int]) -> None:
-    rng = torch.Generator().manual_seed(0)
-    ours, theirs = (torch.nn.Parameter(torch.zeros(shape)) for _ in range(2))
-    for optimizer in (muon.Muon([ours], lr=0.1), torch.optim.Muon([theirs], 0.1, weight_decay=0)):
-        rng.manual_seed(0)
-        for _ in range(3):
-            for parameter in optimizer.param_groups[0]["params"]:
-                parameter.grad = torch.randn(shape, generator=rng)
-            optimizer.step()
-    assert (ours - theirs).norm() < 0.02 * theirs.norm()  # which is in bfloat16
-
-
-def test_orthogonal_matrices_have_singular_values_about_one() -> None:
-    matrices = torch.randn(5, 12, 30, generator=torch.Generator().manual_seed(0))
-    for batch in (matrices, matrices.mT):
-        values = torch.linalg.svdvals(muon.orthogonal(batch))
-        assert values.min() > 0.5 and values.max() < 1.3
 
 
 # Systems ------------------------------------------------------------------------------------------

@@ -98,6 +98,22 @@ def test_orthogonal_matrices_keep_directions_and_even_out_lengths(
     assert ((made * (u @ v)).sum(dim=(1, 2)) > 0.8 * min(shape[1:])).all()
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (8, 24), (16, 8)])
+def test_muon_does_what_torchs_does(shape: tuple[int, int]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.zeros(shape)) for _ in range(2))
+    for optimizer in (
+        Muon([ours], lr=0.1, momentum=0.95),
+        torch.optim.Muon([theirs], 0.1, weight_decay=0),
+    ):
+        rng.manual_seed(0)
+        for _ in range(3):
+            for parameter in optimizer.param_groups[0]["params"]:
+                parameter.grad = torch.randn(shape, generator=rng)
+            optimizer.step()
+    assert (ours - theirs).norm() < 0.02 * theirs.norm()  # which is in bfloat16
+
+
 def test_muon_steps_do_not_depend_on_a_gradients_size() -> None:
     torch.manual_seed(1)
     gradient, start = torch.randn(6, 4), torch.randn(6, 4)

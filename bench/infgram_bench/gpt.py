@@ -3,7 +3,7 @@
 nanoGPT (github.com/karpathy/nanoGPT, MIT licence) is the usual way to let a small transformer write
 Shakespeare. The same function is computed here by a library that is kept up: exact GELU, tied
 embeddings, no biases (GPT-2's stay zero and untrained). Texts are sequences of character ids. This
-module, training.py, muon.py, refining_judges.py and drafting_loops.py alone import torch.
+module, training.py, refining_judges.py and drafting_loops.py alone import torch.
 """
 
 from __future__ import annotations

@@ -227,6 +227,13 @@ def refining_train(judge: str, folder: str) -> dict[str, float]:
     return train_judge(judge, Path(folder), _say)
 
 
+def refining_refiner(folder: str) -> dict[str, float]:
+    """Trains the refiner of refining.py, if it was not; what its training came to."""
+    from .refining_measure import train_refiner
+
+    return train_refiner(Path(folder), _say)
+
+
 def refining_measure(folder: str) -> dict[str, Any]:
     """Rows of refining.py."""
     from .refining_measure import measure
@@ -244,7 +251,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
-        *(refining_train, refining_measure),
+        *(refining_train, refining_refiner, refining_measure),
     )
 }
 

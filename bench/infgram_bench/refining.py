@@ -64,7 +64,7 @@ def _answer(bench: Bench) -> None:
 
 
 def _minutes(settings: Any) -> float:
-    return 0.1 if missing() else 28.0
+    return 0.1 if missing() else 60.0
 
 
 QUESTION = Question(
@@ -80,7 +80,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
     corpus, folder = bench.settings.corpus, bench.folder
     (folder / "training.txt").write_bytes(corpus.training)
     (folder / "held_out.txt").write_bytes(corpus.validation)
-    infgram.build(folder / "training.txt", folder / "training.infgram")
+    infgram.build(folder / "training.txt", folder / "training.infgram", two_sided=True)
     for judge in _JUDGES:
 
         def training(line: dict[str, Any], judge: str = judge) -> None:
@@ -88,6 +88,13 @@ def _measure(bench: Bench) -> dict[str, Any]:
             bench.progress(stage, line["step"], line["max_iters"])
 
         run_job("refining_train", judge, folder, on_line=training)
+
+    def refiner(line: dict[str, Any]) -> None:
+        bench.progress(f"training the refiner: {line['stage']}", line["step"], line["max_iters"])
+
+    trained = run_job("refining_refiner", folder, on_line=refiner).result
+    if trained:
+        bench.findings.figures.update(trained)
 
     def measuring(line: dict[str, Any]) -> None:
         bench.progress(line["stage"], line["step"], line["max_iters"])

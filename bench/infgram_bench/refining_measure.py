@@ -17,12 +17,13 @@ from .gpt import Text, use_threads
 from .refining_detection import DETECTORS, auroc, corrupted
 from .refining_drafts import N_PROMPT, N_WRITTEN, SEEDS, Drafts, Ids, Setting
 from .refining_metrics import GRAM, Floats, Measure, Real, measures, run_lengths
-from .refining_systems import SCORERS, SYSTEMS, Material, System, refined
+from .refining_systems import SCORERS, SYSTEMS, Material, System, refined, refiner_path
 from .rivals import Absent
 
 STARTS = (2, 3, -1)
 N_PROMPTS = 256
 _N_DRAFTS = 4  # to choose the best of
+_MINUTES = 18.0  # for the refiner
 _ROUNDS = 5  # of the seconds for one draft
 _COPIED = "copied grams"
 
@@ -126,6 +127,31 @@ def train_judge(name: str, folder: Path, say: Say) -> dict[str, float]:
     recipe = refining_judges.JUDGES[name]
     trained = training.train(recipe, text, threads=1, on_progress=training.telling(say))
     return {"loss": trained.validation_loss, "seconds": trained.seconds}
+
+
+def train_refiner(folder: Path, say: Say) -> dict[str, float]:
+    """Trains a nano refiner on one core for 18 minutes, if it was not; nothing if it was."""
+    from infgram.refine.train import train
+
+    real = real_of(folder)
+    path = refiner_path(real.training)
+    if path.exists():
+        return {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = np.frombuffer(real.training + real.held_out, np.uint8)
+    trained = train(
+        whole,
+        path,
+        minutes=_MINUTES,
+        device="cpu",
+        threads=1,
+        held_out=len(real.held_out) / len(whole),
+        progress=lambda stage, done, total: say({"stage": stage, "step": done, "max_iters": total}),
+    )
+    return {
+        "refiner: seconds of training": trained.seconds,
+        **{f"refiner: loss with {rate} hidden": loss for rate, loss in trained.val_loss.items()},
+    }
 
 
 def measure(folder: Path, say: Say) -> dict[str, Any]:

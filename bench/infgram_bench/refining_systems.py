@@ -7,17 +7,22 @@ made here raises Absent, and is a note. Nobody is given a judge.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import infgram
+from infgram import refine as refining
 
 from .refining_drafts import Drafts, Ids, Scorer
 from .refining_metrics import whole_words
+from .rivals import Absent
 
 # (drafts (n, length), lengths of their prompts (n,), seed) -> texts (n, length)
 Refine = Callable[[Ids, NDArray[np.int64], int], Ids]
@@ -30,6 +35,21 @@ class Material:
     index: infgram.Index
     training: bytes
     folder: Path
+
+
+def refiner_path(training: bytes) -> Path:
+    """Where the refiner of a training text is kept."""
+    from .training import cache_folder
+
+    return cache_folder() / f"refiner-nano-{hashlib.sha256(training).hexdigest()[:12]}.safetensors"
+
+
+def scorer_of(material: Material) -> refining.Scorer:
+    """The trained refiner, on one thread. Raises Absent."""
+    path = refiner_path(material.training)
+    if not path.exists():
+        raise Absent("the refiner was not trained")
+    return refining.Scorer(path, device="cpu", threads=1)
 
 
 @dataclass(frozen=True)
@@ -97,5 +117,60 @@ def kneser_ney(material: Material) -> Scorer:
     return score
 
 
-SYSTEMS: tuple[System, ...] = (System("random words", random_words, is_control=True),)
+def polish(material: Material, **how: Any) -> Refine:
+    """infgram's n-grams alone."""
+
+    def refine(token_ids: Ids, prompt_lengths: NDArray[np.int64], seed: int) -> Ids:
+        prompts, texts = _parts(token_ids, prompt_lengths)
+        return _whole(
+            token_ids,
+            refining.polish_many(material.index, texts, prompts=prompts, seed=seed, **how),
+        )
+
+    return refine
+
+
+def by_network(material: Material, **how: Any) -> Refine:
+    """The refiner with one of its strategies."""
+    scorer = scorer_of(material)
+
+    def refine(token_ids: Ids, prompt_lengths: NDArray[np.int64], seed: int) -> Ids:
+        prompts, texts = _parts(token_ids, prompt_lengths)
+        return _whole(
+            token_ids,
+            refining.refine_many(material.index, scorer, texts, prompts=prompts, seed=seed, **how),
+        )
+
+    return refine
+
+
+def _parts(
+    token_ids: Ids, prompt_lengths: NDArray[np.int64]
+) -> tuple[list[NDArray[np.uint32]], list[NDArray[np.uint32]]]:
+    pairs = list(zip(token_ids.astype(np.uint32), prompt_lengths.tolist(), strict=True))
+    return [ids[:n] for ids, n in pairs], [ids[n:] for ids, n in pairs]
+
+
+def _whole(token_ids: Ids, refined: list[refining.Refined]) -> Ids:
+    """Texts with what was refined at their ends."""
+    made = token_ids.copy()
+    for text, each in zip(made, refined, strict=True):
+        text[len(text) - len(each.token_ids) :] = each.token_ids
+    return made
+
+
+KEEP_ALL = refining.Remask(only_better=False)
+SYSTEMS: tuple[System, ...] = (
+    System("random words", random_words, is_control=True),
+    System("polish", polish),
+    System("polish, max_copy 20", partial(polish, max_copy=20), starts=(2, -1)),
+    System("editor", by_network),
+    System("editor, 1 round", partial(by_network, rounds=1), starts=(3,)),
+    System("editor, max_copy 20", partial(by_network, max_copy=20), starts=(2,)),
+    System("max_copy 20 alone", partial(by_network, rounds=0, max_copy=20), starts=(2,)),
+    System("remask", partial(by_network, strategy="remask"), starts=(3, -1)),
+    System("remask, all kept", partial(by_network, strategy=KEEP_ALL), starts=(3,)),
+    System("schedule", partial(by_network, strategy="schedule"), starts=(3,)),
+    System("t2t", partial(by_network, strategy="t2t"), starts=(3,)),
+)
 SCORERS: dict[str, Callable[[Material], Scorer]] = {"Kneser-Ney": kneser_ney}

@@ -25,12 +25,14 @@ import torch.nn.functional as F
 from platformdirs import user_cache_path
 from torch import Tensor
 
+from infgram.refine.muon import Muon
+
 from . import machine
 from .gpt import Recipe, Text, use_threads, validation_loss
-from .muon import Muon
 
 _FORMAT = "infgram-bench-training-1"
 _SAVE_SECONDS = 60.0
+_MUON_MOMENTUM = 0.95
 
 
 class CheckpointError(ValueError):
@@ -382,7 +384,10 @@ def _optimizers(
         betas=(recipe.beta1, recipe.beta2),
         fused=True,
     )
-    return {"optimizer": adam, **({"muon": Muon(matrices)} if matrices else {})}
+    return {
+        "optimizer": adam,
+        **({"muon": Muon(matrices, lr=0.0, momentum=_MUON_MOMENTUM)} if matrices else {}),
+    }
 
 
 def _copy(model: Any) -> dict[str, Tensor]:
