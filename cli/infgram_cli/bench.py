@@ -138,7 +138,7 @@ def bench(
     if listed:
         for question in asked:
             minutes = _minutes(question.minutes(settings))
-            click.echo(f"{question.name:12}{minutes:>14}   {question.title}")
+            click.echo(f"{question.name:14} {minutes:>16}   {question.title}")
         return
     if animation is not None:
         check_animation(animation)
