@@ -41,7 +41,7 @@ class Editor:
         self, texts: Sequence[Text], tools: Tools, rng: np.random.Generator
     ) -> list[list[Edit]]:
         """One round: edits of each text, which do not touch each other."""
-        log_probs = tools.scorer.log_likelihoods([text.token_ids for text in texts])
+        log_probs = tools.log_likelihoods([text.token_ids for text in texts])
         words = []
         for text, own in zip(texts, log_probs, strict=True):
             reached = np.concatenate([[0.0], np.cumsum(own, dtype=np.float64)])

@@ -142,8 +142,8 @@ def _edits(
     least: float,
 ) -> list[list[Edit]]:
     """Of each text the spans of its holes that have become others, and gained more than `least`."""
-    before = tools.scorer.log_likelihoods([text.token_ids for text in texts])
-    after = tools.scorer.log_likelihoods(filled)
+    before = tools.log_likelihoods([text.token_ids for text in texts])
+    after = tools.log_likelihoods(filled)
     edits: list[list[Edit]] = []
     for text, hole, new, now, then in zip(texts, holes, filled, after, before, strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hole, [False]])))
