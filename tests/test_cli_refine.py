@@ -40,7 +40,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, str]]:
         asked.append((path, device))
         return SCORER
 
-    for module in ("refine", "refiners"):
+    for module in ("refine", "generate"):
         monkeypatch.setattr(f"infgram_cli.{module}.open_refiner", open_refiner)
     return asked
 

@@ -205,6 +205,23 @@ def test_the_docstrings_examples_run(demo_refiner: Path, memory_folder: Path) ->
     assert result.failed == 0 and result.attempted > 0
 
 
+def test_a_gain_is_what_the_network_finds_more_probable(
+    demo_refiner: Path, memory_folder: Path
+) -> None:
+    index = make_index(memory_folder / "demo.infgram", [list(DEMO)])
+    scorer = infgram.refine.Scorer(demo_refiner, device="cpu", threads=1)
+    prompt, draft = b"to be or not ", b"to xe or not "
+    (edit,) = refine(index, scorer, draft, prompt=prompt, rounds=1, seed=0).edits
+    begin, end = (at + len(prompt) for at in (edit.start, edit.end))
+    text = prompt + draft
+    edited = text[:begin] + bytes(edit.new) + text[end:]
+    both = [np.frombuffer(each, np.uint8) for each in (text, edited)]
+    likely = [np.maximum(each, np.log(1e-10)) for each in scorer.log_likelihoods(both)]
+    before, after = (each[begin - 10 : end + 10].sum() for each in likely)
+    assert edit.gain == pytest.approx(after - before, abs=1e-3)
+    assert edit.gain > Editor().margin
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_network_refines_texts_of_any_length(
     demo_refiner: Path, memory_folder: Path, name: str

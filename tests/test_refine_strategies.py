@@ -15,6 +15,7 @@ from refiner import Bigrams
 from test_refine_polish import CORPUS, DRAFT
 
 import infgram
+from infgram.errors import InvalidParameter
 from infgram.refine import (
     Editor,
     Proposer,
@@ -193,6 +194,18 @@ def test_single_tokens_are_exchanged_where_the_network_is_sure(index: infgram.In
     expected = np.where((old <= 0.05) & (prob >= 0.7), best, text)
     assert refined.token_ids.tolist() == expected.tolist()
     assert refined.n_edited > 0
+
+
+def test_strategies_that_make_no_sense_are_refused(index: infgram.Index) -> None:
+    for wrong in ({"words": -1}, {"margin": -0.1}, {"margin": float("nan")}, {"n_judged": -1}):
+        with pytest.raises(InvalidParameter, match="expected at least 0"):
+            Editor(**wrong)
+    for way in (Remask, Schedule):
+        for wrong in ({"share": -0.1}, {"share": 1.1}, {"share": float("nan")}, {"widen": -1}):
+            with pytest.raises(InvalidParameter, match="expected 0 to 1"):
+                way(**wrong)
+    with pytest.raises(InvalidParameter, match="n_sbis is -1"):
+        refine(index, SCORER, DRAFT, strategy=Editor(n_sbis=-1))
 
 
 # The limit to copying -----------------------------------------------------------------------------
