@@ -28,6 +28,7 @@ from infgram.refine import (
 )
 from infgram.refine.strategies import Tools
 from infgram.refine.strategies.cap import Cap
+from infgram.refine.strategies.tools import Candidate
 from infgram.refine.texts import Text, far_apart
 
 SCORER: Any = Bigrams(CORPUS)
@@ -249,6 +250,37 @@ def test_no_run_is_longer_than_the_limit_or_it_is_reported(
     assert plain.edits == () and bytes(plain.token_ids.tolist()) == draft
     if not infgram.refine.certify(index, draft, max_copy=max_copy).runs:
         assert refined.edits == ()
+
+
+@given(
+    st.text("ab", min_size=1, max_size=15),
+    st.text("ab", max_size=8),
+    st.text("ab", min_size=1, max_size=3),
+    st.text("ab", max_size=8),
+    st.integers(0, 2),
+    st.integers(1, 5),
+)
+@settings(max_examples=examples(100))
+def test_a_candidate_breaks_a_run_if_no_long_one_goes_through_it(
+    memory_folder: Path,
+    corpus: str,
+    before: str,
+    new: str,
+    behind: str,
+    n_prompt: int,
+    max_copy: int,
+) -> None:
+    index = make_index(memory_folder / "breaks.infgram", [list(corpus.encode())])
+    n_prompt = min(n_prompt, len(before))
+    begin, end = len(before), len(before + new)
+    ids = np.array(list((before + "c" * len(new) + behind).encode()), np.uint32)
+    text = Text.of(index, ids[:n_prompt], ids[n_prompt:], (), 28)
+    candidate = Candidate(np.array(list(new.encode()), np.uint32), "lexicon", None)
+    edited = before + new + behind
+    firsts = range(max(n_prompt, begin - max_copy), min(end, len(edited) - max_copy))
+    runs = [edited[first : first + max_copy + 1] for first in firsts]
+    found = Cap(index, max_copy)._breaks(text, (begin, end), candidate)
+    assert found == (not any(run in corpus for run in runs))
 
 
 def test_copies_are_broken_where_words_allow_it(index: infgram.Index) -> None:
