@@ -36,7 +36,9 @@ format: .venv-dev/.ready  ## format everything
 test-torch: .venv-bench/.ready  ## tests of what needs PyTorch, which is installed into .venv-bench
 	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py \
 	  tests/test_bench_drafting.py tests/test_bench_refining.py \
-	  tests/test_draft_huggingface.py tests/test_draft_verify_torch.py
+	  tests/test_draft_huggingface.py tests/test_draft_verify_torch.py \
+	  tests/test_refine_model.py tests/test_refine_score.py tests/test_refine_train.py \
+	  tests/test_refine_rewrite.py tests/test_cli_refine.py
 
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md

@@ -13,9 +13,11 @@ import click
 
 from .models import ModelChoice, flag, model_options_with
 from .options import json_option, query_options, read_query, read_text, seed_option
+from .refiners import open_refiner
 
 if TYPE_CHECKING:
     import infgram
+    from infgram.refine.score import Scorer
 
 _ESTIMATOR = "sbis"
 _K = 2
@@ -181,13 +183,14 @@ def generate(
     if not (as_json or color or trace or n_samples or refiner):
         _print_as_made(shown, model, query, sampling)
         return
+    scorer = open_refiner(refiner, "auto") if refiner else None
     started = time.perf_counter()
     if n_samples:
         made = model.samples(n_samples, query, threads=threads, **sampling)
     else:
         made = [model.generate(query, trace=trace, **sampling)]
-    if refiner:
-        made = _refined(model, query, made, refiner, seed, limits["max_copy"])
+    if scorer:
+        made = _refined(model, query, made, scorer, seed, limits["max_copy"])
     seconds = time.perf_counter() - started
     if trace and as_json:
         _print_trace(model, made[0], n_sources, seed, as_json=True)
@@ -203,7 +206,7 @@ def _refined(
     model: infgram.Model,
     query: str | list[int],
     made: Sequence[infgram.Generation],
-    refiner: Path,
+    scorer: Scorer,
     seed: int | None,
     max_copy: int | None,
 ) -> list[infgram.Generation]:
@@ -211,11 +214,10 @@ def _refined(
     from infgram.refine import refine_many
 
     from .editing import warn_of_runs
-    from .refiners import open_refiner
 
     edited = refine_many(
         model.indexes[0],
-        open_refiner(refiner, "auto"),
+        scorer,
         [each.token_ids for each in made],
         prompts=[query] * len(made),
         max_copy=max_copy,

@@ -18,7 +18,8 @@ def check(
     texts: Sequence[Query], prompts: Sequence[Query] | None, rounds: int, max_copy: int | None
 ) -> None:
     """Raises InvalidParameter."""
-    if isinstance(texts, (str, bytes)) or (prompts is not None and len(prompts) != len(texts)):
+    given = [texts] if prompts is None else [texts, prompts]
+    if any(isinstance(each, (str, bytes)) or len(each) != len(texts) for each in given):
         raise InvalidParameter("expected texts, and a prompt for each")
     for name, value, least in [("rounds", rounds, 0), ("max_copy", max_copy, 1)]:
         whole = isinstance(value, (int, np.integer)) and least <= value < 2**31
@@ -38,8 +39,9 @@ def settings(
     found = {"tokenizer": index.tokenizer.name, **others}
     found["protect"] = [protect] if isinstance(protect, str) else list(protect)
     if isinstance(seed, (int, np.integer)):
-        found["seed"] = int(seed)
-    return found
+        found["seed"] = seed
+    # a trace is written as JSON, which knows no numbers of NumPy
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
 
 
 def refined(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,9 @@ def refine(
 ) -> Refined:
     """Finds what is weak in a text, and writes it better.
 
-    - `text`: what may be edited; it keeps its length.
+    - `text`: what may be edited; it keeps its length. "editor" and `max_copy` edit words of letters
+      and apostrophes; one that begins in the prompt, ends with the text or is longer than the
+      network sees is left alone.
     - `prompt`: what stands before it; never edited.
     - `strategy`: "editor", "remask", "schedule", "t2t", or one with settings of its own.
     - `rounds`: how often; fewer where a round edits nothing. With 0, only `max_copy` edits.
@@ -48,6 +51,13 @@ def refine(
     - `seed`: on the same machine, the same gives the same text.
 
     Raises RefinerMismatch, InvalidParameter, TokenOutOfRange.
+
+    >>> import infgram
+    >>> from infgram.refine import Scorer
+    >>> index, scorer = infgram.open(demo_index), Scorer(demo_refiner)
+    >>> refined = refine(index, scorer, "xo be or not ", rounds=1, seed=0)
+    >>> [(index.decode(edit.old), index.decode(edit.new)) for edit in refined.edits]
+    [('xo', 'to')]
     """
     (found,) = refine_many(
         index,
@@ -75,29 +85,34 @@ def refine_many(
     protect: str | Sequence[str] = (),
     seed: int | np.random.Generator | None = None,
 ) -> list[Refined]:
-    """`refine` for several texts at once, each with a prompt of its own: faster for each."""
+    """`refine` for several texts at once, each with a prompt of its own: faster for each.
+
+    The same texts with the same seed become the same; alone, or among others, a text gets other
+    candidates.
+
+    >>> import infgram
+    >>> from infgram.refine import Scorer
+    >>> index, scorer = infgram.open(demo_index), Scorer(demo_refiner)
+    >>> texts = ["xo be or not ", "to xe or not "]
+    >>> [refined.n_edited for refined in refine_many(index, scorer, texts, seed=0)]
+    [1, 1]
+    """
     check(texts, prompts, rounds, max_copy)
     scorer.vocabulary.check(index)
     way = _strategy(strategy)
     rng = generator(seed)
     before = [index.ids(prompt).astype(np.uint32) for prompt in prompts or [()] * len(texts)]
     drafts = [index.ids(text).astype(np.uint32) for text in texts]
-    state = [
-        Text.of(index, prompt, draft, protect) for prompt, draft in zip(before, drafts, strict=True)
-    ]
     tools = Tools(Proposer(index), scorer)
+    state = [
+        Text.of(index, prompt, draft, protect, tools.longest)
+        for prompt, draft in zip(before, drafts, strict=True)
+    ]
     edits: list[list[Edit]] = [[] for _ in texts]
-    _edit(state, [way] * rounds, tools, rng, edits)
+    _edit(state, repeat(way, rounds), tools, rng, edits)
     if max_copy is not None:
-        _edit(state, [Cap(index, max_copy)] * _MOST_CAP_ROUNDS, tools, rng, edits)
-    asked = settings(
-        index,
-        protect,
-        seed,
-        **{"strategy": type(way).__name__, **vars(way)},
-        rounds=rounds,
-        max_copy=max_copy,
-    )
+        _edit(state, repeat(Cap(index, max_copy), _MOST_CAP_ROUNDS), tools, rng, edits)
+    asked = settings(index, protect, seed, strategy=repr(way), rounds=rounds, max_copy=max_copy)
     return [
         refined(
             index,
@@ -111,7 +126,7 @@ def refine_many(
 
 def _edit(
     texts: Sequence[Text],
-    ways: Sequence[Strategy],
+    ways: Iterable[Strategy],
     tools: Tools,
     rng: np.random.Generator,
     edits: list[list[Edit]],

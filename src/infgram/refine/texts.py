@@ -36,15 +36,19 @@ class Text:
         prompt: NDArray[np.uint32],
         draft: NDArray[np.uint32],
         protect: str | Sequence[str],
+        longest: int,
     ) -> Text:
-        """A draft that was not edited yet. Raises InvalidParameter for a pattern that is none."""
+        """A draft that was not edited yet, with its words of at most so many tokens.
+
+        Raises InvalidParameter for a pattern that is none.
+        """
         token_ids = np.concatenate([prompt, draft])
         may = editable(index, token_ids, n_prompt=len(prompt), protect=protect)
         words = [
             (begin, end)
             for begin, end in spans(index, token_ids).tolist()
             # what the text ends with may be the beginning of a longer word
-            if (may[begin:end] == YES).all() and end < len(token_ids)
+            if (may[begin:end] == YES).all() and end < len(token_ids) and end - begin <= longest
         ]
         return cls(token_ids, may, words)
 

@@ -39,6 +39,8 @@ class Cap:
     ) -> list[list[Edit]]:
         """One round: edits of each text, which do not touch each other."""
         runs = [self._runs(text) for text in texts]
+        if not any(runs):
+            return [[] for _ in texts]
         words = [sorted({word for run in own for word in run}) for own in runs]
         candidates = [
             [
@@ -61,7 +63,7 @@ class Cap:
             [those for word, those in zip(own, of_text, strict=True) if word in some]
             for own, of_text, some in zip(words, likely, chosen, strict=True)
         ]
-        before = tools.scorer.log_likelihoods([text.token_ids for text in texts])
+        before = tools.log_likelihoods([text.token_ids for text in texts])
         return tools.judge(texts, chosen, kept, before)
 
     def _runs(self, text: Text) -> list[list[Word]]:

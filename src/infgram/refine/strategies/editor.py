@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import InvalidParameter
 from ..edits import Edit
 from ..texts import Text, far_apart
 from .tools import Tools
@@ -29,6 +30,8 @@ class Editor:
     - `margin`: nats that an edit must gain.
     - `n_sbis`, `n_lexicon`: candidates of each kind, see `Proposer`.
     - `n_judged`: of a word's candidates, those that are judged: the likeliest in its hole.
+
+    Raises InvalidParameter.
     """
 
     words: int = 6
@@ -37,11 +40,16 @@ class Editor:
     n_lexicon: int = 3
     n_judged: int = 2
 
+    def __post_init__(self) -> None:
+        for name in ("words", "margin", "n_judged"):
+            if not getattr(self, name) >= 0:
+                raise InvalidParameter(f"{name} is {getattr(self, name)}, expected at least 0")
+
     def edit(
         self, texts: Sequence[Text], tools: Tools, rng: np.random.Generator
     ) -> list[list[Edit]]:
         """One round: edits of each text, which do not touch each other."""
-        log_probs = tools.scorer.log_likelihoods([text.token_ids for text in texts])
+        log_probs = tools.log_likelihoods([text.token_ids for text in texts])
         words = []
         for text, own in zip(texts, log_probs, strict=True):
             reached = np.concatenate([[0.0], np.cumsum(own, dtype=np.float64)])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InvalidParameter
 from ..edits import Edit
 from ..texts import Text
 from ..words import YES
@@ -32,6 +33,8 @@ class Remask:
     - `threshold`: a token as probable as that stays at once.
     - `steps`: after so many readings all holes are filled.
     - `only_better`: a span stands only where the text around gains by it.
+
+    Raises InvalidParameter.
     """
 
     share: float = 0.15
@@ -40,6 +43,9 @@ class Remask:
     threshold: float = 0.9
     steps: int = 8
     only_better: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def edit(
         self, texts: Sequence[Text], tools: Tools, rng: np.random.Generator
@@ -67,6 +73,9 @@ class Schedule:
     temperature: float = 0.7
     threshold: float = 0.9
     steps: int = 8
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def edit(
         self, texts: Sequence[Text], tools: Tools, rng: np.random.Generator
@@ -102,6 +111,13 @@ class TokenToToken:
             filled.append(np.where(hole, best, text.token_ids))
             holes.append(hole)
         return _edits(texts, holes, filled, tools, -np.inf)
+
+
+def _check(how: Remask | Schedule) -> None:
+    if not 0 <= how.share <= 1 or not how.widen >= 0:
+        raise InvalidParameter(
+            f"share is {how.share} and widen {how.widen}, expected 0 to 1 and at least 0"
+        )
 
 
 def _worst(
@@ -142,8 +158,8 @@ def _edits(
     least: float,
 ) -> list[list[Edit]]:
     """Of each text the spans of its holes that have become others, and gained more than `least`."""
-    before = tools.scorer.log_likelihoods([text.token_ids for text in texts])
-    after = tools.scorer.log_likelihoods(filled)
+    before = tools.log_likelihoods([text.token_ids for text in texts])
+    after = tools.log_likelihoods(filled)
     edits: list[list[Edit]] = []
     for text, hole, new, now, then in zip(texts, holes, filled, after, before, strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hole, [False]])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..score import Scorer
 
 _AROUND = 10  # tokens on both sides of an edit that it is judged by
+_LEAST = math.log(1e-10)  # of a token: those that the network does not know leave gains finite
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class Tools:
 
     proposer: Proposer
     scorer: Scorer
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest word that the network sees with what it is judged by."""
+        return self.scorer.window - 2 * _AROUND
+
+    def log_likelihoods(self, texts: Sequence[NDArray[np.uint32]]) -> list[NDArray[np.float64]]:
+        """For each token its log-probability where it is hidden, in nats; ln 1e-10 at least."""
+        return [np.maximum(found, _LEAST) for found in self.scorer.log_likelihoods(texts)]
 
     def propose(
         self,
@@ -120,7 +131,7 @@ class Tools:
                 for text, own, of_text in zip(texts, words, candidates, strict=True)
             ]
             for own, of_text, found, after, known in zip(
-                words, candidates, best, self.scorer.log_likelihoods(tried), before, strict=True
+                words, candidates, best, self.log_likelihoods(tried), before, strict=True
             ):
                 for i, ((begin, end), those) in enumerate(zip(own, of_text, strict=True)):
                     if rank < len(those):
