@@ -28,7 +28,14 @@ def train_tiny(text: NDArray[Any], path: Path, **options: Any) -> Any:
     from infgram.refine.train import Recipe, train
 
     shape = Shape(width=16, n_layers=2, n_heads=2, n_detector_layers=1)
-    recipe = Recipe(window=32, batch=16, micro_batch=16, detector_lr=0.03, detector_head_lr=0.03)
+    recipe = Recipe(
+        window=32,
+        batch=16,
+        micro_batch=16,
+        detector_lr=0.03,
+        detector_head_lr=0.03,
+        evidence_steps=60,
+    )
     return train(text, path, shape=shape, recipe=recipe, **{**OPTIONS, **options})
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refiner import train_tiny
 
 torch = pytest.importorskip("torch", reason="needs torch, the extra `bench`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
@@ -398,14 +399,23 @@ def test_auroc_counts_pairs(pairs: list[tuple[int, bool]]) -> None:
     assert found == pytest.approx(np.mean(wins)) if wins else math.isnan(found)
 
 
-def test_damage_is_done_behind_prompts_and_is_marked(real: Real, material: Material) -> None:
+def test_damage_is_done_behind_prompts_and_is_marked(
+    real: Real, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = windows(real.held_out, offsets(len(real.held_out), "tuning", 3))
     damaged, wrong = refining_detection.corrupted(real.index, texts, seed=0)
     assert (damaged.token_ids[:, :N_PROMPT] == texts.token_ids[:, :N_PROMPT]).all()
     assert (wrong == (damaged.written != texts.written)).all() and 0 < wrong.mean() < 0.4
-    for detector in refining_detection.DETECTORS:
-        suspicion = detector.make(material)(damaged.token_ids, damaged.prompt_lengths)
-        assert suspicion.shape == damaged.token_ids.shape
+    train_tiny(np.frombuffer(real.training, np.uint8), tmp_path / "refiner", steps=1)
+    for path in (tmp_path / "refiner", tmp_path / "none"):
+        monkeypatch.setattr(refining_systems, "refiner_path", lambda training, at=path: at)
+        for detector in refining_detection.DETECTORS:
+            if path.exists() or "refiner" not in detector.name:
+                suspicion = detector.make(material)(damaged.token_ids, damaged.prompt_lengths)
+                assert suspicion.shape == damaged.token_ids.shape
+            else:
+                with pytest.raises(Absent):
+                    detector.make(material)
 
 
 # The question -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from infgram_cli.main import cli
 from numpy.typing import NDArray
 
+import infgram
 from infgram.errors import InvalidParameter, UndecodableText
 from infgram.refine.heat_page import heat_page, level
 from infgram.refine.lint import Lint, lint
@@ -31,7 +32,11 @@ class Suspects:
     def __init__(self, tokenizer: str = "bytes", known: Sequence[int] = range(256)) -> None:
         self.vocabulary = Vocabulary(tokenizer, tuple(sorted(known)))
 
-    def suspicion(self, texts: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def suspicion(
+        self, texts: Sequence[NDArray[Any]], index: infgram.Index | None = None
+    ) -> list[NDArray[np.float32]]:
+        if index is not None:  # what it has is suspicious
+            return [index.match_lengths(text) / np.float32(9) for text in texts]
         return [(np.asarray(text) % 100 / 100).astype(np.float32) for text in texts]
 
 
@@ -123,6 +128,18 @@ def fake_refiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("infgram_cli.lint.open_refiner", lambda path, device: Suspects())
     Path("text.txt").write_text("dc <b>\nba xy\n")
+
+
+def test_an_index_is_used_where_one_is_named_and_none_is_searched_for(tmp_path: Path) -> None:
+    infgram.build(tmp_path / "text.txt", tmp_path / "only.infgram")
+    arguments = ["lint", "text.txt", "--refiner", "r", "--format", "json"]
+    alone, told = (
+        json.loads(run(*arguments, *index).stdout)["suspicion"]
+        for index in ([], ["-i", "only.infgram"])
+    )
+    assert alone == [round(of_byte(byte), 4) for byte in b"dc <b>\nba xy\n"]
+    assert told == [round((at + 1) / 9, 4) for at in range(13)]
+    assert "none.infgram" in run(*arguments, "-i", "none.infgram", exit_code=1).stderr
 
 
 def test_without_a_terminal_the_worst_words_are_listed() -> None:

@@ -7,17 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import make_index
 from numpy.typing import NDArray
 from refiner import runs, train_tiny
 
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
-from infgram.errors import InvalidParameter, NotARefiner  # noqa: E402
-from infgram.refine import checkpoint  # noqa: E402
+from infgram.errors import InvalidParameter, NotARefiner, RefinerMismatch  # noqa: E402
+from infgram.refine import checkpoint, score  # noqa: E402
+from infgram.refine.corrupt import corrupt  # noqa: E402
 from infgram.refine.score import Scorer  # noqa: E402
+from infgram.refine.train import area_under_roc  # noqa: E402
+from infgram.tokens import load  # noqa: E402
 
 WINDOW = 32
+BYTES = load("bytes")
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -70,6 +75,51 @@ def test_suspicion_is_the_detectors(scorer: Scorer) -> None:
     with torch.inference_mode():
         logits = scorer._network.detect(torch.from_numpy(scorer.vocabulary.codes(text))[None])
     np.testing.assert_allclose(scorer.suspicion([text])[0], logits[0].sigmoid().numpy(), **CLOSE)
+
+
+def test_with_an_index_the_evidence_is_heard(
+    scorer: Scorer, memory_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index(memory_folder / "a.infgram", [runs(2000, seed=1)], tokenizer=BYTES)
+    texts = [runs(n, seed=n) for n in (400, 1, WINDOW)]
+    network = scorer._network
+    found = scorer.suspicion(texts, index)
+    for text, of_text, alone in zip(texts, found, scorer.suspicion(texts), strict=True):
+        lengths = index.match_lengths(text, window=64).astype(np.float32)
+        with torch.inference_mode():
+            logits = torch.from_numpy(alone).logit()
+            both = (logits[None], torch.from_numpy(lengths)[None])
+            expected = network.evidence(*both)[0].sigmoid().numpy()
+        np.testing.assert_allclose(of_text, expected, rtol=1e-3, atol=1e-4)
+    monkeypatch.setattr(score, "_BATCH_TOKENS", {"cpu": 1152, "cuda": 64})
+    for whole, in_pieces in zip(found, scorer.suspicion(texts, index), strict=True):
+        np.testing.assert_allclose(in_pieces, whole, **CLOSE)
+
+
+def test_an_index_tells_more_than_the_detector_knows(scorer: Scorer, memory_folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    index = make_index(memory_folder / "b.infgram", [runs(6000)], tokenizer=BYTES)
+    text = runs(4000, seed=5)
+    written = corrupt(text, index, rng).token_ids
+    alone, told = (
+        area_under_roc(scorer.suspicion([written], *told)[0], written != text)
+        for told in ([], [index])
+    )
+    assert told > alone
+
+
+def test_an_index_with_other_tokens_is_refused(scorer: Scorer, memory_folder: Path) -> None:
+    index = make_index(memory_folder / "c.infgram", [list(b"abcxyz")], tokenizer=BYTES)
+    with pytest.raises(RefinerMismatch, match="3 tokens that the refiner does not know"):
+        scorer.suspicion([runs(9)], index)
+
+
+def test_a_refiner_without_evidence_is_to_be_trained_again(path: Path, tmp_path: Path) -> None:
+    tensors, metadata = checkpoint.read(path)
+    older = {name: t for name, t in tensors.items() if not name.startswith("evidence.")}
+    checkpoint.write(tmp_path / "older", older, metadata)
+    with pytest.raises(NotARefiner, match=r"evidence(.|\n)*train it again"):
+        Scorer(tmp_path / "older", device="cpu")
 
 
 @pytest.mark.parametrize("n", [WINDOW + 1, 2 * WINDOW, 331])

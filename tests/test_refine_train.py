@@ -48,6 +48,7 @@ def test_a_refiner_learns_to_fill_and_to_find(tmp_path: Path) -> None:
     assert found.losses[0] > 2 > 1.6 > found.val_loss["0.15"]
     assert found.val_loss["0.15"] < found.val_loss["0.5"]
     assert found.auroc > 0.6
+    assert np.mean(found.evidence_losses[-20:]) < np.mean(found.evidence_losses[:20])
     assert found.detector_losses[-1] < found.detector_losses[0]
     assert (found.steps, found.detector_steps) == (160, 40)
     assert found.n_tokens_seen == 160 * 16 * 32
@@ -60,14 +61,16 @@ def test_a_killed_training_goes_on_to_the_same_losses(
     whole = train_tiny(text, tmp_path / "whole.safetensors", steps=20)
     monkeypatch.setattr(train, "_SAVE_SECONDS", 0.0)
     path = tmp_path / "killed.safetensors"
-    for stage, step in (("trunk", 7), ("trunk", 20), ("detector", 2)):
+    for stage, step in (("trunk", 7), ("trunk", 20), ("detector", 2), ("evidence", 2)):
         with pytest.raises(Killed):
             train_tiny(text, path, steps=20, progress=killing(stage, step))
         assert not path.exists()
     again = train_tiny(text, path, steps=20)
     assert again.losses == whole.losses
     assert again.detector_losses == whole.detector_losses
+    assert again.evidence_losses == whole.evidence_losses
     assert (again.val_loss, again.auroc) == (whole.val_loss, whole.auroc)
+    assert again.auroc_with_index == whole.auroc_with_index
     weights = [checkpoint.read(found.path)[0] for found in (whole, again)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.safetensors", "whole.safetensors"]
@@ -116,6 +119,8 @@ def test_a_checkpoint_says_what_it_was_trained_on(tmp_path: Path) -> None:
     found = train_tiny(runs(3000), path, steps=3)
     _, metadata = checkpoint.read(path)
     assert metadata["val_loss"] == found.val_loss
+    assert metadata["auroc"] == found.auroc
+    assert metadata["auroc_with_index"] == found.auroc_with_index
     assert metadata["n_corpus_tokens"] == 3000 and metadata["n_training_tokens"] == 2700
     assert metadata["tokenizer"] == "bytes"
     assert bytes(metadata["token_ids"]) == bytes(sorted(set(runs(3000).tolist())))
@@ -185,12 +190,17 @@ def test_a_corpus_is_read_as_one_text(tmp_path: Path) -> None:
 
 def test_the_command_trains_and_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(train.RECIPES, "nano", train.Recipe(evidence_steps=5))
     Path("corpus.txt").write_bytes(runs(4000).tobytes())
     arguments = ["refine", "train", "corpus.txt", "-o", "x.safetensors", "--steps", "1"]
     result = CliRunner().invoke(cli, [*arguments, "--threads", "1", "--json"])
     assert result.exit_code == 0, (result.output, result.exception)
     told = json.loads(result.stdout)
     assert told["steps"] == 1 and told["path"] == "x.safetensors"
+    assert {"auroc", "auroc_with_index"} <= set(told)
+    result = CliRunner().invoke(cli, [*arguments, "--threads", "1"])
+    assert f"AUROC {told['auroc']:.3f} on held-out text, " in result.stdout
+    assert f"{told['auroc_with_index']:.3f} with an index" in result.stdout
     result = CliRunner().invoke(cli, [*arguments, "--minutes", "1"])
     assert result.exit_code == 2
     Path("empty.txt").write_bytes(b"")

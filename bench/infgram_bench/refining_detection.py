@@ -16,7 +16,7 @@ import infgram
 
 from .refining_drafts import N_PROMPT, Drafts, Ids
 from .refining_metrics import Floats
-from .refining_systems import Material
+from .refining_systems import Material, scorer_of
 
 # (texts (n, length), lengths of their prompts (n,)) -> suspicion (n, length), higher where wrong
 Detect = Callable[[Ids, NDArray[np.int64]], Floats]
@@ -87,7 +87,29 @@ def short_matches(material: Material) -> Detect:
     return detect
 
 
+def refiner(material: Material) -> Detect:
+    """The trained refiner, told by the index which runs it has."""
+    scorer = scorer_of(material)
+
+    def detect(token_ids: Ids, prompt_lengths: NDArray[np.int64]) -> Floats:
+        return np.stack(scorer.suspicion(list(token_ids), material.index)).astype(np.float64)
+
+    return detect
+
+
+def network_alone(material: Material) -> Detect:
+    """The trained refiner, without an index."""
+    scorer = scorer_of(material)
+
+    def detect(token_ids: Ids, prompt_lengths: NDArray[np.int64]) -> Floats:
+        return np.stack(scorer.suspicion(list(token_ids))).astype(np.float64)
+
+    return detect
+
+
 DETECTORS: tuple[Detector, ...] = (
     Detector("SBIS k=2, improbable", improbable),
     Detector("short matches", short_matches),
+    Detector("refiner", refiner),
+    Detector("refiner, network alone", network_alone),
 )

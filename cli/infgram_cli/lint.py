@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from .options import open_index
 from .refiners import open_refiner, refiner_options
 
 if TYPE_CHECKING:
@@ -31,10 +32,19 @@ Examples:
   infgram lint draft.txt --refiner corpus.safetensors
   infgram generate -n 2000 | infgram lint - --refiner corpus.safetensors --worst 5
   infgram lint draft.txt --refiner corpus.safetensors --html draft.html
+  infgram lint essay.txt --refiner corpus.safetensors -i corpus.infgram
 """
 )
 @click.argument("text", metavar="FILE")
 @refiner_options
+@click.option(
+    "-i",
+    "--index",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Tell what was drawn from n-grams of this index; without it none is used.",
+)
 @click.option(
     "--worst",
     type=click.IntRange(min=0),
@@ -59,6 +69,7 @@ def lint(
     text: str,
     refiner: Path,
     device: str,
+    path: Path | None,
     worst: int | None,
     as_format: Literal["text", "json"],
     html: Path | None,
@@ -66,12 +77,18 @@ def lint(
     """Shade FILE, or - for standard input, by how little each character seems to belong there.
 
     The refiner must be trained on text of the same kind. It knows spelling and rhythm, not sense.
+
+    Without an index it shows what looks out of place to the network alone. With one it shows what
+    was drawn from n-grams of that index and does not belong, such as a sampled passage, and finds
+    far more. Long verbatim runs of the corpus count as evidence of that, so real quotations of it
+    look suspicious too.
     """
     from infgram.refine.lint import lint as find
 
     is_stdin = text == "-"
     read = sys.stdin.buffer.read() if is_stdin else Path(text).read_bytes()
-    found = find(read, open_refiner(refiner, device))
+    index = open_index(path) if path else None
+    found = find(read, open_refiner(refiner, device), index)
     if html:
         _write(found, html, "Standard input" if is_stdin else Path(text).name)
     if as_format == "json":

@@ -176,5 +176,8 @@ def train(
         }
         for rate, loss in trained.val_loss.items():
             facts[f"{float(rate):.0%} hidden"] = f"{loss:.3f} nats a held-out token"
-        facts["detector"] = f"AUROC {trained.auroc:.3f} on held-out text"
+        facts["detector"] = (
+            f"AUROC {trained.auroc:.3f} on held-out text, {trained.auroc_with_index:.3f} "
+            "with an index"
+        )
         print_facts(stdout(), facts)

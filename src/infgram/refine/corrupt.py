@@ -1,7 +1,8 @@
 """Text whose flaws are known: spans of it are written anew by SBIS, from an index of other text.
 
 An index that holds a passage mostly copies it back, so nothing would be wrong with it. So the text
-is cut into folds, and the spans of a fold are written from an index of all the others.
+is cut into folds, and the spans of a fold are written from an index of all the others. That index
+is also asked which runs of the result it has: one that holds the text would know all of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..estimators import SBIS
 from ..index import Index
 from ..model import Model
 from ..tokens import TokenArray, load
+from .copying import run_lengths
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,28 @@ class Noise:
             raise InvalidParameter(f"folds is {self.folds}, expected at least 2")
 
 
+@dataclass(frozen=True)
+class Flawed:
+    """A text with spans written anew.
+
+    - `token_ids`: uint32.
+    - `run_lengths`: for each token, how long a run ends with it that the index has which the spans
+      were written from.
+    """
+
+    token_ids: NDArray[np.uint32]
+    run_lengths: NDArray[np.float32]
+
+
 def corrupt(
     token_ids: TokenArray, index: Index, rng: np.random.Generator, noise: Noise | None = None
-) -> NDArray[np.uint32]:
+) -> Flawed:
     """The text with spans of it written anew from the index, as long as it was. 100 us a span.
 
     >>> import infgram
     >>> text = np.frombuffer(b"not to be or to be not", np.uint8)
-    >>> len(corrupt(text, infgram.open(demo_index), np.random.default_rng(0))) == len(text)
+    >>> flawed = corrupt(text, infgram.open(demo_index), np.random.default_rng(0))
+    >>> len(flawed.token_ids) == len(text)
     True
     """
     noise = noise or Noise()
@@ -69,7 +85,7 @@ def corrupt(
             seed=rng,
         )
         written[start : start + len(made.token_ids)] = made.token_ids
-    return written
+    return Flawed(written, run_lengths(index, written))
 
 
 def cross_fitted(
@@ -79,7 +95,7 @@ def cross_fitted(
     noise: Noise | None = None,
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> NDArray[np.uint32]:
+) -> Flawed:
     """The text with spans of each fold written anew from the other folds.
 
     `progress` is called with folds done and all folds. Raises InvalidParameter for a text that is
@@ -96,7 +112,10 @@ def cross_fitted(
         with index_of([token_ids[:start], token_ids[end:]], tokenizer) as index:
             parts.append(corrupt(token_ids[start:end], index, rng, noise))
         progress(fold + 1, noise.folds)
-    return np.concatenate(parts)
+    return Flawed(
+        np.concatenate([part.token_ids for part in parts]),
+        np.concatenate([part.run_lengths for part in parts]),
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidParameter
-from ..index import Query
+from ..index import Index, Query
 from ..tokens import check_ids, load
 from .characters import characters
 from .vocabulary import Vocabulary
@@ -26,9 +26,12 @@ class Detector(Protocol):
     def vocabulary(self) -> Vocabulary: ...
 
     def suspicion(
-        self, texts: Sequence[NDArray[np.integer[Any]]]
+        self, texts: Sequence[NDArray[np.integer[Any]]], index: Index | None = None
     ) -> Sequence[NDArray[np.floating[Any]]]:
-        """For each token the probability that it does not belong where it stands."""
+        """For each token the probability that it does not belong where it stands.
+
+        With an index: that it was drawn from n-grams of it.
+        """
         ...
 
 
@@ -69,15 +72,21 @@ class Lint:
         return sorted(self.words, key=lambda word: (-word.suspicion, word.begin))[:n]
 
 
-def lint(text: Query, scorer: Detector) -> Lint:
+def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
     """Judges a text of any length, as the detector sees it: all of it at once, in windows.
 
     Of a character of several bytes the most suspicious one counts. What the refiner does not know
-    is suspicious with certainty. Raises UndecodableText, TokenOutOfRange.
+    is suspicious with certainty.
+
+    Without an index what counts is what looks out of place to the network alone. With one, what was
+    drawn from n-grams of that index and does not belong, as a sampled passage within a real text:
+    long runs of the corpus count as evidence, so real quotations of it look suspicious too.
+
+    Raises UndecodableText, TokenOutOfRange, RefinerMismatch.
 
     >>> class NoVowels:
     ...     vocabulary = Vocabulary("bytes", tuple(range(256)))
-    ...     def suspicion(self, texts):
+    ...     def suspicion(self, texts, index=None):
     ...         return [np.isin(ids, list(b"aeiou")).astype(np.float32) for ids in texts]
     >>> found = lint("try\\nto be", NoVowels())
     >>> [(word.text, word.line, word.column, word.suspicion) for word in found.worst(2)]
@@ -91,7 +100,7 @@ def lint(text: Query, scorer: Detector) -> Lint:
         ids = check_ids(text, tokenizer.vocab_size)
     of_tokens = np.zeros(0, np.float32)
     if len(ids):
-        (found,) = scorer.suspicion([ids])
+        (found,) = scorer.suspicion([ids], index)
         is_known = vocabulary.codes(ids) != vocabulary.mask
         of_tokens = np.where(is_known, found, 1).astype(np.float32)
     shown, bounds = characters(vocabulary.tokenizer, ids)

@@ -5,7 +5,7 @@ squared ReLU, no biases, no time embedding (how much is masked can be seen). A t
 neighbours: what spelling needs of them is there before the first layer.
 
 The detector branches off the trunk half-way: its layers begin as copies of the trunk's upper ones
-and are trained on their own, so it costs the trunk nothing.
+and are trained on their own, so it costs the trunk nothing. What an index adds is `evidence`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidParameter
+from .evidence import Evidence
 
 _Rotation = tuple[Tensor, Tensor]
 
@@ -65,6 +66,7 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.detector_head.weight)
         nn.init.zeros_(self.detector_head.bias)
+        self.evidence = Evidence()
 
     @property
     def mask(self) -> int:

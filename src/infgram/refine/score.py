@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidParameter, MissingExtra, NotARefiner
-from ..index import generator
+from ..index import Index, generator
+from .copying import run_lengths
 from .vocabulary import Vocabulary
 
 try:
@@ -26,6 +27,7 @@ try:
 
     from . import checkpoint
     from .device import best_device, use_threads
+    from .evidence import REACH
     from .model import Refiner, Shape
 except ImportError as error:
     raise MissingExtra(
@@ -93,15 +95,45 @@ class Scorer:
             _put(found, chosen, tiles)
         return found
 
-    def suspicion(self, texts: Sequence[Text]) -> list[NDArray[np.float32]]:
-        """For each token the detector's probability that it does not belong there."""
+    def suspicion(
+        self, texts: Sequence[Text], index: Index | None = None
+    ) -> list[NDArray[np.float32]]:
+        """For each token the probability that it does not belong there.
+
+        Without an index the detector's, which knows of the text alone. With one, that it was drawn
+        from n-grams of this index and is out of place, which is found far more often: SBIS copies
+        runs of the corpus. Long verbatim runs count as evidence, so real quotations of the corpus
+        look suspicious too, and the corpus itself as a whole.
+
+        Raises RefinerMismatch for an index with tokens that the refiner does not know.
+        """
+        if index is not None:
+            self.vocabulary.check(index)
         codes = [self.vocabulary.codes(text) for text in texts]
-        found = [np.zeros(len(text), np.float32) for text in codes]
+        logits = [np.zeros(len(text), np.float32) for text in codes]
         for batch, tiles in self._tiled(codes):
             with self._computing():
-                logits = self._network.detect(self._tensor(batch)).sigmoid()
-            _put(found, logits.cpu().numpy(), tiles)
-        return found
+                _put(logits, self._network.detect(self._tensor(batch)).cpu().numpy(), tiles)
+        if index is not None:
+            logits = [
+                self._weighed(of_text, run_lengths(index, np.asarray(text)))
+                for text, of_text in zip(texts, logits, strict=True)
+            ]
+        return [torch.from_numpy(of_text).sigmoid().numpy() for of_text in logits]
+
+    def _weighed(
+        self, logits: NDArray[np.float32], lengths: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Logits of a text with what an index tells of it, a long text in pieces."""
+        weighed = np.zeros_like(logits)
+        n = _BATCH_TOKENS["cuda"]
+        for low in range(0, len(logits), n):
+            start, end = max(low - REACH, 0), low + n + REACH
+            with self._computing():
+                both = (self._tensor(each[start:end])[None] for each in (logits, lengths))
+                found = self._network.evidence(*both)[0].cpu().numpy()
+            weighed[low : low + n] = found[low - start :][:n]
+        return weighed
 
     def log_likelihoods(
         self, texts: Sequence[Text], *, folds: int = 6

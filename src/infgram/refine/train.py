@@ -1,7 +1,8 @@
-"""How a refiner learns: first to fill holes, then to tell what was written by SBIS.
+"""How a refiner learns: to fill holes, to tell what was written by SBIS, to weigh an index's word.
 
 Stage 1 trains the trunk on hidden tokens. Stage 2 leaves the trunk as it is and trains the detector
 on the same text with spans written anew (`corrupt`); what it is to find are tokens that differ.
+Stage 3 takes seconds: `evidence` learns to find them from the detector and an index together.
 
 The number of steps decides everything that is random: a run that was killed goes on from its last
 checkpoint and has the same losses as one that was not.
@@ -26,7 +27,7 @@ from ..corpus import plan
 from ..errors import EmptyCorpus, InvalidParameter, MissingExtra, NotARefiner, StorageError
 from ..storage import Progress
 from ..tokens import TokenArray, check_ids, load
-from .corrupt import Noise, corrupt, cross_fitted, index_of
+from .corrupt import Flawed, Noise, corrupt, cross_fitted, index_of
 from .masks import draw_masks
 from .vocabulary import Vocabulary, check_tokenizer
 
@@ -37,6 +38,7 @@ try:
 
     from . import checkpoint
     from .device import best_device, use_threads
+    from .evidence import seen_in
     from .model import SIZES, Refiner, Shape
     from .muon import Muon
 except ImportError as error:
@@ -52,7 +54,12 @@ _DETECTOR_SHARE = 0.22  # of the minutes
 _WARMUP_STEPS = 30
 _EVAL_RATES = (0.15, 0.5)
 _EVAL_WINDOWS = 512
-_COPIES = 4  # of the text, each with flaws of its own
+_COPIES = 4  # of the text, each with flaws of its own; two more are for the evidence
+_EVIDENCE_TOKENS = 1 << 16
+# A tenth as much text with passages as long as a reader would ask for. The detector's spans are
+# short, and what is known of them alone says nothing of a run of 100 tokens.
+_PASSAGE_LENGTHS = (24, 300)
+_PASSAGE_GAPS = (24, 200)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Recipe:
       are computed at once, so few that a core's cache holds them.
     - `lr`, `embedding_lr`, `head_lr`: of matrices by Muon, of tables and of outputs by AdamW; they
       rise for 30 steps and fall to 0 at the last one. Those of the detector are its own.
+    - `evidence_steps`: of the third stage, which takes a hundredth of a second for each.
     """
 
     size: str = "nano"
@@ -74,6 +82,7 @@ class Recipe:
     head_lr: float = 0.003
     detector_lr: float = 0.01
     detector_head_lr: float = 0.01
+    evidence_steps: int = 600
     seed: int = 0
 
 
@@ -92,7 +101,7 @@ class Trained:
     - `steps`, `detector_steps`: of the two stages; `n_tokens_seen`: by the first.
     - `val_loss`: nats a hidden token of the held-out text, by the share of hidden tokens.
     - `auroc`: of the detector, on the held-out text with spans written anew from an index of the
-      training text.
+      training text; `auroc_with_index`: with what that index tells.
     """
 
     path: Path
@@ -102,8 +111,10 @@ class Trained:
     seconds: float
     val_loss: dict[str, float]
     auroc: float
+    auroc_with_index: float
     losses: list[float]
     detector_losses: list[float]
+    evidence_losses: list[float]
 
 
 def train(
@@ -129,7 +140,8 @@ def train(
     - `minutes`, `steps`: how long; a quarter as many steps train the detector. Minutes are turned
       into steps once the first ones were measured. Without either: 18 minutes.
     - `shape`, `recipe`: instead of those of `size`.
-    - `progress`: called with (stage, done, total).
+    - `progress`: called with (stage, done, total); stages are "trunk", "detector", "evidence" and
+      "evaluate".
 
     What was reached stands in `path`.partial until the end, and a later call with the same
     arguments goes on from there.
@@ -202,6 +214,25 @@ class _Text:
         self.sha256 = hashlib.sha256(np.ascontiguousarray(token_ids, "<u4").tobytes()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _Marked:
+    """A text with flaws: its codes, where they are others than before, runs that the index has."""
+
+    codes: NDArray[np.int64]
+    flaws: NDArray[np.bool_]
+    run_lengths: NDArray[np.float32]
+
+    def rows(self, places: NDArray[np.int64]) -> _Marked:
+        """Some of its places, which are rows of neighbours."""
+        return _Marked(self.codes[places], self.flaws[places], seen_in(self.run_lengths[places]))
+
+
+def _marked(flawed: Flawed, codes: NDArray[np.int64], vocabulary: Vocabulary) -> _Marked:
+    """`codes` are those of the text as it was."""
+    written = vocabulary.codes(flawed.token_ids)
+    return _Marked(written, written != codes, flawed.run_lengths)
+
+
 class _Run:
     """A training as it stands."""
 
@@ -228,7 +259,8 @@ class _Run:
         self.losses: list[list[float]] = [[], []]
         self.seconds = 0.0
         self.optimizers: list[torch.optim.Optimizer] = []
-        self.copies: list[tuple[NDArray[np.int64], NDArray[np.bool_]]] = []
+        self.evidence_losses: list[float] = []
+        self.copies: dict[int, _Marked] = {}
 
     def go(self, minutes: float | None, steps: int | None, progress: Progress) -> Trained:
         self.optimizers = self.trunk_optimizers()
@@ -252,6 +284,7 @@ class _Run:
                 self.optimizers = self.detector_optimizers()
             until = None if minutes is None else 60 * minutes * shares[stage]
             self.run_stage(stage, name, until, progress)
+        self.weigh(progress)
         return self.finish(progress)
 
     # Steps
@@ -314,19 +347,21 @@ class _Run:
         starts = np.minimum(starts, len(self.codes) - recipe.window)
         places = starts[:, None] + np.arange(recipe.window)
         if stage == 1:
-            codes, flaws = self.flawed(copy)
-            return codes[places], flaws[places]
+            flawed = self.flawed(copy)
+            return flawed.codes[places], flawed.flaws[places]
         rng = np.random.default_rng([recipe.seed, 2, step])
         return self.codes[places], draw_masks(recipe.batch, recipe.window, rng)
 
-    def flawed(self, copy: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The training text with flaws, and where they are."""
-        while len(self.copies) <= copy:
+    def flawed(self, copy: int) -> _Marked:
+        """The training text with flaws, of a copy the same every time."""
+        if copy not in self.copies:
             text = self.text
-            rng = np.random.default_rng([self.recipe.seed, 3, len(self.copies)])
-            written = cross_fitted(text.training, text.tokenizer, rng, self.noise)
-            codes = text.vocabulary.codes(written)
-            self.copies.append((codes, codes != self.codes))
+            rng = np.random.default_rng([self.recipe.seed, 3, copy])
+            noise = self.noise
+            if copy > _COPIES:
+                noise = replace(noise, lengths=_PASSAGE_LENGTHS, gaps=_PASSAGE_GAPS)
+            written = cross_fitted(text.training, text.tokenizer, rng, noise)
+            self.copies[copy] = _marked(written, self.codes, text.vocabulary)
         return self.copies[copy]
 
     def hole_loss(
@@ -374,6 +409,34 @@ class _Run:
             recipe.detector_lr,
         )
 
+    # The index's word
+
+    def weigh(self, progress: Progress) -> None:
+        """Trains the evidence, from the start and to the end, on flaws that are new to all."""
+        window = self.recipe.window
+        rng = np.random.default_rng([self.recipe.seed, 6])
+        n_windows = len(self.codes) // window
+        n = min(n_windows, max(1, _EVIDENCE_TOKENS // window))
+        parts = []
+        for copy, n_of_copy in ((_COPIES, n), (_COPIES + 1, -(-n // 10))):
+            begins = window * rng.permutation(n_windows)[:n_of_copy]
+            parts.append(self.flawed(copy).rows(begins[:, None] + np.arange(window)))
+        self.evidence_losses = self.network.evidence.fit(
+            torch.cat([self.suspects(part.codes) for part in parts]),
+            torch.cat([self.on_device(part.run_lengths) for part in parts]),
+            torch.cat([self.on_device(part.flaws) for part in parts]),
+            self.recipe.evidence_steps,
+            rng,
+            lambda done, total: progress("evidence", done, total),
+        )
+        self.seconds = time.perf_counter() - self.started
+
+    def suspects(self, rows: NDArray[np.int64]) -> Tensor:
+        """The detector's logits, of the shape of rows."""
+        # any number of rows: not worth compiling
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            return torch.cat([self.network.detect(self.on_device(part)) for part in _parts(rows)])
+
     # The result
 
     def finish(self, progress: Progress) -> Trained:
@@ -384,16 +447,21 @@ class _Run:
         with index_of([self.text.training], self.text.tokenizer) as index:
             rng = np.random.default_rng([self.recipe.seed, 4])
             written = corrupt(held_out, index, rng, self.noise)
+        codes = self.text.vocabulary.codes(held_out)
         # windows of all sizes, a few of each: not worth compiling
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
-            codes = self.text.vocabulary.codes(held_out)
             val_loss = {str(rate): self.loss_at(codes, rate) for rate in _EVAL_RATES}
-            flawed = self.text.vocabulary.codes(written)
-            rows = flawed.reshape(-1, window)
-            logits = [self.network.detect(self.on_device(part)) for part in _parts(rows)]
-        auroc = area_under_roc(torch.cat(logits).flatten().cpu().numpy(), flawed != codes)
+        flawed = _marked(written, codes, self.text.vocabulary)
+        rows = flawed.rows(np.arange(len(codes)).reshape(-1, window))
+        logits = self.suspects(rows.codes)
+        with torch.no_grad():
+            weighed = self.network.evidence(logits, self.on_device(rows.run_lengths))
+        auroc, auroc_with_index = (
+            area_under_roc(found.flatten().cpu().numpy(), flawed.flaws)
+            for found in (logits, weighed)
+        )
         progress("evaluate", 1, 1)
-        self.write(val_loss, auroc)
+        self.write(val_loss, auroc, auroc_with_index)
         return Trained(
             path=self.path,
             steps=self.steps[0],
@@ -402,8 +470,10 @@ class _Run:
             seconds=self.seconds,
             val_loss=val_loss,
             auroc=auroc,
+            auroc_with_index=auroc_with_index,
             losses=self.losses[0],
             detector_losses=self.losses[1],
+            evidence_losses=self.evidence_losses,
         )
 
     @property
@@ -421,7 +491,7 @@ class _Run:
             n += int(holes.sum())
         return total / n
 
-    def write(self, val_loss: dict[str, float], auroc: float) -> None:
+    def write(self, val_loss: dict[str, float], auroc: float, auroc_with_index: float) -> None:
         text, recipe = self.text, self.recipe
         metadata = {
             "shape": asdict(self.network.shape),
@@ -436,7 +506,8 @@ class _Run:
             "steps": self.steps,
             "n_tokens_seen": self.n_tokens_seen,
             "val_loss": val_loss,
-            "detector_auroc": auroc,
+            "auroc": auroc,
+            "auroc_with_index": auroc_with_index,
             "versions": {name: version(name) for name in ("infgram", "torch", "safetensors")},
         }
         checkpoint.write(self.path, self.network.state_dict(), metadata)
