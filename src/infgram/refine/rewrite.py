@@ -21,7 +21,7 @@ from .texts import Text
 if TYPE_CHECKING:
     from .score import Scorer
 
-ROUNDS = 2
+ROUNDS = 3
 _MOST_CAP_ROUNDS = 16
 
 

@@ -34,7 +34,7 @@ class Editor:
     Raises InvalidParameter.
     """
 
-    words: int = 6
+    words: int = 8
     margin: float = 4.0
     n_sbis: int = 3
     n_lexicon: int = 3
