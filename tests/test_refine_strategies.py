@@ -17,6 +17,7 @@ from test_refine_polish import CORPUS, DRAFT
 import infgram
 from infgram.errors import InvalidParameter
 from infgram.refine import (
+    Edit,
     Editor,
     Proposer,
     Refined,
@@ -112,6 +113,24 @@ def test_the_editor_mends_what_is_wrong(index: infgram.Index) -> None:
             assert tuple(found.tolist()) == edit.new
 
 
+@pytest.mark.parametrize(
+    ("n_old", "n_new", "asked"),
+    [(3, 31, 2.0 + 1.5 * np.log(8)), (31, 3, 2.0), (3, 3, 2.0), (0, 31, 2.0), (1, 0, 2.0)],
+)
+def test_commoner_words_must_gain_more_where_the_corpus_has_the_old_ones(
+    memory_folder: Path, n_old: int, n_new: int, asked: float
+) -> None:
+    corpus = b"a dog, " * n_old + b"a cat, " * n_new + b"the dog; the dog; a fox."
+    index = make_index(memory_folder / f"common-{n_old}-{n_new}.infgram", [list(corpus)])
+    ids = np.frombuffer(b"a dog, a fox.", np.uint8).astype(np.uint32)
+    text = Text.of(index, ids[:0], ids, (), 99)
+    edit = Edit(2, 5, tuple(b"dog"), tuple(b"cat"), 99.0, "lexicon", None)
+    tools = Tools(Proposer(index), SCORER)
+    way = Editor(margin=2.0, commonness=1.5)
+    assert way._asked(text, edit, tools) == pytest.approx(asked)
+    assert way._asked(text, replace(edit, gain=1.0), tools) == 2.0
+
+
 @pytest.mark.parametrize("margin", [0.0, 2.0, 6.0, 1e9])
 def test_an_edit_gains_more_than_the_margin(index: infgram.Index, margin: float) -> None:
     for seed in range(4):
@@ -198,7 +217,13 @@ def test_single_tokens_are_exchanged_where_the_network_is_sure(index: infgram.In
 
 
 def test_strategies_that_make_no_sense_are_refused(index: infgram.Index) -> None:
-    for wrong in ({"words": -1}, {"margin": -0.1}, {"margin": float("nan")}, {"n_judged": -1}):
+    for wrong in (
+        {"words": -1},
+        {"commonness": -1},
+        {"margin": -0.1},
+        {"margin": float("nan")},
+        {"n_judged": -1},
+    ):
         with pytest.raises(InvalidParameter, match="expected at least 0"):
             Editor(**wrong)
     for way in (Remask, Schedule):

@@ -8,6 +8,7 @@ ones judge better than they write.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ class Editor:
 
     - `words`: of 256 tokens, that are tried in a round.
     - `margin`: nats that an edit must gain.
+    - `commonness`: how much more, for each nat that the new words are commoner than the old ones
+      where the corpus has both between the same two tokens. A network finds common words likelier
+      wherever they stand; what the corpus does not have at all is replaced without that.
     - `n_sbis`, `n_lexicon`: candidates of each kind, see `Proposer`.
     - `n_judged`: of a word's candidates, those that are judged: the likeliest in its hole.
 
@@ -36,12 +40,13 @@ class Editor:
 
     words: int = 8
     margin: float = 4.0
+    commonness: float = 1.0
     n_sbis: int = 3
     n_lexicon: int = 3
     n_judged: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("words", "margin", "n_judged"):
+        for name in ("words", "margin", "commonness", "n_judged"):
             if not getattr(self, name) >= 0:
                 raise InvalidParameter(f"{name} is {getattr(self, name)}, expected at least 0")
 
@@ -59,6 +64,14 @@ class Editor:
         candidates = tools.propose(texts, words, self.n_sbis, self.n_lexicon, rng)
         likely, _ = tools.likeliest(texts, words, candidates, self.n_judged)
         return [
-            [edit for edit in own if edit.gain > self.margin]
-            for own in tools.judge(texts, words, likely, log_probs)
+            [edit for edit in own if edit.gain > self._asked(text, edit, tools)]
+            for text, own in zip(texts, tools.judge(texts, words, likely, log_probs), strict=True)
         ]
+
+    def _asked(self, text: Text, edit: Edit, tools: Tools) -> float:
+        """Nats that an edit must gain."""
+        old = tools.count_between(text, edit, edit.old)
+        if old == 0 or edit.gain <= self.margin:
+            return self.margin
+        new = tools.count_between(text, edit, edit.new)
+        return self.margin + self.commonness * max(0.0, math.log((1 + new) / (1 + old)))

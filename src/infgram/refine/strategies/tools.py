@@ -83,6 +83,14 @@ class Tools:
             )
         return found
 
+    def count_between(self, text: Text, edit: Edit, token_ids: Sequence[int]) -> int:
+        """How often tokens stand in the corpus between those on both sides of an edit."""
+        before = text.token_ids[max(edit.start - 1, 0) : edit.start]
+        behind = text.token_ids[edit.end : edit.end + 1]
+        return self.proposer.index.count(
+            np.concatenate([before, np.array(token_ids, np.uint32), behind])
+        )
+
     def likeliest(
         self,
         texts: Sequence[Text],
