@@ -136,7 +136,7 @@ class Scorer:
         return weighed
 
     def log_likelihoods(
-        self, texts: Sequence[Text], *, folds: int = 6
+        self, texts: Sequence[Text], *, folds: int = 4
     ) -> list[NDArray[np.float64]]:
         """For each token its log-probability where it alone of its neighbours is hidden.
 
