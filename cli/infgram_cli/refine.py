@@ -9,7 +9,7 @@ import click
 
 from .editing import edit_and_tell, editing_options
 from .options import json_option, quiet_option
-from .refiners import open_refiner, refiner_options
+from .refiners import device_option, open_refiner, refiner_options
 
 _TEXT = "text"
 
@@ -115,12 +115,7 @@ Examples:
     help="That of the index to refine for.",
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
-    default="auto",
-    show_default=True,
-)
+@device_option
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
 @quiet_option
 @json_option

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from infgram.refine.score import Scorer
 
 
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
+    default="auto",
+    show_default=True,
+    help="What the refiner runs on.",
+)
+
+
 def refiner_options(command: Decorated) -> Decorated:
     """Adds `refiner` and `device`: what `open_refiner` takes."""
-    command = click.option(
-        "--device",
-        type=click.Choice(["auto", "cuda", "mps", "cpu"]),
-        default="auto",
-        show_default=True,
-        help="What the refiner runs on.",
-    )(command)
+    command = device_option(command)
     return click.option(
         "--refiner",
         type=click.Path(path_type=Path),

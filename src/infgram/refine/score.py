@@ -86,9 +86,7 @@ class Scorer:
         """
         codes = [self.vocabulary.codes(text) for text in texts]
         found = [np.zeros(len(text), np.float32) for text in codes]
-        for batch, tiles in self._tiled(codes):
-            with self._computing():
-                probs = self._network(self._tensor(batch)).softmax(-1).cpu().numpy()
+        for batch, tiles, probs in self._in_sight(codes):
             known = np.minimum(batch, len(self.vocabulary) - 1)
             chosen = np.take_along_axis(probs, known[..., None], axis=-1)[..., 0]
             chosen[batch == self.vocabulary.mask] = 0
@@ -171,12 +169,19 @@ class Scorer:
         codes = [self.vocabulary.codes(text) for text in texts]
         best = [np.zeros(len(text), np.int64) for text in codes]
         found = [np.zeros(len(text), np.float32) for text in codes]
-        for batch, tiles in self._tiled(codes):
-            with self._computing():
-                probs = self._network(self._tensor(batch)).softmax(-1).cpu().numpy()
+        for _, tiles, probs in self._in_sight(codes):
             _put(best, probs.argmax(-1), tiles)
             _put(found, probs.max(-1), tiles)
         return [(self.vocabulary.ids(b), p) for b, p in zip(best, found, strict=True)]
+
+    def _in_sight(
+        self, codes: Sequence[NDArray[np.int64]]
+    ) -> Iterator[tuple[NDArray[np.int64], list[_Tile], NDArray[np.float32]]]:
+        """Batches of windows, and of each place the probabilities of all codes."""
+        for batch, tiles in self._tiled(codes):
+            with self._computing():
+                probs = self._network(self._tensor(batch)).softmax(-1).cpu().numpy()
+            yield batch, tiles, probs
 
     # Candidates -----------------------------------------------------------------------------------
 
