@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,42 @@ def test_the_number_of_threads_is_left_as_it_was(path: Path) -> None:
     before = torch.get_num_threads()
     Scorer(path, device="cpu", threads=before + 1).confidence([runs(10)])
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and a limit to memory")
+def test_too_little_memory_is_an_error_with_advice(path: Path) -> None:
+    program = """
+import resource, sys
+import numpy as np
+from infgram.errors import OutOfMemory
+from infgram.refine.score import Scorer
+
+scorer = Scorer(sys.argv[1], device="cpu", threads=1)
+texts = [np.full(64, 97, np.uint8)] * 40
+before = [text.copy() for text in texts]
+scorer.log_likelihoods(texts[:1])
+used = 1024 * int(open("/proc/self/status").read().split("VmSize:")[1].split()[0])
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used, most))
+hoard = []
+try:
+    while True:  # what the allocator still has
+        hoard.append(bytearray(1 << 14))
+except MemoryError:
+    del hoard[-16:]  # enough to say so
+try:
+    scorer.log_likelihoods(texts)
+except OutOfMemory as error:
+    hoard.clear()
+    print(error)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+assert all((a == b).all() for a, b in zip(texts, before))
+print(len(scorer.log_likelihoods(texts)))
+"""
+    command = [sys.executable, "-c", program, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    message, n_texts = ended.stdout.splitlines()
+    assert message.startswith("cpu has too little memory")
+    assert "end what else uses it" in message
+    assert n_texts == "40"

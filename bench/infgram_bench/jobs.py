@@ -241,6 +241,13 @@ def refining_measure(folder: str) -> dict[str, Any]:
     return measure(Path(folder), _say)
 
 
+def refining_throughput(folder: str) -> dict[str, float]:
+    """Bytes that the editor refines a second in a round, many drafts at once."""
+    from .refining_measure import throughput
+
+    return throughput(Path(folder))
+
+
 def _say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
@@ -251,7 +258,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
-        *(refining_train, refining_refiner, refining_measure),
+        *(refining_train, refining_refiner, refining_measure, refining_throughput),
     )
 }
 

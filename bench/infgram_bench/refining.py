@@ -99,7 +99,9 @@ def _measure(bench: Bench) -> dict[str, Any]:
     def measuring(line: dict[str, Any]) -> None:
         bench.progress(line["stage"], line["step"], line["max_iters"])
 
-    return run_job("refining_measure", folder, on_line=measuring).result
+    found = run_job("refining_measure", folder, on_line=measuring).result
+    found["throughput"] = run_job("refining_throughput", folder, all_cores=True).result
+    return found
 
 
 def verdict(rivals: list[dict[str, Any]]) -> str:

@@ -12,19 +12,28 @@ import numpy as np
 
 import infgram
 
-from . import refining_drafts, refining_judges, training
+from . import machine, refining_drafts, refining_judges, training
 from .gpt import Text, use_threads
 from .refining_detection import DETECTORS, auroc, corrupted
 from .refining_drafts import N_PROMPT, N_WRITTEN, SEEDS, Drafts, Ids, Setting
 from .refining_metrics import GRAM, Floats, Measure, Real, measures, run_lengths
-from .refining_systems import SCORERS, SYSTEMS, Material, System, refined, refiner_path
+from .refining_systems import (
+    SCORERS,
+    SYSTEMS,
+    Material,
+    System,
+    by_network,
+    refined,
+    refiner_path,
+)
 from .rivals import Absent
 
 STARTS = (2, 3, -1)
 N_PROMPTS = 256
 _N_DRAFTS = 4  # to choose the best of
 _MINUTES = 18.0  # for the refiner
-_ROUNDS = 5  # of the seconds for one draft
+_ROUNDS = 5  # of what is timed
+_N_AT_ONCE = 64  # drafts, for the throughput
 _COPIED = "copied grams"
 
 # What one could do instead of refining: the drafts that are refined, and other ways to write them.
@@ -159,6 +168,27 @@ def measure(folder: Path, say: Say) -> dict[str, Any]:
     real = real_of(folder)
     with use_threads(1):
         return _measure(Reader(real), Material(real.index, real.training, folder), say)
+
+
+def throughput(folder: Path) -> dict[str, float]:
+    """A round of the editor for many drafts at once, on every core; nothing without a refiner."""
+    real = real_of(folder)
+    places = refining_drafts.offsets(len(real.held_out), "reporting", _N_AT_ONCE)
+    prompts = refining_drafts.windows(real.held_out, places).token_ids[:, :N_PROMPT]
+    drafts = refining_drafts.write(real.index, Setting(3), prompts, SEEDS[:1])
+    threads = len(machine.ALL_CORES) or 1
+    material = Material(real.index, real.training, folder)
+    try:
+        refine = by_network(material, threads=threads, rounds=1)
+    except Absent:
+        return {}
+    refine(drafts.token_ids[:4], drafts.prompt_lengths[:4], 0)  # a warm-up
+    seconds = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        refine(drafts.token_ids, drafts.prompt_lengths, 0)
+        seconds.append(time.perf_counter() - started)
+    return {"rate": drafts.written.size / float(np.median(seconds)), "threads": threads}
 
 
 def _measure(reader: Reader, material: Material, say: Say) -> dict[str, Any]:

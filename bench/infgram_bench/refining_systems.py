@@ -44,12 +44,12 @@ def refiner_path(training: bytes) -> Path:
     return cache_folder() / f"refiner-nano-{hashlib.sha256(training).hexdigest()[:12]}.safetensors"
 
 
-def scorer_of(material: Material) -> refining.Scorer:
-    """The trained refiner, on one thread. Raises Absent."""
+def scorer_of(material: Material, threads: int = 1) -> refining.Scorer:
+    """The trained refiner. Raises Absent."""
     path = refiner_path(material.training)
     if not path.exists():
         raise Absent("the refiner was not trained")
-    return refining.Scorer(path, device="cpu", threads=1)
+    return refining.Scorer(path, device="cpu", threads=threads)
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def polish(material: Material, **how: Any) -> Refine:
     return refine
 
 
-def by_network(material: Material, **how: Any) -> Refine:
+def by_network(material: Material, *, threads: int = 1, **how: Any) -> Refine:
     """The refiner with one of its strategies."""
-    scorer = scorer_of(material)
+    scorer = scorer_of(material, threads)
 
     def refine(token_ids: Ids, prompt_lengths: NDArray[np.int64], seed: int) -> Ids:
         prompts, texts = _parts(token_ids, prompt_lengths)

@@ -123,6 +123,10 @@ class RefinerMismatch(InfgramError):
     """A refiner was trained for other tokens than the index has."""
 
 
+class OutOfMemory(InfgramError, MemoryError):
+    """A refiner needed more memory than its device had."""
+
+
 class InvalidParameter(InfgramError, ValueError):
     """An argument is outside its range."""
 

@@ -1,13 +1,16 @@
-"""Where torch computes, and with how many threads."""
+"""Where torch computes, with how many threads, and what it says when the memory is too small."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from ..errors import InvalidParameter
+from ..errors import InvalidParameter, OutOfMemory
+
+_OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc")  # a processor's has no type in torch
 
 
 def best_device(name: str) -> torch.device:
@@ -38,3 +41,18 @@ def use_threads(n: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def enough_memory(device: torch.device, advice: str) -> Iterator[None]:
+    """Raises OutOfMemory where the block finds too little; `advice` says what to do then."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        is_typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_typed and not any(said in str(error) for said in _OUT_OF_MEMORY):
+            raise
+        asked = re.search(r"allocate ([\d.]+ \w+)", str(error))
+        raise OutOfMemory(
+            f"{device.type} has too little memory{f' for {asked[1]} more' if asked else ''}: {advice}"
+        ) from error

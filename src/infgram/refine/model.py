@@ -156,7 +156,7 @@ class _Layer(nn.Module):
     def _finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mixed = F.scaled_dot_product_attention(q, k, v)
         x = x + self.attention_out(mixed.transpose(1, 2).flatten(2))
-        return x + self.mlp_out(F.relu(self.mlp_in(_norm(x))).square())
+        return x + self.mlp_out(F.relu(self.mlp_in(_norm(x)), inplace=True).square())
 
 
 def _rotation(n: int, shape: Shape, device: torch.device) -> _Rotation:

@@ -26,7 +26,7 @@ try:
     import torch
 
     from . import checkpoint
-    from .device import best_device, use_threads
+    from .device import best_device, enough_memory, use_threads
     from .evidence import REACH
     from .model import Refiner, Shape
 except ImportError as error:
@@ -38,7 +38,7 @@ Text = NDArray[np.integer[Any]] | Sequence[int]
 Span = tuple[int, int]
 Candidates = Sequence[Sequence[Text]]
 
-_BATCH_TOKENS = {"cpu": 1152, "mps": 1 << 15, "cuda": 1 << 17}  # a core's cache holds 1152
+_BATCH_TOKENS = {"cpu": 576, "mps": 1 << 15, "cuda": 1 << 17}  # a core's cache holds 576
 _MARGIN = 40  # tokens that are seen on either side of a span, where the text has them
 _HALO = 10  # tokens on either side of a span that its candidates are judged by
 _OVERLAP = 16  # of windows side by side, on either side
@@ -51,7 +51,7 @@ class Scorer:
     - `device`: "auto", "cuda", "mps" or "cpu". `threads`: of torch, on a processor.
 
     Safe to use from many threads; with `threads`, from one at a time. Raises NotARefiner,
-    InvalidParameter.
+    InvalidParameter, and its methods OutOfMemory.
     """
 
     def __init__(
@@ -445,7 +445,12 @@ class Scorer:
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        with torch.inference_mode(), use_threads(self.threads):
+        advice = "end what else uses it, or use another device; no text was changed"
+        with (
+            torch.inference_mode(),
+            use_threads(self.threads),
+            enough_memory(self.device, advice),
+        ):
             yield
 
 

@@ -37,7 +37,7 @@ try:
     from torch import Tensor
 
     from . import checkpoint
-    from .device import best_device, use_threads
+    from .device import best_device, enough_memory, use_threads
     from .evidence import seen_in
     from .model import SIZES, Refiner, Shape
     from .muon import Muon
@@ -146,7 +146,7 @@ def train(
     What was reached stands in `path`.partial until the end, and a later call with the same
     arguments goes on from there.
 
-    Raises EmptyCorpus, InvalidParameter, StorageError.
+    Raises EmptyCorpus, InvalidParameter, OutOfMemory, StorageError.
     """
     check_tokenizer(tokenizer)
     recipe = _recipe(size, seed) if recipe is None else replace(recipe, seed=seed)
@@ -168,7 +168,9 @@ def train(
     text = _Text(token_ids, tokenizer, held_out, recipe.window)
     with use_threads(threads):
         run = _Run(text, recipe, shape, noise or Noise(), best_device(device), target)
-        return run.go(minutes, steps, progress or (lambda _stage, _done, _total: None))
+        advice = "end what else uses it, or train with a smaller size or on another device"
+        with enough_memory(run.device, advice):
+            return run.go(minutes, steps, progress or (lambda _stage, _done, _total: None))
 
 
 def read_text(inputs: Sequence[str | os.PathLike[str]], tokenizer: str = "bytes") -> TokenArray:
