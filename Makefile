@@ -36,6 +36,7 @@ format: .venv-dev/.ready  ## format everything
 test-torch: .venv-bench/.ready  ## tests of what needs PyTorch, which is installed into .venv-bench
 	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py \
 	  tests/test_bench_drafting.py tests/test_bench_refining.py \
+	  tests/test_draft_engines.py tests/test_draft_speed.py \
 	  tests/test_draft_huggingface.py tests/test_draft_verify_torch.py \
 	  tests/test_refine_model.py tests/test_refine_score.py tests/test_refine_train.py \
 	  tests/test_refine_rewrite.py tests/test_cli_refine.py
@@ -60,7 +61,7 @@ asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address 
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	$(ASAN)/python -m pytest -p no:faulthandler tests/test_exact.py tests/test_generate.py \
 	  tests/test_storage.py tests/test_build.py tests/test_index.py tests/test_shakespeare.py \
-	  tests/test_draft.py
+	  tests/test_draft.py tests/test_refine_propose.py tests/test_refine_polish.py tests/test_two_sided.py
 
 clean:  ## remove what was built
 	rm -rf build .venv .venv-dev .venv-asan .venv-bench

@@ -228,7 +228,7 @@ def refining_train(judge: str, folder: str) -> dict[str, float]:
 
 
 def refining_refiner(folder: str) -> dict[str, float]:
-    """Trains the refiner of refining.py, if it was not; what its training came to."""
+    """Trains the refiner of refining.py, if it was not; what it came to."""
     from .refining_measure import train_refiner
 
     return train_refiner(Path(folder), _say)

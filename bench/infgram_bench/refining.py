@@ -93,8 +93,7 @@ def _measure(bench: Bench) -> dict[str, Any]:
         bench.progress(f"training the refiner: {line['stage']}", line["step"], line["max_iters"])
 
     trained = run_job("refining_refiner", folder, on_line=refiner).result
-    if trained:
-        bench.findings.figures.update(trained)
+    bench.findings.figures.update(trained)
 
     def measuring(line: dict[str, Any]) -> None:
         bench.progress(line["stage"], line["step"], line["max_iters"])

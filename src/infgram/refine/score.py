@@ -134,7 +134,7 @@ class Scorer:
         return weighed
 
     def log_likelihoods(
-        self, texts: Sequence[Text], *, folds: int = 4
+        self, texts: Sequence[Text], *, folds: int = 3
     ) -> list[NDArray[np.float64]]:
         """For each token its log-probability where it alone of its neighbours is hidden.
 

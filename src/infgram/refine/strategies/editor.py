@@ -1,9 +1,10 @@
 """The editor: the network finds weak words, the index proposes others, the network judges.
 
-A word is as weak as its pseudo-log-likelihood is low: the network is asked for each token with that
-one hidden and the others shown. The weakest get candidates of their length from the index. One
-stands if with it the text around gains more than a margin. The network writes nothing itself: small
-ones judge better than they write.
+Words that the corpus does not have come first, since most of them are none. Of these, and then of
+the others, a word is as weak as its pseudo-log-likelihood is low: the network is asked for each
+token with that one hidden and the others shown. The weakest get candidates of their length from the
+index. One stands if with it the text around gains more than a margin. The network writes nothing
+itself: small ones judge better than they write.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InvalidParameter
 from ..edits import Edit
-from ..texts import Text, far_apart
+from ..texts import Text, Word, far_apart
 from .tools import Tools
 
 _APART = 20  # tokens between words of one round: each is judged beside what is not edited
@@ -31,7 +33,7 @@ class Editor:
     - `margin`: nats that an edit must gain.
     - `commonness`: how much more, for each nat that the new words are commoner than the old ones
       where the corpus has both between the same two tokens. A network finds common words likelier
-      wherever they stand; what the corpus does not have at all is replaced without that.
+      wherever they stand; a word that the corpus does not have there is replaced without that.
     - `n_sbis`, `n_lexicon`: candidates of each kind, see `Proposer`.
     - `n_judged`: of a word's candidates, those that are judged: the likeliest in its hole.
 
@@ -57,10 +59,8 @@ class Editor:
         log_probs = tools.log_likelihoods([text.token_ids for text in texts])
         words = []
         for text, own in zip(texts, log_probs, strict=True):
-            reached = np.concatenate([[0.0], np.cumsum(own, dtype=np.float64)])
-            weakest = sorted(text.words, key=lambda word: reached[word[1]] - reached[word[0]])
             n = -(-self.words * (len(own) - text.n_prompt) // _PER)
-            words.append(far_apart(weakest, _APART, n))
+            words.append(far_apart(_weakest_first(text, own, tools), _APART, n))
         candidates = tools.propose(texts, words, self.n_sbis, self.n_lexicon, rng)
         likely, _ = tools.likeliest(texts, words, candidates, self.n_judged)
         return [
@@ -70,8 +70,21 @@ class Editor:
 
     def _asked(self, text: Text, edit: Edit, tools: Tools) -> float:
         """Nats that an edit must gain."""
-        old = tools.count_between(text, edit, edit.old)
+        place = (edit.start, edit.end)
+        old = tools.count_between(text, place, edit.old)
         if old == 0 or edit.gain <= self.margin:
             return self.margin
-        new = tools.count_between(text, edit, edit.new)
+        new = tools.count_between(text, place, edit.new)
         return self.margin + self.commonness * max(0.0, math.log((1 + new) / (1 + old)))
+
+
+def _weakest_first(text: Text, log_probs: NDArray[np.float64], tools: Tools) -> list[Word]:
+    """The words of a text: those that the corpus does not have, and those that it has."""
+    strength = {
+        (begin, end): (
+            tools.count_between(text, (begin, end), text.token_ids[begin:end]) > 0,
+            float(log_probs[begin:end].sum()),
+        )
+        for begin, end in text.words
+    }
+    return sorted(strength, key=strength.__getitem__)

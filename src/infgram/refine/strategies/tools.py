@@ -83,10 +83,13 @@ class Tools:
             )
         return found
 
-    def count_between(self, text: Text, edit: Edit, token_ids: Sequence[int]) -> int:
-        """How often tokens stand in the corpus between those on both sides of an edit."""
-        before = text.token_ids[max(edit.start - 1, 0) : edit.start]
-        behind = text.token_ids[edit.end : edit.end + 1]
+    def count_between(
+        self, text: Text, word: Word, token_ids: Sequence[int] | NDArray[np.uint32]
+    ) -> int:
+        """How often tokens stand in the corpus between those on both sides of a word."""
+        begin, end = word
+        before = text.token_ids[max(begin - 1, 0) : begin]
+        behind = text.token_ids[end : end + 1]
         return self.proposer.index.count(
             np.concatenate([before, np.array(token_ids, np.uint32), behind])
         )
