@@ -29,6 +29,7 @@ from infgram.refine import (
 )
 from infgram.refine.strategies import Tools
 from infgram.refine.strategies.cap import Cap
+from infgram.refine.strategies.editor import _weakest_first
 from infgram.refine.strategies.tools import Candidate
 from infgram.refine.texts import Text, far_apart
 
@@ -137,6 +138,20 @@ def test_an_edit_gains_more_than_the_margin(index: infgram.Index, margin: float)
         refined = refine(index, SCORER, DRAFT, strategy=Editor(words=99, margin=margin), seed=seed)
         assert all(edit.gain > margin for edit in refined.edits)
         assert bool(refined.edits) == (margin < 1e9)
+
+
+def test_words_that_the_corpus_does_not_have_come_first(memory_folder: Path) -> None:
+    corpus = b"a dog sat on the mat. the dog's cat, too."
+    index = make_index(memory_folder / "weak.infgram", [list(corpus)])
+    draft = b"on dxg sat the og mat."
+    ids = np.frombuffer(draft, np.uint8).astype(np.uint32)
+    text = Text.of(index, ids[:0], ids, (), 99)
+    log_probs = np.full(len(ids), -0.1)
+    log_probs[draft.index(b"sat")] = -9.0
+    log_probs[draft.index(b"og")] = -1.0
+    found = _weakest_first(text, log_probs, Tools(Proposer(index), SCORER))
+    # "og " stands in the corpus as the end of another word alone, and "on" begins this text
+    assert [draft[begin:end] for begin, end in found] == [b"og", b"dxg", b"sat", b"the", b"mat", b"on"]
 
 
 def test_the_editor_tries_as_many_words_as_it_is_told(index: infgram.Index) -> None:
