@@ -33,7 +33,7 @@ def write(
     strings = {name: json.dumps(value) for name, value in metadata.items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as file:
-        file.write(save(plain, {"format": kind, **strings}))
+        file.write(_ordered(save(plain, {"format": kind, **strings})))
 
 
 def read(
@@ -58,3 +58,13 @@ def read(
             f"{path} cannot be read as a refiner ({error}): it is torn, or something else; train "
             "one with `infgram refine train CORPUS`"
         ) from error
+
+
+def _ordered(file: bytes) -> bytes:
+    """The file with its metadata in the order of their names; safetensors has them in any."""
+    n = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + n])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    written = json.dumps(header, separators=(",", ":")).encode()
+    written += b" " * (-len(written) % 8)
+    return len(written).to_bytes(8, "little") + written + file[8 + n :]
