@@ -53,6 +53,5 @@ def enough_memory(device: torch.device, advice: str) -> Iterator[None]:
         if not is_typed and not any(said in str(error) for said in _OUT_OF_MEMORY):
             raise
         asked = re.search(r"allocate ([\d.]+ \w+)", str(error))
-        raise OutOfMemory(
-            f"{device.type} has too little memory{f' for {asked[1]} more' if asked else ''}: {advice}"
-        ) from error
+        more = f" for {asked[1]} more" if asked else ""
+        raise OutOfMemory(f"{device.type} has too little memory{more}: {advice}") from error

@@ -30,6 +30,7 @@ from ..index import Index, generator
 from .characters import characters
 from .pattern import Pattern, parse
 from .propose import PROPOSERS, Proposer
+from .texts import HALO
 from .vocabulary import Vocabulary
 from .words import letters
 
@@ -42,7 +43,6 @@ _STEPS = 6
 _N_JUDGED = 4  # of each length, of what the index proposes
 _N_JUDGED_FILLED = 1  # and of what the network does
 _N_KEPT = 3  # fillings of a hole that the next one is tried with
-_HALO = 10
 _CREDIT = 0.25  # of what a token usually costs
 _MARGIN = 3.0  # nats
 _HIDDEN = "0.15"  # the share of `val_loss` that is nearest to one in six
@@ -184,7 +184,7 @@ def _check(parsed: Pattern, texts: Sequence[Ids], scorer: Judge) -> None:
                 f"the pattern has {character!r}, which the refiner does not know: write it without"
             )
     for hole in parsed.holes:
-        longest = scorer.window - 2 * _HALO
+        longest = scorer.window - 2 * HALO
         if hole.most > longest:
             raise InvalidParameter(
                 f"character {hole.at + 1} of the pattern begins a hole of {hole.most} tokens, "
@@ -218,7 +218,7 @@ def _filled(
         texts,
         [[span] for span in spans],
         [[[ids for ids, _ in own]] for own in judged],
-        halo=_HALO,
+        halo=HALO,
     )
     credit = _CREDIT * float(scorer.metadata["val_loss"][_HIDDEN])
     found: dict[bytes, _Begun] = {}

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidParameter, MissingExtra, NotARefiner
 from ..index import Index, generator
 from .copying import run_lengths
+from .texts import HALO
 from .vocabulary import Vocabulary
 
 try:
@@ -40,7 +41,6 @@ Candidates = Sequence[Sequence[Text]]
 
 _BATCH_TOKENS = {"cpu": 576, "mps": 1 << 15, "cuda": 1 << 17}  # a core's cache holds 576
 _MARGIN = 40  # tokens that are seen on either side of a span, where the text has them
-_HALO = 10  # tokens on either side of a span that its candidates are judged by
 _OVERLAP = 16  # of windows side by side, on either side
 
 
@@ -199,7 +199,7 @@ class Scorer:
         Gives for each text and span an array of shape (n_candidates,). Cheap, and blind to how a
         candidate's own letters go together: rank with it, and judge with `pll`.
         """
-        places = list(self._places(texts, spans, candidates, halo=_HALO))
+        places = list(self._places(texts, spans, candidates, halo=HALO))
         rows, hidden = [], []
         for window in places:
             row = window.codes.copy()
@@ -226,7 +226,7 @@ class Scorer:
         candidates: Sequence[Candidates],
         *,
         folds: int = 6,
-        halo: int = _HALO,
+        halo: int = HALO,
     ) -> list[list[NDArray[np.float64]]]:
         """Pseudo-log-likelihood in nats of each candidate and what is around it, in its context.
 

@@ -13,6 +13,7 @@ from .edits import Edit
 from .words import PROMPT, YES, editable, spans
 
 Word = tuple[int, int]  # [begin, end)
+HALO = 10  # tokens on both sides of an edit that it is judged by
 
 
 @dataclass

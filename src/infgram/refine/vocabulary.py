@@ -106,6 +106,6 @@ def check_tokenizer(name: str) -> None:
     """Raises InvalidParameter for a tokenizer that no refiner works with."""
     if name not in TOKENIZERS:
         raise InvalidParameter(
-            f"a refiner works on bytes or characters, not on tokens of {name!r}: build the index "
-            "with --tokenizer bytes or chars"
+            f"the tokenizer is {name!r}, expected bytes or characters: words are edited where "
+            "tokens are letters (--tokenizer bytes or chars)"
         )

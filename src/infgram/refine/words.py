@@ -11,20 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidParameter
 from ..index import Index
+from .vocabulary import check_tokenizer
 
 NO, YES, PROMPT = 0, 1, 2
 """What may become of a token: nothing, anything, nothing and it is not counted as copied."""
 
 _APOSTROPHES = "'’"
-
-
-def check_tokenizer(index: Index) -> None:
-    """Raises InvalidParameter for an index whose tokens are no bytes or characters."""
-    if index.tokenizer.name not in ("bytes", "chars"):
-        raise InvalidParameter(
-            f"{index.path} has tokens of {index.tokenizer.name!r}, expected bytes or characters: "
-            "words are edited where tokens are letters (--tokenizer bytes or chars)"
-        )
 
 
 def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -35,7 +27,7 @@ def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     Raises InvalidParameter.
     """
-    check_tokenizer(index)
+    check_tokenizer(index.tokenizer.name)
     ids = index.alphabet[1:]
     n_of_character = np.ones(len(ids), np.uint8)
     if index.tokenizer.name == "bytes":
@@ -69,7 +61,7 @@ def spans(index: Index, token_ids: NDArray[Any]) -> NDArray[np.int64]:
     >>> spans(index, index.ids("to be, or")).tolist()
     [[0, 2], [3, 5], [7, 9]]
     """
-    check_tokenizer(index)
+    check_tokenizer(index.tokenizer.name)
     inside = np.concatenate([[False], _of_word(index, token_ids), [False]])
     return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from ..edits import Edit
 from ..propose import PROPOSERS, Proposer
-from ..texts import Text, Word
+from ..texts import HALO, Text, Word
 
 if TYPE_CHECKING:
     from ..score import Scorer
 
-_AROUND = 10  # tokens on both sides of an edit that it is judged by
 _LEAST = math.log(1e-10)  # of a token: those that the network does not know leave gains finite
 
 
@@ -43,7 +42,7 @@ class Tools:
     @property
     def longest(self) -> int:
         """Tokens of the longest word that the network sees with what it is judged by."""
-        return self.scorer.window - 2 * _AROUND
+        return self.scorer.window - 2 * HALO
 
     def log_likelihoods(self, texts: Sequence[NDArray[np.uint32]]) -> list[NDArray[np.float64]]:
         """For each token its log-probability where it is hidden, in nats; ln 1e-10 at least."""
@@ -164,7 +163,7 @@ def gain_around(
     begin: int, end: int, after: NDArray[np.float64], before: NDArray[np.float64]
 ) -> float:
     """What a text gains where it was edited, in nats: the log-likelihoods there and around."""
-    around = slice(max(0, begin - _AROUND), end + _AROUND)
+    around = slice(max(0, begin - HALO), end + HALO)
     return float(after[around].sum() - before[around].sum())
 
 
