@@ -501,6 +501,7 @@ def test_the_question_sets_refined_text_beside_raw_text(
     assert "editor from k=3" in verdict and "random words" not in verdict
     assert len(findings.bars) == len(ASKED) + 2  # and the detector's, and the throughput
     by_name = {bar.what: bar for bar in findings.bars}
+    assert by_name["editor, k=-1: distinct bigrams"].found != 1
     assert by_name["polish, k=-1: a byte"].found > 0
     assert any("bytes a second on" in name for name in by_name)
     assert findings.figures["commas, k=3: changed"] > 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from .refining_systems import (
     refiner_path,
 )
 from .rivals import Absent
+from .timing import Contender, interleave
 
 STARTS = (2, 3, -1)
 N_PROMPTS = 256
@@ -189,13 +191,15 @@ def throughput(folder: Path) -> dict[str, float]:
         refine = by_network(material, threads=threads, rounds=1)
     except Absent:
         return {}
-    refine(drafts.token_ids[:4], drafts.prompt_lengths[:4], 0)  # a warm-up
-    seconds = []
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        refine(drafts.token_ids, drafts.prompt_lengths, 0)
-        seconds.append(time.perf_counter() - started)
-    return {"rate": drafts.written.size / float(np.median(seconds)), "threads": threads}
+    seconds = _seconds(partial(refine, drafts.token_ids, drafts.prompt_lengths, 0))
+    return {"rate": drafts.written.size / seconds, "threads": threads}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """The median of some runs after a first one."""
+    contender = Contender("", run)
+    interleave([contender], rounds=_ROUNDS, seconds=0.0)
+    return contender.timing.seconds
 
 
 def _measure(reader: Reader, material: Material, say: Say) -> dict[str, Any]:
@@ -271,12 +275,7 @@ def _refine(
     for k in system.starts:
         drafts = starts[k]
         one = Drafts(drafts.token_ids[:1])
-        refined(system, refine, one, 0)  # a warm-up
-        alone = []
-        for _ in range(_ROUNDS):
-            started = time.perf_counter()
-            refined(system, refine, one, 0)
-            alone.append(time.perf_counter() - started)
+        alone = _seconds(partial(refined, system, refine, one, 0))
         started = time.perf_counter()
         made = refined(system, refine, drafts, 0)
         seconds = (time.perf_counter() - started) / drafts.written.size
@@ -287,7 +286,7 @@ def _refine(
             before=drafts,
             start=k,
             seconds=seconds,
-            one_seconds=float(np.median(alone)),
+            one_seconds=alone,
         )
 
 
