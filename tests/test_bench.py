@@ -1054,7 +1054,7 @@ def test_only_tiny_shakespeare_is_tiny_shakespeare(shakespeare: bytes) -> None:
 
 
 def test_the_library_is_as_long_as_asked_and_everybody_has_it() -> None:
-    found = corpora.library(300_000)
+    found = corpora.standard_library(300_000)
     assert len(found.text) == 300_000
     assert b"import" in found.text
 
@@ -1066,9 +1066,9 @@ def test_the_library_is_its_modules_by_name_without_tests_and_packages(disk: Pat
         path.write_bytes(f"<{name}>".encode())
     (disk / "stdlib" / "data.txt").write_bytes(b"no module")
     whole = b"<a/b.py><a/z.py><b.py><b/c.py>"
-    assert sorted(corpora.library().text.split(b"<")) == sorted(whole.split(b"<"))
-    assert corpora.library().text.index(b"<a/b.py><a/z.py>") >= 0
-    assert corpora.library(5).text == corpora.library().text[:5]
+    assert sorted(corpora.standard_library().text.split(b"<")) == sorted(whole.split(b"<"))
+    assert corpora.standard_library().text.index(b"<a/b.py><a/z.py>") >= 0
+    assert corpora.standard_library(5).text == corpora.standard_library().text[:5]
 
 
 @pytest.fixture

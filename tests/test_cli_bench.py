@@ -136,7 +136,9 @@ def test_the_list_of_quick_has_the_questions_of_quick() -> None:
 def test_the_list_needs_no_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(corpora, "shakespeare", lambda: asked.append("shakespeare"))
-    monkeypatch.setattr(corpora, "library", lambda n: corpora.Corpus("library", b"import this"))
+    monkeypatch.setattr(
+        corpora, "standard_library", lambda n: corpora.Corpus("library", b"import this")
+    )
     result = run("bench", "--list")
     assert result.stdout
     assert asked == []
@@ -375,7 +377,9 @@ def test_without_shakespeare_the_library_is_measured_on_and_named(
     seen: list[Bench] = []
     fakes.do["quick"] = seen.append
     monkeypatch.setattr(corpora, "shakespeare", lambda: None)
-    monkeypatch.setattr(corpora, "library", lambda n: corpora.Corpus("library", b"import this"))
+    monkeypatch.setattr(
+        corpora, "standard_library", lambda n: corpora.Corpus("library", b"import this")
+    )
     result = run("bench", "quick", "--quick", "-o", "out")
     assert "--corpus" in result.stderr.splitlines()[0]
     assert seen[0].settings.corpus.name == "library"

@@ -76,7 +76,7 @@ def shakespeare() -> Corpus | None:
     return Corpus(SHAKESPEARE, Path(path).read_bytes())
 
 
-def library(n_bytes: int = 4_000_000) -> Corpus:
+def standard_library(n_bytes: int = 4_000_000) -> Corpus:
     """The modules of Python's standard library in the order of their names, up to so many bytes."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [f for f in sorted(root.rglob("*.py")) if not _SKIPPED & set(f.relative_to(root).parts)]

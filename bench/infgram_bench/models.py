@@ -24,7 +24,7 @@ import infgram
 from infgram import SBIS, KneserNey, Longest, Model
 
 from . import machine
-from .corpora import Corpus, library
+from .corpora import Corpus, standard_library
 from .findings import Findings
 from .processes import JobFailed, run_job, run_program
 from .question import Bench, Question
@@ -47,7 +47,10 @@ class Split:
 def _answer(bench: Bench) -> None:
     settings = bench.settings
     splits = []
-    for corpus in [settings.corpus, *([] if settings.quick else [*settings.others, library()])]:
+    for corpus in [
+        settings.corpus,
+        *([] if settings.quick else [*settings.others, standard_library()]),
+    ]:
         bench.progress(f"index of {corpus.name}", 0, 0)
         splits.append(_split(corpus, bench.folder))
         bench.progress(f"perplexities of {corpus.name}", 0, 0)

@@ -166,7 +166,7 @@ def _choose(names: Sequence[str], quick: bool) -> list[Question]:
 
 
 def _corpus(path: Path | None, console: Console) -> Corpus:
-    from infgram_bench.corpora import Corpus, library, shakespeare
+    from infgram_bench.corpora import Corpus, shakespeare, standard_library
 
     if path is not None:
         return Corpus(path.stem, path.read_bytes())
@@ -177,7 +177,7 @@ def _corpus(path: Path | None, console: Console) -> Corpus:
         "with --corpus): measuring on Python's standard library.",
         style="yellow",
     )
-    return library(_LIBRARY_BYTES)
+    return standard_library(_LIBRARY_BYTES)
 
 
 def _core(core: int | None, no_pin: bool) -> int | None:
