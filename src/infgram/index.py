@@ -592,12 +592,10 @@ class Cursor:
 
         O(log n_tokens + distinct tokens) for byte-wide codes, else O(m).
         """
-        levels = self.native.levels()
-        if not 0 <= level <= len(levels):
-            raise InvalidParameter(f"level is {level}, expected 0 to {len(levels)}")
-        suffix_len = levels[level][0] if level < len(levels) else 0
-        token_ids, counts, m = self.native.next_tokens(level)
-        return NextTokens(token_ids, counts, m, suffix_len, self.index.tokenizer)
+        if level < 0:
+            raise InvalidParameter(f"level is {level}, expected at least 0")
+        n, (token_ids, counts, m) = self.native.next_tokens(level)  # one call: of one state
+        return NextTokens(token_ids, counts, m, n, self.index.tokenizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
