@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import itertools
 import json
 import math
@@ -49,7 +50,7 @@ from transformers.generation import MaxLengthCriteria  # noqa: E402
 
 import infgram  # noqa: E402
 from infgram.draft import Drafter, huggingface, profile, verify_torch  # noqa: E402
-from infgram.draft.huggingface import DraftModel, Reader, Report, decode  # noqa: E402
+from infgram.draft.huggingface import CACHE, DraftModel, Reader, Report, decode  # noqa: E402
 from infgram.draft.profile import Cost, measure_cost  # noqa: E402
 from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable  # noqa: E402
 
@@ -291,6 +292,14 @@ def test_a_text_that_fails_is_remembered_and_its_request_ended(index: infgram.In
     assert drafter.propose("next").sources[0] == "session"
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_cache_has_the_name_that_models_and_results_have_for_it(architecture: str) -> None:
+    """Or `decode` takes every model for one without a cache."""
+    assert CACHE in inspect.signature(model_of(architecture).forward).parameters
+    given = {"max_new_tokens": 2, "do_sample": False, "return_dict_in_generate": True}
+    assert CACHE in model_of(architecture).generate(prompt_of(0), **given)
+
+
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
 def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, tree: bool) -> None:
     given = {"max_new_tokens": 50, "do_sample": False, "return_dict_in_generate": True}
@@ -298,9 +307,8 @@ def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, t
     plain = model.generate(prompt_of(0), **given)
     found = write(model, 0, drafter_of(index, tree=tree), **given)
     assert torch.equal(found.sequences, plain.sequences)
-    assert found.past_key_values.get_seq_length() == plain.past_key_values.get_seq_length()
-    layers = zip(found.past_key_values.layers, plain.past_key_values.layers, strict=True)
-    for mine, theirs in layers:
+    assert found[CACHE].get_seq_length() == plain[CACHE].get_seq_length()
+    for mine, theirs in zip(found[CACHE].layers, plain[CACHE].layers, strict=True):
         assert torch.allclose(mine.keys, theirs.keys)
         assert torch.allclose(mine.values, theirs.values)
 
@@ -325,17 +333,17 @@ class ToyModel:
     def __call__(
         self,
         input_ids: torch.Tensor,
-        past_key_values: Any,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        **_: Any,
+        **more: Any,
     ) -> Any:
+        kept = more[CACHE]
         n_new = input_ids.shape[1]
-        start = past_key_values.get_seq_length()
+        start = kept.get_seq_length()
         positions = position_ids
         if positions is None:
             positions = torch.arange(start, start + n_new)[None]
-        tokens, places = past_key_values.update(
+        tokens, places = kept.update(
             input_ids[:, None, :, None].double(), positions[:, None, :, None].double(), 0
         )
         tokens, places = tokens.flatten().long(), places.flatten().long()
@@ -542,9 +550,9 @@ def test_a_batch_is_refused(index: infgram.Index) -> None:
 
 def test_a_cache_that_has_something_is_refused(index: infgram.Index) -> None:
     cached = DynamicCache(config=model_of("gpt2").config)
-    model_of("gpt2")(prompt_of(0)[:, :5], past_key_values=cached)
+    model_of("gpt2")(prompt_of(0)[:, :5], **{CACHE: cached})
     with pytest.raises(InvalidParameter, match="empty DynamicCache"):
-        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), past_key_values=cached)
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cached})
 
 
 @pytest.mark.parametrize("vocab_size", [VOCAB - 1, VOCAB + 1])
