@@ -6,7 +6,6 @@ import doctest
 import importlib
 import inspect
 import itertools
-import json
 import math
 import sys
 from collections import Counter
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from test_draft_verify import VOCAB as TOY_VOCAB
 from test_draft_verify import Toy
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
@@ -51,7 +51,7 @@ from transformers.generation import MaxLengthCriteria  # noqa: E402
 import infgram  # noqa: E402
 from infgram.draft import Drafter, huggingface, profile, verify_torch  # noqa: E402
 from infgram.draft.huggingface import CACHE, DraftModel, Reader, Report, decode  # noqa: E402
-from infgram.draft.profile import Cost, measure_cost  # noqa: E402
+from infgram.draft.profile import measure_cost  # noqa: E402
 from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable  # noqa: E402
 
 VOCAB = 48
@@ -682,60 +682,13 @@ def test_an_assistant_takes_no_trees() -> None:
 # What a step costs --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cost() -> Cost:
-    return measure_cost(model_of("gpt2"), context_tokens=20, max_tokens=6, rounds=2)
-
-
-def test_a_step_with_more_tokens_costs_no_less(cost: Cost) -> None:
+def test_a_step_with_more_tokens_costs_no_less() -> None:
+    cost = measure_cost(model_of("gpt2"), context_tokens=20, max_tokens=6, rounds=2)
     assert cost.curve.shape == (7,)
     assert cost.curve[0] > 0.0
     assert np.all(np.diff(cost.curve) >= 0.0)
     assert "GPT2LMHeadModel" in cost.model
     assert Drafter(vocab_size=VOCAB, cost=cost.curve).cost is not None
-
-
-def test_sizes_that_are_not_measured_lie_between() -> None:
-    assert profile._sizes(6) == [0, 1, 2, 4, 6]
-    assert profile._sizes(0) == [0]
-    assert profile._between([0, 1, 2, 4], [1.0, 3.0, 2.0, 5.0]) == (1.0, 3.0, 3.0, 4.0, 5.0)
-
-
-def test_what_was_measured_comes_back_from_its_file(cost: Cost, tmp_path: Path) -> None:
-    cost.save(tmp_path / "cost.json")
-    assert Cost.load(tmp_path / "cost.json") == cost
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"format": "x"}, "something else"),
-        ({"version": 2}, "version 2"),
-        ({"seconds": []}, "seconds"),
-        ({"seconds": [1.0, 0.5]}, "seconds"),
-        ({"seconds": [0.0]}, "seconds"),
-        ({"seconds": ["a"]}, "seconds"),
-        ({"seconds": [float("nan")]}, "seconds"),
-        ({"seconds": None}, "seconds"),
-        ({"context_tokens": True}, "context_tokens"),
-        ({"machine": None}, "machine"),
-    ],
-)
-def test_a_file_of_something_else_is_an_error(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    path = tmp_path / "cost.json"
-    Cost((0.1, 0.2), context_tokens=5, model="a", machine="b", date="2026-01-01").save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InvalidParameter, match=said):
-        Cost.load(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
-def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "cost.json").write_bytes(content)
-    with pytest.raises(InvalidParameter, match="measure it again"):
-        Cost.load(tmp_path / "cost.json")
 
 
 def test_a_cost_is_measured_with_as_much_context_as_there_is_room_for() -> None:

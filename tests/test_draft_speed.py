@@ -12,6 +12,7 @@ from conftest import make_index
 
 import infgram
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 transformers = pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 

@@ -12,6 +12,7 @@ import pytest
 from command_line import ended, run, start
 from refiner import runs, train_tiny
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
