@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from command_line import ENVIRONMENT, TIMEOUT, drawn, ended, run, start
+from command_line import ENVIRONMENT, TIMEOUT, drawn, ended, invoke, run, start
 from infgram_bench import corpora, generation, machine, queries, questions
 from infgram_bench.processes import JobFailed, Run
 from infgram_bench.question import Bench, CannotMeasure, Question
 from infgram_bench.timing import Contender, interleave
-from infgram_cli.main import cli
 
 _WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
 TEXT = "".join(
@@ -199,7 +197,7 @@ def test_a_torn_results_file_is_an_error_of_one_line(fakes: Fakes) -> None:
 
 
 def test_an_animation_of_an_unknown_format_is_refused_in_one_line(fakes: Fakes) -> None:
-    result = CliRunner().invoke(cli, ["bench", "--animate", "out.png", *TINY])
+    result = invoke("bench", "--animate", "out.png", *TINY)
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code in (1, 2)
     assert ".gif, .mp4 or .html" in result.stderr.splitlines()[-1]
@@ -396,7 +394,7 @@ def test_a_corpus_that_is_too_short_is_no_traceback(monkeypatch: pytest.MonkeyPa
     nobody = Run({"absent": "not measured"}, 0.0, 0)
     monkeypatch.setattr(queries, "run_job", lambda *_: nobody)
     Path("short.txt").write_text("to be or not to be\n" * 5)
-    result = CliRunner().invoke(cli, ["bench", "queries", *TINY, "--corpus", "short.txt"])
+    result = invoke("bench", "queries", *TINY, "--corpus", "short.txt")
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
 

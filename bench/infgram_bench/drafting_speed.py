@@ -17,6 +17,7 @@ from infgram.draft import Draft, Drafter
 
 from .drafting import train_target
 from .drafting_rivals import (
+    NO_TOKEN,
     Arctic,
     DraftingSystem,
     InfgramDrafting,
@@ -228,7 +229,7 @@ def _writers(
     if loop.name == "transformers":
         none = Drafter(vocab_size=vocab_size, max_tokens=0, session_tokens=0)
         writers["infgram's loop, no drafts"] = (loop.drafted(none), nothing)
-        lookup = loop.undrafted(prompt_lookup_num_tokens=_RIVALS_TOKENS[0])
+        lookup = loop.undrafted(prompt_lookup_num_tokens=_RIVALS_TOKENS[0], eos_token_id=NO_TOKEN)
         writers["prompt lookup, by transformers"] = (lookup, nothing)
     index = InfgramDrafting(material).index
     for shape, tree in (("tree", True), ("path", False)):

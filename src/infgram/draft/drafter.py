@@ -185,7 +185,8 @@ class Drafter:
     - `max_requests`: running requests; the one that was used least recently is forgotten when
       there are more.
 
-    Threads may share a drafter; they take turns. Drafts depend on nothing but what was read.
+    Threads may share a drafter, and a generator to draw with; they take turns. Drafts depend on
+    nothing but what was read.
 
     Raises InvalidParameter, TokenizerUnavailable.
 
@@ -416,9 +417,10 @@ class Drafter:
                 "likeliest tokens"
             )
         bits = generator(rng).bit_generator
-        return Draft(
-            self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
-        )
+        with bits.lock:
+            return Draft(
+                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
+            )
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)
