@@ -13,8 +13,8 @@ SOURCES := pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli ben
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: .venv/.ready  ## install infgram and run its demo
-	.venv/bin/infgram demo
+demo: .venv/.ready  ## install infgram and see what it does
+	.venv/bin/infgram demo -o build/demo
 
 test: .venv-dev/.ready test-cpp  ## all tests
 	$(DEV)/python -m pytest
@@ -74,8 +74,9 @@ clean:  ## remove what was built
 # Environments. Each is made anew when what it is made from changes.
 
 .venv/.ready: $(SOURCES)
+	@echo 'Installing infgram into .venv; compiling its core takes one to three minutes.'
 	test -d .venv || $(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) .
+	.venv/bin/python -m pip --disable-pip-version-check install .
 	touch $@
 
 .venv-dev/.ready: pyproject.toml CMakeLists.txt
