@@ -34,7 +34,12 @@ MODULES += [f"infgram.refine.{name}" for name in REFINE if name not in REFINE_WI
 NEED_TORCH = ["drafting_loops", "gpt", "refining_judges", "refining_measure", "training"]
 BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name not in NEED_TORCH]
 MODULES += [f"infgram_bench.{name}" for name in BENCH]
-WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage", "infgram.draft.session"]
+WITHOUT_EXAMPLES = [  # nobody calls them but infgram itself
+    *(f"infgram.{name}" for name in ("archives", "build", "directory", "documents", "errors")),
+    *(f"infgram.{name}" for name in ("generations", "layout", "memory", "storage", "verification")),
+    "infgram.draft.session",
+    "infgram.draft.turns",
+]
 WITHOUT_EXAMPLES += [f"infgram.refine.{name}" for name in ("asked", "masks", "strategies", "texts")]
 WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
 WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
