@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ended, start
 from conftest import examples, generation
 
 import infgram
@@ -362,6 +363,46 @@ def test_whatever_is_ended_at_any_step_the_index_is_the_old_or_the_new_one(
         assert set(deaths) == {-signal.SIGKILL}
 
 
+KILLED = {
+    "build": ["build", "lear.jsonl", "-o", "play.infgram", "--overwrite"],
+    "build --jobs 2": [
+        *("build", "lear.jsonl", "-o", "play.infgram", "--overwrite", "--jobs", "2"),
+        *("--shard-tokens", "20000"),
+    ],
+    "calibrate": ["calibrate", "play.infgram"],
+    "verify": ["verify", "play.infgram"],
+}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "interrupt"])
+@pytest.mark.parametrize("doing", KILLED)
+def test_whatever_is_ended_at_any_moment_the_index_is_the_old_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str, how: signal.Signals
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(how)
+    corpus(tmp_path, "lear", times=700)
+    old = infgram.build(
+        corpus(tmp_path, "hamlet", times=700), tmp_path / "play.infgram", shard_tokens=20_000
+    )
+    truth = {"hamlet": 1400, "lear": 0}
+    for _ in range(examples(1)):
+        process = start(*KILLED[doing])
+        time.sleep(rng.uniform(0.1, 2.0))
+        process.send_signal(how)
+        ended(process)
+        index = infgram.open(tmp_path / "play.infgram", verify=True)
+        index.verify()
+        play = index.document(0).metadata["play"]
+        assert index.count("to be") == truth[play]
+        assert old.count("to be") == 1400
+        paths = [tmp_path / "hamlet.jsonl", index.path]
+        infgram.build(*paths, shard_tokens=20_000, overwrite=True, calibrate=False)
+        assert left_in(index.path) == ["CURRENT", generation_name(tmp_path), "lock"]
+        assert left_in(tmp_path) == ["play.infgram"]
+        assert not [p for p in generation(index.path).iterdir() if p.name.startswith(".")]
+
+
 SORT_IN_PROCESSES = """
 import sys, infgram
 infgram.build(sys.argv[1], sys.argv[2], documents="line", jobs=2, shard_tokens=9_000_000,
@@ -622,8 +663,8 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
 @pytest.mark.parametrize("line", ["../play", "/tmp", "generation-0123", "", "x" * 5000, "\0"])
 def test_a_current_build_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
     index = build(tmp_path, "hamlet")
-    for start in ("infgram 2 ", "infgram 3 ", ""):
-        (index.path / "CURRENT").write_text(f"{start}{line}\n")
+    for before in ("infgram 2 ", "infgram 3 ", ""):
+        (index.path / "CURRENT").write_text(f"{before}{line}\n")
         with pytest.raises((CorruptIndex, NotAnIndex), match="CURRENT"):
             infgram.open(index.path)
     (index.path / "CURRENT").write_text("infgram 2 generation-0123456789abcdef\n")
@@ -681,6 +722,33 @@ def test_a_cursor_that_threads_share_is_always_in_a_state_that_it_had(tmp_path: 
 def state(cursor: infgram.Cursor) -> tuple:
     ntd = cursor.ntd()
     return ntd.suffix_len, ntd.prompt_cnt, ntd.token_ids.tobytes(), ntd.counts.tobytes()
+
+
+def test_a_model_that_threads_share_gives_what_one_thread_gets(tmp_path: Path) -> None:
+    index = build(tmp_path, "hamlet", calibrate=True)
+    texts = [text[:n] for texts in PLAYS.values() for text in texts for n in (5, 9)][:8]
+    for estimator, adapt in (
+        (infgram.SBIS(k=-1), False),
+        (infgram.KneserNey(), False),
+        (infgram.KneserNey(), True),
+    ):
+        shared = infgram.Model(index, estimator, adapt=adapt)
+
+        def ask(text: str, model: infgram.Model) -> tuple:
+            return (
+                model.distribution(text).tobytes(),
+                model.score("to be or not", context=text).log_prob.tobytes(),
+                model.generate(text, max_tokens=40, seed=len(text)).text,
+                infgram.perplexity(model, text).perplexity,
+            )
+
+        def several(text: str, model: infgram.Model = shared) -> list[tuple]:
+            return [ask(text, model) for _ in range(examples(4))]
+
+        alone = [[ask(text, infgram.Model(index, estimator, adapt=adapt))] for text in texts]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(several, texts))
+        assert [set(each) for each in found] == [set(each) for each in alone]
 
 
 def test_the_state_of_a_cursor_is_checked(tmp_path: Path) -> None:
