@@ -36,7 +36,7 @@ BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name 
 MODULES += [f"infgram_bench.{name}" for name in BENCH]
 WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage", "infgram.draft.session"]
 WITHOUT_EXAMPLES += [f"infgram.refine.{name}" for name in ("asked", "masks", "strategies", "texts")]
-WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
+WITH_EXAMPLES = ["animation", "failures", "findings", "growth"]  # of the benchmarks
 WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
 DEMO = b"to be or not to be\nbe"
 
