@@ -73,6 +73,11 @@ def prose_index(request: pytest.FixtureRequest, memory_folder: Path) -> infgram.
     return index
 
 
+def generation(path: Path) -> Path:
+    """The folder that holds the files of an index's current build."""
+    return path / (path / "CURRENT").read_text().split()[-1]
+
+
 def make_index(
     path: Path,
     documents: Sequence[Sequence[int] | np.ndarray],

@@ -30,8 +30,10 @@ from numpy.typing import NDArray
 
 from . import _core, tokens
 from .corpus import Document
+from .directory import Directory
 from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError, TokenError
-from .storage import BACKWARDS, IndexWriter, Progress, building
+from .generations import building
+from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
 from .tokens import Tokenizer
 
 MAX_SHARD_TOKENS = 2**31 - 2
@@ -50,8 +52,8 @@ def build_index(
     description: Mapping[str, object] | None = None,
     on_bad: Callable[[str], None] | None = None,
     progress: Progress | None = None,
-) -> Path:
-    """Builds an index folder at `path` from documents and returns the path.
+) -> StoredIndex:
+    """Builds an index folder at `path` from documents and opens what it has built.
 
     - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
     - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
@@ -61,7 +63,8 @@ def build_index(
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
     - `progress` is called with ("sort", done, total).
 
-    Nothing exists at `path` until the index is whole.
+    Nothing exists at `path` until the index is whole. The index that is returned is the one that
+    was built, whatever other builds have put into its place by then.
 
     Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError.
     """
@@ -110,7 +113,9 @@ def build_index(
             inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
             identity = side.writer.finish({**fields, "shards": side.shards, **inside})
             fields["backwards"] = identity
-    return Path(path)
+        with Directory.open(folder) as generation:
+            stored = bind(generation, path=Path(path, folder.name))
+    return stored
 
 
 def _seconds_since(started: float) -> float:
@@ -168,11 +173,13 @@ class _Spool:
             ("document_lines", self._lines),
         ]:
             self._writer.write(f"{self.name}/{column}", np.asarray(values, np.uint32))
-        self._writer.write_strings(
-            f"{self.name}/metadata",
-            np.asarray(self._metadata_lengths, np.uint64),
-            np.frombuffer(self._metadata, np.uint8),
-        )
+        if self._metadata:
+            self._writer.write_strings(
+                f"{self.name}/metadata",
+                np.asarray(self._metadata_lengths, np.uint64),
+                np.frombuffer(self._metadata, np.uint8),
+                optional=True,
+            )
         n_rows = self.n_tokens + n_documents + (0 if last else 1)
         return {
             "name": self.name,

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..directory import replacing
 from ..errors import InvalidParameter, TokenError, TokenizerUnavailable
 from ..index import Index
 from ..index import open as open_index
-from ..storage import replacing
 from .drafter import Draft, Drafter
 from .follow import Follower
 
