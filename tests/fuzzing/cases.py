@@ -66,10 +66,12 @@ def make(
     """Writes the index of a case into an empty folder."""
     rng = random.Random(f"{seed}/{number}")
     at = rng.randrange(len(bases))
-    folder = Folder(files[at], place)
+    folder = Folder.copied(files[at], place)
     n = 1 if rng.random() < 0.65 else rng.randint(2, 4)
     chosen = rng.choices(list(_MUTATIONS), weights=list(_MUTATIONS.values()), k=n)
-    chosen.sort(key=lambda mutation: mutation.__module__ == entries.__name__)  # files, then no files
+    # what is no file any more is not to be written to
+    no_files = [mutation for mutation in chosen if mutation.__module__ == entries.__name__][:1]
+    chosen = [mutation for mutation in chosen if mutation.__module__ != entries.__name__] + no_files
     is_mended = rng.random() < _SHARE_MENDED
     told: list[Told] = []
     for mutation in chosen:
@@ -94,7 +96,7 @@ def make(
         folder.outside,
         tuple(each.what for each in told),
         is_mended or has_side,
-        any(each.must_refuse for each in told) and n == 1,
+        any(each.must_refuse for each in told) and len(told) == 1,
         rng.choice([None, None, None, True, False]),
     )
 

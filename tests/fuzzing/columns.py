@@ -197,7 +197,7 @@ def _whole(rng: random.Random, column: _Column, borders: Sequence[int]) -> tuple
         made = numbers.integers(0, bound + 1, len(column), np.uint64).astype(column.dtype)
         kind = f"random up to {bound}"
     elif kind == "arange":
-        made = (np.arange(len(column)) & top).astype(column.dtype)
+        made = np.arange(len(column)).astype(column.dtype)
     elif kind == "reversed":
         made = column[::-1].copy()
     elif kind == "sorted":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ import infgram
 from infgram.build import MAX_SHARD_TOKENS, build_index
 from infgram.corpus import Document
 from infgram.tokens import Tokenizer, load
+
+from .folders import CURRENT, VERIFIED, Folder
 
 _SYLLABLES = ["ba", "de", "no", "th", "is", "or", "ma", "we", "st", "ly", "un", "ed", "qu", "a"]
 _STRANGE = ["naïve", "über", "don't", "it’s", "東京", "🙂", "…", "x1"]
@@ -47,6 +50,7 @@ class _Recipe:
     code_bits: int | None = None
     two_sided: bool = False
     calibrated: bool = False
+    first_format: bool = False
 
 
 def make_all(folder: Path) -> list[Base]:
@@ -80,11 +84,30 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
         infgram.calibrate(index)
         if recipe.two_sided:
             infgram.calibrate(index.backwards)
+    if recipe.first_format:
+        to_first_format(path)
     return Base(recipe.name, path, tuple(documents))
 
 
 def _code_bits(n_codes: int) -> int:
     return 8 if n_codes <= 1 << 8 else 16 if n_codes <= 1 << 16 else 32
+
+
+def to_first_format(path: Path) -> None:
+    """Makes of an index what infgram 0.1 would have built: its files lie in the folder itself."""
+    (generation,) = path.glob("generation-*")
+    for entry in generation.iterdir():
+        shutil.move(entry, path)
+    generation.rmdir()
+    (path / CURRENT).unlink()
+    folder = Folder.at(path)
+    for unit in folder.units:
+        unit.manifest["version"] = 1
+        del unit.manifest["optional"]
+        (unit.path / VERIFIED).unlink()
+        unit.recalibrate()
+    folder.seal()
+    folder.finish()
 
 
 # Texts --------------------------------------------------------------------------------------------
@@ -205,6 +228,15 @@ _RECIPES = [
         shard_tokens=2000,
         two_sided=True,
         calibrated=True,
+    ),
+    _Recipe(
+        "first_format",
+        _several(800, 700, 0, 900),
+        _named("bytes"),
+        shard_tokens=1600,
+        two_sided=True,
+        calibrated=True,
+        first_format=True,
     ),
     _Recipe("wide_alone", _wide(1500), _named("chars")),
     _Recipe(

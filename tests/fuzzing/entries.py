@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from .folders import CALIBRATION, MANIFEST, VERIFIED, Folder, Unit
+from .folders import CALIBRATION, CURRENT, MANIFEST, VERIFIED, Folder, Unit
 
 
 class Told(NamedTuple):
@@ -75,16 +75,16 @@ def replace_backwards(rng: random.Random, folder: Folder) -> Told:
 
 def replace_current(rng: random.Random, folder: Folder) -> Told:
     """The file that names the generation names none, or is no file."""
-    path = folder.current
-    if path is None:
+    path, line = folder.path / CURRENT, folder.line
+    if line is None:
         return replace_column(rng, folder)
     generation = folder.outer.path
-    name = path.read_text().strip()
+    name = generation.name
     if rng.random() < 0.4:
         kind = rng.choice(list(_KINDS))
         _put(rng, folder, path, kind)
         return Told(f"{path.name} is {_KINDS[kind]}", must_refuse=kind != "inside")
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         outside = folder.outside / name
         shutil.move(generation, outside)
         folder.units.clear()
@@ -93,23 +93,29 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
             generation.symlink_to(outside)
         else:
             relative = os.path.relpath(outside, folder.path)
-            path.write_text(f"{relative if kind == 'a relative path' else outside}\n")
+            target = relative if kind == "a relative path" else str(outside)
+            path.write_bytes(line.replace(name.encode(), target.encode()))
         return Told(f"{path.name} leads out by {kind}", must_refuse=True)
-    content: bytes = rng.choice(
-        [
-            *(b"", b"\n", b"\0", b".", b"..", b"/", b"./" + name.encode(), b"\xff\xfe", b"x" * 10_000),
-            *(name.encode() + b"/", name.encode() + b"\0", name.upper().encode(), b" " * 10**6),
-            *(b"generation-" + b"0" * 16, b"../index.infgram/" + name.encode(), name[:-1].encode()),
-            *(name.encode() + b"\n" + b"more", b"CURRENT", b"generation-" + b"g" * 16, b"{}"),
-        ]
-    )
+    others: list[bytes] = [
+        *(b"", b".", b"..", b"/", b"./NAME", b"NAME/", b"NAME/../NAME", b"NAME\0", b"NAME\n", b"NAM"),
+        *(b"generation-" + b"0" * 16, b"generation-" + b"g" * 16, b"../index.infgram/NAME", b"CURRENT"),
+    ]
+    whole: list[bytes] = [
+        *(b"", b"\n", b"\0", b"\xff\xfe", b"x" * 10_000, b" " * 10**6, b"{}", b"infgram 2 ", line * 2),
+        *(line[:-1], line + b"\n", b" " + line, line.upper(), line.replace(b" 2 ", b" 3 ")),
+        *(line.replace(b" 2 ", b" -2 "), line.replace(b"infgram", b"other"), line.replace(b"\n", b"\r\n")),
+    ]
+    if rng.random() < 0.5:
+        content = line.replace(name.encode(), rng.choice(others).replace(b"NAME", name.encode()))
+    else:
+        content = rng.choice(whole)
     path.write_bytes(content)
-    return Told(f"{path.name} holds {content[:60]!r}", must_refuse=False)
+    return Told(f"{path.name} holds {content[:60]!r}", must_refuse=content != line)
 
 
 _NAMES = [
     *("", ".", "..", "/", "//", "a/../../x", "\0", "a\0b", "shard-00000\\codes", "x" * 300),
-    *("x/" * 2000 + "x", "CON", "shard-00000", "shard-00000/", "./token_ids", "shard-00000/../sources"),
+    *("x/" * 2000 + "x", "CON", "shard-00000/" + "x" * 300, "x" * 250, "shard-00000", "shard-00000/", "./token_ids", "shard-00000/../sources"),
     *(MANIFEST, VERIFIED, CALIBRATION, "~", "é", "\ud800", "%2e%2e/x", "token_ids/", "backwards/x"),
 ]
 
@@ -134,6 +140,10 @@ def rename_column(rng: random.Random, folder: Folder) -> Told:
         return Told(f"the shard {old} is called {shard['name']!r}", must_refuse=True)
     name = rng.choice(unit.names)
     other = rng.choice(_NAMES)
+    if rng.random() < 0.2:
+        new = rng.choice(["more", "shard-00000/more", "shard-00009/more", "more.json"])
+        unit.add(new, unit.read(name))
+        return Told(f"{new} is listed, which nobody needs", must_refuse=False)
     if rng.random() < 0.5:
         unit.manifest["files"][other] = dict(unit.manifest["files"][name])
         return Told(f"{other[:60]!r} is listed, as long as {name}", must_refuse=False)

@@ -30,29 +30,36 @@ _Column = NDArray[Any]
 
 
 class Folder:
-    """A fresh copy of a sound index, and beside it a folder that is none of its business."""
+    """An index; of what a reader must not touch, a folder `outside`."""
 
-    def __init__(self, files: dict[str, bytes], place: Path) -> None:
-        self.path = place / "index.infgram"
-        self.outside = place / "outside"
-        self.outside.mkdir(parents=True)
-        for name, content in files.items():
-            path = self.path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        found = sorted(self.path.rglob(MANIFEST), key=lambda path: (len(path.parts), path))
-        self.units = [Unit(path.parent) for path in found]
+    def __init__(self, path: Path, outside: Path) -> None:
+        self.path = path
+        self.outside = outside
+        found = sorted(path.rglob(MANIFEST), key=lambda path: (len(path.parts), path))
+        self.units = [Unit(manifest.parent) for manifest in found]
         self.n_outside = 0
+        current = path / CURRENT
+        self.line = current.read_bytes() if current.exists() else None
+        """What the file says that names the generation, where the format has one."""
+
+    @classmethod
+    def copied(cls, files: dict[str, bytes], place: Path) -> Folder:
+        """A fresh copy of a sound index, and beside it a folder that is none of its business."""
+        path, outside = place / "index.infgram", place / "outside"
+        outside.mkdir(parents=True)
+        for name, content in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        return cls(path, outside)
+
+    @classmethod
+    def at(cls, path: Path) -> Folder:
+        """An index where it stands."""
+        return cls(path, path.parent)
 
     @property
     def outer(self) -> Unit:
         return self.units[0]
-
-    @property
-    def current(self) -> Path | None:
-        """The file that names the generation, where the format has one."""
-        path = self.path / CURRENT
-        return path if path.exists() else None
 
     def put_outside(self, content: bytes) -> Path:
         """A file that the index must not read."""
@@ -131,10 +138,12 @@ class Unit:
             "crc32": zlib.crc32(raw + filled),
         }
 
-    def forget(self, name: str) -> None:
-        """Takes a column out of the list of files."""
-        self.manifest["files"].pop(name, None)
-        self._entries.pop(name, None)
+    def add(self, name: str, column: _Column) -> None:
+        """Lists one more column, as one that a reader need not know."""
+        (self.path / name).parent.mkdir(exist_ok=True)
+        self.write(name, column)
+        self.manifest["files"][name] = {}
+        self.manifest.setdefault("optional", []).append(name)
 
     def rename(self, name: str, other: str) -> None:
         """Lists a column under another name, which may be no good one."""

@@ -516,7 +516,7 @@ def asked_of(index: Index) -> Iterator[tuple[str, Callable[[Asked], Any]]]:
     """Every question of an index, those of its other side behind them."""
     for name, question in QUESTIONS.items():
         yield name, lambda asked, question=question: question(index, asked)
-    if "backwards" in index.manifest:
+    if index.is_two_sided:
         for name in BACKWARDS:
             question = QUESTIONS[name]
             yield (
