@@ -14,5 +14,7 @@ a crash, a hang, another exception, or a probability that is none.
     entries     files that are no files, links, names that lead out of the folder
     cases       which mutations a case has
     questions   all that is asked, and whether an answer can be
-    run         forked children, their limits, and what is told of them
+    run         cases asked, and held against the sound index's answers
+    children    forked processes and their limits
+    report      what is told of all
 """

@@ -1,4 +1,4 @@
-"""Mutations of calibration.npz: torn, of other shapes, of objects, inflating, not to be unpacked."""
+"""Mutations of calibration.npz: torn, of other shapes, of objects, inflating, packed otherwise."""
 
 from __future__ import annotations
 
@@ -58,7 +58,12 @@ def _invented() -> _Arrays:
 
 def _torn(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
     share = rng.random()
-    return lambda identity: (w := _whole(arrays, identity))[: int(len(w) * share)], f"torn at {share}"
+
+    def made(identity: str) -> bytes:
+        content = _whole(arrays, identity)
+        return content[: int(len(content) * share)]
+
+    return made, f"torn at {share}"
 
 
 def _flipped(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
@@ -79,7 +84,22 @@ def _flipped(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
 def _values(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
     name = rng.choice(sorted(arrays))
     column = arrays[name].copy()
-    hurt = [0.0, -0.0, 1.0, -1.0, 1e-38, 1e-45, 1e30, -1e30, 3.4e38, np.nan, np.inf, -np.inf, 0.5, 2.0]
+    hurt = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-38,
+        1e-45,
+        1e30,
+        -1e30,
+        3.4e38,
+        np.nan,
+        np.inf,
+        -np.inf,
+        0.5,
+        2.0,
+    ]
     value = rng.choice(hurt)
     if rng.random() < 0.5:
         at = rng.randrange(column.size)
@@ -126,9 +146,14 @@ def _names(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
     return made, f"{name} is called {str(other)[:20]!r}"
 
 
+_PACKED = ["bz2", "lzma", "many", "twice", "no arrays", "folder", "encrypted", "method"]
+
+
 def _members(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
-    """The same arrays, packed as another zip would."""
-    kind = rng.choice(["bz2", "lzma", "many", "twice", "no arrays", "folder", "encrypted", "method"])
+    """The same arrays, packed as another program would."""
+    kind = rng.choice(
+        ["bz2", "lzma", "many", "twice", "no arrays", "folder", "encrypted", "method"]
+    )
 
     def made(identity: str) -> bytes:
         methods = {"bz2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
@@ -136,8 +161,7 @@ def _members(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
         with zipfile.ZipFile(file, "w", methods.get(kind, zipfile.ZIP_STORED)) as members:
             everything = {"identity": np.array(identity), **arrays}
             for key, array in everything.items():
-                content = b"nothing" if kind == "no arrays" else npy(array)
-                members.writestr(f"{key}.npy", content)
+                members.writestr(f"{key}.npy", b"" if kind == "no arrays" else npy(array))
             if kind == "many":
                 for i in range(3000):
                     members.writestr(f"more-{i}.npy", b"")
@@ -149,14 +173,14 @@ def _members(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
                     members.writestr("static_fit.npy", npy(np.zeros(3)))
             if kind == "folder":
                 members.writestr("static_corpus/", b"")
-        content = bytearray(file.getvalue())
+        changed = bytearray(file.getvalue())
         if kind in ("encrypted", "method"):  # in the local headers, and in the directory
             for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
                 at = -1
-                while (at := content.find(mark, at + 1)) >= 0:
+                while (at := changed.find(mark, at + 1)) >= 0:
                     place = at + offset + (2 if kind == "method" else 0)
-                    content[place : place + 2] = struct.pack("<H", 1 if kind == "encrypted" else 97)
-        return bytes(content)
+                    changed[place : place + 2] = struct.pack("<H", 1 if kind == "encrypted" else 97)
+        return bytes(changed)
 
     return made, kind
 
@@ -172,7 +196,7 @@ def _headers(rng: random.Random, arrays: _Arrays) -> tuple[_Made, str]:
             "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (2147483648, 2147483648, 4), }",
             "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
-            "{'descr': [('a', '<f4', (9999999, 9999999))], 'fortran_order': False, 'shape': (3,), }",
+            "{'descr': [('a', '<f4', (999999, 999999))], 'fortran_order': False, 'shape': (3,), }",
             "{'descr': '<f4', 'fortran_order': 3, 'shape': 3, }",
             "{'descr': '<U2000000000', 'fortran_order': False, 'shape': (1,), }",
             "{'descr': '<U0', 'fortran_order': False, 'shape': (1099511627776,), }",
@@ -294,7 +318,9 @@ def bomb(members: dict[str, bytes], name: str) -> bytes:
     packed.append((f"{name}.npy", 8, crc, size, deflated))
     body, directory = bytearray(), bytearray()
     for key, method, checksum, n, raw in packed:
-        fields = struct.pack("<HHHHHIIIHH", 20, 0, method, 0, 33, checksum, len(raw), n, len(key), 0)
+        fields = struct.pack(
+            "<HHHHHIIIHH", 20, 0, method, 0, 33, checksum, len(raw), n, len(key), 0
+        )
         directory += b"PK\x01\x02" + struct.pack("<H", 20) + fields
         directory += struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + key.encode()
         body += b"PK\x03\x04" + fields + key.encode() + raw

@@ -99,4 +99,3 @@ def make(
         any(each.must_refuse for each in told) and len(told) == 1,
         rng.choice([None, None, None, True, False]),
     )
-

@@ -1,4 +1,4 @@
-"""Mutations of arrays: single values, runs, order, length, width; at the borders of what is legal."""
+"""Mutations of arrays: values, runs, order, length, width; at the borders of what is legal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,13 @@ def mutate(rng: random.Random, folder: Folder) -> str:
         changed, told = _other(rng, column, unit)
     else:
         changed, told = change(rng, column, borders)
-    padding = rng.choice([b"\xff", b"\x01", b"\0\xff"]) if rng.random() < 0.03 else None
+    padding = rng.choice([b"\xff", b"\x01", b"\0\xff"]) if rng.random() < 0.03 else b""
     unit.write(name, changed, padding=padding)
-    return f"{_place(folder, unit)}{name}: {told}{', padded with ' + repr(padding) if padding else ''}"
+    if padding:
+        told += f", padded with {padding!r}"
+    return (
+        f"{_place(folder, unit)}{name}: {told}{', padded with ' + repr(padding) if padding else ''}"
+    )
 
 
 def swap_files(rng: random.Random, folder: Folder) -> str:
@@ -50,7 +54,7 @@ def swap_sides(rng: random.Random, folder: Folder) -> str:
         one.write(name, other.read(name))
         return f"{_place(folder, one)}{name} is that of the other side"
     unit = rng.choice(folder.units)
-    shard, _, column = name.rpartition("/")
+    column = name.rpartition("/")[2]
     others = [n for n in unit.names if n.endswith(f"/{column}") and n != name]
     if not others:
         return swap_files(rng, folder)
@@ -85,7 +89,7 @@ def _place(folder: Folder, unit: Unit) -> str:
 
 
 def _chosen(rng: random.Random, unit: Unit) -> str:
-    """A column; those of which there is one a shard are as likely as those of which there is one."""
+    """A column; what each shard has is as likely as what there is once, however many there are."""
     kinds: dict[str, list[str]] = {}
     for name in unit.names:
         kinds.setdefault(name.rpartition("/")[2], []).append(name)
@@ -144,7 +148,9 @@ def _run(rng: random.Random, column: _Column, borders: Sequence[int]) -> tuple[_
     if not len(column):
         return _resized(rng, column, borders)
     part = _slice(rng, column)
-    kind = rng.choice(["one value", "random", "copied", "shuffled", "reversed", "sorted", "shifted"])
+    kind = rng.choice(
+        ["one value", "random", "copied", "shuffled", "reversed", "sorted", "shifted"]
+    )
     n = len(column[part])
     top = int(np.iinfo(column.dtype).max)
     if kind == "one value":
@@ -152,7 +158,9 @@ def _run(rng: random.Random, column: _Column, borders: Sequence[int]) -> tuple[_
         kind = f"all {value}"
     elif kind == "random":
         bound = min(top, rng.choice([1, 3, max(len(column), 1), int(column.max()), top]))
-        column[part] = np.random.default_rng(rng.getrandbits(64)).integers(0, bound + 1, n, np.uint64)
+        column[part] = np.random.default_rng(rng.getrandbits(64)).integers(
+            0, bound + 1, n, np.uint64
+        )
         kind = f"random up to {bound}"
     elif kind == "copied":
         begin = rng.randrange(len(column) - n + 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -53,10 +54,11 @@ class _Recipe:
     first_format: bool = False
 
 
-def make_all(folder: Path) -> list[Base]:
-    """Builds every sound index in a folder; the same ones each time."""
-    recipes = [recipe for recipe in _RECIPES if recipe.name != "pieces" or _has_tokenizers()]
-    return [_make(recipe, folder) for recipe in recipes]
+def make_all(folder: Path, only: Iterable[str] | None = None) -> list[Base]:
+    """Builds the sound indexes in a folder, all or those of these names; the same each time."""
+    names = [recipe.name for recipe in _RECIPES if recipe.name != "pieces" or _has_tokenizers()]
+    chosen = names if only is None else list(only)
+    return [_make(recipe, folder) for recipe in _RECIPES if recipe.name in chosen]
 
 
 def _make(recipe: _Recipe, folder: Path) -> Base:
@@ -137,7 +139,7 @@ def _several(*sizes: int) -> Callable[[random.Random], list[str]]:
     def documents(rng: random.Random) -> list[str]:
         text = prose(rng, sum(sizes))
         bounds = np.cumsum([0, *sizes]).tolist()
-        return [text[begin:end] for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [text[begin:end] for begin, end in pairwise(bounds)]
 
     return documents
 
@@ -161,10 +163,7 @@ def _numbers(n_different: int, *sizes: int) -> Callable[[random.Random], list[An
     def documents(rng: random.Random) -> list[Any]:
         known = [rng.randrange(50_000) for _ in range(n_different)]
         runs = [rng.choices(known, k=rng.randint(3, 30)) for _ in range(30)]
-        return [
-            np.array(sum((rng.choice(runs) for _ in range(n // 15 + 1)), [])[:n], np.uint32)
-            for n in sizes
-        ]
+        return [np.array([*chain(*rng.choices(runs, k=n // 15 + 1))][:n], np.uint32) for n in sizes]
 
     return documents
 
@@ -247,6 +246,8 @@ _RECIPES = [
         code_bits=32,
         calibrated=True,
     ),
-    _Recipe("ids_two_sided", _numbers(500, 900, 900), _named("ids", vocab_size=60_000), two_sided=True),
+    _Recipe(
+        "ids_two_sided", _numbers(500, 900, 900), _named("ids", vocab_size=60_000), two_sided=True
+    ),
     _Recipe("pieces", _several(1800, 1500, 0, 40), _pieces, calibrated=True, shard_tokens=600),
 ]

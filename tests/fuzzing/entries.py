@@ -25,7 +25,9 @@ def replace_column(rng: random.Random, folder: Folder) -> Told:
     """A column, or the manifest, is something else than a file of the folder."""
     unit = folder.outer
     name = rng.choice([*unit.names, MANIFEST])
-    kind = rng.choice(["out", "out", "dangling", "loop", "zero", "null", "pipe", "folder", "socket"])
+    kind = rng.choice(
+        ["out", "out", "dangling", "loop", "zero", "null", "pipe", "folder", "socket"]
+    )
     _put(rng, folder, unit.path / name, kind)
     return Told(f"{name} is {_KINDS[kind]}", must_refuse=True)
 
@@ -97,13 +99,43 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
             path.write_bytes(line.replace(name.encode(), target.encode()))
         return Told(f"{path.name} leads out by {kind}", must_refuse=True)
     others: list[bytes] = [
-        *(b"", b".", b"..", b"/", b"./NAME", b"NAME/", b"NAME/../NAME", b"NAME\0", b"NAME\n", b"NAM"),
-        *(b"generation-" + b"0" * 16, b"generation-" + b"g" * 16, b"../index.infgram/NAME", b"CURRENT"),
+        *(
+            b"",
+            b".",
+            b"..",
+            b"/",
+            b"./NAME",
+            b"NAME/",
+            b"NAME/../NAME",
+            b"NAME\0",
+            b"NAME\n",
+            b"NAM",
+        ),
+        *(
+            b"generation-" + b"0" * 16,
+            b"generation-" + b"g" * 16,
+            b"../index.infgram/NAME",
+            b"CURRENT",
+        ),
     ]
     whole: list[bytes] = [
-        *(b"", b"\n", b"\0", b"\xff\xfe", b"x" * 10_000, b" " * 10**6, b"{}", b"infgram 2 ", line * 2),
+        *(
+            b"",
+            b"\n",
+            b"\0",
+            b"\xff\xfe",
+            b"x" * 10_000,
+            b" " * 10**6,
+            b"{}",
+            b"infgram 2 ",
+            line * 2,
+        ),
         *(line[:-1], line + b"\n", b" " + line, line.upper(), line.replace(b" 2 ", b" 3 ")),
-        *(line.replace(b" 2 ", b" -2 "), line.replace(b"infgram", b"other"), line.replace(b"\n", b"\r\n")),
+        *(
+            line.replace(b" 2 ", b" -2 "),
+            line.replace(b"infgram", b"other"),
+            line.replace(b"\n", b"\r\n"),
+        ),
     ]
     if rng.random() < 0.5:
         content = line.replace(name.encode(), rng.choice(others).replace(b"NAME", name.encode()))
@@ -115,7 +147,16 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
 
 _NAMES = [
     *("", ".", "..", "/", "//", "a/../../x", "\0", "a\0b", "shard-00000\\codes", "x" * 300),
-    *("x/" * 2000 + "x", "CON", "shard-00000/" + "x" * 300, "x" * 250, "shard-00000", "shard-00000/", "./token_ids", "shard-00000/../sources"),
+    *(
+        "x/" * 2000 + "x",
+        "CON",
+        "shard-00000/" + "x" * 300,
+        "x" * 250,
+        "shard-00000",
+        "shard-00000/",
+        "./token_ids",
+        "shard-00000/../sources",
+    ),
     *(MANIFEST, VERIFIED, CALIBRATION, "~", "é", "\ud800", "%2e%2e/x", "token_ids/", "backwards/x"),
 ]
 

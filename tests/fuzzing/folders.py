@@ -123,7 +123,7 @@ class Unit:
         raw = (self.path / name).read_bytes()
         return np.frombuffer(raw, entry["dtype"])[: entry["length"]].copy()
 
-    def write(self, name: str, column: _Column, *, padding: bytes | None = None) -> None:
+    def write(self, name: str, column: _Column, *, padding: bytes = b"") -> None:
         """Writes the file; the manifest learns of it when it is sealed."""
         raw = np.ascontiguousarray(column).tobytes()
         n_bytes = (-(-len(raw) // _PADDING) + 1) * _PADDING

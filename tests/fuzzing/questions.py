@@ -10,8 +10,10 @@ import copy
 import math
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,10 +95,10 @@ def _check_ntd(index: Index, ntd: infgram.NextTokens) -> tuple[Any, ...]:
     return ids, counts, ntd.prompt_cnt, ntd.suffix_len
 
 
-def _check_levels(levels: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _check_levels(levels: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     n, m = [level[0] for level in levels], [level[1] for level in levels]
-    falls = all(a > b for a, b in zip(n[:-1], n[1:], strict=True))
-    rises = all(a < b for a, b in zip(m[:-1], m[1:], strict=True))
+    falls = all(a > b for a, b in pairwise(n))
+    rises = all(a < b for a, b in pairwise(m))
     _expect(falls and rises and all(m) and all(n), "levels", levels)
     return levels
 
@@ -318,7 +320,8 @@ def mixed(index: Index, asked: Asked) -> Any:
     model = Model([index, index], SBIS(k=2), weights=[1, 3])
     found: list[Any] = [_check_distribution(model.distribution(asked.prompt))]
     found.append(_check_log_prob(model.score(asked.passage[:30]).log_prob))
-    found.append(_check_tokens(model, model.generate(asked.prompt, seed=1, max_tokens=5, max_copy=3)))
+    made = model.generate(asked.prompt, seed=1, max_tokens=5, max_copy=3)
+    found.append(_check_tokens(model, made))
     return found
 
 
@@ -505,8 +508,6 @@ def comparable(answer: Any) -> Any:
         return answer.dtype.str, answer.shape, answer.tobytes()
     if is_dataclass(answer) and not isinstance(answer, type):
         return [comparable(getattr(answer, field.name)) for field in fields(answer)]
-    if isinstance(answer, dict):
-        return sorted((key, comparable(value)) for key, value in answer.items())
     if isinstance(answer, (list, tuple)):
         return [comparable(each) for each in answer]
     return answer
@@ -515,11 +516,10 @@ def comparable(answer: Any) -> Any:
 def asked_of(index: Index) -> Iterator[tuple[str, Callable[[Asked], Any]]]:
     """Every question of an index, those of its other side behind them."""
     for name, question in QUESTIONS.items():
-        yield name, lambda asked, question=question: question(index, asked)
-    if index.is_two_sided:
-        for name in BACKWARDS:
-            question = QUESTIONS[name]
-            yield (
-                f"backwards: {name}",
-                lambda asked, question=question: question(index.backwards, asked),
-            )
+        yield name, partial(question, index)
+    for name in BACKWARDS if index.is_two_sided else ():
+        yield f"backwards: {name}", partial(_of_other_side, name, index)
+
+
+def _of_other_side(name: str, index: Index, asked: Asked) -> Any:
+    return QUESTIONS[name](index.backwards, asked)
