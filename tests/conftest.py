@@ -7,13 +7,16 @@ import os
 import shutil
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from bounds import PYPROJECT, bounds
 from hypothesis import HealthCheck, settings
 
 import infgram
@@ -30,6 +33,16 @@ settings.load_profile("suite")
 def examples(n: int) -> int:
     """How many random cases a test takes: n, or n times the environment's INFGRAM_FUZZ."""
     return max(1, round(n * float(os.environ.get("INFGRAM_FUZZ", "1"))))
+
+
+def pytest_report_header() -> str:
+    """What infgram stands on here."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    versions = []
+    for name in bounds(project, ["test", "bench"]):
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    return f"infgram stands on: {', '.join(versions)}"
 
 
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"

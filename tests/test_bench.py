@@ -30,6 +30,7 @@ from infgram_bench import (
     corpora,
     generation,
     growth,
+    jobs,
     large,
     machine,
     models,
@@ -43,6 +44,7 @@ from infgram_bench import (
 )
 from infgram_bench.answers import Answer, ForeignResults
 from infgram_bench.corpora import Corpus
+from infgram_bench.failures import Failure, Trial
 from infgram_bench.findings import Bar, Curve, Findings, Picture, duration, per_second, size
 from infgram_bench.processes import JobFailed, run_job
 from infgram_bench.question import Bench, CannotMeasure, Question
@@ -170,14 +172,15 @@ def test_a_bar_is_reached_from_its_own_side_and_by_equality(
     assert [bar.reached for bar in findings.bars] == [at_least, at_most]
 
 
-def test_compare_notes_the_number_of_wrong_answers_only_where_there_are_some() -> None:
-    found = Findings()
-    found.compare("right", [1, {2: 3}], [1, {2: 3}])
-    assert found.notes == []
-    found.compare("a liar", [1, 2, {3: 4}], [1, 3, {}])
-    assert found.notes == ["a liar: 2 of 3 answers are WRONG"]
-    with pytest.raises(ValueError):
-        found.compare("mute", [1], [1, 2])
+def test_findings_of_another_process_stand_behind_those_that_are_here() -> None:
+    here, more = full_findings(), full_findings()
+    more.setting, more.figures = {"more": "yes"}, {"third": 3.0}
+    here.take(through_json(more))
+    assert here.notes == more.notes * 2
+    assert here.setting.keys() == {"text", "more"}
+    assert here.figures["third"] == 3.0 and here.figures["whole"] == 7
+    for name in ("tables", "bars", "pictures", "timings"):
+        assert getattr(here, name) == getattr(full_findings(), name) * 2
 
 
 def test_a_timing_table_shows_medians_quartiles_and_ratios_to_the_first() -> None:
@@ -1402,9 +1405,9 @@ class Tokengrams(Liar):
     name: ClassVar[str] = "tokengrams"
 
 
-def once(contenders: Sequence[Contender], *, rounds: int, seconds: float) -> None:
+def once(contenders: Sequence[Contender], **options: Any) -> None:
     """As `interleave`, for who does not care about time."""
-    interleave(contenders, rounds=1, seconds=0)
+    interleave(contenders, **{**options, "rounds": 1, "seconds": 0})
 
 
 @pytest.fixture
@@ -1417,22 +1420,23 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask_peers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *systems: type[System]
-) -> dict[str, Any]:
-    corpus = folder / "corpus.txt"
+) -> tuple[dict[str, Any], dict[str, Failure]]:
+    """What was found, and who failed."""
+    corpus, trial = folder / "corpus.txt", Trial()
     corpus.write_bytes(TEXT)
     monkeypatch.setattr(peers, "SYSTEMS", systems)
     for system in systems:
         (folder / system.name).mkdir()
         system.build(corpus, folder / system.name)
-    return peers.ask(corpus, folder, TEXT[-2000:], 1)
+    return peers.ask(corpus, folder, TEXT[-2000:], 1, trial), trial.failed
 
 
 @pytest.mark.usefixtures("hasty")
 def test_peers_find_nothing_wrong_with_infgram_and_a_scan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ask_peers(tmp_path, monkeypatch, Infgram, Scan)
-    assert asked["notes"] == []
+    asked, failed = ask_peers(tmp_path, monkeypatch, Infgram, Scan)
+    assert failed == {}
     assert asked["seconds"]["infgram"].keys() == {"count", "ntd", "longest", "write"}
     assert asked["seconds"]["scan"].keys() == {"count", "ntd", "longest"}
     assert asked["perplexities"].keys() == {"infgram"}
@@ -1440,15 +1444,13 @@ def test_peers_find_nothing_wrong_with_infgram_and_a_scan(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_peers_name_a_liar_with_the_number_of_its_wrong_answers(
+def test_peers_ask_a_liar_once_and_tell_how_many_answers_were_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ask_peers(tmp_path, monkeypatch, Infgram, Liar)
-    assert asked["notes"] == [
-        "liar, count: 200 of 200 answers are WRONG",
-        "liar, ntd: 10 of 10 answers are WRONG",
-        "liar, longest: 20 of 20 answers are WRONG",
-    ]
+    asked, failed = ask_peers(tmp_path, monkeypatch, Infgram, Liar)
+    assert failed == {"liar": Failure("count", "liar, count: 200 of 200 answers are WRONG")}
+    assert asked["seconds"]["liar"] == {}
+    assert len(asked["seconds"]["infgram"]) == 4
 
 
 @pytest.mark.usefixtures("hasty")
@@ -1456,8 +1458,8 @@ def test_peers_leave_out_who_has_no_index(tmp_path: Path, monkeypatch: pytest.Mo
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes(TEXT)
     monkeypatch.setattr(peers, "SYSTEMS", (Liar,))
-    asked = peers.ask(corpus, tmp_path, TEXT[:1000], 1)
-    assert asked == {"seconds": {}, "perplexities": {}, "notes": []}
+    asked = peers.ask(corpus, tmp_path, TEXT[:1000], 1, Trial())
+    assert asked == {"seconds": {}, "perplexities": {}}
 
 
 @pytest.fixture
@@ -1466,7 +1468,8 @@ def rivals_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "absent"
     folder.mkdir()
     for name in ("tokengrams", "infini_gram", "infinigram", "kenlm"):
-        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not for this test')")
+        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
+        (folder / f"{name}.py").write_text(absent)
     others = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([others] if others else [])]))
 
@@ -1495,27 +1498,6 @@ def test_peers_compare_who_is_there_and_name_who_is_not(
     asked = ("count", "ntd", "longest", "write", "build")
     assert found.figures.keys() == {f"infgram, {what}, 1 MiB" for what in asked}
     assert not (bench.folder / "1" / "infgram").exists()
-
-
-def test_peers_say_why_no_questions_were_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(job: str, *arguments: object, **options: object) -> processes.Run:
-        if job == "peer_build" and arguments[0] == "infgram":
-            (Path(str(arguments[2])) / "index").write_bytes(b"123456")
-            return processes.Run({"seconds": 1.0}, 1.0, 100)
-        raise JobFailed(f"{job} crashed")
-
-    monkeypatch.setattr(peers, "run_job", run)
-    (tmp_path / "corpus").write_bytes(b"x" * 10)
-    bench = bench_in(tmp_path, dataclasses.replace(SETTINGS, quick=True))
-    peers._compare(1, tmp_path / "corpus", tmp_path / "corpus", bench)
-    (only,) = bench.findings.tables
-    rows = {row[0]: row[1:] for row in only.rows}
-    assert rows["infgram"] == ["1 s", "10.0", "0.60", *["none"] * 5]
-    assert rows["tokengrams"][0] == "not measured"
-    assert "1 MiB: no questions were asked: peer_ask crashed" in bench.findings.notes
-    assert "1 MiB, tokengrams: failed: peer_build crashed" in bench.findings.notes
 
 
 QUICK = dataclasses.replace(SETTINGS, quick=True, sizes=(1,))
@@ -1547,60 +1529,72 @@ def test_the_question_of_queries_is_answered_without_rivals(
     assert found.bars == []
 
 
-def build_here(job: str, name: str, corpus: Path, home: Path) -> processes.Run:
-    """peer_build in this process, where tests have rivals of their own."""
-    assert job == "peer_build"
-    (rival,) = [rival for rival in queries.RIVALS if rival.name == name]
-    rival.build(corpus, home)
-    return processes.Run({"seconds": 1.0}, 1.0, 1)
+@pytest.fixture
+def jobs_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, where tests have rivals of their own."""
+
+    def build(job: str, name: str, corpus: Path, home: Path, *, limit: float) -> processes.Run:
+        assert job == "peer_build"
+        (rival,) = [rival for rival in queries.RIVALS if rival.name == name]
+        rival.build(corpus, home)
+        return processes.Run({"seconds": 1.0}, 1.0, 1)
+
+    def beside(
+        job: str, *arguments: object, trial: Trial, limit: float, **_: object
+    ) -> processes.Run:
+        result = jobs._JOBS[job](*map(str, arguments), trial.to_json())
+        trial.failed.update(Trial.from_json(result["failed"]).failed)
+        return processes.Run(json.loads(json.dumps(result)), 1.0, 1)
+
+    monkeypatch.setattr(rivals, "run_job", build)
+    monkeypatch.setattr(queries, "run_beside", beside)
 
 
-@pytest.mark.usefixtures("hasty")
-def test_the_question_of_queries_names_a_liar_and_nobody_else(
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
+def test_the_question_of_queries_has_a_row_for_a_liar_and_figures_for_everybody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "RIVALS", (Scan, Tokengrams))
-    monkeypatch.setattr(queries, "run_job", build_here)
     bench = bench_in(tmp_path, QUICK)
     queries.QUESTION.answer(bench)
-    assert bench.findings.notes == [
-        "tokengrams count: 100 of 100 answers are WRONG",
-        "tokengrams ntd: 1 of 1 answers are WRONG",
-        "tokengrams, longest suffix: 8 of 8 answers are WRONG",
-        "tokengrams, longest suffix: 8 of 8 answers are WRONG",
-    ]
-    for made in bench.findings.tables[::2]:
-        assert any(row[0].startswith("tokengrams") for row in made.rows)
-    figures = bench.findings.figures
-    assert {"count, tokengrams", "count in a batch, tokengrams", "ntd, tokengrams"} <= set(figures)
-    assert {bar.asked for bar in bench.findings.bars} == {1, 5, 2}
+    found = bench.findings
+    failed = "failed: count: 100 of 100 answers are WRONG"
+    for made in found.tables:
+        rows = {row[0]: row[1:] for row in made.rows}
+        assert rows.pop("tokengrams") == [failed, "", "", ""]
+        assert all(row[0] and "failed" not in row[0] for row in rows.values())
+        assert made.title.endswith("in a batch") or any(name.startswith("scan") for name in rows)
+    assert found.figures["ntd, scan"] > 0
+    assert not any("tokengrams" in name for name in found.figures)
+    assert found.bars == []
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
 def test_the_question_of_queries_reads_bytes_that_are_no_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "RIVALS", (Scan,))
-    monkeypatch.setattr(queries, "run_job", build_here)
     raw = np.random.default_rng(1).integers(0, 256, 3000, np.uint8).tobytes()
     bench = bench_in(tmp_path, dataclasses.replace(QUICK, corpus=Corpus("raw", raw)))
     queries.QUESTION.answer(bench)
     assert bench.findings.notes == []
     assert not any("str" in row[0] for row in bench.findings.tables[0].rows)
+    assert not any("failed" in cell for t in bench.findings.tables for r in t.rows for cell in r)
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_rival_whose_build_crashes_is_a_note(
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
+def test_wrong_answers_of_infgram_end_the_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*_: object) -> processes.Run:
-        raise JobFailed("Segmentation fault")
-
+    lying = type("Lying", (Liar,), {"name": "infgram", "is_rival": False})
+    with pytest.raises(truth.WrongAnswers, match="infgram, count: 200 of 200"):
+        ask_peers(tmp_path, monkeypatch, lying, Scan)
     monkeypatch.setattr(queries, "RIVALS", (Scan,))
-    monkeypatch.setattr(queries, "run_job", crash)
-    bench = bench_in(tmp_path, QUICK)
-    queries.QUESTION.answer(bench)
-    assert bench.findings.notes == ["scan: build failed: Segmentation fault"]
+    monkeypatch.setattr(truth, "next_counts", lambda data, context: {0: 1})
+    (tmp_path / "questions").mkdir()
+    bench = bench_in(tmp_path / "questions", QUICK)
+    with pytest.raises(truth.WrongAnswers, match="infgram ntd: 1 of 1"):
+        queries.QUESTION.answer(bench)
 
 
 # Programs of the user -----------------------------------------------------------------------------
@@ -1660,25 +1654,45 @@ def test_a_text_without_both_marks_in_order_is_refused(text: str) -> None:
 
 
 class Noting(dict[str, float]):
-    """Every figure is 2; notes what is asked for."""
+    """Every figure is 2; notes what is asked for, and what a line can do without."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: set[str] = set()
+        self.optional: set[str] = set()
 
     def __missing__(self, name: str) -> float:
         self.asked.add(name)
         return 2.0
 
+    def __contains__(self, name: object) -> bool:
+        self.optional.add(str(name))
+        return True
+
+    def get(self, name: str, default: object = None) -> float:  # type: ignore[override]
+        self.optional.add(name)
+        return self[name]
+
 
 def figures_asked_for() -> dict[str, list[set[str]]]:
-    """By question, the figures that each of its lines needs."""
+    """By question, the figures that each of its lines needs or can do with."""
     asked: dict[str, list[set[str]]] = {}
     for name, line in summary._LINES:
         noting = Noting()
         line(noting)
+        assert noting.optional <= noting.asked
         asked.setdefault(name, []).append(noting.asked)
     return asked
+
+
+def figures_of_rivals() -> list[tuple[str, str]]:
+    """(question, figure) that a line can do without."""
+    found = []
+    for name, line in summary._LINES:
+        noting = Noting()
+        line(noting)
+        found += [(name, figure) for figure in sorted(noting.optional)]
+    return found
 
 
 def complete() -> dict[str, Answer]:
@@ -1707,12 +1721,27 @@ def test_a_summary_leaves_out_the_lines_of_questions_that_were_not_asked() -> No
         assert len(lines_of(summary.summary(some))) == len(whole) - len(lines)
 
 
-def test_a_summary_leaves_out_the_line_of_a_rival_that_was_not_there() -> None:
+def test_a_summary_leaves_out_rivals_that_have_no_figure_and_keeps_infgrams() -> None:
+    whole = lines_of(summary.summary(complete()))
+    of_rivals = figures_of_rivals()
+    assert len(of_rivals) >= 15
+    for question, figure in of_rivals:
+        for without in (lambda f, n: f.pop(n), lambda f, n: f.update({n: None})):
+            some = complete()
+            without(some[question].findings.figures, figure)
+            lines = lines_of(summary.summary(some))
+            assert [cells(line)[:2] for line in lines] == [cells(line)[:2] for line in whole]
+            assert [cells(line)[2] for line in lines] != [cells(line)[2] for line in whole], figure
     some = complete()
-    del some["queries"].findings.figures["ntd, infini-gram"]
-    text = summary.summary(some)
-    assert "exact next-token distribution" not in text
-    assert len(lines_of(text)) == len(summary._LINES) - 1
+    for question, figure in of_rivals:
+        del some[question].findings.figures[figure]
+    lines = lines_of(summary.summary(some))
+    assert [cells(line)[:2] for line in lines] == [cells(line)[:2] for line in whole]
+    assert {cells(line)[2] for line in lines} == {"", "count with cold caches 2.00"}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
 def test_a_summary_of_several_days_and_machines_names_them_all() -> None:
@@ -1737,7 +1766,7 @@ def test_the_summary_is_written_into_files_as_a_whole_or_not_at_all(tmp_path: Pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.md", "good.md", "results.json"]
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
 def test_the_figures_of_the_summary_have_the_names_that_questions_give_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1746,7 +1775,6 @@ def test_the_figures_of_the_summary_have_the_names_that_questions_give_them(
     names = ("tokengrams", "infini-gram", "py-infinigram")
     scans = tuple(type("Rival", (Scan,), {"name": name}) for name in names)
     monkeypatch.setattr(queries, "RIVALS", scans)
-    monkeypatch.setattr(queries, "run_job", build_here)
     queries.QUESTION.answer(bench)
     for needed in figures_asked_for()["queries"]:
         assert needed <= set(bench.findings.figures)

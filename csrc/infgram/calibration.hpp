@@ -15,6 +15,7 @@
 #include <memory>
 #include <numbers>
 #include <span>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 
@@ -62,6 +63,16 @@ struct Samples {
 private:
     std::unordered_map<std::uint64_t, std::uint32_t> shape_of_;
 };
+
+// Runs in a thread of its own, or where there is none to be had, when its result is asked for.
+template <class Work>
+auto in_background(Work work) {
+    try {
+        return std::async(std::launch::async, work);
+    } catch (const std::system_error&) {
+        return std::async(std::launch::deferred, work);
+    }
+}
 
 // Positions of a shard.
 struct Block {
@@ -147,8 +158,7 @@ BlockSamples sample_blocks(std::span<const Shard<Code>> shards,
             found[i] = sample_block<Code>(shards, estimator, blocks[i], guard, model->power);
     };
     std::vector<std::future<void>> threads;
-    for (unsigned t = 0; t < n_threads; ++t)
-        threads.push_back(std::async(std::launch::async, work));
+    for (unsigned t = 0; t < n_threads; ++t) threads.push_back(in_background(work));
     for (auto& thread : threads) thread.get();  // throws what the thread threw
     BlockSamples samples;
     for (BlockSamples& block : found) {

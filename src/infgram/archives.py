@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGES = (
     *(OSError, EOFError, LookupError, NotImplementedError, RuntimeError, OverflowError, TypeError),
-    *(MemoryError, zipfile.BadZipFile, zlib.error),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import _core
 from .errors import CorruptIndex
 from .index import Index
+from .memory import enough
 from .storage import CALIBRATION
 
 _N_BLOCKS = 8
@@ -68,7 +69,8 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     >>> static.n_tokens  # too small a corpus: textbook discounts
     0
     """
-    fits = _fit(index)
+    with enough("fitting the discounts", "build with calibrate=False, or raise the limit"):
+        fits = _fit(index)
     if save:
         arrays: dict[str, NDArray[Any]] = {}
         for name, fitted in zip(_NAMES, fits, strict=True):

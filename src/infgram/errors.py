@@ -23,7 +23,7 @@
     │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── RefinerMismatch       a refiner was trained for other tokens than the index has
-    ├── OutOfMemory           a refiner needed more memory than its device had (a MemoryError)
+    ├── OutOfMemory           there is too little memory, here or on a device (a MemoryError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
@@ -130,7 +130,7 @@ class RefinerMismatch(InfgramError):
 
 
 class OutOfMemory(InfgramError, MemoryError):
-    """A refiner needed more memory than its device had."""
+    """There is too little memory for what was asked, in this process or on a device."""
 
 
 class InvalidParameter(InfgramError, ValueError):

@@ -338,11 +338,11 @@ def _map_all(
                     f"{folder.path / name} is missing: build the index again"
                 ) from error
             except OSError as error:
-                advice = (
-                    "raise the limit of open files (ulimit -n), or build with larger shards"
-                    if error.errno == errno.EMFILE
-                    else "is there memory for its pages?"
-                )
+                advice = {
+                    errno.EMFILE: "raise the limit of open files (ulimit -n), or build with larger "
+                    "shards",
+                    errno.ENOMEM: "raise the limit of this process's memory (ulimit -v)",
+                }.get(error.errno or 0, "is the disk sound?")
                 raise StorageError(
                     f"{folder.path / name} cannot be mapped: {error.strerror}; {advice}"
                 ) from error
