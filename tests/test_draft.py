@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -518,6 +519,17 @@ def test_a_loaded_session_keeps_to_the_memory_there_is(
         small = Drafter(vocab_size=1000, max_tokens=3, session_tokens=session_tokens, tree=False)
         small.load_session(tmp_path / "session")
         assert small.propose_ids([10]).match_len == min(session_tokens, 1)
+
+
+def test_a_session_is_read_in_the_memory_that_it_takes(
+    experienced: Drafter, tmp_path: Path
+) -> None:
+    experienced.save_session(tmp_path / "session")
+    tracemalloc.start()
+    experienced.load_session(tmp_path / "session")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 << 20
 
 
 def test_what_is_no_session_is_refused_and_the_old_one_stays(
