@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TIMEOUT, ended, lines, run, start
+from command_line import interrupted, lines, run, start, wait_until
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,9 +208,6 @@ def test_an_interrupted_build_leaves_nothing(
     assert process.stdin
     process.stdin.write(b"to be")
     process.stdin.flush()
-    deadline = time.monotonic() + TIMEOUT
-    while len(list(Path().glob("*/*"))) < 2 and time.monotonic() < deadline:  # a lock, a spool
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert ended(process)[0] == 130
+    wait_until(lambda: len(list(Path().glob("*/*"))) == 2)  # a lock, a spool
+    assert interrupted(process)[0] == 130
     assert list(Path().iterdir()) == []
