@@ -4,15 +4,17 @@ PIP := -m pip --disable-pip-version-check install --quiet
 DEV := .venv-dev/bin
 ASAN := .venv-asan/bin
 CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
+# What a wheel is made from.
+SOURCES := pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch check figures stubs format fuzz test-cpp asan clean
+.PHONY: help demo test test-torch test-newest test-oldest newest check figures stubs format fuzz test-cpp asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: .venv/.ready  ## install infgram and run its demo
-	.venv/bin/infgram demo
+demo: .venv/.ready  ## install infgram and see what it does
+	.venv/bin/infgram demo -o build/demo
 
 test: .venv-dev/.ready test-cpp  ## all tests
 	$(DEV)/python -m pytest
@@ -33,13 +35,16 @@ format: .venv-dev/.ready  ## format everything
 	$(DEV)/ruff check --fix --quiet . ; $(DEV)/ruff format .
 	$(DEV)/clang-format -i $(CXX_SOURCES)
 
-test-torch: .venv-bench/.ready  ## tests of what needs PyTorch, which is installed into .venv-bench
-	.venv-bench/bin/python -m pytest tests/test_bench_gpt.py tests/test_bench_neural.py \
-	  tests/test_bench_drafting.py tests/test_bench_refining.py \
-	  tests/test_draft_engines.py tests/test_draft_speed.py \
-	  tests/test_draft_huggingface.py tests/test_draft_verify_torch.py \
-	  tests/test_refine_model.py tests/test_refine_score.py tests/test_refine_train.py \
-	  tests/test_refine_rewrite.py tests/test_cli_refine.py
+test-torch: newest  ## tests of what needs PyTorch, with the newest releases of it and all else
+	.venv-newest/bin/python -m pytest -m torch
+
+test-newest: newest  ## all tests, with the newest releases of what infgram stands on
+	.venv-newest/bin/python -m pytest
+
+# Old releases do what newer ones of others deprecate, which is nobody's fault here.
+test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with the oldest releases that pyproject allows
+	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning -m 'not torch'
+	.venv-oldest-torch/bin/python -m pytest -W ignore::DeprecationWarning -m torch
 
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md
@@ -64,13 +69,14 @@ asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address 
 	  tests/test_draft.py tests/test_refine_propose.py tests/test_refine_polish.py tests/test_two_sided.py
 
 clean:  ## remove what was built
-	rm -rf build .venv .venv-dev .venv-asan .venv-bench
+	rm -rf build .venv .venv-*
 
 # Environments. Each is made anew when what it is made from changes.
 
-.venv/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
+.venv/.ready: $(SOURCES)
+	@echo 'Installing infgram into .venv; compiling its core takes one to three minutes.'
 	test -d .venv || $(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) .
+	.venv/bin/python -m pip --disable-pip-version-check install .
 	touch $@
 
 .venv-dev/.ready: pyproject.toml CMakeLists.txt
@@ -80,12 +86,28 @@ clean:  ## remove what was built
 	  -Cbuild-dir=build/editable -e '.[dev]'
 	touch $@
 
-.venv-bench/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
-	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python $(PIP) '.[test,bench]'
+.venv-newest/.ready: $(SOURCES)
+	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python $(PIP) '.[test,bench]'
 	touch $@
 
-.venv-asan/.ready: pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
+# An environment does not get older by itself. PyTorch must be there: without, its tests are skipped.
+newest: .venv-newest/.ready
+	$(PYTHON) tests/bounds.py newest test bench > .venv-newest/newest.txt
+	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager -r .venv-newest/newest.txt
+	.venv-newest/bin/python -c 'import safetensors, torch, transformers'
+
+# Two of them: beside the oldest transformers there is no room for the oldest tokenizers.
+.venv-oldest/.ready: EXTRAS := test
+.venv-oldest-torch/.ready: EXTRAS := test bench
+.venv-oldest/.ready .venv-oldest-torch/.ready: $(SOURCES) tests/bounds.py
+	test -d $(@D) || $(PYTHON) -m venv $(@D)
+	$(PYTHON) tests/bounds.py oldest $(EXTRAS) > $(@D)/oldest.txt
+	$(@D)/bin/python $(PIP) -r $(@D)/oldest.txt
+	$(@D)/bin/python $(PIP) --no-deps .
+	touch $@
+
+.venv-asan/.ready: $(SOURCES)
 	test -d .venv-asan || $(PYTHON) -m venv .venv-asan
 	.venv-asan/bin/python $(PIP) -Cbuild-dir=build/asan -Ccmake.build-type=Debug \
 	  -Ccmake.define.INFGRAM_SANITIZE=address,undefined '.[test]'

@@ -5,28 +5,39 @@ Processes of their own can be interrupted however the tests were started: confte
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 from click.testing import CliRunner, Result
 from infgram_cli.main import cli
+from waiting import TIMEOUT
 
-TIMEOUT = 300  # seconds; it only ends a hang
 # A development install prints what it compiles, unless it is told not to.
 ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
 for _variable in ("NO_COLOR", "FORCE_COLOR"):
     ENVIRONMENT.pop(_variable, None)
 
 
-def run(*arguments: str, exit_code: int = 0, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(cli, arguments, input=stdin)
+# Before 8.2, click's runner mixes the two streams unless it is told not to; later it never does.
+_APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+
+
+def invoke(*arguments: object, stdin: str | bytes | None = None, **more: Any) -> Result:
+    """A command in this process, however it ends. more: as click's runner takes it."""
+    return CliRunner(**_APART).invoke(cli, list(map(str, arguments)), input=stdin, **more)
+
+
+def run(
+    *arguments: object, exit_code: int = 0, stdin: str | bytes | None = None, **more: Any
+) -> Result:
+    result = invoke(*arguments, stdin=stdin, **more)
     assert result.exit_code == exit_code, (result.output, result.exception)
     return result
 
@@ -59,14 +70,6 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
 def interrupted(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     process.send_signal(signal.SIGINT)
     return ended(process)
-
-
-def wait_until(happened: Callable[[], object]) -> None:
-    """For what another process does."""
-    deadline = time.monotonic() + TIMEOUT
-    while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {TIMEOUT} s"
-        time.sleep(0.01)
 
 
 def read_terminal(ours: int) -> bytes:

@@ -10,13 +10,16 @@ import os
 import shutil
 import signal
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from bounds import PYPROJECT, bounds
 from hypothesis import HealthCheck, settings
 
 import infgram
@@ -60,6 +63,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def examples(n: int) -> int:
     """How many random cases a test takes: n, or n times the environment's INFGRAM_FUZZ."""
     return max(1, round(n * float(os.environ.get("INFGRAM_FUZZ", "1"))))
+
+
+def pytest_report_header() -> str:
+    """What infgram stands on here."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    versions = []
+    for name in bounds(project, ["test", "bench"]):
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    return f"infgram stands on: {', '.join(versions)}"
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +138,11 @@ PART = 150_000
 def part_index(prose: bytes, memory_folder: Path) -> infgram.Index:
     """The first PART bytes of the prose: what comes behind them is unknown to it."""
     return make_index(memory_folder / "part.infgram", [np.frombuffer(prose[:PART], np.uint8)])
+
+
+def generation(path: Path) -> Path:
+    """The folder that holds the files of an index's current build."""
+    return path / (path / "CURRENT").read_text().split()[-1]
 
 
 def make_index(

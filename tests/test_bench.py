@@ -22,7 +22,6 @@ from typing import Any, ClassVar
 import infgram_bench
 import numpy as np
 import pytest
-from command_line import wait_until
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +30,7 @@ from infgram_bench import (
     corpora,
     generation,
     growth,
+    jobs,
     large,
     machine,
     models,
@@ -44,6 +44,7 @@ from infgram_bench import (
 )
 from infgram_bench.answers import Answer, ForeignResults
 from infgram_bench.corpora import Corpus, NotShakespeare
+from infgram_bench.failures import Failure, Trial
 from infgram_bench.findings import Bar, Curve, Findings, Picture, duration, per_second, size
 from infgram_bench.processes import JobFailed, run_job
 from infgram_bench.question import Bench, CannotMeasure, Question
@@ -54,6 +55,7 @@ from infgram_bench.session import Session
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, Timing, interleave
 from reference import Reference
+from waiting import HOUR, hour_is_over_with, is_running, wait_until
 
 _WORDS = b"the cat and that dog then saw this other man with both their hats".split()
 TEXT = b"".join(
@@ -171,14 +173,15 @@ def test_a_bar_is_reached_from_its_own_side_and_by_equality(
     assert [bar.reached for bar in findings.bars] == [at_least, at_most]
 
 
-def test_compare_notes_the_number_of_wrong_answers_only_where_there_are_some() -> None:
-    found = Findings()
-    found.compare("right", [1, {2: 3}], [1, {2: 3}])
-    assert found.notes == []
-    found.compare("a liar", [1, 2, {3: 4}], [1, 3, {}])
-    assert found.notes == ["a liar: 2 of 3 answers are WRONG"]
-    with pytest.raises(ValueError):
-        found.compare("mute", [1], [1, 2])
+def test_findings_of_another_process_stand_behind_those_that_are_here() -> None:
+    here, more = full_findings(), full_findings()
+    more.setting, more.figures = {"more": "yes"}, {"third": 3.0}
+    here.take(through_json(more))
+    assert here.notes == more.notes * 2
+    assert here.setting.keys() == {"text", "more"}
+    assert here.figures["third"] == 3.0 and here.figures["whole"] == 7
+    for name in ("tables", "bars", "pictures", "timings"):
+        assert getattr(here, name) == getattr(full_findings(), name) * 2
 
 
 def test_a_timing_table_shows_medians_quartiles_and_ratios_to_the_first() -> None:
@@ -809,17 +812,6 @@ def test_a_job_that_fails_without_a_word_is_named_by_its_exit_code(
         run_job("job", on_line=(lambda line: None) if listens else None)
 
 
-def is_running(pid: int) -> bool:
-    """False of a process that ended, whether or not its new parent has noticed."""
-    if Path("/proc/self/stat").exists():  # `ps` is not everywhere
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return done.stdout.strip()[:1] not in ("", "Z")
-
-
 SLEEP = """
 child = subprocess.Popen(["sleep", "600"])
 try:
@@ -843,27 +835,13 @@ def wait_for_the_end(folder: Path) -> None:
     wait_until(lambda: not any(map(is_running, pids)))
 
 
-@pytest.fixture
-def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of a job is over as soon as it sleeps, however long that takes it here."""
-    communicate = subprocess.Popen.communicate
-
-    def until_it_sleeps(
-        process: subprocess.Popen[str], input: str | None = None, timeout: float | None = None
-    ) -> tuple[str, str]:
-        if timeout != 3600:
-            return communicate(process, input, timeout)
-        wait_until((tmp_path / "pids").exists)
-        raise subprocess.TimeoutExpired(process.args, timeout)
-
-    monkeypatch.setattr(subprocess.Popen, "communicate", until_it_sleeps)
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_job_that_takes_too_long_is_stopped_with_its_children(play: Play, tmp_path: Path) -> None:
+def test_a_job_that_takes_too_long_is_stopped_with_its_children(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play(SLEEP)
+    hour_is_over_with(tmp_path / "pids", monkeypatch)
     with pytest.raises(JobFailed, match="stopped after 3,600 s"):
-        run_job("job", limit=3600)
+        run_job("job", limit=HOUR)
     wait_for_the_end(tmp_path)
     assert (tmp_path / "saved").read_text() == "all of it"
 
@@ -886,14 +864,14 @@ def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) 
     assert (tmp_path / "saved").read_text() == "all of it"
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_job_that_does_not_listen_is_killed(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play("signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
+    hour_is_over_with(tmp_path / "pids", monkeypatch)
     monkeypatch.setattr(processes, "_SECONDS_TO_SAVE", 0.3)
     with pytest.raises(JobFailed, match="stopped after"):
-        run_job("job", limit=3600)
+        run_job("job", limit=HOUR)
     wait_for_the_end(tmp_path)
     assert not (tmp_path / "saved").exists()
 
@@ -1451,9 +1429,9 @@ class Tokengrams(Liar):
     name: ClassVar[str] = "tokengrams"
 
 
-def once(contenders: Sequence[Contender], *, rounds: int, seconds: float) -> None:
+def once(contenders: Sequence[Contender], **options: Any) -> None:
     """As `interleave`, for who does not care about time."""
-    interleave(contenders, rounds=1, seconds=0)
+    interleave(contenders, **{**options, "rounds": 1, "seconds": 0})
 
 
 @pytest.fixture
@@ -1466,22 +1444,23 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask_peers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *systems: type[System]
-) -> dict[str, Any]:
-    corpus = folder / "corpus.txt"
+) -> tuple[dict[str, Any], dict[str, Failure]]:
+    """What was found, and who failed."""
+    corpus, trial = folder / "corpus.txt", Trial()
     corpus.write_bytes(TEXT)
     monkeypatch.setattr(peers, "SYSTEMS", systems)
     for system in systems:
         (folder / system.name).mkdir()
         system.build(corpus, folder / system.name)
-    return peers.ask(corpus, folder, TEXT[-2000:], 1)
+    return peers.ask(corpus, folder, TEXT[-2000:], 1, trial), trial.failed
 
 
 @pytest.mark.usefixtures("hasty")
 def test_peers_find_nothing_wrong_with_infgram_and_a_scan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ask_peers(tmp_path, monkeypatch, Infgram, Scan)
-    assert asked["notes"] == []
+    asked, failed = ask_peers(tmp_path, monkeypatch, Infgram, Scan)
+    assert failed == {}
     assert asked["seconds"]["infgram"].keys() == {"count", "ntd", "longest", "write"}
     assert asked["seconds"]["scan"].keys() == {"count", "ntd", "longest"}
     assert asked["perplexities"].keys() == {"infgram"}
@@ -1489,15 +1468,13 @@ def test_peers_find_nothing_wrong_with_infgram_and_a_scan(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_peers_name_a_liar_with_the_number_of_its_wrong_answers(
+def test_peers_ask_a_liar_once_and_tell_how_many_answers_were_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ask_peers(tmp_path, monkeypatch, Infgram, Liar)
-    assert asked["notes"] == [
-        "liar, count: 200 of 200 answers are WRONG",
-        "liar, ntd: 10 of 10 answers are WRONG",
-        "liar, longest: 20 of 20 answers are WRONG",
-    ]
+    asked, failed = ask_peers(tmp_path, monkeypatch, Infgram, Liar)
+    assert failed == {"liar": Failure("count", "liar, count: 200 of 200 answers are WRONG")}
+    assert asked["seconds"]["liar"] == {}
+    assert len(asked["seconds"]["infgram"]) == 4
 
 
 @pytest.mark.usefixtures("hasty")
@@ -1505,8 +1482,8 @@ def test_peers_leave_out_who_has_no_index(tmp_path: Path, monkeypatch: pytest.Mo
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes(TEXT)
     monkeypatch.setattr(peers, "SYSTEMS", (Liar,))
-    asked = peers.ask(corpus, tmp_path, TEXT[:1000], 1)
-    assert asked == {"seconds": {}, "perplexities": {}, "notes": []}
+    asked = peers.ask(corpus, tmp_path, TEXT[:1000], 1, Trial())
+    assert asked == {"seconds": {}, "perplexities": {}}
 
 
 @pytest.fixture
@@ -1515,7 +1492,8 @@ def rivals_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "absent"
     folder.mkdir()
     for name in ("tokengrams", "infini_gram", "infinigram", "kenlm"):
-        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not for this test')")
+        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
+        (folder / f"{name}.py").write_text(absent)
     others = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([others] if others else [])]))
 
@@ -1544,27 +1522,6 @@ def test_peers_compare_who_is_there_and_name_who_is_not(
     asked = ("count", "ntd", "longest", "write", "build")
     assert found.figures.keys() == {f"infgram, {what}, 1 MiB" for what in asked}
     assert not (bench.folder / "1" / "infgram").exists()
-
-
-def test_peers_say_why_no_questions_were_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(job: str, *arguments: object, **options: object) -> processes.Run:
-        if job == "peer_build" and arguments[0] == "infgram":
-            (Path(str(arguments[2])) / "index").write_bytes(b"123456")
-            return processes.Run({"seconds": 1.0}, 1.0, 100)
-        raise JobFailed(f"{job} crashed")
-
-    monkeypatch.setattr(peers, "run_job", run)
-    (tmp_path / "corpus").write_bytes(b"x" * 10)
-    bench = bench_in(tmp_path, dataclasses.replace(SETTINGS, quick=True))
-    peers._compare(1, tmp_path / "corpus", tmp_path / "corpus", bench)
-    (only,) = bench.findings.tables
-    rows = {row[0]: row[1:] for row in only.rows}
-    assert rows["infgram"] == ["1 s", "10.0", "0.60", *["none"] * 5]
-    assert rows["tokengrams"][0] == "not measured"
-    assert "1 MiB: no questions were asked: peer_ask crashed" in bench.findings.notes
-    assert "1 MiB, tokengrams: failed: peer_build crashed" in bench.findings.notes
 
 
 QUICK = dataclasses.replace(SETTINGS, quick=True, sizes=(1,))
@@ -1596,60 +1553,72 @@ def test_the_question_of_queries_is_answered_without_rivals(
     assert found.bars == []
 
 
-def build_here(job: str, name: str, corpus: Path, home: Path) -> processes.Run:
-    """peer_build in this process, where tests have rivals of their own."""
-    assert job == "peer_build"
-    (rival,) = [rival for rival in queries.RIVALS if rival.name == name]
-    rival.build(corpus, home)
-    return processes.Run({"seconds": 1.0}, 1.0, 1)
+@pytest.fixture
+def jobs_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, where tests have rivals of their own."""
+
+    def build(job: str, name: str, corpus: Path, home: Path, *, limit: float) -> processes.Run:
+        assert job == "peer_build"
+        (rival,) = [rival for rival in queries.RIVALS if rival.name == name]
+        rival.build(corpus, home)
+        return processes.Run({"seconds": 1.0}, 1.0, 1)
+
+    def beside(
+        job: str, *arguments: object, trial: Trial, limit: float, **_: object
+    ) -> processes.Run:
+        result = jobs._JOBS[job](*map(str, arguments), trial.to_json())
+        trial.failed.update(Trial.from_json(result["failed"]).failed)
+        return processes.Run(json.loads(json.dumps(result)), 1.0, 1)
+
+    monkeypatch.setattr(rivals, "run_job", build)
+    monkeypatch.setattr(queries, "run_beside", beside)
 
 
-@pytest.mark.usefixtures("hasty")
-def test_the_question_of_queries_names_a_liar_and_nobody_else(
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
+def test_the_question_of_queries_has_a_row_for_a_liar_and_figures_for_everybody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "RIVALS", (Scan, Tokengrams))
-    monkeypatch.setattr(queries, "run_job", build_here)
     bench = bench_in(tmp_path, QUICK)
     queries.QUESTION.answer(bench)
-    assert bench.findings.notes == [
-        "tokengrams count: 100 of 100 answers are WRONG",
-        "tokengrams ntd: 1 of 1 answers are WRONG",
-        "tokengrams, longest suffix: 8 of 8 answers are WRONG",
-        "tokengrams, longest suffix: 8 of 8 answers are WRONG",
-    ]
-    for made in bench.findings.tables[::2]:
-        assert any(row[0].startswith("tokengrams") for row in made.rows)
-    figures = bench.findings.figures
-    assert {"count, tokengrams", "count in a batch, tokengrams", "ntd, tokengrams"} <= set(figures)
-    assert {bar.asked for bar in bench.findings.bars} == {1, 5, 2}
+    found = bench.findings
+    failed = "failed: count: 100 of 100 answers are WRONG"
+    for made in found.tables:
+        rows = {row[0]: row[1:] for row in made.rows}
+        assert rows.pop("tokengrams") == [failed, "", "", ""]
+        assert all(row[0] and "failed" not in row[0] for row in rows.values())
+        assert made.title.endswith("in a batch") or any(name.startswith("scan") for name in rows)
+    assert found.figures["ntd, scan"] > 0
+    assert not any("tokengrams" in name for name in found.figures)
+    assert found.bars == []
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
 def test_the_question_of_queries_reads_bytes_that_are_no_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "RIVALS", (Scan,))
-    monkeypatch.setattr(queries, "run_job", build_here)
     raw = np.random.default_rng(1).integers(0, 256, 3000, np.uint8).tobytes()
     bench = bench_in(tmp_path, dataclasses.replace(QUICK, corpus=Corpus("raw", raw)))
     queries.QUESTION.answer(bench)
     assert bench.findings.notes == []
     assert not any("str" in row[0] for row in bench.findings.tables[0].rows)
+    assert not any("failed" in cell for t in bench.findings.tables for r in t.rows for cell in r)
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_rival_whose_build_crashes_is_a_note(
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
+def test_wrong_answers_of_infgram_end_the_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*_: object) -> processes.Run:
-        raise JobFailed("Segmentation fault")
-
+    lying = type("Lying", (Liar,), {"name": "infgram", "is_rival": False})
+    with pytest.raises(truth.WrongAnswers, match="infgram, count: 200 of 200"):
+        ask_peers(tmp_path, monkeypatch, lying, Scan)
     monkeypatch.setattr(queries, "RIVALS", (Scan,))
-    monkeypatch.setattr(queries, "run_job", crash)
-    bench = bench_in(tmp_path, QUICK)
-    queries.QUESTION.answer(bench)
-    assert bench.findings.notes == ["scan: build failed: Segmentation fault"]
+    monkeypatch.setattr(truth, "next_counts", lambda data, context: {0: 1})
+    (tmp_path / "questions").mkdir()
+    bench = bench_in(tmp_path / "questions", QUICK)
+    with pytest.raises(truth.WrongAnswers, match="infgram ntd: 1 of 1"):
+        queries.QUESTION.answer(bench)
 
 
 # Programs of the user -----------------------------------------------------------------------------
@@ -1711,25 +1680,45 @@ def test_a_text_without_both_marks_in_order_is_refused(text: str) -> None:
 
 
 class Noting(dict[str, float]):
-    """Every figure is 2; notes what is asked for."""
+    """Every figure is 2; notes what is asked for, and what a line can do without."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: set[str] = set()
+        self.optional: set[str] = set()
 
     def __missing__(self, name: str) -> float:
         self.asked.add(name)
         return 2.0
 
+    def __contains__(self, name: object) -> bool:
+        self.optional.add(str(name))
+        return True
+
+    def get(self, name: str, default: object = None) -> float:  # type: ignore[override]
+        self.optional.add(name)
+        return self[name]
+
 
 def figures_asked_for() -> dict[str, list[set[str]]]:
-    """By question, the figures that each of its lines needs."""
+    """By question, the figures that each of its lines needs or can do with."""
     asked: dict[str, list[set[str]]] = {}
     for name, line in summary._LINES:
         noting = Noting()
         line(noting)
+        assert noting.optional <= noting.asked
         asked.setdefault(name, []).append(noting.asked)
     return asked
+
+
+def figures_of_rivals() -> list[tuple[str, str]]:
+    """(question, figure) that a line can do without."""
+    found = []
+    for name, line in summary._LINES:
+        noting = Noting()
+        line(noting)
+        found += [(name, figure) for figure in sorted(noting.optional)]
+    return found
 
 
 def complete() -> dict[str, Answer]:
@@ -1758,12 +1747,27 @@ def test_a_summary_leaves_out_the_lines_of_questions_that_were_not_asked() -> No
         assert len(lines_of(summary.summary(some))) == len(whole) - len(lines)
 
 
-def test_a_summary_leaves_out_the_line_of_a_rival_that_was_not_there() -> None:
+def test_a_summary_leaves_out_rivals_that_have_no_figure_and_keeps_infgrams() -> None:
+    whole = lines_of(summary.summary(complete()))
+    of_rivals = figures_of_rivals()
+    assert len(of_rivals) >= 15
+    for question, figure in of_rivals:
+        for without in (lambda f, n: f.pop(n), lambda f, n: f.update({n: None})):
+            some = complete()
+            without(some[question].findings.figures, figure)
+            lines = lines_of(summary.summary(some))
+            assert [cells(line)[:2] for line in lines] == [cells(line)[:2] for line in whole]
+            assert [cells(line)[2] for line in lines] != [cells(line)[2] for line in whole], figure
     some = complete()
-    del some["queries"].findings.figures["ntd, infini-gram"]
-    text = summary.summary(some)
-    assert "exact next-token distribution" not in text
-    assert len(lines_of(text)) == len(summary._LINES) - 1
+    for question, figure in of_rivals:
+        del some[question].findings.figures[figure]
+    lines = lines_of(summary.summary(some))
+    assert [cells(line)[:2] for line in lines] == [cells(line)[:2] for line in whole]
+    assert {cells(line)[2] for line in lines} == {"", "count with cold caches 2.00"}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
 def test_a_summary_of_several_days_and_machines_names_them_all() -> None:
@@ -1788,7 +1792,7 @@ def test_the_summary_is_written_into_files_as_a_whole_or_not_at_all(tmp_path: Pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.md", "good.md", "results.json"]
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("hasty", "jobs_run_here")
 def test_the_figures_of_the_summary_have_the_names_that_questions_give_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1797,7 +1801,6 @@ def test_the_figures_of_the_summary_have_the_names_that_questions_give_them(
     names = ("tokengrams", "infini-gram", "py-infinigram")
     scans = tuple(type("Rival", (Scan,), {"name": name}) for name in names)
     monkeypatch.setattr(queries, "RIVALS", scans)
-    monkeypatch.setattr(queries, "run_job", build_here)
     queries.QUESTION.answer(bench)
     for needed in figures_asked_for()["queries"]:
         assert needed <= set(bench.findings.figures)

@@ -43,6 +43,7 @@ TEXT = b"".join(
     for i in range(500)
 )
 NEEDS = {"prompt lookup": ["torch", "transformers"], "Arctic": ["arctic_inference"]}
+MARKS = {"prompt lookup": [pytest.mark.torch]}
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,12 @@ def test_a_draft_above_its_budget_is_refused() -> None:
 # Systems ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "system", [pytest.param(each, marks=MARKS.get(each.name, ())) for each in SYSTEMS]
+)
 def test_every_system_is_as_good_again(system: type[DraftingSystem], material: Material) -> None:
     for module in NEEDS.get(system.name, []):
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason=f"needs {module}")
     (trace,) = material.traces
     made = system(material)
 
@@ -368,7 +371,7 @@ def test_without_rivals_infgram_is_measured_and_the_others_have_rows(
 def test_infgram_is_compared_with_the_best_rival_on_every_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("arctic_inference")
+    pytest.importorskip("arctic_inference", reason="needs arctic_inference")
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(drafting, "missing", lambda: "torch not installed")
     monkeypatch.setattr(drafting.importlib.util, "find_spec", lambda _: None)
@@ -388,10 +391,11 @@ def test_infgram_is_compared_with_the_best_rival_on_every_trace(
         assert bar.found == pytest.approx(ours / max(rivals))
 
 
+@pytest.mark.torch
 @pytest.mark.usefixtures("jobs_run_here")
 def test_what_a_gpt_writes_is_drafted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
+    pytest.importorskip("torch", reason="needs torch, the extra `bench`")
+    pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
     from infgram_bench import gpt, training
 
     small = replace(
@@ -467,6 +471,7 @@ def test_drafts_are_compared_with_the_fastest_of_the_others(tmp_path: Path) -> N
     assert "greedy: other texts than without drafts: infgram, path: 1" in bench.findings.notes
 
 
+@pytest.mark.torch
 def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two short texts of a model that was hardly trained; Arctic is not there."""
     pytest.importorskip("torch", reason="needs torch, the extra `bench`")

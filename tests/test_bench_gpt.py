@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `bench`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
 

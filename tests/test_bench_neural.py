@@ -24,6 +24,8 @@ from infgram_bench.settings import Settings
 
 import infgram
 
+pytestmark = pytest.mark.torch
+
 _WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
 TEXT = "".join(
     " ".join(_WORDS[(i * i + 3 * j * i) % len(_WORDS)] for j in range(7)) + "\n" for i in range(400)

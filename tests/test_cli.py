@@ -8,25 +8,23 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from command_line import (
     ENVIRONMENT,
-    TIMEOUT,
     drawn,
     ended,
     interrupted,
     lines,
     run,
     start,
-    wait_until,
 )
 from infgram_cli.main import cli
 from infgram_cli.options import _unescaped
 from infgram_cli.output import escaped, si
+from waiting import TIMEOUT, wait_until
 
 TEXT = "to be or not to be\nthat is the question\n"
 
@@ -438,31 +436,3 @@ def test_characters_are_tokens_of_any_script() -> None:
 )
 def test_sizes_have_three_digits(number: float, expected: str) -> None:
     assert si(number, "B") == expected
-
-
-# demo ---------------------------------------------------------------------------------------------
-
-
-def test_demo_shows_every_command_and_replaces_its_index(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    library = Path("library").absolute()
-    source = Path(sysconfig.get_path("stdlib"))
-    for package in ("json", "logging", "concurrent"):
-        shutil.copytree(source / package, library / package)
-    (library / "test").mkdir()
-    (library / "test" / "skipped.py").write_text("def test_skipped(): pass")
-    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(library))
-    first = run("demo").stdout
-    for part in ("build", "count", "next", "find", "generate", "copied", "now try"):
-        assert part in first
-    assert "replacing" not in first
-    assert "replacing" in run("demo").stdout
-    assert run("count", "test_skipped").stdout.startswith("0\t")
-
-
-def test_demo_of_a_python_without_sources_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = Path("empty").absolute()
-    empty.mkdir()
-    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(empty))
-    assert "infgram: error: " in run("demo", exit_code=1).stderr

@@ -8,26 +8,23 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from command_line import (
     ENVIRONMENT,
-    TIMEOUT,
     drawn,
     interrupted,
+    invoke,
     read_terminal,
     run,
     start,
-    wait_until,
 )
-from infgram_bench import corpora, generation, machine, queries, questions
-from infgram_bench.processes import JobFailed, Run
+from infgram_bench import corpora, generation, machine, questions
+from infgram_bench.processes import JobFailed
 from infgram_bench.question import Bench, CannotMeasure, Question
-from infgram_bench.timing import Contender, interleave
-from infgram_cli.main import cli
+from waiting import TIMEOUT, wait_until
 
 _WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
 TEXT = "".join(
@@ -51,24 +48,12 @@ def absent(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     """No rival is found by processes that begin now; the PYTHONPATH that does it."""
     folder = tmp_path_factory.mktemp("absent")
     for name in ("tokengrams", "infini_gram", "infinigram", "kenlm"):
-        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not for this test')")
+        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
+        (folder / f"{name}.py").write_text(absent)
     others = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([str(folder), *([others] if others else [])])
     monkeypatch.setenv("PYTHONPATH", path)
     return path
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`generation` and `queries` in a moment: their figures mean nothing."""
-
-    def once(contenders: Sequence[Contender], *, rounds: int, seconds: float) -> None:
-        interleave(contenders, rounds=1, seconds=0)
-
-    for module in (generation, queries):
-        monkeypatch.setattr(module, "interleave", once)
-    assert generation._infgram.__kwdefaults__
-    monkeypatch.setitem(generation._infgram.__kwdefaults__, "n_tokens", 500)
 
 
 Ask = Callable[[Bench], None]
@@ -206,7 +191,7 @@ def test_a_torn_results_file_is_an_error_of_one_line(fakes: Fakes) -> None:
 
 
 def test_an_animation_of_an_unknown_format_is_refused_in_one_line(fakes: Fakes) -> None:
-    result = CliRunner().invoke(cli, ["bench", "--animate", "out.png", *TINY])
+    result = invoke("bench", "--animate", "out.png", *TINY)
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code in (1, 2)
     assert ".gif, .mp4 or .html" in result.stderr.splitlines()[-1]
@@ -237,7 +222,7 @@ def test_an_animation_that_cannot_be_made_says_what_it_lacks(
 # A run --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("absent", "hasty")
+@pytest.mark.usefixtures("absent")
 def test_generation_is_measured_without_rivals_and_kept() -> None:
     result = run("bench", "generation", *TINY)
     text = result.stdout
@@ -398,12 +383,9 @@ def test_an_empty_corpus_is_an_error_of_one_line() -> None:
     assert result.stderr.splitlines()[-1].startswith("infgram: error: the corpus has no tokens")
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_corpus_that_is_too_short_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = Run({"absent": "not measured"}, 0.0, 0)
-    monkeypatch.setattr(queries, "run_job", lambda *_: nobody)
+def test_a_corpus_that_is_too_short_is_no_traceback() -> None:
     Path("short.txt").write_text("to be or not to be\n" * 5)
-    result = CliRunner().invoke(cli, ["bench", "queries", *TINY, "--corpus", "short.txt"])
+    result = invoke("bench", "queries", *TINY, "--corpus", "short.txt")
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
@@ -421,7 +403,6 @@ def test_a_corpus_whose_name_is_not_utf_8_is_reported(fakes: Fakes) -> None:
 # Interrupted --------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("hasty")
 def test_an_interrupted_run_goes_on_with_the_question_it_was_at(
     absent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,7 +443,7 @@ def test_an_interrupt_within_the_process_exits_with_130(fakes: Fakes) -> None:
 
 
 @pytest.fixture
-def measured(absent: str, hasty: None) -> None:
+def measured(absent: str) -> None:
     """`generation` is answered: other processes show it without measuring."""
     run("bench", "generation", *TINY)
 

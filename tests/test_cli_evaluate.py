@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from infgram_cli.main import cli
+from command_line import run
 from infgram_cli.output import json_able
 
 import infgram
@@ -36,12 +35,6 @@ def other_index() -> str:
     Path("other.txt").write_text("the question is not to be asked\n" * 40)
     infgram.build("other.txt", "other/other.infgram")
     return "other/other.infgram"
-
-
-def run(*arguments: str, exit_code: int = 0, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(cli, arguments, input=stdin)
-    assert result.exit_code == exit_code, (result.output, result.exception)
-    return result
 
 
 def record(*arguments: str, stdin: str | bytes | None = None) -> dict[str, Any]:

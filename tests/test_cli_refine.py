@@ -153,6 +153,7 @@ def test_help_tells_of_both_commands() -> None:
     assert "--refiner" in run("refine", exit_code=2).stderr
 
 
+@pytest.mark.torch
 def test_a_file_that_is_no_refiner_is_named() -> None:
     pytest.importorskip("torch", reason="needs torch, the extra `refine`")
     pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")

@@ -318,7 +318,10 @@ def test_text_columns_of_every_kind_are_read(tmp_path: Path, kind: str) -> None:
     if kind == "dictionary":
         column = pa.array(rows).dictionary_encode()
     else:
-        column = pa.array(rows).cast(getattr(pa, kind)())
+        try:
+            column = pa.array(rows).cast(getattr(pa, kind)())
+        except pa.ArrowNotImplementedError:
+            pytest.skip(f"pyarrow {pa.__version__} makes no columns of {kind}")
     path = tmp_path / "a.parquet"
     path.write_bytes(parquet({"id": range(2100), "text": column}))
     documents = read(path)

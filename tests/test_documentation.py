@@ -9,11 +9,13 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import infgram_bench
 import numpy as np
 import pytest
+from infgram_bench import corpora
 
 import infgram
 import infgram.draft
@@ -32,7 +34,12 @@ MODULES += [f"infgram.refine.{name}" for name in REFINE if name not in REFINE_WI
 NEED_TORCH = ["drafting_loops", "gpt", "refining_judges", "refining_measure", "training"]
 BENCH = [m.name for m in pkgutil.iter_modules(infgram_bench.__path__) if m.name not in NEED_TORCH]
 MODULES += [f"infgram_bench.{name}" for name in BENCH]
-WITHOUT_EXAMPLES = ["infgram.build", "infgram.errors", "infgram.storage", "infgram.draft.session"]
+WITHOUT_EXAMPLES = [  # nobody calls them but infgram itself
+    *(f"infgram.{name}" for name in ("archives", "build", "directory", "documents", "errors")),
+    *(f"infgram.{name}" for name in ("generations", "layout", "memory", "storage", "verification")),
+    "infgram.draft.session",
+    "infgram.draft.turns",
+]
 WITHOUT_EXAMPLES += [f"infgram.refine.{name}" for name in ("asked", "masks", "strategies", "texts")]
 WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
 WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
@@ -59,37 +66,70 @@ def test_every_public_name_is_explained() -> None:
         assert getattr(infgram, name).__doc__, name
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+def blocks() -> list[tuple[str, str]]:
+    """Language and content of each block of code in the README, in order."""
+    readme = (ROOT / "README.md").read_text()
+    return re.findall(r"^```(\w+)\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("corpus.txt").write_bytes(b"First Citizen:\nto be or not to be\nROMEO: to be\n" * 50)
-    blocks = code_blocks("python")
-    assert blocks
-    namespace: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
+def commands(block: str) -> list[str]:
+    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
 
 
-def test_the_readmes_commands_run(tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").write_bytes(
-        b"First Citizen:\nto be or not to be\nROMEO: to be\n" * 50
-    )
-    blocks = [b for b in code_blocks("console") if "infgram" in b]
-    assert blocks
-    commands = [
-        line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ infgram")
-    ]
-    assert len(commands) >= 5
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in commands:
-        if "demo" in command:
-            continue  # it has tests of its own
+FETCH, PRINT = "curl ", "python3 "  # how the commands begin that make corpus.txt
+PLAY = b"First Citizen:\nto be or not to be\nROMEO: to be\n" * 50
+
+
+def shell(folder: Path, *first: Path) -> Callable[[str], None]:
+    """Runs commands in a folder, as a shell that finds infgram and, before all, what is in `first`.
+
+    A command that fails fails the test.
+    """
+    places = [*map(str, first), str(Path(sys.executable).parent), os.environ["PATH"]]
+    environment = {**os.environ, "PATH": os.pathsep.join(places)}
+
+    def run(command: str) -> None:
         subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, check=True, env={**os.environ, "PATH": path}
+            ["bash", "-o", "pipefail", "-c", command], cwd=folder, check=True, env=environment
         )
+
+    return run
+
+
+@pytest.mark.parametrize("text", [FETCH, PRINT])
+def test_the_readme_can_be_pasted_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Into an empty folder, but for `make`, with either text; little of it, so that it is quick."""
+    (tmp_path / "bin").mkdir()
+    curl = tmp_path / "bin" / "curl"
+    curl.write_text('#!/bin/sh\n[ "$1" = -fsSo ] && cp ../play "$2" && echo "$3" > ../address\n')
+    curl.chmod(0o755)
+    (tmp_path / "play").write_bytes(PLAY)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    run = shell(folder, tmp_path / "bin")
+    namespace: dict[str, object] = {}
+    n_run = 0
+    for language, block in blocks():
+        if language == "python":
+            exec(compile(block, "README.md", "exec"), namespace)
+            continue
+        for command in commands(block):
+            if command.startswith(("make ", {FETCH: PRINT, PRINT: FETCH}[text])):
+                continue
+            run(command)
+            n_run += 1
+            if command.startswith(text):
+                corpus = Path("corpus.txt").read_bytes()
+                Path("corpus.txt").write_bytes(corpus[:20_000])
+    assert n_run > 10
+    if text == FETCH:
+        assert corpus == PLAY
+        assert (tmp_path / "address").read_text().strip() == corpora._SHAKESPEARE_URL
+    else:
+        assert len(corpus) > 100_000 and corpus.count(b" the ") > 1_000  # English
 
 
 def test_importing_pulls_in_numpy_and_nothing_optional() -> None:

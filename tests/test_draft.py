@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -644,3 +645,54 @@ def resident_bytes() -> int:
     if not statm.exists():
         pytest.skip("needs Linux")
     return int(statm.read_text().split()[1]) * resource.getpagesize()
+
+
+# Threads ------------------------------------------------------------------------------------------
+
+
+def test_threads_that_share_a_drafter_get_the_drafts_that_one_thread_gets(
+    index: infgram.Index,
+) -> None:
+    texts = [SOME[i : i + 40] for i in range(0, 80, 10)]
+
+    def drafts(drafter: Drafter, name: int) -> list[tuple[list[int], list[int]]]:
+        found = []
+        for round_ in range(examples(5)):
+            drafter.start((name, round_), list(texts[name][:5]))
+            for token in texts[name][5:]:
+                draft = drafter.propose((name, round_))
+                found.append((draft.token_ids.tolist(), draft.parents.tolist()))
+                drafter.extend((name, round_), [token])
+            drafter.stop((name, round_))
+        return found
+
+    options = {"max_tokens": 6, "session_tokens": 0}
+    alone = [drafts(Drafter(index, **options), name) for name in range(8)]
+    shared = Drafter(index, **options)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda name: drafts(shared, name), range(8))) == alone
+    assert len(shared) == 0
+
+
+def test_of_threads_that_do_the_same_to_a_request_one_does_it(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+
+    def outcomes(call, error: type[Exception]) -> list[bool]:
+        def did(_: int) -> bool:
+            try:
+                call()
+            except error:
+                return False
+            return True
+
+        return list(pool.map(did, range(8)))
+
+    with ThreadPoolExecutor(8) as pool:
+        for round_ in range(examples(50)):
+            started = outcomes(lambda r=round_: drafter.start(r, list(b"to be")), RequestExists)
+            assert sum(started) == 1
+            drafter.propose(round_)
+            accepted = outcomes(lambda r=round_: drafter.accept(r, list(b" or")), NothingProposed)
+            assert sum(accepted) == 1
+            assert sum(outcomes(lambda r=round_: drafter.stop(r), UnknownRequest)) == 1
+    assert drafter.totals.steps == examples(50)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import json
 import os
 import struct
@@ -36,7 +37,13 @@ import infgram
 from infgram.draft import Drafter
 from infgram.draft.follow import Follower
 from infgram.draft.llama_cpp import DraftModel, export_lookup_cache
-from infgram.draft.sglang import INDEX, Corpus, export_external_corpus, plugin
+from infgram.draft.sglang import (
+    INDEX,
+    Corpus,
+    CorpusWithLengths,
+    export_external_corpus,
+    plugin,
+)
 from infgram.draft.vllm import Proposer
 from infgram.errors import (
     InvalidParameter,
@@ -597,7 +604,7 @@ class SglangWorker:
         self.corpus.synchronize()
         names = [request.name for request in requests]
         tails = [r.text[max(0, r.n - self.depth) : r.n].tolist() for r in requests]
-        ids, mask = self.corpus.batch_get(names, tails, [request.n for request in requests])
+        ids, mask, *_ = self.corpus.batch_get(names, tails, [request.n for request in requests])
         assert ids.dtype == mask.dtype == np.int64
         ids = ids.reshape(len(requests), self.n)
         mask = mask.reshape(len(requests), self.n, self.n)
@@ -720,6 +727,20 @@ def test_ids_outside_the_vocabulary_cost_their_own_tree_alone(index: infgram.Ind
         assert ids.reshape(2, 4)[1, 1:].all()
 
 
+def test_a_later_sglang_gets_the_same_trees_and_how_long_the_matches_are(
+    index: infgram.Index,
+) -> None:
+    two, three = (made(index, draft_token_num=8) for made in (Corpus, CorpusWithLengths))
+    drafter = Drafter(index, max_tokens=7)
+    texts = {"a": list(b"to be or not to be th"), "b": list(b"XYZ"), "c": [97, 256]}
+    asked = (list(texts), list(texts.values()), [len(text) for text in texts.values()])
+    ids, mask, match_lens = three.batch_get(*asked)
+    assert [ids.tolist(), mask.tolist()] == [each.tolist() for each in two.batch_get(*asked)]
+    assert match_lens.dtype == np.int64
+    lengths = [drafter.propose_ids(texts[name]).match_len for name in "ab"]
+    assert match_lens.tolist() == [*lengths, 0] and lengths[0] > 5
+
+
 def test_trees_have_a_root() -> None:
     with pytest.raises(InvalidParameter, match="draft_token_num is 0"):
         Corpus(draft_token_num=0, vocab_size=10)
@@ -748,10 +769,12 @@ def hooks() -> Iterator[Hooks]:
         yield hooks
 
 
-def worker_of(index: infgram.Index, vocab_size: int = 256, corpora: tuple[str, ...] = ()) -> Any:
-    """A worker as its constructor leaves it."""
+def worker_of(vocab_size: int = 256, corpora: tuple[str, ...] = (), n_arrays: int = 2) -> Any:
+    """A worker as its constructor leaves it, with a corpus that gives so many arrays."""
+    nothing = (np.zeros(0, np.int64),) * n_arrays
     return SimpleNamespace(
         draft_token_num=8,
+        ngram_corpus=SimpleNamespace(batch_get=lambda *_: nothing),
         model_runner=SimpleNamespace(model_config=SimpleNamespace(vocab_size=vocab_size)),
         list_external_corpora=lambda: dict.fromkeys(corpora, 10),
     )
@@ -771,11 +794,32 @@ def test_the_plug_in_gives_workers_its_corpus(
     ((target, hook, hook_type),) = hooks.registered
     assert target == "sglang.srt.speculative.ngram_worker.NGRAMWorker.__init__"
     assert hook_type == "after"
-    worker = worker_of(index)
+    worker = worker_of()
     assert hook(None, worker, server_args=None, target_worker=None) is None
     request = Request(SPOKEN[0], 20)
     tree = SglangWorker(worker.ngram_corpus, 8, worker.max_trie_depth).step([request])[0]
     assert all(tree)
+
+
+@pytest.mark.parametrize("n_arrays", [2, 3])
+def test_a_worker_gets_as_many_arrays_as_from_its_own_corpus(
+    hooks: Hooks, index: infgram.Index, monkeypatch: pytest.MonkeyPatch, n_arrays: int
+) -> None:
+    monkeypatch.setenv(INDEX, str(index.path))
+    plugin()
+    worker = worker_of(n_arrays=n_arrays)
+    hooks.registered[0][1](None, worker)
+    assert len(worker.ngram_corpus.batch_get(["a"], [[97]], [1])) == n_arrays
+
+
+@pytest.mark.parametrize("n_arrays", [1, 4])
+def test_a_worker_that_expects_something_else_is_refused_before_it_drafts(
+    hooks: Hooks, index: infgram.Index, monkeypatch: pytest.MonkeyPatch, n_arrays: int
+) -> None:
+    monkeypatch.setenv(INDEX, str(index.path))
+    plugin()
+    with pytest.raises(InvalidParameter, match=f"takes {n_arrays} arrays .*, expected 2 or 3"):
+        hooks.registered[0][1](None, worker_of(n_arrays=n_arrays))
 
 
 def test_the_plug_in_checks_what_it_is_given(
@@ -785,12 +829,12 @@ def test_the_plug_in_checks_what_it_is_given(
     plugin()
     hook = hooks.registered[0][1]
     with pytest.raises(TokenizerUnavailable, match="has 100 tokens, but the index has token 119"):
-        hook(None, worker_of(index, vocab_size=100))
+        hook(None, worker_of(vocab_size=100))
     with pytest.raises(InvalidParameter, match=f"is set, and so is {INDEX}"):
-        hook(None, worker_of(index, corpora=("corpus.jsonl",)))
+        hook(None, worker_of(corpora=("corpus.jsonl",)))
     monkeypatch.setenv(INDEX, str(tmp_path / "nowhere"))
     with pytest.raises(NotAnIndex, match=r"nowhere does not exist: build it"):
-        hook(None, worker_of(index))
+        hook(None, worker_of())
 
 
 def test_a_corpus_for_sglang_is_a_json_string_a_line(memory_folder: Path, tmp_path: Path) -> None:
@@ -845,16 +889,22 @@ def test_sglangs_own_reader_takes_the_corpus(memory_folder: Path, tmp_path: Path
     assert ids == expected[1:]
 
 
+@pytest.mark.torch
 def test_sglangs_own_worker_drafts_with_the_plug_in(
     index: infgram.Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its registry puts the hook in place, its worker makes the batches and gets the trees."""
-    torch = pytest.importorskip("torch")
+    """Its registry puts the hook in place, its worker makes the batches and gets the trees.
+
+    It asks for one request after another, and each that it comes to tells what its last draft
+    came to: the next one's draft may profit from that.
+    """
+    torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
     folder = package("INFGRAM_SGLANG", "sglang")
     srt = folder / "sglang/srt"
     registry = load_module(srt / "plugins/hook_registry.py", "hook_registry", {})
     source = (srt / "speculative/ngram_worker.py").read_text()
-    imported = [line.split()[1] for line in source.splitlines() if line.startswith("from sglang")]
+    lines = source.splitlines()
+    imported = [line.split()[1] for line in lines if line.startswith(("from sgl_", "from sglang"))]
     stubs: dict[str, Any] = {}
     for name in [*imported, "sglang.srt.plugins.hook_registry"]:
         parts = name.split(".")
@@ -872,6 +922,8 @@ def test_sglangs_own_worker_drafts_with_the_plug_in(
     stubs["sglang.srt.runtime_context"] = MagicMock(get_spec=lambda: spec)
     theirs = stubs["sglang.srt.speculative.cpp_ngram.ngram_corpus"].NgramCorpus()
     theirs.list_external_corpora.return_value = {}
+    taken = source.split(" = self.ngram_corpus.batch_get(")[0].splitlines()[-1]
+    theirs.batch_get.return_value = ((),) * len(taken.split(","))
     monkeypatch.setenv(INDEX, str(index.path))
     name = "sglang.srt.speculative.ngram_worker"
     with patch.dict(sys.modules, stubs):
@@ -881,27 +933,30 @@ def test_sglangs_own_worker_drafts_with_the_plug_in(
         registry.HookRegistry.apply_hooks()
     target = MagicMock()
     target.model_runner.model_config.vocab_size = 256
-    worker = module.NGRAMWorker(server_args=None, gpu_id=0, nccl_port=0, target_worker=target)
-    assert isinstance(worker.ngram_corpus, Corpus)
+    given = dict.fromkeys(inspect.signature(module.NGRAMWorker).parameters, MagicMock())
+    worker = module.NGRAMWorker(**{**given, "target_worker": target})
+    assert isinstance(worker.ngram_corpus, (Corpus, CorpusWithLengths))
     worker.enable_overlap = False
     requests = [Request(text, 40, name=text.decode()) for text in SPOKEN[:3]]
-    drafter = Drafter(index, max_tokens=7)
+    reference = Reference(Drafter(index, max_tokens=7))
     for request in requests:
         request.step()
-        drafter.start(request.name, request.text[:40])
-        drafter.extend(request.name, request.text[40:41])
     for _ in range(5):
         batch = MagicMock()
         batch.reqs = [
             SimpleNamespace(
                 rid=request.name,
+                origin_input_ids=request.text[:40].tolist(),
                 origin_input_ids_unpadded=request.text[:40].tolist(),
                 output_ids=request.text[40 : request.n].tolist(),
             )
             for request in requests
         ]
-        ids, mask = worker._prepare_draft_tokens(batch)
-        drafts = [drafter.propose(request.name) for request in requests]
+        ids, mask, *_ = worker._prepare_draft_tokens(batch)
+        drafts = []
+        for request in requests:
+            reference.read(request)
+            drafts.append(reference.drafter.propose(request.name))
         trees = ids.reshape(3, 8)
         masks = mask.reshape(3, 8, 8)
         next_token, next_sibling = module._derive_tree_links(mask, 3, 8)
@@ -917,9 +972,7 @@ def test_sglangs_own_worker_drafts_with_the_plug_in(
             for one, other in pairwise(siblings[1:]):
                 assert next_sibling[i, one] == other
             request.draft = accepted(request, trees[i], masks[i])
-            n = request.n
             request.step()
-            drafter.accept(request.name, request.text[n : request.n])
         worker._update_ngram_corpus(batch)
     assert torch.is_tensor(next_token)
     worker.clear_cache_pool()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import itertools
-import json
 import math
 import sys
 from collections import Counter
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from test_draft_verify import VOCAB as TOY_VOCAB
 from test_draft_verify import Toy
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
@@ -49,8 +50,8 @@ from transformers.generation import MaxLengthCriteria  # noqa: E402
 
 import infgram  # noqa: E402
 from infgram.draft import Drafter, huggingface, profile, verify_torch  # noqa: E402
-from infgram.draft.huggingface import DraftModel, Reader, Report, decode  # noqa: E402
-from infgram.draft.profile import Cost, measure_cost  # noqa: E402
+from infgram.draft.huggingface import CACHE, DraftModel, Reader, Report, decode  # noqa: E402
+from infgram.draft.profile import measure_cost  # noqa: E402
 from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable  # noqa: E402
 
 VOCAB = 48
@@ -291,6 +292,14 @@ def test_a_text_that_fails_is_remembered_and_its_request_ended(index: infgram.In
     assert drafter.propose("next").sources[0] == "session"
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_cache_has_the_name_that_models_and_results_have_for_it(architecture: str) -> None:
+    """Or `decode` takes every model for one without a cache."""
+    assert CACHE in inspect.signature(model_of(architecture).forward).parameters
+    given = {"max_new_tokens": 2, "do_sample": False, "return_dict_in_generate": True}
+    assert CACHE in model_of(architecture).generate(prompt_of(0), **given)
+
+
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
 def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, tree: bool) -> None:
     given = {"max_new_tokens": 50, "do_sample": False, "return_dict_in_generate": True}
@@ -298,9 +307,8 @@ def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, t
     plain = model.generate(prompt_of(0), **given)
     found = write(model, 0, drafter_of(index, tree=tree), **given)
     assert torch.equal(found.sequences, plain.sequences)
-    assert found.past_key_values.get_seq_length() == plain.past_key_values.get_seq_length()
-    layers = zip(found.past_key_values.layers, plain.past_key_values.layers, strict=True)
-    for mine, theirs in layers:
+    assert found[CACHE].get_seq_length() == plain[CACHE].get_seq_length()
+    for mine, theirs in zip(found[CACHE].layers, plain[CACHE].layers, strict=True):
         assert torch.allclose(mine.keys, theirs.keys)
         assert torch.allclose(mine.values, theirs.values)
 
@@ -325,17 +333,17 @@ class ToyModel:
     def __call__(
         self,
         input_ids: torch.Tensor,
-        past_key_values: Any,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        **_: Any,
+        **more: Any,
     ) -> Any:
+        kept = more[CACHE]
         n_new = input_ids.shape[1]
-        start = past_key_values.get_seq_length()
+        start = kept.get_seq_length()
         positions = position_ids
         if positions is None:
             positions = torch.arange(start, start + n_new)[None]
-        tokens, places = past_key_values.update(
+        tokens, places = kept.update(
             input_ids[:, None, :, None].double(), positions[:, None, :, None].double(), 0
         )
         tokens, places = tokens.flatten().long(), places.flatten().long()
@@ -542,9 +550,9 @@ def test_a_batch_is_refused(index: infgram.Index) -> None:
 
 def test_a_cache_that_has_something_is_refused(index: infgram.Index) -> None:
     cached = DynamicCache(config=model_of("gpt2").config)
-    model_of("gpt2")(prompt_of(0)[:, :5], past_key_values=cached)
+    model_of("gpt2")(prompt_of(0)[:, :5], **{CACHE: cached})
     with pytest.raises(InvalidParameter, match="empty DynamicCache"):
-        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), past_key_values=cached)
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cached})
 
 
 @pytest.mark.parametrize("vocab_size", [VOCAB - 1, VOCAB + 1])
@@ -674,60 +682,13 @@ def test_an_assistant_takes_no_trees() -> None:
 # What a step costs --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cost() -> Cost:
-    return measure_cost(model_of("gpt2"), context_tokens=20, max_tokens=6, rounds=2)
-
-
-def test_a_step_with_more_tokens_costs_no_less(cost: Cost) -> None:
+def test_a_step_with_more_tokens_costs_no_less() -> None:
+    cost = measure_cost(model_of("gpt2"), context_tokens=20, max_tokens=6, rounds=2)
     assert cost.curve.shape == (7,)
     assert cost.curve[0] > 0.0
     assert np.all(np.diff(cost.curve) >= 0.0)
     assert "GPT2LMHeadModel" in cost.model
     assert Drafter(vocab_size=VOCAB, cost=cost.curve).cost is not None
-
-
-def test_sizes_that_are_not_measured_lie_between() -> None:
-    assert profile._sizes(6) == [0, 1, 2, 4, 6]
-    assert profile._sizes(0) == [0]
-    assert profile._between([0, 1, 2, 4], [1.0, 3.0, 2.0, 5.0]) == (1.0, 3.0, 3.0, 4.0, 5.0)
-
-
-def test_what_was_measured_comes_back_from_its_file(cost: Cost, tmp_path: Path) -> None:
-    cost.save(tmp_path / "cost.json")
-    assert Cost.load(tmp_path / "cost.json") == cost
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"format": "x"}, "something else"),
-        ({"version": 2}, "version 2"),
-        ({"seconds": []}, "seconds"),
-        ({"seconds": [1.0, 0.5]}, "seconds"),
-        ({"seconds": [0.0]}, "seconds"),
-        ({"seconds": ["a"]}, "seconds"),
-        ({"seconds": [float("nan")]}, "seconds"),
-        ({"seconds": None}, "seconds"),
-        ({"context_tokens": True}, "context_tokens"),
-        ({"machine": None}, "machine"),
-    ],
-)
-def test_a_file_of_something_else_is_an_error(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    path = tmp_path / "cost.json"
-    Cost((0.1, 0.2), context_tokens=5, model="a", machine="b", date="2026-01-01").save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InvalidParameter, match=said):
-        Cost.load(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
-def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "cost.json").write_bytes(content)
-    with pytest.raises(InvalidParameter, match="measure it again"):
-        Cost.load(tmp_path / "cost.json")
 
 
 def test_a_cost_is_measured_with_as_much_context_as_there_is_room_for() -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 from conftest import make_index
-from infgram_cli.main import cli
 
 import infgram
 from infgram import tokens
@@ -118,17 +117,11 @@ def test_a_malformed_trace_names_its_line(tmp_path: Path, record: Any, complaint
 # The command --------------------------------------------------------------------------------------
 
 
-def run(*arguments: object, exit_code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, ["draft", *map(str, arguments)])
-    assert result.exit_code == exit_code, result.output
-    return result
-
-
 def test_the_command_replays_a_trace(index: infgram.Index, tmp_path: Path) -> None:
     path = written(tmp_path, {"prompt": "The quick", "output": PROSE[9:80].decode()})
-    lines = run("simulate", path, "-i", index.path).stdout.splitlines()
+    lines = run("draft", "simulate", path, "-i", index.path).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["4", "8", "16", "32"]
-    rows = json.loads(run("simulate", path, "-i", index.path, "-n", 8, "--json").stdout)
+    rows = json.loads(run("draft", "simulate", path, "-i", index.path, "-n", 8, "--json").stdout)
     (row,) = rows
     again = simulate(Drafter(index, max_tokens=8), read_traces(path, index.tokenizer, 256))
     assert (row["steps"], row["written"]) == (again.steps, 71)
@@ -139,20 +132,22 @@ def test_the_command_takes_a_measured_cost(index: infgram.Index, tmp_path: Path)
     path = written(tmp_path, {"prompt": "The quick", "output": PROSE[9:80].decode()})
     cost = tmp_path / "cost.json"
     Cost((100.0,) * 9, context_tokens=1, model="", machine="", date="").save(cost)
-    rows = json.loads(run("simulate", path, "-i", index.path, "--cost", cost, "--json").stdout)
+    rows = json.loads(
+        run("draft", "simulate", path, "-i", index.path, "--cost", cost, "--json").stdout
+    )
     assert [row["max_tokens"] for row in rows] == [4, 8]  # the curve ends there
     assert all(row["speed_up"] > 2 for row in rows)
     cost.write_text("{}")
-    failed = run("simulate", path, "-i", index.path, "--cost", cost, exit_code=1)
+    failed = run("draft", "simulate", path, "-i", index.path, "--cost", cost, exit_code=1)
     assert "measure it again" in failed.stderr
 
 
 def test_the_command_serves_other_tokenizers(index: infgram.Index, tmp_path: Path) -> None:
     path = written(tmp_path, {"prompt": "The quick", "output": PROSE[9:80].decode()})
     arguments = ("simulate", path, "-i", index.path, "-n", 4, "--tokenizer", "chars", "--json")
-    (row,) = json.loads(run(*arguments).stdout)
+    (row,) = json.loads(run("draft", *arguments).stdout)
     assert row["written"] == 71
-    failed = run(*arguments[:-2], "nonsense", exit_code=1)
+    failed = run("draft", *arguments[:-2], "nonsense", exit_code=1)
     assert "no tokenizer 'nonsense'" in failed.stderr
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 from conftest import make_index
-from infgram_cli.main import cli
 
 import infgram
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 transformers = pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
@@ -88,28 +88,26 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
-def run(*arguments: object, exit_code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, ["draft", *map(str, arguments)])
-    assert result.exit_code == exit_code, result.output
-    return result
-
-
 def test_the_commands_measure_a_saved_model(
     saved: Path, index: infgram.Index, tmp_path: Path
 ) -> None:
     cost = tmp_path / "cost.json"
-    shown = run("profile", saved, "-o", cost, "--context", 8, "--max-tokens", 4, "--threads", 1)
+    shown = run(
+        "draft", "profile", saved, "-o", cost, "--context", 8, "--max-tokens", 4, "--threads", 1
+    )
     assert "4 drafted tokens" in shown.stdout
     assert len(Cost.load(cost).seconds) == 5
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": "to be"}\n{"prompt_ids": [111, 114]}\n')
     arguments = ("bench", saved, prompts, "-i", index.path, "--new-tokens", 6, "--rounds", 1)
-    shown = run(*arguments, "--cost", cost, "-n", 4)
+    shown = run("draft", *arguments, "--cost", cost, "-n", 4)
     assert "infgram, drafts" in shown.stdout
     assert "of 2" in shown.stdout
-    record = json.loads(run(*arguments, "--json").stdout)
+    record = json.loads(run("draft", *arguments, "--json").stdout)
     assert len(record["ways"]) == 3 and record["speed_up"] > 0
-    failed = run("profile", tmp_path, "-o", cost, exit_code=1)
+    failed = run("draft", "profile", tmp_path, "-o", cost, exit_code=1)
     assert "no causal model" in failed.stderr
-    failed = run("profile", saved, "-o", cost, "--context", 100, "--max-tokens", 4, exit_code=1)
+    failed = run(
+        "draft", "profile", saved, "-o", cost, "--context", 100, "--max-tokens", 4, exit_code=1
+    )
     assert "positions" in failed.stderr

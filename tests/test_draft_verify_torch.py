@@ -16,6 +16,7 @@ import pytest
 from conftest import examples, make_index
 from test_draft_verify import LIMIT, N_DRAWS, N_WRITTEN, VOCAB, WAYS, Toy
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 
 import infgram  # noqa: E402

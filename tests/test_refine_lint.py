@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from command_line import run
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infgram_cli.main import cli
 from numpy.typing import NDArray
 
 import infgram
@@ -168,10 +166,7 @@ def test_json_has_a_suspicion_for_each_character_and_word() -> None:
 
 
 def test_a_terminal_shows_the_text_in_shades_with_a_legend() -> None:
-    result = CliRunner().invoke(
-        cli, ["lint", "text.txt", "--refiner", "r"], color=True, env={"FORCE_COLOR": "1"}
-    )
-    assert result.exit_code == 0, result.output
+    result = run("lint", "text.txt", "--refiner", "r", color=True, env={"FORCE_COLOR": "1"})
     plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
     assert plain == "dc <b>\nba xy\n"
     assert "\x1b[37m\x1b[41m\x1b[1mb" in result.stdout  # 0.98

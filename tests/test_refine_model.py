@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 
 from infgram.errors import InvalidParameter  # noqa: E402

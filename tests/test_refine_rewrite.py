@@ -197,6 +197,7 @@ def demo_refiner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.torch
 def test_the_docstrings_examples_run(demo_refiner: Path, memory_folder: Path) -> None:
     demo_index = make_index(memory_folder / "demo.infgram", [list(DEMO)]).path
     names = {"demo_index": demo_index, "demo_refiner": demo_refiner}
@@ -205,6 +206,7 @@ def test_the_docstrings_examples_run(demo_refiner: Path, memory_folder: Path) ->
     assert result.failed == 0 and result.attempted > 0
 
 
+@pytest.mark.torch
 def test_a_gain_is_what_the_network_finds_more_probable(
     demo_refiner: Path, memory_folder: Path
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_gain_is_what_the_network_finds_more_probable(
     assert edit.gain > Editor().margin
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_network_refines_texts_of_any_length(
     demo_refiner: Path, memory_folder: Path, name: str

@@ -13,6 +13,7 @@ from conftest import make_index
 from numpy.typing import NDArray
 from refiner import runs, train_tiny
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from command_line import ended, start
-from infgram_cli.main import cli
+from command_line import ended, run, start
 from refiner import runs, train_tiny
 
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
@@ -192,19 +191,16 @@ def test_the_command_trains_and_tells(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(train.RECIPES, "nano", train.Recipe(evidence_steps=5))
     Path("corpus.txt").write_bytes(runs(4000).tobytes())
     arguments = ["refine", "train", "corpus.txt", "-o", "x.safetensors", "--steps", "1"]
-    result = CliRunner().invoke(cli, [*arguments, "--threads", "1", "--json"])
-    assert result.exit_code == 0, (result.output, result.exception)
-    told = json.loads(result.stdout)
+    told = json.loads(run(*arguments, "--threads", "1", "--json").stdout)
     assert told["steps"] == 1 and told["path"] == "x.safetensors"
     assert {"auroc", "auroc_with_index"} <= set(told)
-    result = CliRunner().invoke(cli, [*arguments, "--threads", "1"])
+    result = run(*arguments, "--threads", "1")
     assert f"AUROC {told['auroc']:.3f} on held-out text, " in result.stdout
     assert f"{told['auroc_with_index']:.3f} with an index" in result.stdout
-    result = CliRunner().invoke(cli, [*arguments, "--minutes", "1"])
-    assert result.exit_code == 2
+    run(*arguments, "--minutes", "1", exit_code=2)
     Path("empty.txt").write_bytes(b"")
-    result = CliRunner().invoke(cli, ["refine", "train", "empty.txt", "-o", "y.safetensors"])
-    assert result.exit_code == 1 and "nothing to train on" in result.stderr
+    result = run("refine", "train", "empty.txt", "-o", "y.safetensors", exit_code=1)
+    assert "nothing to train on" in result.stderr
 
 
 def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import interrupted, lines, run, start, wait_until
-from conftest import examples
+from command_line import interrupted, lines, run, start
+from conftest import examples, generation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Reference
+from waiting import wait_until
 
 import infgram
 from infgram.build import build_index
@@ -102,18 +103,19 @@ def test_shards_of_both_sides_are_sorted_by_several_processes(tmp_path: Path) ->
 def test_an_index_with_one_side_says_how_to_build_the_other(tmp_path: Path) -> None:
     index = make(tmp_path / "a.infgram", TEXTS, two_sided=False)
     assert not index.is_two_sided
-    assert not (index.path / "backwards").exists()
+    assert not (generation(index.path) / "backwards").exists()
     with pytest.raises(NotTwoSided, match="--two-sided"):
         index.backwards
 
 
 def test_the_size_on_disk_is_that_of_both_sides(sound: Path) -> None:
-    files = [p for p in sound.rglob("*") if p.is_file() and p.suffix not in (".json", ".npz")]
+    unmapped = (".json", ".npz")
+    files = [p for p in generation(sound).rglob("*") if p.is_file() and p.suffix not in unmapped]
     assert infgram.open(sound).n_bytes == sum(p.stat().st_size for p in files)
 
 
-def test_the_other_side_is_opened_when_it_is_asked_for(damaged: Path) -> None:
-    shutil.rmtree(damaged / "backwards")
+def test_an_other_side_that_is_lost_is_missed_where_it_is_asked_for(damaged: Path) -> None:
+    shutil.rmtree(generation(damaged) / "backwards")
     index = infgram.open(damaged)
     assert index.count("to be") == 40
     with pytest.raises(CorruptIndex, match="other side"):
@@ -122,14 +124,14 @@ def test_the_other_side_is_opened_when_it_is_asked_for(damaged: Path) -> None:
 
 def test_another_builds_other_side_is_refused(damaged: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "other.infgram", [b"what else"])
-    shutil.rmtree(damaged / "backwards")
-    shutil.copytree(other.path / "backwards", damaged / "backwards")
+    shutil.rmtree(generation(damaged) / "backwards")
+    shutil.copytree(generation(other.path) / "backwards", generation(damaged) / "backwards")
     with pytest.raises(CorruptIndex, match="another build"):
         infgram.open(damaged).backwards
 
 
 def test_damage_of_the_other_side_is_found(damaged: Path) -> None:
-    for path in sorted((damaged / "backwards").rglob("*")):
+    for path in sorted((generation(damaged) / "backwards").rglob("*")):
         if not path.is_file() or path.name == "verified.json":
             continue
         content = path.read_bytes()
@@ -146,13 +148,13 @@ def test_verify_finds_another_text_on_the_other_side(damaged: Path, tmp_path: Pa
 
     changed = [TEXTS[0].replace(b"not", b"ton"), *TEXTS[1:]] + TEXTS * 19
     other = make(tmp_path / "other.infgram", changed, shard_tokens=300)
-    shutil.rmtree(damaged / "backwards")
-    shutil.copytree(other.path / "backwards", damaged / "backwards")
-    manifest = json.loads((damaged / "manifest.json").read_text())
+    shutil.rmtree(generation(damaged) / "backwards")
+    shutil.copytree(generation(other.path) / "backwards", generation(damaged) / "backwards")
+    manifest = json.loads((generation(damaged) / "manifest.json").read_text())
     manifest["backwards"] = other.backwards.identity
     del manifest["checksum"]
     manifest["checksum"] = storage._checksum(manifest)
-    (damaged / "manifest.json").write_text(json.dumps(manifest))
+    (generation(damaged) / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CorruptIndex, match="does not hold the text backwards"):
         infgram.open(damaged).verify()
 
@@ -169,11 +171,14 @@ def test_tokens_are_located_by_how_many_stand_before_them(sound: Path) -> None:
     assert [index.locate(i) for i in range(index.n_tokens)] == expected
     for s, shard in enumerate(index._shards):
         positions = np.concatenate(
-            [np.arange(*shard.bounds(d), dtype=np.uint32) for d in range(shard.n_documents)]
+            [
+                np.arange(*shard.documents.bounds(d), dtype=np.uint32)
+                for d in range(len(shard.documents))
+            ]
         )
-        first = sum(each.n_tokens for each in index._shards[:s])
+        first = sum(each.layout.n_tokens for each in index._shards[:s])
         found = index.source_offsets(np.full(len(positions), s), positions)
-        assert found.tolist() == list(range(first, first + shard.n_tokens))
+        assert found.tolist() == list(range(first, first + shard.layout.n_tokens))
     for wrong in (-1, index.n_tokens, "x"):
         with pytest.raises(ValueError, match="there is no token"):
             index.locate(wrong)
@@ -197,7 +202,7 @@ def test_the_command_builds_both_sides(tmp_path: Path, monkeypatch: pytest.Monke
     assert "whole" in run("verify").stdout
     run("build", "corpus.txt", "--overwrite")
     assert lines(run("info", "--json"))[0]["two_sided"] is False
-    assert not Path("corpus.infgram/backwards").exists()
+    assert not list(Path("corpus.infgram").glob("**/backwards"))
 
 
 def test_an_interrupted_build_leaves_nothing(

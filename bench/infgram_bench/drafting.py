@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from .drafting_replay import BUDGETS
 from .drafting_rivals import NOT_DRIVEN, SYSTEMS
 from .drafting_traces import N_PROMPT, TARGET, Material, add_text
+from .failures import Failure, Trial
 from .findings import Curve, Findings, Picture, duration, size
 from .neural import missing
-from .processes import JobFailed, Run, bytes_in, run_job
-from .question import Bench, Question
+from .processes import Run, bytes_in, run_job
+from .question import Bench, CannotMeasure, Question, instrument
 from .settings import Settings
 
 _OURS = "infgram, tree"
@@ -41,11 +42,15 @@ def _answer(bench: Bench) -> None:
     )
     traces: dict[str, _Ways] = {}
     absent: dict[str, str] = dict(NOT_DRIVEN)
+    failed: dict[str, dict[str, Failure]] = {}
     for material in (_text(bench), _code(bench)):
         if material is not None:
-            traces.update(_measure(material, absent, bench))
+            trial = Trial()
+            measured = _measure(material, absent, trial, bench)
+            traces.update(measured)
+            failed.update(dict.fromkeys(measured, trial.failed))
     for trace, ways in traces.items():
-        _compare(trace, ways, absent, findings)
+        _compare(trace, ways, absent, failed[trace], findings)
     for name, reason in absent.items():
         findings.note(f"{name}: {reason}")
     _options(traces, findings)
@@ -75,15 +80,22 @@ def _text(bench: Bench) -> Material:
     if reason := missing():
         bench.findings.note(f"what a GPT writes: {_NOT_MEASURED}: {reason}")
         return material
-    text, loss = train_target(TARGET, bench)
-    bench.findings.setting["target"] = f"held-out loss {loss:.3f} nats a character"
-    bench.progress("the target writes", 0, 0)
-    run_job("drafting_write", text, material.folder)
+    try:
+        text, loss = train_target(TARGET, bench)
+        bench.findings.setting["target"] = f"held-out loss {loss:.3f} nats a character"
+        bench.progress("the target writes", 0, 0)
+        with instrument("the target"):
+            run_job("drafting_write", text, material.folder)
+    except CannotMeasure as reason:
+        bench.findings.note(f"what a GPT writes: {_NOT_MEASURED}: {reason}")
     return material
 
 
 def train_target(recipe: str, bench: Bench) -> tuple[Path, float]:
-    """Trains to the end, if it was not; the whole text, and the held-out loss in nats."""
+    """Trains to the end, if it was not; the whole text, and the held-out loss in nats.
+
+    Raises CannotMeasure.
+    """
     text = bench.folder / "corpus.txt"
     text.write_bytes(bench.settings.corpus.text)
 
@@ -91,8 +103,10 @@ def train_target(recipe: str, bench: Bench) -> tuple[Path, float]:
         stage = f"training the target, {line['seconds_left'] / 60:.0f} minutes left"
         bench.progress(stage, line["step"], line["max_iters"])
 
-    run_job("neural_train", recipe, text, "inf", on_line=report)
-    return text, float(run_job("neural_nanogpt_loss", recipe, text).result["loss"])
+    with instrument("the target"):
+        run_job("neural_train", recipe, text, "inf", on_line=report)
+        loss = float(run_job("neural_nanogpt_loss", recipe, text).result["loss"])
+    return text, loss
 
 
 def _code(bench: Bench) -> Material | None:
@@ -101,7 +115,12 @@ def _code(bench: Bench) -> Material | None:
         return None
     material = Material(bench.folder / "code")
     bench.progress("a tokenizer for code", 0, 0)
-    made = run_job("drafting_code", material.folder).result
+    try:
+        with instrument("the tokenizer"):
+            made = run_job("drafting_code", material.folder).result
+    except CannotMeasure as reason:
+        bench.findings.note(f"code: {_NOT_MEASURED}: {reason}")
+        return None
     bench.findings.note(
         f"code: {made['bytes']:,} bytes, {made['tokens']:,} tokens to draft from; "
         f"{made['dropped']} of {made['candidates']} other files were left out, since they share "
@@ -113,7 +132,9 @@ def _code(bench: Bench) -> Material | None:
 # Measuring ----------------------------------------------------------------------------------------
 
 
-def _measure(material: Material, absent: dict[str, str], bench: Bench) -> dict[str, _Ways]:
+def _measure(
+    material: Material, absent: dict[str, str], trial: Trial, bench: Bench
+) -> dict[str, _Ways]:
     """Every system's replays, by trace and way; who is not there is added to `absent`."""
     n_tokens = sum(map(len, material.corpus))
     bench.progress(f"{material.folder.name}: infgram builds", 0, 0)
@@ -122,18 +143,18 @@ def _measure(material: Material, absent: dict[str, str], bench: Bench) -> dict[s
     rows: list[list[str]] = []
     for system in SYSTEMS:
         bench.progress(f"{material.folder.name}: {system.name}", len(rows), len(SYSTEMS))
-        try:
+        is_ours = system is SYSTEMS[0]
+        with trial.of("" if is_ours else system.name, "replays"):
             run = run_job("drafting_replay", system.name, material.folder, limit=_LIMIT)
-            reason = run.result.get("absent")
-        except JobFailed as failed:
-            reason = f"{_NOT_MEASURED}: failed: {failed}"
-        if reason:
+        if system.name in trial.failed:
+            rows.append([system.name, trial.failed[system.name].cell, *[""] * 4])
+            continue
+        if reason := run.result.get("absent"):
             absent[system.name] = reason
             continue
         for trace, ways in run.result["replays"].items():
             traces[trace].update(ways)
         if system.keeps_corpus:
-            is_ours = system is SYSTEMS[0]
             rows.append(_costs(system.name, run, build if is_ours else None, material))
             if is_ours:
                 _bars_of_costs(run, n_tokens, bench.findings)
@@ -167,13 +188,23 @@ def _bars_of_costs(run: Run, n_tokens: int, findings: Findings) -> None:
 # Tokens a step ------------------------------------------------------------------------------------
 
 
-def _compare(trace: str, ways: _Ways, absent: dict[str, str], findings: Findings) -> None:
+def _compare(
+    trace: str,
+    ways: _Ways,
+    absent: dict[str, str],
+    failed: dict[str, Failure],
+    findings: Findings,
+) -> None:
     """A table of tokens a step, and how infgram compares with the best rival."""
     rows = [
         [way, *(_tokens_cell(replays[str(budget)]) for budget in BUDGETS)]
         for way, replays in ways.items()
     ]
-    rows += [[name, _NOT_MEASURED, *[""] * (len(BUDGETS) - 1)] for name in absent]
+    instead = {
+        **dict.fromkeys(absent, _NOT_MEASURED),
+        **{name: failure.cell for name, failure in failed.items()},
+    }
+    rows += [[name, cell, *[""] * (len(BUDGETS) - 1)] for name, cell in instead.items()]
     title = f"{trace}: tokens a step (95 % of resamplings), nodes a step"
     findings.table(title, [f"{budget} nodes" for budget in BUDGETS], rows)
     for way, replays in ways.items():

@@ -31,6 +31,9 @@ _TUNED_LOOKUP: tuple[Options, ...] = tuple(
     {"max_matching_ngram_size": n, "share": share} for n, share in product((1, 2, 3, 4), (0.5, 1.0))
 )
 
+# For prompt lookup, as what ends a text: before 5.13, transformers cannot do without such a token.
+NO_TOKEN = 1 << 30
+
 
 class Proposal(Protocol):
     """A tree of tokens, parents before their children, -1 for those that follow the text.
@@ -167,6 +170,7 @@ class PromptLookup(DraftingSystem):
             num_output_tokens=min(n, max_tokens),
             max_matching_ngram_size=options["max_matching_ngram_size"],
             max_length=1 << 30,
+            eos_token_id=self._torch.tensor([NO_TOKEN]),
         )
         return _LookupSession(generator, self._torch)
 

@@ -17,6 +17,7 @@ from infgram.draft import Draft, Drafter
 
 from .drafting import train_target
 from .drafting_rivals import (
+    NO_TOKEN,
     Arctic,
     DraftingSystem,
     InfgramDrafting,
@@ -26,9 +27,10 @@ from .drafting_rivals import (
     draft_of,
 )
 from .drafting_traces import Ids, Material
+from .failures import Trial
 from .findings import duration
 from .neural import load_nanogpt, missing
-from .processes import run_job
+from .processes import run_beside
 from .question import Bench, CannotMeasure, Question
 from .rivals import Absent
 from .settings import Settings
@@ -43,6 +45,7 @@ _ROUNDS = 5
 _MANNERS = {"greedy": 0.0, "T = 0.8": 0.8}
 _OURS = "infgram"
 _PLAIN = ("transformers", "no drafts")
+_LOOKUP = "prompt lookup, by transformers"
 _ARCTIC: dict[str, Options] = {  # its defaults, and what replays chose
     "Arctic, path": {},
     "Arctic, tree": {"use_tree_spec": True, "max_spec_factor": 4.0, "min_token_prob": 0.05},
@@ -56,7 +59,9 @@ def _answer(bench: Bench) -> None:
     text, loss = train_target(TARGET, bench)
     findings.setting["target"] = f"10.65 M parameters, held-out loss {loss:.3f} nats a character"
     bench.progress("writing with drafts and without", 0, 0)
-    result = run_job("drafting_speed", text, bench.folder / "speed").result
+    trial, limit = Trial(), bench.settings.patience
+    folder = bench.folder / "speed"
+    result = run_beside("drafting_speed", text, folder, trial=trial, limit=limit).result
     for name, reason in result["absent"].items():
         findings.note(f"{name}: {reason}")
     for loop, cost in result["cost"].items():
@@ -66,16 +71,20 @@ def _answer(bench: Bench) -> None:
             + ", ".join(f"{n} tokens {cost[n] / cost[0]:.2f} x" for n in sizes)
         )
     for subject, ways in result["seconds"].items():
-        _compare(subject, ways, result, bench)
+        _compare(subject, ways, result, trial, bench)
 
 
 def _compare(
-    subject: str, ways: dict[str, list[float]], result: dict[str, Any], bench: Bench
+    subject: str,
+    ways: dict[str, list[float]],
+    result: dict[str, Any],
+    trial: Trial,
+    bench: Bench,
 ) -> None:
     """A table, and how infgram's drafts compare with the fastest of everyone else."""
     contenders = [Contender(name, str, timing=Timing(taken)) for name, taken in ways.items()]
     title = f"{subject}: {_WRITTEN} characters after each of {_N_PROMPTS} prompts"
-    bench.findings.timing_table(title, contenders, rate=True)
+    bench.findings.timing_table(title, contenders, rate=True, failed=trial.failed)
     steps = result["tokens_per_step"][subject]
     bench.findings.note(
         f"{subject}, tokens a step: "
@@ -147,7 +156,7 @@ class SessionDrafter:
         self._session.stop()
 
 
-def measure(text: Path, folder: Path) -> dict[str, Any]:
+def measure(text: Path, folder: Path, trial: Trial) -> dict[str, Any]:
     """Seconds a character by manner, loop and way, with what else is told of them."""
     from . import gpt
     from .drafting_loops import LOOPS, Run
@@ -168,10 +177,17 @@ def measure(text: Path, folder: Path) -> dict[str, Any]:
                     found = loop.cost(_PROMPT + _WRITTEN // 2, _MAX_TOKENS)
                     result["cost"][loop.name] = found
                 cost = np.array(result["cost"][loop.name])
-                writers = _writers(loop, model, material, cost, temperature, result["absent"])
+                writers = _writers(
+                    loop, model, material, cost, temperature, trial, result["absent"]
+                )
                 runs = {name: Run() for name in writers}
                 subject = f"{manner}, {loop.name}"
-                result["seconds"][subject] = _time(writers, runs, prompts)
+                seconds = _time(writers, runs, prompts, trial)
+                if loop.plain in trial.failed:
+                    result["absent"][subject] = f"not measured: {loop.plain} failed"
+                    continue
+                result["seconds"][subject] = seconds
+                runs = {name: run for name, run in runs.items() if name not in trial.failed}
                 result["tokens_per_step"][subject] = {
                     name: run.n_tokens / run.n_steps for name, run in runs.items() if run.n_steps
                 }
@@ -193,8 +209,10 @@ _Writer = tuple[Any, Callable[[], None]]  # what writes, and what forgets what w
 
 
 def _time(
-    writers: dict[str, _Writer], runs: dict[str, Any], prompts: Sequence[Any]
+    writers: dict[str, _Writer], runs: dict[str, Any], prompts: Sequence[Any], trial: Trial
 ) -> dict[str, list[float]]:
+    """Of everyone who did not fail."""
+
     def contender(name: str) -> Contender:
         write, forget = writers[name]
 
@@ -203,11 +221,12 @@ def _time(
             for prompt in prompts:
                 write(prompt, runs[name])
 
-        return Contender(name, run, len(prompts) * _WRITTEN)
+        rival = "" if name.startswith(_OURS) else name
+        return Contender(name, run, len(prompts) * _WRITTEN, rival=rival)
 
     contenders = [contender(name) for name in writers]
-    interleave(contenders, rounds=_ROUNDS, seconds=0)
-    return {each.name: each.timing.wall for each in contenders}
+    interleave(contenders, rounds=_ROUNDS, seconds=0, trial=trial, doing="writing")
+    return {each.name: each.timing.wall for each in contenders if each.name not in trial.failed}
 
 
 def _writers(
@@ -216,6 +235,7 @@ def _writers(
     material: Material,
     cost: Any,
     temperature: float,
+    trial: Trial,
     absent: dict[str, str],
 ) -> dict[str, _Writer]:
     """Each way to write in a loop, and what makes its drafter forget what it has written."""
@@ -228,8 +248,11 @@ def _writers(
     if loop.name == "transformers":
         none = Drafter(vocab_size=vocab_size, max_tokens=0, session_tokens=0)
         writers["infgram's loop, no drafts"] = (loop.drafted(none), nothing)
-        lookup = loop.undrafted(prompt_lookup_num_tokens=_RIVALS_TOKENS[0])
-        writers["prompt lookup, by transformers"] = (lookup, nothing)
+        if _LOOKUP not in trial.failed:
+            lookup = loop.undrafted(
+                prompt_lookup_num_tokens=_RIVALS_TOKENS[0], eos_token_id=NO_TOKEN
+            )
+            writers[_LOOKUP] = (lookup, nothing)
     index = InfgramDrafting(material).index
     for shape, tree in (("tree", True), ("path", False)):
         drafter = Drafter(
@@ -239,13 +262,14 @@ def _writers(
         if temperature:
             drawn = loop.drafted(drafter, draw=True)
             writers[f"{_OURS}, {shape}, drawn"] = (drawn, drafter.forget_session)
-    for name, system, options, max_tokens in _rivals(material, absent):
-        writers[name] = _of_session(loop, system.session, options, max_tokens, vocab_size)
+    for name, system, options, max_tokens in _rivals(material, trial, absent):
+        if name not in trial.failed:
+            writers[name] = _of_session(loop, system.session, options, max_tokens, vocab_size)
     return writers
 
 
 def _rivals(
-    material: Material, absent: dict[str, str]
+    material: Material, trial: Trial, absent: dict[str, str]
 ) -> list[tuple[str, DraftingSystem, Options, int]]:
     found: list[tuple[str, DraftingSystem, Options, int]] = []
     lookup: Options = {"share": 1.0, "max_matching_ngram_size": 3}
@@ -254,16 +278,19 @@ def _rivals(
         (Arctic, _ARCTIC, _RIVALS_TOKENS),
     ]
     for kind, ways, budgets in kinds:
-        try:
-            system = kind(material)
-        except Absent as reason:
-            absent[kind.name] = str(reason)
+        if kind.name in trial.failed:
             continue
-        found += [
-            (f"{name}, {n} tokens", system, options, n)
-            for name, options in ways.items()
-            for n in budgets
-        ]
+        with trial.of(kind.name, "getting ready"):
+            try:
+                system = kind(material)
+            except Absent as reason:
+                absent[kind.name] = str(reason)
+                continue
+            found += [
+                (f"{name}, {n} tokens", system, options, n)
+                for name, options in ways.items()
+                for n in budgets
+            ]
     return found
 
 

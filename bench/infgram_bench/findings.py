@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .failures import Failure
 from .timing import Contender
 
 
@@ -77,13 +78,25 @@ class Findings:
     figures: dict[str, float] = field(default_factory=dict)
 
     def timing_table(
-        self, title: str, contenders: Sequence[Contender], *, rate: bool = False
+        self,
+        title: str,
+        contenders: Sequence[Contender],
+        *,
+        rate: bool = False,
+        failed: Mapping[str, Failure] | None = None,
     ) -> None:
-        """Contenders with medians and quartiles; ratios are to the first. rate: a second."""
+        """Contenders with medians and quartiles; ratios are to the first. rate: a second.
+
+        Rivals that failed have rows that say so, whether or not they came to be contenders.
+        """
+        failed = failed or {}
         base = contenders[0].timing.seconds
         show = per_second if rate else duration
         rows = []
         for contender in contenders:
+            if contender.rival in failed:
+                rows.append([contender.name, failed[contender.rival].cell, "", "", ""])
+                continue
             timing = contender.timing
             low, high = reversed(timing.quartiles) if rate else timing.quartiles
             cpu = timing.cpu_seconds
@@ -104,6 +117,8 @@ class Findings:
                     "cpu_seconds": timing.cpu,
                 }
             )
+        shown = {contender.rival for contender in contenders}
+        rows += [[n, each.cell, "", "", ""] for n, each in failed.items() if n not in shown]
         unit = "a second" if rate else "median"
         header = [unit, "quartiles", "by CPU time" if rate else "CPU time", "x the first's time"]
         self.table(title, header, rows)
@@ -124,11 +139,13 @@ class Findings:
         """Something the reader must know: a wrong answer, a rival that is not there."""
         self.notes.append(text)
 
-    def compare(self, who: str, answers: Sequence[Any], right: Sequence[Any]) -> None:
-        """A note where answers are wrong, whoever gave them."""
-        wrong = sum(a != b for a, b in zip(answers, right, strict=True))
-        if wrong:
-            self.note(f"{who}: {wrong} of {len(right)} answers are WRONG")
+    def take(self, found: Findings) -> None:
+        """All that another one has found, behind what is here."""
+        for name, value in vars(self).items():
+            if isinstance(value, dict):
+                value.update(getattr(found, name))
+            else:
+                value.extend(getattr(found, name))
 
     def to_json(self) -> dict[str, Any]:
         """Numbers that are not finite become null: they have no place in JSON."""

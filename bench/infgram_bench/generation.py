@@ -14,29 +14,44 @@ from typing import Literal
 
 import infgram
 
+from .failures import Trial
 from .findings import Findings
-from .processes import JobFailed, run_job, run_program
+from .processes import JobFailed, run_beside, run_program
 from .question import Bench, Question
-from .rivals import Tokengrams
+from .rivals import Tokengrams, build_apart
 from .timing import Contender, interleave
+from .truth import WrongAnswers
 
 _PROMPT = "First Citizen:"
 _N_TOKENS = 200_000
 _N_TOKENS_TOKENGRAMS = 20_000
 _GENERATED = re.compile(r"^Generated (\d+) chars in ([\d.]+)s", re.MULTILINE)
+PUBLISHED = "the published program"
 
 
 def _answer(bench: Bench) -> None:
-    corpus, findings = bench.settings.corpus, bench.findings
+    corpus, findings, limit = bench.settings.corpus, bench.findings, bench.settings.patience
     findings.setting["text"] = f"first {len(corpus.training):,} bytes of {corpus.name}"
     source = bench.folder / "training.txt"
     source.write_bytes(corpus.training)
     (bench.folder / "data.txt").write_bytes(corpus.text)
-    index = infgram.build(source, bench.folder / "training.infgram", calibrate=False)
-    bench.progress("with rivals", 0, 2)
-    _rivals(index, bench)
-    bench.progress("settings", 1, 2)
-    _settings(index, findings, bench.settings.rounds)
+    infgram.build(source, bench.folder / "training.infgram", calibrate=False)
+    trial = Trial()
+    name = Tokengrams.name
+    built = build_apart(Tokengrams, source, bench.folder / name, trial, limit=limit)
+    if isinstance(built, str) and name not in trial.failed:
+        findings.note(f"{name}: {built}")
+    program = bench.settings.tiny
+    if program is None:
+        findings.note(f"{PUBLISHED}: not measured, since --tiny does not name it")
+    bench.progress("writing", 0, 0)
+    run = run_beside(
+        "generation",
+        *(bench.folder, str(program or ""), str(bench.settings.rounds), str(limit)),
+        trial=trial,
+        limit=limit + 60,  # a program is stopped by its own limit
+    )
+    findings.take(Findings.from_json(run.result["findings"]))
 
 
 QUESTION = Question(
@@ -48,41 +63,49 @@ QUESTION = Question(
 )
 
 
-def _rivals(index: infgram.Index, bench: Bench) -> None:
+# In a process of its own --------------------------------------------------------------------------
+
+
+def measure(folder: Path, program: str, rounds: int, limit: float, trial: Trial) -> Findings:
+    """Of the index in the folder, and of what rivals have there."""
+    findings = Findings()
+    index = infgram.open(folder / "training.infgram")
+    _beside_rivals(index, folder, program, rounds, limit, trial, findings)
+    _settings(index, findings, rounds)
+    return findings
+
+
+def _beside_rivals(
+    index: infgram.Index,
+    folder: Path,
+    program: str,
+    rounds: int,
+    limit: float,
+    trial: Trial,
+    findings: Findings,
+) -> None:
     """k = 2 at temperature 0.8: the setting of the bars."""
-    findings = bench.findings
     own = _infgram("infgram", index, k=2)
     contenders = [own]
-    tokengrams = tiny = None
-    try:
-        tokengrams = _tokengrams(bench.folder)
-        contenders.append(tokengrams)
-    except JobFailed as reason:
-        findings.note(f"tokengrams: {reason}")
-    if program := bench.settings.tiny:
-        tiny = published_program(program, bench.folder)
-        try:
-            tiny.run()
-        except JobFailed as reason:
-            findings.note(f"the published program: {reason}")
-            tiny = None
-        else:
-            contenders.append(tiny)
-    else:
-        findings.note("the published program: not measured, since --tiny does not name it")
-    interleave(contenders, rounds=bench.settings.rounds, seconds=0.1)
-    findings.timing_table("characters, k=2, temperature 0.8", contenders, rate=True)
-    if tiny:
-        ratio = tiny.timing.seconds / own.timing.seconds
-        findings.at_least("generate, to the published program", ratio, 330)
-    if tokengrams:
-        ratio = tokengrams.timing.seconds / own.timing.seconds
-        findings.at_least("generate, to tokengrams' sample_unsmoothed(n=8)", ratio, 5)
+    home = folder / Tokengrams.name
+    if home.is_dir() and Tokengrams.name not in trial.failed:
+        with trial.of(Tokengrams.name, "opening"):
+            contenders.append(_tokengrams(home))
+    if program:
+        contenders.append(published_program(Path(program), folder, limit=limit))
+    interleave(contenders, rounds=rounds, seconds=0.1, trial=trial, doing="writing")
+    title = "characters, k=2, temperature 0.8"
+    findings.timing_table(title, contenders, rate=True, failed=trial.failed)
     findings.figures["seconds a character"] = own.timing.seconds
-    if tiny:
-        findings.figures["published program"] = tiny.timing.seconds / own.timing.seconds
-    if tokengrams:
-        findings.figures["tokengrams"] = tokengrams.timing.seconds / own.timing.seconds
+    for name, figure, what, asked in (
+        (PUBLISHED, "published program", PUBLISHED, 330),
+        (Tokengrams.name, "tokengrams", "tokengrams' sample_unsmoothed(n=8)", 5),
+    ):
+        for rival in contenders:
+            if rival.rival == name and name not in trial.failed:
+                ratio = rival.timing.seconds / own.timing.seconds
+                findings.at_least(f"generate, to {what}", ratio, asked)
+                findings.figures[figure] = ratio
     if cpu := own.timing.cpu_seconds:
         unit = "million characters/s of CPU time"
         findings.at_least("generate, the goal", 1e-6 / cpu, 10, unit)
@@ -129,27 +152,22 @@ def _infgram(
             seed=next(seeds),
         )
         if len(made.token_ids) != n_tokens:
-            raise SystemExit(f"{name}: {len(made.token_ids)} characters instead of {n_tokens}")
+            raise WrongAnswers(f"{name}: {len(made.token_ids)} characters instead of {n_tokens}")
 
     return Contender(name, run, n_tokens)
 
 
-def _tokengrams(folder: Path) -> Contender:
-    """Raises JobFailed."""
-    home = folder / Tokengrams.name
-    home.mkdir()
-    built = run_job("peer_build", Tokengrams.name, folder / "training.txt", home).result
-    if absent := built.get("absent"):
-        raise JobFailed(absent)
+def _tokengrams(home: Path) -> Contender:
     sample = Tokengrams(home).index.sample_unsmoothed
     prompt = list(_PROMPT.encode())
 
     def run() -> None:
         (made,) = sample(prompt, n=8, k=_N_TOKENS_TOKENGRAMS, num_samples=1)
-        if len(made) != len(prompt) + _N_TOKENS_TOKENGRAMS:
-            raise SystemExit(f"tokengrams: {len(made)} tokens, the prompt with them")
+        if (n := len(made) - len(prompt)) != _N_TOKENS_TOKENGRAMS:
+            raise WrongAnswers(f"{n} tokens instead of {_N_TOKENS_TOKENGRAMS}")
 
-    return Contender("tokengrams, sample_unsmoothed(n=8)", run, _N_TOKENS_TOKENGRAMS)
+    name = "tokengrams, sample_unsmoothed(n=8)"
+    return Contender(name, run, _N_TOKENS_TOKENGRAMS, rival=Tokengrams.name)
 
 
 def published_program(program: Path, folder: Path, *, limit: float = 600.0) -> Contender:
@@ -162,4 +180,4 @@ def published_program(program: Path, folder: Path, *, limit: float = 600.0) -> C
         n_chars, seconds = found[-1]  # the text before it may hold such a line too
         return float(seconds) / (int(n_chars) - len(_PROMPT))
 
-    return Contender("the published program", run)
+    return Contender(PUBLISHED, run, rival=PUBLISHED)

@@ -20,6 +20,7 @@ import numpy as np
 
 import infgram
 
+from .failures import Trial
 from .findings import Curve, Picture, duration
 from .large import large_text
 from .processes import run_job
@@ -41,6 +42,7 @@ _REPEATED = (
     "a character by SBIS, k=2",
 )
 _COLD = "count, cold"
+_SORT = "its suffix sort alone"
 _BARS = {"build": 1.1, "count, hot": 0.1, "cursor, hot": 0.1}
 
 
@@ -50,6 +52,7 @@ def _answer(bench: Bench) -> None:
         raise CannotMeasure("growth needs a --size of 2 MiB or more, and no --quick")
     builds: dict[int, list[float]] = {mib: [] for mib in sizes}
     sorts: dict[int, list[float]] = {mib: [] for mib in sizes}
+    trial = Trial()
     for repeat in range(_BUILDS):
         for i, mib in enumerate(sizes):
             bench.progress(f"build of {mib} MiB", repeat * len(sizes) + i, _BUILDS * len(sizes))
@@ -58,12 +61,15 @@ def _answer(bench: Bench) -> None:
                 shutil.rmtree(index)
             text = large_text(bench, mib)
             builds[mib].append(run_job("build", text, index).result["seconds"])
-            sorts[mib].append(run_job("sort", text).result["seconds"])
+            if _SORT not in trial.failed:
+                with trial.of(_SORT, f"{mib} MiB"):
+                    sorted_in = run_job("sort", text, limit=bench.settings.patience)
+                    sorts[mib].append(sorted_in.result["seconds"])
     bench.progress("questions", 0, 0)
     found = run_job("growth", bench.folder).result
     costs = {
         "build": [float(np.median(builds[mib])) for mib in sizes],
-        "its suffix sort alone": [float(np.median(sorts[mib])) for mib in sizes],
+        **({} if trial.failed else {_SORT: [float(np.median(sorts[mib])) for mib in sizes]}),
         **{name: [by_size[str(mib)] for mib in sizes] for name, by_size in found.items()},
     }
     findings = bench.findings
@@ -75,7 +81,8 @@ def _answer(bench: Bench) -> None:
         [
             [name, *map(duration, seconds), f"{exponents[name]:.3f}"]
             for name, seconds in costs.items()
-        ],
+        ]
+        + [[name, each.cell, *[""] * len(sizes)] for name, each in trial.failed.items()],
     )
     for name, bar in _BARS.items():
         findings.at_most(f"exponent of {name}", exponents[name], bar, "")

@@ -13,9 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .failures import Trial
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -84,11 +87,31 @@ def kenlm(lmplz: str, corpus: str, folder: str, held_out: str, order: str) -> di
     return {"seconds": seconds, "perplexity": math.exp(-math.fsum(log_probs) / len(log_probs))}
 
 
-def peer_ask(corpus: str, folder: str, held_out: str, rounds: str) -> dict[str, Any]:
+def peer_ask(corpus: str, folder: str, held_out: str, rounds: str, failed: str) -> dict[str, Any]:
     """The questions of peers.py to all systems that have an index in the folder."""
     from .peers import ask
 
-    return ask(Path(corpus), Path(folder), Path(held_out).read_bytes(), int(rounds))
+    trial = _trial(failed)
+    found = ask(Path(corpus), Path(folder), Path(held_out).read_bytes(), int(rounds), trial)
+    return {**found, "failed": trial.to_json()}
+
+
+def queries(corpus: str, folder: str, rounds: str, failed: str) -> dict[str, Any]:
+    """The questions of queries.py, likewise."""
+    from .queries import ask
+
+    trial = _trial(failed)
+    found = ask(Path(corpus), Path(folder), int(rounds), trial)
+    return {"findings": found.to_json(), "failed": trial.to_json()}
+
+
+def generation(folder: str, program: str, rounds: str, limit: str, failed: str) -> dict[str, Any]:
+    """What generation.py measures."""
+    from .generation import measure
+
+    trial = _trial(failed)
+    found = measure(Path(folder), program, int(rounds), float(limit), trial)
+    return {"findings": found.to_json(), "failed": trial.to_json()}
 
 
 def use(folder: str, ngrams: str) -> dict[str, float]:
@@ -155,22 +178,26 @@ def neural_write(
     rounds: str,
     nanogpt: str,
     threads: str,
-    index: str = "",
-    estimators: str = "",
-) -> dict[str, list[float]]:
+    index: str,
+    estimators: str,
+    failed: str,
+) -> dict[str, Any]:
     """Seconds a character by way of writing."""
     from .neural import write
 
+    trial = _trial(failed)
     checkout, index_path = (Path(path) if path else None for path in (nanogpt, index))
     names = estimators.split(",") if estimators else ()
-    return write(Path(text), int(n), int(rounds), checkout, threads, index_path, names)
+    seconds = write(Path(text), int(n), int(rounds), checkout, threads, index_path, names, trial)
+    return {"seconds": seconds, "failed": trial.to_json()}
 
 
-def judge(text: str, index: str) -> dict[str, Any]:
+def judge(text: str, index: str, failed: str) -> dict[str, Any]:
     """Rows of judge.py."""
     from . import judge as question
 
-    return question.judge(Path(text), Path(index))
+    trial = _trial(failed)
+    return {**question.judge(Path(text), Path(index), trial), "failed": trial.to_json()}
 
 
 def race(text: str, index: str) -> dict[str, Any]:
@@ -213,11 +240,12 @@ def drafting_replay(name: str, folder: str) -> dict[str, Any]:
     return measure(name, Material(Path(folder)), _resident)
 
 
-def drafting_speed(text: str, folder: str) -> dict[str, Any]:
+def drafting_speed(text: str, folder: str, failed: str) -> dict[str, Any]:
     """Seconds a character with drafts and without."""
     from .drafting_speed import measure
 
-    return measure(Path(text), Path(folder))
+    trial = _trial(failed)
+    return {**measure(Path(text), Path(folder), trial), "failed": trial.to_json()}
 
 
 def refining_train(judge: str, folder: str) -> dict[str, float]:
@@ -248,14 +276,22 @@ def refining_throughput(folder: str) -> dict[str, float]:
     return throughput(Path(folder))
 
 
-def _say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+def _trial(failed: str) -> Trial:
+    """Of rivals that are measured here: the process that started this one hears who is at work."""
+    from .failures import Trial
+
+    return Trial.from_json(failed, _say)
+
+
+def _say(line: Mapping[str, Any]) -> None:
+    print(f"\n{json.dumps(line)}", flush=True)  # what a rival printed may not end in a new line
 
 
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
+        *(queries, generation),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
         *(refining_train, refining_refiner, refining_measure, refining_throughput),

@@ -16,10 +16,11 @@ import numpy as np
 
 import infgram
 
+from .failures import Trial
 from .findings import Curve, Picture
 from .neural import load_nanogpt, missing
-from .processes import run_job
-from .question import Bench, CannotMeasure, Question
+from .processes import run_beside, run_job
+from .question import Bench, CannotMeasure, Question, instrument
 
 _N_TEXTS = 16
 _N_CHARACTERS = 1000
@@ -57,31 +58,33 @@ def _answer(bench: Bench) -> None:
         stage = f"training the judge, {line['seconds_left'] / 60:.0f} minutes left"
         bench.progress(stage, line["step"], line["max_iters"])
 
-    run_job("neural_train", "JUDGE", text, "inf", on_line=report)
-    loss = run_job("neural_nanogpt_loss", "JUDGE", text).result["loss"]
+    with instrument("the judge"):
+        run_job("neural_train", "JUDGE", text, "inf", on_line=report)
+        loss = run_job("neural_nanogpt_loss", "JUDGE", text).result["loss"]
     findings.setting["judge"] = f"held-out loss {loss:.3f} nats a character"
     infgram.build(training, bench.folder / "training.infgram")
     bench.progress("writing and judging", 0, 0)
-    judged = run_job("judge", text, bench.folder / "training.infgram").result
+    trial, limit = Trial(), bench.settings.patience
+    index = bench.folder / "training.infgram"
+    judged = run_beside("judge", text, index, trial=trial, limit=limit).result
     rows = sorted(judged["rows"], key=lambda row: row["nats"])
-    findings.table(
-        "system",
+    header = [
+        *("judge's nats a character", f"copied {_GRAM}-grams", "longest copied run"),
+        *("known words", "distinct 4-grams"),
+    ]
+    cells = [
         [
-            *("judge's nats a character", f"copied {_GRAM}-grams", "longest copied run"),
-            *("known words", "distinct 4-grams"),
-        ],
-        [
-            [
-                row["name"],
-                f"{row['nats']:.3f} ± {row['error']:.3f}",
-                f"{row['copied']:.3f}",
-                str(row["longest_run"]),
-                f"{row['known_words']:.3f}",
-                f"{row['distinct']:.3f}",
-            ]
-            for row in rows
-        ],
-    )
+            row["name"],
+            f"{row['nats']:.3f} ± {row['error']:.3f}",
+            f"{row['copied']:.3f}",
+            str(row["longest_run"]),
+            f"{row['known_words']:.3f}",
+            f"{row['distinct']:.3f}",
+        ]
+        for row in rows
+    ]
+    cells += [[name, each.cell, *[""] * (len(header) - 1)] for name, each in trial.failed.items()]
+    findings.table("system", header, cells)
     findings.note("±: standard error of the mean over texts")
     for name in judged["untrained"]:
         findings.note(f"{name}: not judged, since it was never trained; ask `neural` first")
@@ -109,7 +112,7 @@ QUESTION = Question(
 # In a process of its own --------------------------------------------------------------------------
 
 
-def judge(text: Path, index_path: Path) -> dict[str, Any]:
+def judge(text: Path, index_path: Path, trial: Trial) -> dict[str, Any]:
     """Everyone writes, the judge reads."""
     from . import gpt
 
@@ -127,14 +130,17 @@ def judge(text: Path, index_path: Path) -> dict[str, Any]:
         texts[f"infgram, {name}"] = [each.text for each in made]
     untrained = []
     for name, (recipe, temperature) in _NANOGPT.items():
-        writer, _ = load_nanogpt(recipe, text, untrained=False)
-        if writer is None:
-            untrained.append(name)
+        if name in trial.failed:
             continue
-        ids = gpt.generate_batch(
-            writer, prompt, _N_CHARACTERS, n_texts=_N_TEXTS, temperature=temperature, seed=1
-        )
-        texts[name] = [split.decode(each) for each in ids]
+        with trial.of(name, "writing"):
+            writer, _ = load_nanogpt(recipe, text, untrained=False)
+            if writer is None:
+                untrained.append(name)
+                continue
+            ids = gpt.generate_batch(
+                writer, prompt, _N_CHARACTERS, n_texts=_N_TEXTS, temperature=temperature, seed=1
+            )
+            texts[name] = [split.decode(each) for each in ids]
     rows = []
     for name, written in texts.items():
         nats = [gpt.score(model, np.append(prompt, split.encode(each))) for each in written]

@@ -25,9 +25,11 @@ from infgram import SBIS, KneserNey, Longest, Model
 
 from . import machine
 from .corpora import Corpus, standard_library
-from .findings import Findings
+from .failures import Trial
+from .findings import Findings, duration
 from .processes import JobFailed, run_job, run_program
 from .question import Bench, Question
+from .rivals import Absent
 from .settings import Settings
 from .timing import Contender, interleave
 
@@ -105,20 +107,25 @@ def _perplexities(split: Split, bench: Bench) -> None:
         perplexity, n_zero = _perplexity(model, corpus.validation)
         cells = [name, *_figures(perplexity), f"{n_zero:,}"]
         rows.append(((n_zero > 0, perplexity), cells))  # last: what leaves something out
+    trial = Trial()
     for order in (6, 8, 10) if not bench.settings.quick else ():
         name = f"KenLM, modified Kneser-Ney, order {order}"
-        try:
-            perplexity = _kenlm(order, split, bench)
-        except JobFailed as reason:
-            bench.findings.note(f"{name}: {reason}")
-            continue
-        rows.append(((False, perplexity), [name, *_figures(perplexity), "0"]))
-        if corpus == bench.settings.corpus:
-            bench.findings.figures[f"perplexity of KenLM-{order}"] = perplexity
+        with trial.of(name, "perplexity"):
+            try:
+                perplexity = _kenlm(order, split, bench)
+            except Absent as reason:
+                bench.findings.note(f"{name}: {reason}")
+                continue
+            rows.append(((False, perplexity), [name, *_figures(perplexity), "0"]))
+            if corpus == bench.settings.corpus:
+                bench.findings.figures[f"perplexity of KenLM-{order}"] = perplexity
     bench.findings.table(
         f"{corpus.name}: {len(corpus.training):,} bytes predict {len(corpus.validation):,}",
         ["perplexity of a byte", "nats", "bits", "of probability 0, left out"],
-        [row for _, row in sorted(rows)],
+        [
+            *(row for _, row in sorted(rows)),
+            *([name, failed.cell, "", "", ""] for name, failed in trial.failed.items()),
+        ],
     )
 
 
@@ -128,14 +135,14 @@ def _figures(perplexity: float) -> list[str]:
 
 
 def _kenlm(order: int, split: Split, bench: Bench) -> float:
-    """Raises JobFailed, where it is not installed too."""
+    """Raises JobFailed, Absent."""
     corpus, held_out = bench.folder / "kenlm.train", bench.folder / "kenlm.validation"
     corpus.write_bytes(split.corpus.training)
     held_out.write_bytes(split.corpus.validation)
-    lmplz = str(bench.settings.kenlm or "")
-    found = run_job("kenlm", lmplz, corpus, bench.folder, held_out, str(order)).result
+    how = (str(bench.settings.kenlm or ""), corpus, bench.folder, held_out, str(order))
+    found = run_job("kenlm", *how, limit=bench.settings.patience).result
     if absent := found.get("absent"):
-        raise JobFailed(absent)
+        raise Absent(absent)
     return float(found["perplexity"])
 
 
@@ -221,16 +228,21 @@ def _speed(split: Split, bench: Bench) -> None:
 def _tiny(program: Path, split: Split, rates: dict[str, float], bench: Bench) -> None:
     (bench.folder / "data.txt").write_bytes(split.corpus.text)
     bench.progress(f"{program.name}, the published program", 0, 0)
-    try:
-        said = run_program(program, bench.folder)
-    except JobFailed as reason:
-        bench.findings.note(f"the published program: {reason}")
-        return
-    for k, perplexity, seconds in _VALIDATION.findall(said):
-        own = len(split.corpus.validation) / (1000 * rates[f"SBIS k={k}"])
-        bench.findings.note(f"the published program, k={k}: perplexity {perplexity}, {seconds} s")
-        what = f"SBIS k={k} perplexity, to the published program's time"
-        bench.findings.at_least(what, float(seconds) / own, 100)
+    trial = Trial()
+    rows = []
+    with trial.of(program.name, "perplexity"):
+        found = _VALIDATION.findall(run_program(program, bench.folder))
+        if not found:
+            raise JobFailed("printed no line 'Validation Perplexity (k=K): P (took S s)'")
+        for k, perplexity, took in found:
+            seconds = float(took)
+            rows.append([f"{program.name}, k={k}", f"{float(perplexity):,.4f}", duration(seconds)])
+            if rate := rates.get(f"SBIS k={k}"):
+                own = len(split.corpus.validation) / (1000 * rate)
+                what = f"SBIS k={k} perplexity, to the published program's time"
+                bench.findings.at_least(what, seconds / own, 100)
+    rows += [[name, failed.cell, ""] for name, failed in trial.failed.items()]
+    bench.findings.table("the published program", ["validation perplexity", "in"], rows)
 
 
 def _threads(index: infgram.Index, bench: Bench) -> None:

@@ -7,11 +7,13 @@ process, in turn.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +23,13 @@ import infgram
 
 from . import machine
 from .corpora import Corpus
+from .failures import Trial
 from .findings import Curve, Findings, Picture, duration, per_second, size
-from .processes import Run, bytes_in, run_job
+from .processes import Run, bytes_in, run_beside, run_job
 from .question import Bench, Question
 from .settings import Settings
 from .timing import Contender, Timing, interleave
+from .truth import WrongAnswers
 
 if TYPE_CHECKING:
     from .gpt import Recipe
@@ -49,6 +53,8 @@ _WRITING: dict[str, Any] = {
 }
 _PUBLISHED = {"SBIS k=2": 97.7349, "SBIS k=3": 18.2353, "SBIS k=-1": 6.0625}
 _RECIPES = {"SHAKESPEARE_CHAR": "10.65 M", "CPU_RECIPE": "CPU recipe"}  # as ways are named
+_NANOGPT = "nanoGPT"
+_OWN_WAY = "its own model.py"
 _PACKAGES = ("torch", "transformers", "platformdirs")
 
 
@@ -82,17 +88,20 @@ def _answer(bench: Bench) -> None:
     text.write_bytes(corpus.text)
     systems = _infgram(corpus, bench)
     curves: dict[str, list[tuple[float, float]]] = {}
+    trial = Trial()
     reason = missing()
     if reason:
         findings.note(f"nanoGPT: {reason}")
     elif not bench.settings.quick:
         for name in reversed(_RECIPES):
-            system, curves[system.name] = _nanogpt(name, text, bench)
-            systems.append(system)
-    seconds = {} if reason else _writing_seconds(text, bench)
-    _readiness(systems, seconds, findings)
+            with trial.of(f"nanoGPT, {_RECIPES[name]}", "training and its loss"):
+                system, curve = _nanogpt(name, text, bench)
+                systems.append(system)
+                curves[system.name] = curve
+    seconds, silent = ({}, Trial()) if reason else _writing_seconds(text, bench)
+    _readiness(systems, seconds, trial, findings)
     if seconds:
-        _generation(seconds, bench)
+        _generation(seconds, silent, bench)
     if curves:
         _overtaking(systems, curves, findings)
     if all(system.joules is None for system in systems):
@@ -272,21 +281,27 @@ def load_nanogpt(recipe_name: str, text: Path, *, untrained: bool = True) -> tup
 # Writing ------------------------------------------------------------------------------------------
 
 
-def _writing_seconds(text: Path, bench: Bench) -> dict[str, list[float]]:
-    """Seconds a character by way of writing, once a round."""
-    quick = bench.settings.quick
+def _writing_seconds(text: Path, bench: Bench) -> tuple[dict[str, list[float]], Trial]:
+    """Seconds a character by way of writing, once a round, and which ways failed."""
+    quick, trial = bench.settings.quick, Trial()
     n = str(_N_WRITTEN_QUICK if quick else _N_WRITTEN)
     nanogpt = str(bench.settings.nanogpt or "")
     index = bench.folder / ("build.infgram" if quick else "build_calibrated.infgram")
     names = ",".join(name for name in _estimators(bench.settings) if name in _WRITING)
+
+    def write(rounds: int, *how: str | Path, all_cores: bool = False) -> dict[str, list[float]]:
+        job, limit = "neural_write", bench.settings.patience
+        run = run_beside(
+            job, text, n, str(rounds), *how, trial=trial, limit=limit, all_cores=all_cores
+        )
+        return dict(run.result["seconds"])
+
     bench.progress("writing, one thread", 0, 0)
-    rounds = "1" if quick else str(_ROUNDS)
-    one = run_job("neural_write", text, n, rounds, nanogpt, "one thread", index, names)
-    if quick:
-        return dict(one.result)
-    bench.progress("writing, all threads", 0, 0)
-    every = run_job("neural_write", text, n, "1", "", "all threads", all_cores=True)
-    return {**one.result, **every.result}
+    seconds = write(1 if quick else _ROUNDS, nanogpt, "one thread", index, names)
+    if not quick:
+        bench.progress("writing, all threads", 0, 0)
+        seconds |= write(1, "", "all threads", "", "", all_cores=True)
+    return seconds, trial
 
 
 def write(
@@ -295,12 +310,11 @@ def write(
     rounds: int,
     nanogpt: Path | None,
     threads: str,
-    index_path: Path | None = None,
-    estimators: Sequence[str] = (),
+    index_path: Path | None,
+    estimators: Sequence[str],
+    trial: Trial,
 ) -> dict[str, list[float]]:
     """Everyone writes n characters after a new line, in turn, infgram many times as many."""
-    from . import gpt, training
-
     contenders = []
     if index_path is not None:
         index = infgram.open(index_path)
@@ -308,24 +322,58 @@ def write(
             model = infgram.Model(index, _WRITING[name])
             n_written = n * (4000 if "SBIS k=2" in name else 400)  # about half a second
             contenders.append(_infgram_writer(name, model, n_written))
-    devices = ["cpu", *(["cuda"] if training.best_device() == "cuda" else [])]
-    for device in devices:
-        for recipe, size_name in _RECIPES.items():
-            model, split = load_nanogpt(recipe, text)
-            ways = _ways(model.to(device), split.encode("\n"), n)
-            if nanogpt:
-                theirs = gpt.load_nanogpt(nanogpt, model)
-                prompt = split.encode("\n")
-                call = partial(gpt.generate_by_nanogpt, theirs, prompt, n, seed=1)
-                ways["its own model.py"] = Contender("", call, n)
-            for way, contender in ways.items():
-                on = f"GPU, {threads}" if device == "cuda" else threads
-                contender.name = f"{size_name}, {way}, {on}"
-                contenders.append(contender)
+    contenders += _nanogpt_writers(text, n, nanogpt, threads, trial)
     n_threads = 1 if threads == "one thread" else len(machine.ALL_CORES) or 1
-    with gpt.use_threads(n_threads):
-        interleave(contenders, rounds=rounds, seconds=0)
-    return {contender.name: contender.timing.wall for contender in contenders}
+    with _use_threads(n_threads, trial):
+        interleave(contenders, rounds=rounds, seconds=0, trial=trial, doing="writing")
+    measured = [contender for contender in contenders if contender.rival not in trial.failed]
+    return {contender.name: contender.timing.wall for contender in measured}
+
+
+@contextlib.contextmanager
+def _use_threads(n: int, trial: Trial) -> Iterator[None]:
+    """Where there is a neural model, it gets so many threads."""
+    if _NANOGPT in trial.failed:
+        yield
+        return
+    from . import gpt
+
+    with gpt.use_threads(n):
+        yield
+
+
+def _nanogpt_writers(
+    text: Path, n: int, nanogpt: Path | None, threads: str, trial: Trial
+) -> list[Contender]:
+    """Every way of every model; each of them may fail without the others."""
+    devices = ["cpu"]
+    if _NANOGPT not in trial.failed:
+        with trial.of(_NANOGPT, "importing"):
+            from . import gpt, training
+
+            if training.best_device() == "cuda":
+                devices.append("cuda")
+    contenders: list[Contender] = []
+    for device, (recipe, size_name) in product(devices, _RECIPES.items()):
+        on = f"GPU, {threads}" if device == "cuda" else threads
+        model_name = f"{size_name}, {on}"
+        if trial.failed.keys() & {_NANOGPT, model_name}:
+            continue
+        ways: dict[str, Contender] = {}
+        with trial.of(model_name, "loading"):
+            model, split = load_nanogpt(recipe, text)
+            prompt = split.encode("\n")
+            ways = _ways(model.to(device), prompt, n)
+        own = f"{size_name}, {_OWN_WAY}, {on}"
+        if nanogpt and ways and own not in trial.failed:
+            with trial.of(own, "loading"):
+                theirs = gpt.load_nanogpt(nanogpt, model)
+                call = partial(gpt.generate_by_nanogpt, theirs, prompt, n, seed=1)
+                ways[_OWN_WAY] = Contender("", call, n)
+        for way, contender in ways.items():
+            contender.name = contender.rival = f"{size_name}, {way}, {on}"
+            contenders.append(contender)
+    return contenders
 
 
 def _ways(model: Any, prompt: Any, n: int) -> dict[str, Contender]:
@@ -351,7 +399,7 @@ def _infgram_writer(name: str, model: infgram.Model, n: int) -> Contender:
     def run() -> None:
         made = model.generate("\n", max_tokens=n, temperature=0.8, seed=1)
         if len(made.token_ids) != n:
-            raise SystemExit(f"{name} wrote {len(made.token_ids)} characters, expected {n}")
+            raise WrongAnswers(f"{name} wrote {len(made.token_ids)} characters, expected {n}")
 
     return Contender(f"infgram, {name}, one thread", run, n)
 
@@ -359,7 +407,9 @@ def _infgram_writer(name: str, model: infgram.Model, n: int) -> Contender:
 # What it comes to ---------------------------------------------------------------------------------
 
 
-def _readiness(systems: list[System], seconds: dict[str, list[float]], findings: Findings) -> None:
+def _readiness(
+    systems: list[System], seconds: dict[str, list[float]], trial: Trial, findings: Findings
+) -> None:
     rows = []
     for system in systems:
         rows.append(
@@ -378,14 +428,12 @@ def _readiness(systems: list[System], seconds: dict[str, list[float]], findings:
         )
         findings.figures[f"{system.name}: ready seconds"] = system.ready_seconds
         findings.figures[f"{system.name}: loss"] = system.loss
-    findings.table(
-        "system",
-        [
-            *("ready in", "held-out loss, nats", "perplexity", "bits a byte"),
-            *("characters a second", "memory", "on disk", "energy", "published loss"),
-        ],
-        rows,
-    )
+    header = [
+        *("ready in", "held-out loss, nats", "perplexity", "bits a byte"),
+        *("characters a second", "memory", "on disk", "energy", "published loss"),
+    ]
+    rows += [[name, each.cell, *[""] * (len(header) - 1)] for name, each in trial.failed.items()]
+    findings.table("system", header, rows)
     recipe = next((s for s in systems if s.recipe == "CPU_RECIPE"), None)
     if recipe:
         better = [s for s in systems if not s.recipe and s.loss < recipe.loss]
@@ -414,12 +462,12 @@ def _rate(system: System, seconds: dict[str, list[float]]) -> str:
     return per_second(min(ways)) if ways else ""
 
 
-def _generation(seconds: dict[str, list[float]], bench: Bench) -> None:
+def _generation(seconds: dict[str, list[float]], trial: Trial, bench: Bench) -> None:
     findings = bench.findings
     n = _N_WRITTEN_QUICK if bench.settings.quick else _N_WRITTEN
     contenders = [Contender(name, str, timing=Timing(taken)) for name, taken in seconds.items()]
     title = f"{n} characters after a new line (a fifth of it {_BATCH} times where so many at once)"
-    findings.timing_table(title, contenders, rate=True)
+    findings.timing_table(title, contenders, rate=True, failed=trial.failed)
     if bench.settings.quick:
         findings.note(
             f"writing by --quick: one round of {n} characters, whose short contexts are cheap for "
@@ -429,7 +477,10 @@ def _generation(seconds: dict[str, list[float]], bench: Bench) -> None:
     own = float(np.median(seconds["infgram, SBIS k=2, one thread"]))
     findings.figures["infgram seconds a character"] = own
     for way, bar in [("no cache", 300_000), ("key-value cache", 15_000)]:
-        found = float(np.median(seconds[f"10.65 M, {way}, one thread"]))
+        taken = seconds.get(f"10.65 M, {way}, one thread")
+        if taken is None:
+            continue
+        found = float(np.median(taken))
         findings.figures[f"nanoGPT, {way}: seconds a character"] = found
         if not bench.settings.quick:
             what = f"SBIS k=2 writes, to the 10.65 M model with {way}, one thread"

@@ -1,7 +1,8 @@
 """Infgram beside every other n-gram system, at several sizes of one text.
 
 Builds run one at a time in processes of their own; then one process opens all indexes and asks them
-in turn. All answers are compared with a scan of the text.
+in turn. All answers are compared with a scan of the text, and who gives a wrong one is not asked
+again.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import math
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import truth
+from .failures import Trial
 from .findings import Findings, duration, per_second
-from .generation import published_program
+from .generation import PUBLISHED, published_program
 from .large import PIECE, held_out_pieces, large_text
-from .processes import JobFailed, Run, bytes_in, run_job
+from .processes import Run, bytes_in, run_beside, run_job
 from .question import Bench, Question
-from .rivals import SYSTEMS, System
+from .rivals import SYSTEMS, System, build_apart, rival_of
 from .settings import Settings
 from .timing import Contender, interleave
 
@@ -29,13 +31,14 @@ _N_CONTEXTS = 10
 _N_WRITTEN = {"infgram": 50_000, "tokengrams": 10_000}  # bytes a call; others 200
 _ROUNDS = 5
 _KENLM_ORDER = 6
-_LIMIT = 1200.0  # seconds for one build, or for all questions of a size
 _TINY_LIMIT = 120.0
 _HEADER = [
     *("build", "peak bytes a byte", "disk bytes a byte", "count", "next-token distribution"),
     *("longest suffix", "characters a second", "perplexity"),
 ]
 _NONE = "none"  # the system does not offer it
+_QUESTIONS = ("count", "ntd", "longest")
+_COLUMNS = (*_QUESTIONS, "write", "perplexity")
 
 
 def _answer(bench: Bench) -> None:
@@ -63,61 +66,46 @@ QUESTION = Question("peers", "Beside the peers", _answer, _minutes, in_quick=Tru
 
 
 def _compare(mib: int, corpus: Path, held_out: Path, bench: Bench) -> None:
-    folder = bench.folder / f"{mib}"
+    folder, limit = bench.folder / f"{mib}", bench.settings.patience
     folder.mkdir()
+    trial = Trial()
     builds: dict[str, Run | str] = {}
     for system in SYSTEMS:
         bench.progress(f"{mib} MiB: {system.name} builds", len(builds), len(SYSTEMS) + 3)
-        builds[system.name] = _build(system.name, corpus, folder / system.name)
+        home = folder / system.name
+        builds[system.name] = build_apart(system, corpus, home, trial, limit=limit)
     bench.progress(f"{mib} MiB: questions", len(SYSTEMS), len(SYSTEMS) + 3)
-    try:
-        rounds = str(min(_ROUNDS, bench.settings.rounds))
-        asked = run_job("peer_ask", corpus, folder, held_out, rounds, limit=_LIMIT).result
-    except JobFailed as failed:
-        bench.findings.note(f"{mib} MiB: no questions were asked: {failed}")
-        asked = {"seconds": {}, "perplexities": {}, "notes": []}
-    bench.findings.notes += [f"{mib} MiB: {note}" for note in asked["notes"]]
+    rounds = str(min(_ROUNDS, bench.settings.rounds))
+    asked = run_beside("peer_ask", corpus, folder, held_out, rounds, trial=trial, limit=limit)
     rows = []
-    for system in SYSTEMS:
-        built = builds[system.name]
+    for name, built in builds.items():
         if isinstance(built, str):
-            rows.append(_not_measured(system.name, built, mib, bench))
+            rows.append(_not_measured(name, built, mib, bench))
             continue
-        seconds = asked["seconds"].get(system.name, {})
-        perplexity = asked["perplexities"].get(system.name)
+        seconds = asked.result["seconds"].get(name, {})
+        perplexity = asked.result["perplexities"].get(name)
+        cells = {
+            **{q: duration(seconds[q]) for q in _QUESTIONS if q in seconds},
+            **({"write": per_second(seconds["write"])} if "write" in seconds else {}),
+            **({"perplexity": f"{perplexity:.3f}"} if perplexity else {}),
+        }
+        if failed := trial.failed.get(name):
+            cells[failed.doing] = failed.cell
+            bench.findings.note(f"{mib} MiB, {name}: {failed.doing} {failed.cell}")
         rows.append(
             [
-                system.name,
-                *_build_cells(built, corpus, folder / system.name),
-                *(duration(seconds[q]) if q in seconds else _NONE for q in _QUESTIONS),
-                per_second(seconds["write"]) if "write" in seconds else _NONE,
-                f"{perplexity:.3f}" if perplexity else _NONE,
+                name,
+                *_build_cells(built, corpus, folder / name),
+                *(cells.get(column, "" if failed else _NONE) for column in _COLUMNS),
             ]
         )
-        _keep_figures(bench.findings, system.name, mib, built, seconds)
-        shutil.rmtree(folder / system.name)
+        _keep_figures(bench.findings, name, mib, built, seconds)
+        shutil.rmtree(folder / name)
     bench.progress(f"{mib} MiB: KenLM", len(SYSTEMS) + 1, len(SYSTEMS) + 3)
-    rows.append(_kenlm_row(corpus, held_out, folder, mib, bench))
+    rows.append(_kenlm_row(corpus, held_out, folder, mib, trial, bench))
     bench.progress(f"{mib} MiB: the published program", len(SYSTEMS) + 2, len(SYSTEMS) + 3)
-    rows.append(_tiny_row(corpus, folder, mib, bench))
+    rows.append(_tiny_row(corpus, folder, mib, trial, bench))
     bench.findings.table(f"{mib} MiB", _HEADER, rows)
-
-
-_QUESTIONS = ("count", "ntd", "longest")
-
-
-def _build(name: str, corpus: Path, home: Path) -> Run | str:
-    """The run, or why there is none."""
-    home.mkdir()
-    try:
-        run = run_job("peer_build", name, corpus, home, limit=_LIMIT)
-    except JobFailed as failed:
-        shutil.rmtree(home)
-        return f"failed: {failed}"
-    if absent := run.result.get("absent"):
-        shutil.rmtree(home)
-        return str(absent)
-    return run
 
 
 def _build_cells(run: Run, corpus: Path, home: Path) -> list[str]:
@@ -130,9 +118,10 @@ def _build_cells(run: Run, corpus: Path, home: Path) -> list[str]:
 
 
 def _not_measured(name: str, reason: str, mib: int, bench: Bench) -> list[str]:
-    """A row that says so; the reason is a note."""
+    """A row that says so; why it is not there is a note, why it failed stands in the row too."""
     bench.findings.note(f"{mib} MiB, {name}: {reason}")
-    return [name, "not measured", *[""] * (len(_HEADER) - 1)]
+    cell = reason if reason.startswith("failed: ") else "not measured"
+    return [name, cell, *[""] * (len(_HEADER) - 1)]
 
 
 def _keep_figures(
@@ -142,7 +131,9 @@ def _keep_figures(
         findings.figures[f"{name}, {what}, {mib} MiB"] = value
 
 
-def _kenlm_row(corpus: Path, held_out: Path, folder: Path, mib: int, bench: Bench) -> list[str]:
+def _kenlm_row(
+    corpus: Path, held_out: Path, folder: Path, mib: int, trial: Trial, bench: Bench
+) -> list[str]:
     """KenLM predicts; it tells neither counts nor what comes next."""
     name = f"KenLM, order {_KENLM_ORDER}"
     if mib > 16:
@@ -151,44 +142,73 @@ def _kenlm_row(corpus: Path, held_out: Path, folder: Path, mib: int, bench: Benc
         return _not_measured(name, "not by --quick", mib, bench)
     home = folder / "kenlm"
     home.mkdir()
-    lmplz = str(bench.settings.kenlm or "")
-    try:
-        run = run_job("kenlm", lmplz, corpus, home, held_out, str(_KENLM_ORDER), limit=_LIMIT)
-    except JobFailed as failed:
-        return _not_measured(name, f"failed: {failed}", mib, bench)
-    if absent := run.result.get("absent"):
-        return _not_measured(name, str(absent), mib, bench)
-    cells = _build_cells(run, corpus, home)
-    shutil.rmtree(home)
-    return [name, *cells, *[_NONE] * 4, f"{run.result['perplexity']:.3f}"]
+    how = (str(bench.settings.kenlm or ""), corpus, home, held_out, str(_KENLM_ORDER))
+    with trial.of(name, "build"):
+        run = run_job("kenlm", *how, limit=bench.settings.patience)
+        if absent := run.result.get("absent"):
+            return _not_measured(name, str(absent), mib, bench)
+        cells = _build_cells(run, corpus, home)
+        shutil.rmtree(home)
+        return [name, *cells, *[_NONE] * 4, f"{run.result['perplexity']:.3f}"]
+    return _not_measured(name, trial.failed[name].cell, mib, bench)
 
 
-def _tiny_row(corpus: Path, folder: Path, mib: int, bench: Bench) -> list[str]:
+def _tiny_row(corpus: Path, folder: Path, mib: int, trial: Trial, bench: Bench) -> list[str]:
     """The published program keeps nothing: it indexes, generates and ends."""
-    name = "the published program"
     program = bench.settings.tiny
     if program is None:
-        return _not_measured(name, "--tiny does not name it", mib, bench)
+        return _not_measured(PUBLISHED, "--tiny does not name it", mib, bench)
     shutil.copyfile(corpus, folder / "data.txt")
-    try:
+    with trial.of(PUBLISHED, "write"):
         seconds = published_program(program, folder, limit=_TINY_LIMIT).run()
-    except JobFailed as failed:
-        return _not_measured(name, str(failed), mib, bench)
-    assert isinstance(seconds, float)
-    return [name, "at every start", "", "0", *[_NONE] * 3, per_second(seconds), _NONE]
+        assert isinstance(seconds, float)
+        return [PUBLISHED, "at every start", "", "0", *[_NONE] * 3, per_second(seconds), _NONE]
+    return _not_measured(PUBLISHED, trial.failed[PUBLISHED].cell, mib, bench)
 
 
 # In a process of its own --------------------------------------------------------------------------
 
 
-def ask(corpus: Path, folder: Path, held_out: bytes, rounds: int) -> dict[str, Any]:
-    """Median seconds by system and question, perplexities, and notes on wrong answers."""
+def ask(corpus: Path, folder: Path, held_out: bytes, rounds: int, trial: Trial) -> dict[str, Any]:
+    """Median seconds by system and question, and perplexities."""
     data = corpus.read_bytes()
     pieces = [held_out[i : i + PIECE] for i in range(0, len(held_out), PIECE)]
-    findings = Findings()
-    systems = [
-        system(folder / system.name) for system in SYSTEMS if (folder / system.name).is_dir()
-    ]
+    systems: list[System] = []
+    for kind in SYSTEMS:
+        if (folder / kind.name).is_dir() and kind.name not in trial.failed:
+            with trial.of(rival_of(kind), "count"):
+                systems.append(kind(folder / kind.name))
+    seconds: dict[str, dict[str, float]] = {system.name: {} for system in systems}
+    perplexities: dict[str, float] = {}
+
+    def measure(doing: str, contenders: list[Contender]) -> None:
+        interleave(contenders, rounds=rounds, seconds=0.02, trial=trial, doing=doing)
+        for contender in contenders:
+            if contender.rival not in trial.failed:
+                seconds[contender.name][doing] = contender.timing.seconds
+
+    for question, (ngrams, right) in _questions(data).items():
+        contenders = []
+        for system in systems:
+            call = system.calls.get(question)
+            if call and system.name not in trial.failed:
+                with trial.of(rival_of(system), question):
+                    queries = [system.query(ngram) for ngram in ngrams]
+                    answers = [call.answer(call.ask(query)) for query in queries]
+                    truth.check(f"{system.name}, {question}", answers, right)
+                    contenders.append(_each(system, call.ask, queries))
+        measure(question, contenders)
+    measure("write", [_writer(s) for s in systems if s.write and s.name not in trial.failed])
+    for system in systems if pieces else ():
+        if system.log_probs and system.name not in trial.failed:
+            with trial.of(rival_of(system), "perplexity"):
+                log_prob, n = system.log_probs(pieces)
+                perplexities[system.name] = math.exp(-log_prob / n)
+    return {"seconds": seconds, "perplexities": perplexities}
+
+
+def _questions(data: bytes) -> dict[str, tuple[list[bytes], list[Any]]]:
+    """N-grams and right answers."""
     rng = random.Random(1)
 
     def slices(n: int, shortest: int, longest: int) -> list[bytes]:
@@ -197,46 +217,20 @@ def ask(corpus: Path, folder: Path, held_out: bytes, rounds: int) -> dict[str, A
 
     new = bytes(rng.choices(range(97, 123), k=190))
     contexts = [*slices(_N_CONTEXTS, 200, 200), *(new + end for end in slices(_N_CONTEXTS, 10, 10))]
-    questions = {
-        "count": slices(_N_NGRAMS, 3, 20),
-        "ntd": slices(_N_CONTEXTS, 4, 8),
-        "longest": contexts,
+    ngrams, short = slices(_N_NGRAMS, 3, 20), slices(_N_CONTEXTS, 4, 8)
+    return {
+        "count": (ngrams, [truth.count(data, ngram) for ngram in ngrams]),
+        "ntd": (short, [truth.next_counts(data, context) for context in short]),
+        "longest": (contexts, [truth.longest(data, context)[1] for context in contexts]),
     }
-    right: dict[str, list[Any]] = {
-        "count": [truth.count(data, ngram) for ngram in questions["count"]],
-        "ntd": [truth.next_counts(data, context) for context in questions["ntd"]],
-        "longest": [truth.longest(data, context)[1] for context in contexts],
-    }
-    seconds: dict[str, dict[str, float]] = {system.name: {} for system in systems}
-    for question, ngrams in questions.items():
-        contenders = []
-        for system in systems:
-            if call := system.calls.get(question):
-                queries = [system.query(ngram) for ngram in ngrams]
-                answers = [call.answer(call.ask(query)) for query in queries]
-                findings.compare(f"{system.name}, {question}", answers, right[question])
-                contenders.append(_each(system.name, call.ask, queries))
-        interleave(contenders, rounds=rounds, seconds=0.02)
-        for contender in contenders:
-            seconds[contender.name][question] = contender.timing.seconds
-    writers = [_writer(system) for system in systems if system.write]
-    interleave(writers, rounds=rounds, seconds=0.02)
-    for contender in writers:
-        seconds[contender.name]["write"] = contender.timing.seconds
-    perplexities = {}
-    for system in systems:
-        if system.log_probs and pieces:
-            log_prob, n = system.log_probs(pieces)
-            perplexities[system.name] = math.exp(-log_prob / n)
-    return {"seconds": seconds, "perplexities": perplexities, "notes": findings.notes}
 
 
-def _each(name: str, function: Any, queries: Sequence[Any]) -> Contender:
+def _each(system: System, ask: Callable[[Any], Any], queries: Sequence[Any]) -> Contender:
     def run() -> None:
         for query in queries:
-            function(query)
+            ask(query)
 
-    return Contender(name, run, len(queries))
+    return Contender(system.name, run, len(queries), rival=rival_of(system))
 
 
 def _writer(system: System) -> Contender:
@@ -245,7 +239,7 @@ def _writer(system: System) -> Contender:
     assert write
 
     def run() -> None:
-        if write(n_bytes) != n_bytes:
-            raise SystemExit(f"{system.name} did not write {n_bytes} bytes")
+        if (n := write(n_bytes)) != n_bytes:
+            raise truth.WrongAnswers(f"{system.name} wrote {n} bytes instead of {n_bytes}")
 
-    return Contender(system.name, run, n_bytes)
+    return Contender(system.name, run, n_bytes, rival=rival_of(system))

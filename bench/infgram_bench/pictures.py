@@ -1,11 +1,12 @@
-"""Pictures of findings, where matplotlib is there."""
+"""Pictures of findings, where matplotlib is there. What is not a number is left out of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from .findings import Picture
+from .findings import Curve, Picture
 
 
 def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
@@ -22,7 +23,7 @@ def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
             return []
         figure = curves(
             picture.title,
-            {curve.name: (curve.x, curve.y) for curve in picture.curves},
+            {curve.name: points for curve in picture.curves if (points := _points(curve))},
             x_label=picture.x_label,
             y_label=picture.y_label,
             log_x=picture.log_x,
@@ -31,3 +32,10 @@ def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
         save(figure, path)
         written.append(path)
     return written
+
+
+def _points(curve: Curve) -> tuple[list[float], list[float]] | None:
+    """x and y; None without any. JSON has null for what is not finite."""
+    points = zip(curve.x, curve.y, strict=True)
+    known = [p for p in points if None not in p and all(map(math.isfinite, p))]
+    return ([x for x, _ in known], [y for _, y in known]) if known else None

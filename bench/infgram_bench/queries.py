@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,46 +16,38 @@ import numpy as np
 import infgram
 
 from . import truth
+from .failures import Trial
 from .findings import Findings
-from .processes import JobFailed, run_job
+from .processes import run_beside
 from .question import Bench, CannotMeasure, Question
-from .rivals import RIVALS, System, next_counts
+from .rivals import RIVALS, System, build_apart, next_counts
 from .timing import Contender, interleave
 
 _N_NGRAMS = 1000
 _N_CONTEXTS = 32
 _CONTEXT = 200
+_BATCH = "count in a batch"
+_IN_BATCHES = "tokengrams"  # counted in a loop beside infgram's batches
 
 
 def _answer(bench: Bench) -> None:
-    corpus, findings = bench.settings.corpus, bench.findings
+    corpus, findings, limit = bench.settings.corpus, bench.findings, bench.settings.patience
     findings.setting["text"] = f"{len(corpus.text):,} bytes of {corpus.name}"
     if len(corpus.text) <= _CONTEXT:
         raise CannotMeasure(f"{corpus.name} has no context of {_CONTEXT} bytes: name a larger text")
     source = bench.folder / "corpus.txt"
     source.write_bytes(corpus.text)
     bench.progress("building indexes", 0, 0)
-    index = infgram.build(source, bench.folder / "corpus.infgram", calibrate=False)
-    rivals = []
+    infgram.build(source, bench.folder / "corpus.infgram", calibrate=False)
+    trial = Trial()
     for rival in RIVALS:
-        home = bench.folder / rival.name
-        home.mkdir()
-        try:
-            absent = run_job("peer_build", rival.name, source, home).result.get("absent")
-        except JobFailed as failed:
-            absent = f"build failed: {failed}"
-        if absent:
-            findings.note(f"{rival.name}: {absent}")
-        else:
-            rivals.append(rival(home))
-    asked = _Queries(corpus.text, index, rivals, findings, bench.settings.rounds)
-    bench.progress("counts", 0, 3)
-    asked.counts()
-    bench.progress("next-token distributions", 1, 3)
-    asked.next_tokens(b"th")
-    bench.progress("levels", 2, 3)
-    asked.levels("inside the text", asked.contexts_inside())
-    asked.levels("10 bytes of the text after 190 random ones", asked.contexts_new())
+        built = build_apart(rival, source, bench.folder / rival.name, trial, limit=limit)
+        if isinstance(built, str) and rival.name not in trial.failed:
+            findings.note(f"{rival.name}: {built}")
+    bench.progress("asking", 0, 0)
+    rounds = str(bench.settings.rounds)
+    run = run_beside("queries", source, bench.folder, rounds, trial=trial, limit=limit)
+    findings.take(Findings.from_json(run.result["findings"]))
 
 
 QUESTION = Question(
@@ -67,6 +59,25 @@ QUESTION = Question(
 )
 
 
+# In a process of its own --------------------------------------------------------------------------
+
+
+def ask(corpus: Path, folder: Path, rounds: int, trial: Trial) -> Findings:
+    """Asks infgram and every rival that has an index in the folder."""
+    rivals: list[System] = []
+    for rival in RIVALS:
+        if (folder / rival.name).is_dir() and rival.name not in trial.failed:
+            with trial.of(rival.name, "opening"):
+                rivals.append(rival(folder / rival.name))
+    index = infgram.open(folder / "corpus.infgram")
+    asked = _Queries(corpus.read_bytes(), index, rivals, trial, rounds)
+    asked.counts()
+    asked.next_tokens(b"th")
+    asked.levels("inside the text", asked.contexts_inside())
+    asked.levels("10 bytes of the text after 190 random ones", asked.contexts_new())
+    return asked.findings
+
+
 class _Queries:
     """The questions, each a method that measures, compares answers and reports."""
 
@@ -75,13 +86,14 @@ class _Queries:
         data: bytes,
         index: infgram.Index,
         rivals: Sequence[System],
-        findings: Findings,
+        trial: Trial,
         rounds: int,
     ) -> None:
+        self.findings = Findings()
         self._data = data
         self._index = index
         self._rivals = rivals
-        self._findings = findings
+        self._trial = trial
         self._rounds = rounds
         self._random = random.Random(1)
 
@@ -97,21 +109,15 @@ class _Queries:
         offsets = np.cumsum([0, *map(len, inside)], dtype=np.int64)
 
         contenders = [_each("infgram, bytes", index.count, inside)]
-        self._findings.compare("infgram count", list(map(index.count, inside)), right)
+        truth.check("infgram count", list(map(index.count, inside)), right)
         if is_text:
             contenders.append(_each("infgram, str", index.count, strings))
-            self._findings.compare("infgram count of str", list(map(index.count, strings)), right)
+            truth.check("infgram count of str", list(map(index.count, strings)), right)
         judged = list(contenders)
         contenders.append(_each("infgram, list of int", index.count, lists))
-        self._findings.compare("infgram count of ids", list(map(index.count, lists)), right)
-        for rival in self._rivals:
-            call = rival.calls["count"]
-            contenders.append(_each(rival.name, call.ask, lists))
-            answers = [call.answer(call.ask(ids)) for ids in lists]
-            self._findings.compare(f"{rival.name} count", answers, right)
-        interleave(contenders, rounds=self._rounds, seconds=0.02)
-        self._findings.timing_table("count, 3 to 20 bytes, one a call", contenders)
-        by_name = {contender.name: contender for contender in contenders}
+        truth.check("infgram count of ids", list(map(index.count, lists)), right)
+        contenders += self._rivals_at("count", lists, right)
+        self._time("count, 3 to 20 bytes, one a call", contenders, "count")
 
         forms: list[tuple[str, Callable[[], Any]]] = [
             ("infgram, list of bytes", lambda: index.count_batch(inside)),
@@ -121,90 +127,109 @@ class _Queries:
             forms.insert(0, ("infgram, list of str", lambda: index.count_batch(strings)))
         batches = [Contender(name, run, _N_NGRAMS) for name, run in forms]
         for name, run in forms:
-            self._findings.compare(f"{name} count_batch", run().tolist(), right)
+            truth.check(f"{name} count_batch", run().tolist(), right)
         # Once more in turn with the batches: the ratio needs figures of the same minutes.
         again = [
-            _each(r.name, r.calls["count"].ask, lists)
+            _each(r.name, r.calls["count"].ask, lists, rival=r.name)
             for r in self._rivals
-            if r.name == "tokengrams"
+            if r.name == _IN_BATCHES and r.name not in self._trial.failed
         ]
-        interleave([*batches, *again], rounds=self._rounds, seconds=0.02)
-        self._findings.timing_table(f"count, {_N_NGRAMS} n-grams in a batch", [*batches, *again])
+        title = f"count, {_N_NGRAMS} n-grams in a batch"
+        measured = self._time(title, [*batches, *again], _BATCH)
 
-        figures = self._findings.figures
+        figures = self.findings.figures
         figures["count seconds"] = contenders[0].timing.seconds
         figures["count seconds in a batch"] = batches[0].timing.seconds
-        if again:
-            rival_seconds = by_name["tokengrams"].timing.seconds
+        first = {contender.name: contender for contender in contenders}
+        for rival in measured[len(batches) :]:
+            rival_seconds = first[_IN_BATCHES].timing.seconds
             figures["count, tokengrams"] = rival_seconds / contenders[0].timing.seconds
-            batch_ratio = again[0].timing.seconds / batches[0].timing.seconds
+            batch_ratio = rival.timing.seconds / batches[0].timing.seconds
             figures["count in a batch, tokengrams"] = batch_ratio
             for own in judged:
-                self._findings.at_least(
+                self.findings.at_least(
                     f"count a call, {own.name}, to tokengrams",
                     rival_seconds / own.timing.seconds,
                     1,
                 )
             for own in batches:
-                self._findings.at_least(
+                self.findings.at_least(
                     f"count in a batch, {own.name}, to tokengrams",
-                    again[0].timing.seconds / own.timing.seconds,
+                    rival.timing.seconds / own.timing.seconds,
                     5,
                 )
 
     def next_tokens(self, context: bytes) -> None:
         """Exact next-byte counts of one short, frequent context."""
-        index, findings = self._index, self._findings
+        index, figures = self._index, self.findings.figures
         right = truth.next_counts(self._data, context)
-        findings.compare("infgram ntd", [next_counts(index.ntd(context))], [right])
+        truth.check("infgram ntd", [next_counts(index.ntd(context))], [right])
         contenders = [Contender("infgram", lambda: index.ntd(context))]
-        for rival in self._rivals:
-            call, query = rival.calls["ntd"], rival.query(context)
-            findings.compare(f"{rival.name} ntd", [call.answer(call.ask(query))], [right])
-            contenders.append(Contender(rival.name, partial(call.ask, query)))
-        interleave(contenders, rounds=self._rounds, seconds=0.02)
+        contenders += self._rivals_at("ntd", [context], [right])
         n_matches = sum(right.values())
-        findings.timing_table(
-            f"next-token counts of {context.decode()!r}, {n_matches:,} matches", contenders
-        )
+        title = f"next-token counts of {context.decode()!r}, {n_matches:,} matches"
+        measured = self._time(title, contenders, "ntd")
         own = contenders[0].timing.seconds
-        findings.figures.update({"ntd seconds": own, "ntd matches": n_matches})
-        for contender in contenders[1:]:
+        figures.update({"ntd seconds": own, "ntd matches": n_matches})
+        for contender in measured[1:]:
             ratio = contender.timing.seconds / own
-            findings.figures[f"ntd, {contender.name}"] = ratio
+            figures[f"ntd, {contender.name}"] = ratio
             if bar := {"tokengrams": 2, "infini-gram": 500}.get(contender.name):
-                findings.at_least(f"ntd, to {contender.name}", ratio, bar)
+                self.findings.at_least(f"ntd, to {contender.name}", ratio, bar)
 
     def levels(self, which: str, contexts: list[bytes]) -> None:
         """All levels, against rivals that only find the longest one."""
-        index, findings = self._index, self._findings
+        index, findings = self._index, self.findings
         right = [truth.levels(self._data, context) for context in contexts]
         longest = [truth.longest(self._data, context) for context in contexts]
         answers = [[tuple(level) for level in index.levels(context)] for context in contexts]
-        findings.compare("infgram levels", answers, right)
+        truth.check("infgram levels", answers, right)
         own = [index.infgram_ntd(context) for context in contexts]
         found = [(ntd.suffix_len, next_counts(ntd)) for ntd in own]
-        findings.compare("infgram infgram_ntd", found, longest)
+        truth.check("infgram infgram_ntd", found, longest)
         contenders = [
             _each("infgram, all levels", index.levels, contexts),
             _each("infgram, infgram_ntd", index.infgram_ntd, contexts),
         ]
-        for rival in self._rivals:
-            if call := rival.calls.get("longest"):
-                lists = [rival.query(context) for context in contexts]
-                tables = [call.answer(call.ask(ids)) for ids in lists]
-                alone = [table for _, table in longest]
-                findings.compare(f"{rival.name}, longest suffix", tables, alone)
-                contenders.append(_each(f"{rival.name}, longest suffix", call.ask, lists))
-        interleave(contenders, rounds=self._rounds, seconds=0.02)
+        alone = [table for _, table in longest]
+        contenders += self._rivals_at("longest", contexts, alone, name="{}, longest suffix")
         question = f"levels of a {_CONTEXT} byte context, {which}"
-        findings.timing_table(question, contenders)
+        measured = self._time(question, contenders, "longest")
         findings.figures[f"levels seconds, {which}"] = contenders[0].timing.seconds
-        for contender in contenders:
-            if contender.name.startswith("infini-gram"):
+        for contender in measured:
+            if contender.rival == "infini-gram":
                 ratio = contender.timing.seconds / contenders[0].timing.seconds
                 findings.figures[f"levels, infini-gram, {which}"] = ratio
                 findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
+
+    def _rivals_at(
+        self, question: str, queries: Sequence[Any], right: Sequence[Any], *, name: str = "{}"
+    ) -> list[Contender]:
+        """Every rival that answers the question, and does so rightly."""
+        contenders = []
+        for rival in self._rivals:
+            call = rival.calls.get(question)
+            if call is None or rival.name in self._trial.failed:
+                continue
+            with self._trial.of(rival.name, question):
+                forms = [rival.query(bytes(query)) for query in queries]
+                truth.check(question, [call.answer(call.ask(form)) for form in forms], right)
+                contenders.append(_each(name.format(rival.name), call.ask, forms, rival=rival.name))
+        return contenders
+
+    def _time(self, title: str, contenders: list[Contender], question: str) -> list[Contender]:
+        """Measures, and returns who came through it."""
+        trial = self._trial
+        interleave(contenders, rounds=self._rounds, seconds=0.02, trial=trial, doing=title)
+        failed = {n: each for n, each in trial.failed.items() if self._takes_part(n, question)}
+        self.findings.timing_table(title, contenders, failed=failed)
+        return [contender for contender in contenders if contender.rival not in trial.failed]
+
+    def _takes_part(self, rival: str, question: str) -> bool:
+        """Would it have a row? Of a rival that could not be opened nobody knows better."""
+        if question == _BATCH:
+            return rival == _IN_BATCHES
+        return all(question in each.calls for each in self._rivals if each.name == rival)
 
     def contexts_inside(self) -> list[bytes]:
         """Contexts that occur as a whole."""
@@ -223,11 +248,13 @@ class _Queries:
         return self._data[start : start + n]
 
 
-def _each(name: str, ask: Callable[[Any], Any], queries: Sequence[Any]) -> Contender:
+def _each(
+    name: str, ask: Callable[[Any], Any], queries: Sequence[Any], *, rival: str = ""
+) -> Contender:
     """Asks all queries one after another; an operation is one of them."""
 
     def run() -> None:
         for query in queries:
             ask(query)
 
-    return Contender(name, run, len(queries))
+    return Contender(name, run, len(queries), rival=rival)

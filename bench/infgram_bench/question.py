@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from infgram.errors import InfgramError
 
 from .findings import Findings
+from .processes import JobFailed
 from .settings import Settings
 
 # (what is being done, how much of it is done, how much there is; 0 where that is not known)
@@ -17,6 +19,18 @@ Progress = Callable[[str, float, float], None]
 
 class CannotMeasure(InfgramError):
     """A question cannot be answered here; the message says why and what would help."""
+
+
+@contextmanager
+def instrument(name: str) -> Iterator[None]:
+    """A job that makes what is measured with: neither infgram's nor a rival's.
+
+    Raises CannotMeasure where it fails.
+    """
+    try:
+        yield
+    except JobFailed as failed:
+        raise CannotMeasure(f"{name} failed: {failed}") from failed
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import infgram
 from .findings import Curve, Findings, Picture, duration, per_second
 from .neural import missing
 from .processes import run_job
-from .question import Bench, CannotMeasure, Question
+from .question import Bench, CannotMeasure, Question, instrument
 from .refining_bars import add_bars
 
 _JUDGES = ("transformer", "recurrent")
@@ -87,7 +87,8 @@ def _measure(bench: Bench) -> dict[str, Any]:
             stage = f"training the {judge} judge, {line['seconds_left'] / 60:.0f} minutes left"
             bench.progress(stage, line["step"], line["max_iters"])
 
-        run_job("refining_train", judge, folder, on_line=training)
+        with instrument(f"the {judge} judge"):
+            run_job("refining_train", judge, folder, on_line=training)
 
     def refiner(line: dict[str, Any]) -> None:
         bench.progress(f"training the refiner: {line['stage']}", line["step"], line["max_iters"])

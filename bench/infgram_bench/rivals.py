@@ -1,13 +1,15 @@
 """The rivals: what each needs to index bytes and to answer, behind the same few names.
 
-A rival that is not installed raises Absent, which becomes a note or a row that says so. Each keeps
-its index in a folder of its own, so that one process can build and another ask.
+A rival that is not installed raises Absent, which becomes a note or a row that says so; whatever
+else it raises is a failure (failures.py). Each keeps its index in a folder of its own, so that one
+process can build and another ask.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -21,6 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 import infgram
+
+from .failures import Trial
+from .processes import Run, run_job
 
 EXACT = 10**9  # a number of occurrences that no corpus here reaches: no sampling of answers
 _PROMPT = b"The "
@@ -48,6 +53,7 @@ class System(ABC):
     """
 
     name: ClassVar[str]
+    is_rival: ClassVar[bool] = True
     calls: dict[str, Call]
     write: Callable[[int], int] | None = None
     log_probs: Callable[[list[bytes]], tuple[float, int]] | None = None
@@ -70,6 +76,7 @@ class Infgram(System):
     """infgram, with discounts that are fitted when a perplexity is first asked for."""
 
     name = "infgram"
+    is_rival = False
 
     def __init__(self, folder: Path) -> None:
         self.index = infgram.open(folder / "corpus.infgram")
@@ -229,6 +236,28 @@ RIVALS: tuple[type[System], ...] = (Tokengrams, InfiniGram, PyInfinigram)
 SYSTEMS: tuple[type[System], ...] = (Infgram, *RIVALS)
 
 
+def build_apart(
+    system: type[System], corpus: Path, home: Path, trial: Trial, *, limit: float
+) -> Run | str:
+    """Builds in a process of its own, into `home`; the run, or why there is none, and then no home.
+
+    Raises JobFailed for infgram.
+    """
+    home.mkdir()
+    with trial.of(rival_of(system), "build"):
+        run = run_job("peer_build", system.name, corpus, home, limit=limit)
+        if "absent" not in run.result:
+            return run
+    shutil.rmtree(home)
+    failed = trial.failed.get(system.name)
+    return failed.cell if failed else str(run.result["absent"])
+
+
+def rival_of(system: type[System] | System) -> str:
+    """Who is out where it fails; "" for infgram, whose failures are errors."""
+    return system.name if system.is_rival else ""
+
+
 def next_counts(found: infgram.NextTokens) -> dict[int, int]:
     """infgram's answer as a dictionary."""
     return dict(zip(found.token_ids.tolist(), found.counts.tolist(), strict=True))
@@ -275,7 +304,8 @@ def kenlm_log_probs(arpa: Path, text: bytes) -> list[float]:
 
 
 def imported(module: str) -> Any:
+    """Raises Absent where it is not there; what is there and cannot be imported is a failure."""
     try:
         return import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise Absent(f"not measured: {error}") from error

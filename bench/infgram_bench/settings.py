@@ -43,6 +43,11 @@ class Settings:
         """Batches of each contender."""
         return 3 if self.quick else 15
 
+    @property
+    def patience(self) -> float:
+        """Seconds that a rival may take for one thing: a build, a batch of questions."""
+        return 120.0 if self.quick else 1200.0
+
     @cached_property
     def fingerprint(self) -> str:
         """Equal where a result can be kept: same choices, same build of infgram, same versions."""

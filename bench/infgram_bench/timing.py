@@ -2,17 +2,21 @@
 
 Contenders run A B A B ..., so that a machine that slows down slows all of them, and a batch of each
 lasts long enough for the clock. Wall time decides; CPU time (of all threads) stands beside it, and
-the two drift apart where something else used the core.
+the two drift apart where something else used the core. A rival that fails leaves the others their
+turns.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .failures import Trial
 
 
 @dataclass
@@ -44,28 +48,53 @@ class Contender:
     """Something to measure. `run` does `operations` operations.
 
     A `run` that takes its own time, such as another program, returns seconds for the whole run and
-    is not repeated within a round; the others return anything but a float.
+    is not repeated within a round; the others return anything but a float. `rival`: whose it is,
+    "" for infgram's own.
     """
 
     name: str
     run: Callable[[], object]
     operations: int = 1
     timing: Timing = field(default_factory=Timing)
+    rival: str = ""
 
 
-def interleave(contenders: Sequence[Contender], *, rounds: int, seconds: float) -> None:
-    """Fills in every contender's timing: a warm-up, then `rounds` batches of about `seconds`."""
-    repeats = [_repeats(contender, seconds) for contender in contenders]
+def interleave(
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    seconds: float,
+    trial: Trial | None = None,
+    doing: str = "",
+) -> None:
+    """Fills in every contender's timing: a warm-up, then `rounds` batches of about `seconds`.
+
+    In a `trial` a rival that fails (at `doing`) is out, and the others go on.
+    """
+    failed = trial.failed if trial else {}
+    repeats: list[tuple[Contender, int]] = []
+    for contender in contenders:
+        if contender.rival not in failed:
+            with _turn(contender, trial, doing):
+                repeats.append((contender, _repeats(contender, seconds)))
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         for _ in range(rounds):
-            for contender, repeat in zip(contenders, repeats, strict=True):
-                _measure(contender, repeat, contender.timing)
+            for contender, repeat in repeats:
+                if contender.rival not in failed:
+                    with _turn(contender, trial, doing):
+                        _measure(contender, repeat, contender.timing)
             gc.collect()
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _turn(
+    contender: Contender, trial: Trial | None, doing: str
+) -> contextlib.AbstractContextManager[None]:
+    return trial.of(contender.rival, doing) if trial else contextlib.nullcontext()
 
 
 def _repeats(contender: Contender, seconds: float) -> int:

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from infgram.errors import InfgramError
+
+
+class WrongAnswers(InfgramError):
+    """Who gave them is out, or, if it is infgram, has a fault that must be mended."""
+
+
+def check(what: str, answers: Sequence[Any], right: Sequence[Any]) -> None:
+    """Raises WrongAnswers."""
+    if len(answers) != len(right):
+        raise WrongAnswers(f"{what}: {len(answers):,} answers to {len(right):,} questions")
+    wrong = sum(bool(a != b) for a, b in zip(answers, right, strict=True))
+    if wrong:
+        raise WrongAnswers(f"{what}: {wrong:,} of {len(right):,} answers are WRONG")
 
 
 def count(data: bytes, ngram: bytes) -> int:

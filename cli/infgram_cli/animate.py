@@ -89,8 +89,8 @@ def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int)
 
 
 def _write(trace: Trace, path: Path, order: Order, *, speed: float, seed: int) -> None:
+    from infgram.directory import replacing
     from infgram.refine.film_page import film_page
-    from infgram.storage import replacing
 
     from .output import si, stderr
 

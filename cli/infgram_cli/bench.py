@@ -275,6 +275,9 @@ def _show(console: Console, answer: Answer) -> None:
         rows = table(console, found.title, *found.header)
         for row in found.rows:
             rows.add_row(*row)
+            for cell, column in zip(row, rows.columns, strict=True):
+                if cell.startswith("failed: "):  # a sentence among figures
+                    column.no_wrap = False
         console.print(rows)
     for bar in answer.findings.bars:
         sign = "at least" if bar.at_least else "at most"

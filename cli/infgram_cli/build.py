@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
+from . import typed
 from .options import json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -235,4 +235,4 @@ def _print_summary(
     console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")
     calibrated = f", and {calibration_seconds:.2f} s to calibrate" if calibration_seconds else ""
     console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s{calibrated}")
-    console.print(f"Next: infgram generate -i {shlex.quote(str(path))}")
+    console.print(f"Next: {typed.program()} generate -i {typed.path(path)}")

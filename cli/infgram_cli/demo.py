@@ -1,51 +1,55 @@
-"""infgram demo: the main commands, on text that every Python has: its standard library."""
+"""infgram demo: a tour of the commands, each one typed and run, on text that every Python has.
+
+The folder of a demo belongs to it: each run makes it anew, and it is gone where a run is not whole.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shlex
+import shutil
+import sys
 import sysconfig
 import time
 from collections.abc import Iterator
-from itertools import count
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from . import english, typed
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    import infgram
-
-_SKIPPED_FOLDERS = {
-    "__pycache__",
-    "dist-packages",  # not of the library
-    "site-packages",
-    "test",
-    "tests",
-    "idlelib",
-    "lib2to3",
-    "encodings",  # tables, which are copied well and read badly
-    "pydoc_data",
-}
-_PROMPT = "def "
-_MAX_TOKENS = 600
-_K = 2
-_WINDOW = 20
-_RUN = 50
-_KN_TOKENS = 300
-_KN_TEMPERATURE = 0.6
+_LEARNT = "[a-s]*.py"  # of the library; an index of these has not seen
+_UNSEEN = "textwrap.py"
+_N_PROMPT = 1_500  # characters of it that a neural model is given
+_N_TEXTS = 2_000
+_TAG = (  # programs that make backups leave a folder with such a file out
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# Made by `infgram demo`. Remove it at will; the next demo here replaces it.\n"
+)
 
 
-@click.command(epilog="Example: infgram demo")
+@click.command(
+    epilog="""\b
+Examples:
+  infgram demo
+  infgram demo -o try --seed 2
+"""
+)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    default=Path("stdlib.infgram"),
-    show_default=True,
-    help="The index to make; an older one is replaced.",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where texts and indexes go, 40 MB in all; an older demo there is replaced.  "
+    "[default: infgram/demo in your cache]",
 )
 @click.option(
     "--seed",
@@ -53,154 +57,166 @@ _KN_TEMPERATURE = 0.6
     metavar="N",
     default=1,
     show_default=True,
-    help="Another seed, other code.",
+    help="Another seed, other text.",
 )
-def demo(output: Path, seed: int) -> None:
-    """Show what infgram does, on the standard library of this Python.
+def demo(output: Path | None, seed: int) -> None:
+    """Show what infgram does, on the manual and the library of this Python.
 
-    Nothing is downloaded. Takes a few seconds.
+    Each command is printed as you can type it, and run. Nothing is downloaded, and everything that
+    is written is in FOLDER. Takes less than a minute.
     """
     from .output import stdout
 
-    console = stdout()
-    index = _build(console, output)
-    _count(console, index)
-    _next(console, index)
-    _find(console, index, seed)
-    _generate(console, index, seed)
-    _suggest(console, output)
-
-
-def _build(console: Console, output: Path) -> infgram.Index:
-    import infgram
-
-    from .output import Clock, progress, si, stderr
-
     library = Path(sysconfig.get_path("stdlib"))
-    _heading(console, f"build {output}")
-    files = sorted(_files(library))
-    replaced = f", replacing the {output.name} that is here" if output.exists() else ""
-    console.print(f"From the {len(files):,} modules of {library}, a document each{replaced}.")
-    with progress(stderr()) as report:
-        clock = Clock(report)
-        index = infgram.build(files, output, overwrite=True, progress=clock)
-    seconds, calibration_seconds = clock.stop()
-    console.print(
-        f"{si(index.n_tokens, 'B')} of code in {seconds:.1f} s, "
-        f"{si(index.n_tokens / seconds, 'B')}/s, and {calibration_seconds:.1f} s to calibrate. "
-        f"On disk {si(index.n_bytes, 'B')}, {index.n_bytes / index.n_tokens:.1f} times the text."
-    )
-    return index
+    if not (library / _UNSEEN).is_file():
+        raise click.ClickException(
+            f"there is no {library / _UNSEEN}: the demo reads the sources of the library, "
+            "so run it with a Python that has them"
+        )
+    with _own_folder(output or _cache() / "infgram" / "demo") as folder:
+        _show(stdout(), folder, library, seed)
 
 
-def _files(library: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(library):
-        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
-        yield from (Path(folder, name) for name in names if name.endswith(".py"))
+# The folder ---------------------------------------------------------------------------------------
 
 
-def _count(console: Console, index: infgram.Index) -> None:
-    from .output import table
-
-    ngrams = ["import os", "return self.", "except OSError as e:", "except OSError as error:"]
-    _heading(console, "count")
-    rows = table(console, "n-gram", "count")
-    for ngram, n in zip(ngrams, index.count_batch(ngrams).tolist(), strict=True):
-        rows.add_row(ngram, f"{n:,}")
-    console.print(rows)
+def _cache() -> Path:
+    if found := os.environ.get("XDG_CACHE_HOME"):
+        return Path(found)
+    home = Path(os.path.expanduser("~"))
+    if not home.is_absolute():
+        raise click.ClickException("you have no home folder: name a folder with -o")
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
 
 
-def _next(console: Console, index: infgram.Index) -> None:
-    from .output import quoted, table
-
-    context = "def __"
-    ntd = index.ntd(context)
-    _heading(console, f"next '{context}'")
-    console.print(f"{ntd.prompt_cnt:,} matches, {len(ntd)} different next characters")
-    rows = table(console, "token", "count", "probability")
-    for text, n in ntd.most_common(5):
-        rows.add_row(quoted(text), f"{n:,}", f"{n / ntd.prompt_cnt:.4f}")
-    console.print(rows)
-
-
-def _find(console: Console, index: infgram.Index, seed: int) -> None:
-    from rich.text import Text
-
-    ngram = "raise ValueError("
-    _heading(console, f"find '{ngram}'")
-    for match in index.find(ngram, limit=1, seed=seed, context=200):
-        before = match.before.partition("\n")[2] or match.before
-        after = match.after.rpartition("\n")[0] or match.after
-        place = f"one of {index.count(ngram):,}, in {match.source}, token {match.offset:,}"
-        console.print(place, style="cyan")
-        console.print(Text.assemble(before, (match.match, "bold red"), after))
-
-
-def _generate(console: Console, index: infgram.Index, seed: int) -> None:
-    import infgram
-
-    from .output import si
-
-    _heading(console, f"generate '{_PROMPT}' -n {_MAX_TOKENS} --window {_WINDOW} --seed {seed}")
-    made = infgram.generate(index, _PROMPT, max_tokens=_MAX_TOKENS, k=_K, window=_WINDOW, seed=seed)
-    text = _PROMPT + made.text
-    _print_code(console, text)
-    share = infgram.copied_share(index, text, run=_RUN)
-    longest = int(index.match_lengths(text).max())
-    console.print(
-        f"New, but for {share:.0%} that was copied in runs of {_RUN} characters or more; "
-        f"the longest is {longest}.",
-        style="cyan",
-    )
-    console.print(f"Speed: {si(_generation_speed(index))} characters/s.", style="cyan")
-    _heading(
-        console,
-        f"generate '{_PROMPT}' -n {_KN_TOKENS} --estimator kneser-ney -T {_KN_TEMPERATURE} "
-        f"--seed {seed}",
-    )
-    model = infgram.Model(index, infgram.KneserNey())
-    made = model.generate(_PROMPT, max_tokens=_KN_TOKENS, temperature=_KN_TEMPERATURE, seed=seed)
-    _print_code(console, _PROMPT + made.text)
+@contextlib.contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder; neither it nor parents that had to be made stay if the demo ends early."""
+    tag = folder / "CACHEDIR.TAG"
+    if folder.is_dir() and any(folder.iterdir()):
+        if not tag.is_file() or tag.read_text() != _TAG:
+            raise click.ClickException(
+                f"{folder} holds what no demo has made: name a new folder with -o"
+            )
+        shutil.rmtree(folder)
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tag.write_text(_TAG)
+        except OSError as error:
+            raise click.ClickException(
+                f"{folder} cannot be made ({error.strerror}): name another folder with -o"
+            ) from error
+        yield folder
+    except BaseException:
+        shutil.rmtree(missing[-1] if missing else folder, ignore_errors=True)
+        raise
 
 
-def _generation_speed(index: infgram.Index) -> float:
-    """Characters a second, over enough documents to tell."""
-    import infgram
-
-    n_characters = 0
-    started = time.perf_counter()
-    for seed in count():
-        made = infgram.generate(index, _PROMPT, max_tokens=100_000, k=_K, window=_WINDOW, seed=seed)
-        n_characters += len(made.text)
-        seconds = time.perf_counter() - started
-        if seconds > 0.5:
-            break
-    return n_characters / seconds
+# The tour -----------------------------------------------------------------------------------------
 
 
-def _print_code(console: Console, text: str) -> None:
-    if not console.is_terminal:
-        console.print(text)
-        return
-    from rich.syntax import Syntax
+@dataclass(frozen=True)
+class _Modules:
+    """Those of the library that are learnt from, which a shell finds by a pattern."""
 
-    console.print(Syntax("", "python", theme="ansi_dark").highlight(text))
+    library: Path
+
+    def paths(self) -> list[str]:
+        return sorted(map(str, self.library.glob(_LEARNT)))
 
 
-def _suggest(console: Console, output: Path) -> None:
-    _heading(console, "now try")
-    index = f"-i {shlex.quote(str(output))}"
+_Argument = str | Path | _Modules
+
+
+def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
+    """New text first, then how it comes about."""
+    prose, written, answers = (folder / n for n in ("english", "written.txt", "answers.jsonl"))
+    of_prose, of_code = folder / "english.infgram", folder / "library.infgram"
+    run = partial(_run, console)
+    same = ("--seed", str(seed))
+
+    english.write(prose, sorted(library.glob("*.py")))
+    _part(console, "New text, each character of it drawn from counts in Python's manual")
+    run("build", prose, "-o", of_prose, "--no-calibrate", "-q")
+    run("generate", "-i", of_prose, "The ", *same)
+
+    _part(console, f"{_N_TEXTS:,} more by one core, and how much of them is copied")
+    many = ("--samples", str(_N_TEXTS), "--threads", "1")
+    seconds = run("generate", "-i", of_prose, "The ", *many, *same, into=written)
+    console.print(f"{written.stat().st_size:,} bytes in {seconds:.1f} s")
+    run("novelty", "-i", of_prose, written)
+
+    _part(console, "How: what followed the longest context that occurs, and every shorter one")
+    run("next", "-i", of_prose, "the value of the ", "--levels")
+
+    _part(console, "New code, from the modules of the library from a to s")
+    run("build", _Modules(library), "-o", of_code)
+    run("generate", "-i", of_code, "def __", "-k", "3", *same)
+    run("generate", "-i", of_code, "class ", "--estimator", "kneser-ney", "-T", "0.6", *same)
+
+    _part(console, "Exact counts of n-grams of any length, and where they stand")
+    run("count", "-i", of_code, "import os", "return self.", "except OSError as error:")
+    run("next", "-i", of_code, "def __", "-n", "5")
+    run("find", "-i", of_code, "raise ValueError(", "-n", "2", *same)
+
+    _part(console, f"Prediction of {_UNSEEN}, which the index has not seen")
+    run("perplexity", "-i", of_code, library / _UNSEEN, "--adapt")
+
+    _part(console, f"Drafts for a neural model that writes {_UNSEEN}: several tokens a step")
+    unseen = (library / _UNSEEN).read_text(encoding="utf-8")
+    answer = {"prompt": unseen[:_N_PROMPT], "output": unseen[_N_PROMPT:]}
+    answers.write_text(json.dumps(answer) + "\n")
+    run("draft", "simulate", answers, "-i", of_code, "-n", "8")
+
+    _part(console, "Now you")
     for command in (
-        f"infgram next {index} 'import ' --levels",
-        f"infgram find {index} 'yield from' -n 3",
-        f"infgram generate {index} 'class ' -n 2000",
-        "infgram build YOUR-TEXT.txt && infgram generate -i YOUR-TEXT.infgram",
+        _typed("generate", "-i", of_prose, "Return ", "--max-copy", "20"),
+        _typed("next", "-i", of_code, "import ", "--levels"),
+        _typed("find", "-i", of_code, "yield from", "-n", "3"),
+        _typed("build", "--help"),
     ):
-        console.print(f"  {command}")
+        console.print(f"$ {command}")
+    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    console.print(
+        f"\nEverything is in {typed.path(folder)}: {size / 1e6:.0f} MB. Remove it at will."
+    )
 
 
-def _heading(console: Console, text: str) -> None:
+def _run(console: Console, *arguments: _Argument, into: Path | None = None) -> float:
+    """Types a command and runs it; the seconds that it took. into: where its output goes."""
+    given: list[str] = []
+    for each in arguments:
+        given += each.paths() if isinstance(each, _Modules) else [str(each)]
+    console.print()
+    console.print(
+        f"$ {_typed(*arguments)}" + (f" > {typed.path(into)}" if into else ""), style="bold"
+    )
+    started = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        if into:
+            file = stack.enter_context(open(into, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(file))
+        infgram = click.get_current_context().find_root().command
+        code = infgram.main(given, prog_name="infgram", standalone_mode=False)
+    if code is not None:  # interrupted, or nobody reads on
+        raise click.exceptions.Exit(code)
+    return time.perf_counter() - started
+
+
+def _typed(*arguments: _Argument) -> str:
+    words = [typed.program()]
+    for each in arguments:
+        if isinstance(each, _Modules):
+            words.append(f"{typed.path(each.library)}/{_LEARNT}")
+        else:
+            words.append(typed.path(each) if isinstance(each, Path) else shlex.quote(each))
+    return " ".join(words)
+
+
+def _part(console: Console, title: str) -> None:
     from .output import heading
 
     console.print()
-    heading(console, text)
+    heading(console, title)

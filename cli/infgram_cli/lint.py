@@ -98,8 +98,8 @@ def lint(
 
 
 def _write(found: Lint, path: Path, name: str) -> None:
+    from infgram.directory import replacing
     from infgram.refine.heat_page import heat_page
-    from infgram.storage import replacing
 
     from .output import si, stderr
 

@@ -97,6 +97,7 @@ void bind_width(py::module_& m) {
             const auto starts = view(buckets);
             if (order.size() != in.size() || tokens.size() < in.size() || starts.size() < 2)
                 throw InvalidParameter("columns differ in length");
+            check_buckets(starts, in.size());
             py::gil_scoped_release release;
             return is_sorted<Code>(in, order, tokens, starts);
         },

@@ -230,12 +230,12 @@ void bind_width(py::module_& m, const std::string& bits) {
     index.def(
         "tokens",
         [](const Owned& self, std::size_t shard, std::size_t begin, std::size_t end) {
-            const auto codes = self.index.shard(shard).codes();
-            if (begin > end || end > codes.size())
+            const auto text = self.index.shard(shard).text();
+            if (begin > end || end > text.size())
                 throw InvalidParameter("positions outside the shard");
             std::vector<std::uint32_t> token_ids;
             token_ids.reserve(end - begin);
-            for (const Code code : codes.subspan(begin, end - begin))
+            for (const Code code : text.subspan(begin, end - begin))
                 token_ids.push_back(self.index.alphabet().token_id(code));
             return to_array(token_ids);
         },

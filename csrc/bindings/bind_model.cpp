@@ -270,9 +270,8 @@ py::tuple fit(const Owner<Code>& owner, double exponent, const Array<std::uint32
             FixedPower(exponent), any, std::optional(any), n_rows, sampling_cache_bytes);
         const BlockSamples samples = sample_blocks<Code>(shards, model, all, guard, n_threads);
         n_tokens = samples.corpus.offsets.size() - 1;
-        auto other = std::async(n_threads > 1 ? std::launch::async : std::launch::deferred, [&] {
-            return fit_discounts(samples.adapting, true, n_steps, pull);
-        });
+        auto other =
+            in_background([&] { return fit_discounts(samples.adapting, true, n_steps, pull); });
         corpus = fit_discounts(samples.corpus, false, n_steps, pull);
         adapting = other.get();
     }

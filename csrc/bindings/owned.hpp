@@ -100,15 +100,19 @@ public:
         return to_list(levels);
     }
 
-    // Next-token counts of the i-th level, or of the whole corpus where i is the number of levels.
+    // Next-token counts of the i-th level, or of the whole corpus where i is the number of levels:
+    // its n, and (token_ids, counts, m).
     [[nodiscard]] py::tuple next_tokens(std::size_t level) const {
         std::optional<Histogram> histogram;
+        std::uint32_t n = 0;
         {
             const py::gil_scoped_release release;
             const std::scoped_lock lock(mutex_);
-            histogram = owner_->index.next_tokens(ranges(level));
+            const Rows rows = this->rows(level);
+            n = rows.n;
+            histogram = owner_->index.next_tokens(rows.ranges);
         }
-        return to_tuple(owner_->index.alphabet(), *histogram);
+        return py::make_tuple(n, to_tuple(owner_->index.alphabet(), *histogram));
     }
 
     // (token_ids, contexts, counts, m) of a level, or of the empty context where `level` is the
@@ -119,13 +123,11 @@ public:
             const py::gil_scoped_release release;
             const std::scoped_lock lock(mutex_);
             const auto shards = owner_->index.shards();
-            const std::vector<IndexLevel> levels = owner_->index.levels(chains_);
-            const std::vector<Range> ranges = this->ranges(level);
-            const std::uint32_t n =
-                level < levels.size() ? std::min(levels[level].n, max_context) : 0;
+            const Rows rows = this->rows(level);
+            const std::uint32_t n = std::min(rows.n, max_context);
             ContinuationCounter counter(owner_->index.alphabet().n_codes(), FixedPower(exponent));
             for (std::size_t s = 0; s < shards.size(); ++s)
-                if (!ranges[s].empty()) counter.add(shards[s], ranges[s], n);
+                if (!rows.ranges[s].empty()) counter.add(shards[s], rows.ranges[s], n);
             counter.finish(table);
         }
         return to_tuple(owner_->index.alphabet(), table);
@@ -156,25 +158,36 @@ public:
             if (s < 0 || s >= static_cast<std::int64_t>(shards.size()) || n < 1 || n > window ||
                 begin < 0 || begin >= end || end > shards[static_cast<std::size_t>(s)].n_rows())
                 throw InvalidParameter("not the state of a cursor of this index");
-            chains[static_cast<std::size_t>(s)].push_back(
-                {static_cast<std::uint32_t>(n), {static_cast<Row>(begin), static_cast<Row>(end)}});
+            Chain& chain = chains[static_cast<std::size_t>(s)];
+            const Level level{static_cast<std::uint32_t>(n),
+                              {static_cast<Row>(begin), static_cast<Row>(end)}};
+            if (!chain.empty() && !is_wider(level, chain.back()))
+                throw InvalidParameter("not the state of a cursor: its levels are out of order");
+            chain.push_back(level);
         }
         return std::make_unique<Cursor>(owner, std::move(chains), window);
     }
     [[nodiscard]] const Owner<Code>& owner() const { return owner_; }
 
 private:
-    [[nodiscard]] std::vector<Range> ranges(std::size_t level) const {
-        std::vector<Range> found;
+    // The i-th level: tokens of context, and one range a shard.
+    struct Rows {
+        std::uint32_t n = 0;
+        std::vector<Range> ranges;
+    };
+    [[nodiscard]] Rows rows(std::size_t level) const {
+        Rows found;
         std::vector<Range> scratch;
         std::size_t i = 0;
         for_each_level(owner_->index.shards(), std::span<const Chain>(chains_), -1, scratch,
-                       [&](std::uint32_t, std::uint64_t, std::span<const Range> at) {
-                           if (i++ == level) found.assign(at.begin(), at.end());
+                       [&](std::uint32_t n, std::uint64_t, std::span<const Range> at) {
+                           if (i++ == level) found = {n, {at.begin(), at.end()}};
                        });
-        if (level > i) throw InvalidParameter("the cursor has no such level");
+        if (level > i)
+            throw InvalidParameter("level is " + std::to_string(level) + ", expected 0 to " +
+                                   std::to_string(i));
         if (level == i)
-            for (const auto& shard : owner_->index.shards()) found.push_back(shard.all());
+            for (const auto& shard : owner_->index.shards()) found.ranges.push_back(shard.all());
         return found;
     }
 

@@ -15,12 +15,13 @@ class Alphabet {
 public:
     static constexpr std::uint32_t unknown = 0xffffffff;
 
-    // token_ids: rising, without repeats. end_of_text: the id that stands for the boundary.
+    // token_ids: rising, without repeats. end_of_text: the id that stands for the boundary, behind
+    // them all.
     Alphabet(std::span<const std::uint32_t> token_ids, std::uint32_t end_of_text)
         : token_ids_(token_ids), end_of_text_(end_of_text) {
         for (std::size_t i = 1; i < token_ids.size(); ++i)
-            if (token_ids[i - 1] >= token_ids[i]) throw_corrupt("alphabet");
-        if (token_ids.empty()) throw_corrupt("alphabet");
+            if (token_ids[i - 1] >= token_ids[i]) throw_corrupt("token_ids");
+        if (token_ids.empty() || token_ids.back() >= end_of_text) throw_corrupt("token_ids");
         // Ids of bytes, characters and tokenizers are small: a table. Others: a binary search.
         if (token_ids.back() < max_table) {
             table_.assign(std::size_t{token_ids.back()} + 1, unknown);

@@ -15,6 +15,7 @@
 #include <memory>
 #include <numbers>
 #include <span>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 
@@ -63,6 +64,16 @@ private:
     std::unordered_map<std::uint64_t, std::uint32_t> shape_of_;
 };
 
+// Runs in a thread of its own, or where there is none to be had, when its result is asked for.
+template <class Work>
+auto in_background(Work work) {
+    try {
+        return std::async(std::launch::async, work);
+    } catch (const std::system_error&) {
+        return std::async(std::launch::deferred, work);
+    }
+}
+
 // Positions of a shard.
 struct Block {
     std::size_t shard = 0;
@@ -91,8 +102,8 @@ template <class Code>
 BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimator,
                           Block block, std::uint32_t guard, const FixedPower& power) {
     BlockSamples samples;
-    const auto codes = shards[block.shard].codes();
-    const auto n_rows = shards[block.shard].n_rows();
+    const Shard<Code>& shard = shards[block.shard];
+    const auto n_rows = shard.n_rows();
     const Position first = block.begin - std::min(block.begin - 1, std::min(guard, max_context));
     const HeldOut held_out{
         block.begin - std::min(block.begin - 1, guard),
@@ -100,7 +111,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
     estimator.hold_out(held_out, block.shard, n_rows);
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
                           LiveText(power, block.end - first + 1, LiveText::model_window));
-    for (Position p = first; p < block.end; context.read(codes[p++])) {
+    for (Position p = first; p < block.end; context.read(shard.code_at(p++))) {
         if (p < block.begin || is_repetition(context)) continue;
         estimator.look(context);
         const auto steps = estimator.steps();
@@ -110,7 +121,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
             level.total = static_cast<float>(step.statistics->total);
             for (std::size_t k = 0; k < 3; ++k)
                 level.types[k] = static_cast<float>(step.statistics->types[k]);
-            if (const auto token = estimator.token(step, codes[p])) {
+            if (const auto token = estimator.token(step, shard.code_at(p))) {
                 level.count = static_cast<float>(token->count);
                 level.contexts = std::min(token->contexts, 3u);
             }
@@ -147,8 +158,7 @@ BlockSamples sample_blocks(std::span<const Shard<Code>> shards,
             found[i] = sample_block<Code>(shards, estimator, blocks[i], guard, model->power);
     };
     std::vector<std::future<void>> threads;
-    for (unsigned t = 0; t < n_threads; ++t)
-        threads.push_back(std::async(std::launch::async, work));
+    for (unsigned t = 0; t < n_threads; ++t) threads.push_back(in_background(work));
     for (auto& thread : threads) thread.get();  // throws what the thread threw
     BlockSamples samples;
     for (BlockSamples& block : found) {

@@ -13,7 +13,13 @@
 
 namespace infgram {
 
-using Chain = std::vector<Level>;  // longest first; ranges grow strictly
+using Chain = std::vector<Level>;  // longest first; each range holds the one before, and more
+
+// Whether a level may stand behind another one in a chain.
+constexpr bool is_wider(const Level& level, const Level& before) noexcept {
+    return level.n < before.n && level.range.begin <= before.range.begin &&
+           level.range.end >= before.range.end && level.range != before.range;
+}
 
 // Replaces the levels by their images: the levels that end in `code`, which is not the boundary.
 // Returns the rows of the last one.
@@ -21,16 +27,17 @@ template <class Code>
 std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
     if (chain.empty()) return 0;
     for (const Level& level : chain) shard.rank().prefetch(code, level.range);
-    typename Shard<Code>::Rank::Nested nested(shard.rank(), code, chain.front().range);
+    typename Shard<Code>::Images images(shard, code, chain.front().range);
     std::size_t kept = 0;
     std::uint32_t size = 0;  // of the level kept last
     for (const Level level : chain) {
-        const Range image = shard.extend(level.range, code, nested);
+        const Range image = images(level.range);
         // A level that gains no row over a longer one is not a level: it is overwritten.
         chain[kept] = {level.n + 1, image};
         kept += image.size() > size ? 1 : 0;
         size = image.size();
     }
+    images.check();
     chain.resize(kept);
     return size;
 }

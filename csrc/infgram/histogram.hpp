@@ -62,7 +62,9 @@ public:
             add_rows(shard, range);
         }
         // The end of the text stands in `next` as a boundary.
-        if (shard.has_end(range) && --counts_[boundary] == 0) {
+        if (!shard.has_end(range)) return;
+        if (counts_[boundary] == 0) throw_corrupt("next");
+        if (--counts_[boundary] == 0) {
             const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(seen().size());
             n_seen_ =
                 static_cast<std::size_t>(std::remove(seen_.begin(), end, boundary) - seen_.begin());

@@ -74,7 +74,7 @@ public:
         for (const std::uint32_t code : codes) heaviest = std::max(heaviest, weights.of[code]);
         std::size_t chosen = 0;
         if (parameters_.temperature == 0.0) {
-            while (weights.of[codes[chosen]] != heaviest) ++chosen;
+            while (weights.of[codes[chosen]] != heaviest && chosen + 1 < codes.size()) ++chosen;
             return codes[chosen];
         }
         shares_.resize(codes.size());

@@ -9,7 +9,9 @@
 //
 // Ownership: none. Spans must outlive the shard. Thread-safety: const methods may run in parallel.
 // Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of
-// bounds.
+// bounds. What is cheap to know is checked when a shard is made; a value that steers a later read
+// is checked where it leaves its column: positions (`position`), codes (`code_at`, and whoever
+// walks `next`), images of ranges (`extend`).
 #pragma once
 
 #include <algorithm>
@@ -59,7 +61,10 @@ public:
         if (sa_.size() < n_rows_) throw_corrupt("sa");
         if (next_.size() < n_rows_) throw_corrupt("next");
         if (same_.size() < n_rows_) throw_corrupt("same");
-        if (n_rows_ == 0 || end_row_ >= n_rows_) throw_corrupt("sa");
+        if (n_rows_ == 0 || end_row_ >= n_rows_ || sa_[end_row_] != n_rows_) throw_corrupt("sa");
+        if (next_[end_row_] != boundary) throw_corrupt("next");
+        if (codes_[0] != boundary) throw_corrupt("codes");
+        if (bucket(boundary).empty()) throw_corrupt("buckets");
     }
 
     [[nodiscard]] Row n_rows() const noexcept { return n_rows_; }
@@ -74,7 +79,14 @@ public:
     [[nodiscard]] const std::uint8_t* same() const noexcept { return same_.data(); }
     [[nodiscard]] Row end_row() const noexcept { return end_row_; }
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
-    [[nodiscard]] std::span<const Code> codes() const noexcept { return codes_.first(n_rows_); }
+    // The text as it is stored: codes may lie outside the alphabet.
+    [[nodiscard]] std::span<const Code> text() const noexcept { return codes_.first(n_rows_); }
+    // A code of the text, which is one of the alphabet. Throws CorruptIndex.
+    [[nodiscard]] std::uint32_t code_at(Position position) const {
+        const std::uint32_t code = codes_[position];
+        if (code >= n_codes()) throw_corrupt("codes");
+        return code;
+    }
 
     // Rows of the range that have a next token: all but the end of the text.
     [[nodiscard]] std::uint32_t m(Range range) const noexcept {
@@ -110,14 +122,38 @@ public:
 
     // The range of (context + code), given the range of context. The LF mapping; code > 0.
     [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
-        return checked(code, {rank_(code, range.begin), rank_(code, range.end)});
+        const Range image{rank_(code, range.begin), rank_(code, range.end)};
+        if (image.empty()) return {};
+        if (image.begin < buckets_[code] || image.end > buckets_[code + 1] ||
+            image.size() > range.size())  // also where it ends before it begins
+            throw_corrupt("rank");
+        return image;
     }
 
-    // The same for ranges that hold one another, narrowest first.
-    [[nodiscard]] Range extend(Range range, std::uint32_t code,
-                               typename Rank::Nested& nested) const {
-        return checked(code, nested(range));
-    }
+    // The same for ranges that hold one another, narrowest first: so do their images. An image
+    // without rows stands somewhere in the bucket.
+    class Images {
+    public:
+        // narrowest: the range that is asked for first.
+        Images(const Shard& shard, std::uint32_t code, Range narrowest) noexcept
+            : nested_(shard.rank_, code, narrowest), bucket_(shard.bucket(code)) {}
+
+        [[nodiscard]] Range operator()(Range range) {
+            const Range image = nested_(range);
+            if (image.begin > last_.begin || image.end < last_.end || image.size() > range.size())
+                throw_corrupt("rank");
+            return last_ = image;
+        }
+        // Whether the last image lies in the code's bucket; then all do.
+        void check() const {
+            if (last_.begin < bucket_.begin || last_.end > bucket_.end) throw_corrupt("rank");
+        }
+
+    private:
+        typename Rank::Nested nested_;
+        Range bucket_;
+        Range last_{~Row{0}, 0};
+    };
 
     // Tokens that the contexts of two rows share at their ends, at most `most`.
     [[nodiscard]] std::uint32_t shared(Row row, Row other, std::uint32_t most) const {
@@ -207,14 +243,6 @@ private:
         } else {
             return BucketRank(columns.psi, columns.buckets, columns.n_rows);
         }
-    }
-
-    [[nodiscard]] Range checked(std::uint32_t code, Range image) const {
-        if (image.empty()) return {};
-        if (image.begin < buckets_[code] || image.end > buckets_[code + 1] ||
-            image.begin > image.end)
-            throw_corrupt("rank");
-        return image;
     }
 
     [[nodiscard]] bool follows(Position p, std::span<const std::uint32_t> ngram) const noexcept {

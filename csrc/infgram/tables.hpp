@@ -50,16 +50,13 @@ public:
         const std::size_t bytes = sizeof(Entry) + ranges.size_bytes() +
                                   table.tokens.size() * sizeof(Continuation) +
                                   table.heaviest.size() * sizeof(std::uint32_t) + overhead_bytes;
-        if (table.m < wide_rows) {
-            // What takes longer to count has more room: there is less of it.
-            const std::size_t room = table.m < 64    ? max_bytes_ / 4
-                                     : table.m < 512 ? max_bytes_ / 2
-                                                     : max_bytes_;
-            if (n_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > room) {
-                n_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-                return;
-            }
-        }
+        // What takes longer to count has more room: there is less of it. Wide ones are not booked.
+        const std::size_t room = table.m < 64          ? max_bytes_ / 4
+                                 : table.m < 512       ? max_bytes_ / 2
+                                 : table.m < wide_rows ? max_bytes_
+                                                       : ~std::size_t{0};
+        Booking booking(n_bytes_, table.m < wide_rows ? bytes : 0);
+        if (booking.total() > room) return;
         auto entry = std::make_unique<Entry>(
             Entry{n, std::vector<Range>(ranges.begin(), ranges.end()), table});
         entry->table.tokens.shrink_to_fit();
@@ -69,10 +66,16 @@ public:
             const Entry* found = nullptr;
             if (slot.compare_exchange_strong(found, entry.get(), std::memory_order_acq_rel)) {
                 [[maybe_unused]] const Entry* kept = entry.release();
+                booking.keep();
                 return;
             }
             if (found->n == n && std::ranges::equal(found->ranges, ranges)) return;
         }
+    }
+
+    // Bytes of the tables that are kept, but for wide ones.
+    [[nodiscard]] std::size_t n_bytes() const noexcept {
+        return n_bytes_.load(std::memory_order_relaxed);
     }
 
 private:
@@ -83,6 +86,26 @@ private:
         std::uint32_t n;
         std::vector<Range> ranges;
         ContinuationTable table;
+    };
+
+    // Bytes that are taken until it turns out whether the table is kept.
+    class Booking {
+    public:
+        Booking(std::atomic<std::size_t>& n_bytes, std::size_t bytes) noexcept
+            : n_bytes_(n_bytes),
+              bytes_(bytes),
+              total_(n_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes) {}
+        Booking(const Booking&) = delete;
+        Booking& operator=(const Booking&) = delete;
+        ~Booking() { n_bytes_.fetch_sub(bytes_, std::memory_order_relaxed); }
+
+        [[nodiscard]] std::size_t total() const noexcept { return total_; }
+        void keep() noexcept { bytes_ = 0; }
+
+    private:
+        std::atomic<std::size_t>& n_bytes_;
+        std::size_t bytes_;
+        std::size_t total_;
     };
 
     static std::size_t hash(std::uint32_t n, std::span<const Range> ranges) noexcept {

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,12 +31,15 @@ from numpy.typing import NDArray
 
 from . import _core, tokens
 from .corpus import Document
+from .directory import Directory
 from .errors import EmptyCorpus, InputError, InvalidParameter, StorageError, TokenError
-from .storage import BACKWARDS, IndexWriter, Progress, building
+from .generations import building
+from .memory import enough, require
+from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
 from .tokens import Tokenizer
 
 MAX_SHARD_TOKENS = 2**31 - 2
-_CHUNK_TOKENS = 1 << 22
+_CHUNK_TOKENS = 1 << 20
 
 
 def build_index(
@@ -50,8 +54,8 @@ def build_index(
     description: Mapping[str, object] | None = None,
     on_bad: Callable[[str], None] | None = None,
     progress: Progress | None = None,
-) -> Path:
-    """Builds an index folder at `path` from documents and returns the path.
+) -> StoredIndex:
+    """Builds an index folder at `path` from documents and opens what it has built.
 
     - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
     - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
@@ -61,9 +65,10 @@ def build_index(
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
     - `progress` is called with ("sort", done, total).
 
-    Nothing exists at `path` until the index is whole.
+    Nothing exists at `path` until the index is whole. The index that is returned is the one that
+    was built, whatever other builds have put into its place by then.
 
-    Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError.
+    Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError, OutOfMemory.
     """
     if not 2 <= shard_tokens <= MAX_SHARD_TOKENS:
         raise InvalidParameter(f"shard_tokens is {shard_tokens}, expected 2 to {MAX_SHARD_TOKENS}")
@@ -71,7 +76,10 @@ def build_index(
         raise InvalidParameter(f"jobs is {jobs}, expected at least 1")
     report: Progress = progress or (lambda _stage, _done, _total: None)
     started = time.perf_counter()
-    with building(Path(path), overwrite=overwrite) as folder:
+    with (
+        enough("building the index", "use smaller shards or fewer jobs, or raise the limit"),
+        building(Path(path), overwrite=overwrite) as folder,
+    ):
         writer = IndexWriter(folder)
         shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
         token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
@@ -110,7 +118,9 @@ def build_index(
             inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
             identity = side.writer.finish({**fields, "shards": side.shards, **inside})
             fields["backwards"] = identity
-    return Path(path)
+        with Directory.open(folder) as generation:
+            stored = bind(generation, path=Path(path, folder.name))
+    return stored
 
 
 def _seconds_since(started: float) -> float:
@@ -168,11 +178,13 @@ class _Spool:
             ("document_lines", self._lines),
         ]:
             self._writer.write(f"{self.name}/{column}", np.asarray(values, np.uint32))
-        self._writer.write_strings(
-            f"{self.name}/metadata",
-            np.asarray(self._metadata_lengths, np.uint64),
-            np.frombuffer(self._metadata, np.uint8),
-        )
+        if self._metadata:
+            self._writer.write_strings(
+                f"{self.name}/metadata",
+                np.asarray(self._metadata_lengths, np.uint64),
+                np.frombuffer(self._metadata, np.uint8),
+                optional=True,
+            )
         n_rows = self.n_tokens + n_documents + (0 if last else 1)
         return {
             "name": self.name,
@@ -325,6 +337,7 @@ def _sort_all(
         return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for plan, shard in tasks]
     workers: list[subprocess.Popen[str]] = []
     finished = [0]
+    theirs, ours = os.pipe()  # it closes when this process ends, however that happens
 
     def run(task: tuple[_Plan, Mapping[str, Any]]) -> dict[str, Any]:
         plan, shard = task
@@ -336,10 +349,11 @@ def _sort_all(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=[theirs],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         workers.append(worker)
-        out, err = worker.communicate(json.dumps([asdict(plan), shard]))
+        out, err = worker.communicate(json.dumps([asdict(plan), shard, theirs]))
         if worker.returncode < 0:
             raise StorageError(
                 f"sorting {shard['name']} was killed by signal {-worker.returncode}; if memory ran "
@@ -351,6 +365,8 @@ def _sort_all(
         result: dict[str, Any] = json.loads(out.splitlines()[-1])
         if "errno" in result:
             raise OSError(result["errno"], os.strerror(result["errno"]))
+        if "memory" in result:
+            raise MemoryError(result["memory"])
         finished[0] += _STEPS * shard["n_rows"]
         report("sort", finished[0], total)
         return result
@@ -363,16 +379,28 @@ def _sort_all(
             for worker in workers:
                 worker.kill()
             raise
+        finally:
+            os.close(theirs)
+            os.close(ours)
 
 
 def _worker() -> None:
     """Entry of a sorting process: a task on standard input, its result on standard output."""
-    plan, shard = json.load(sys.stdin)
+    plan, shard, parent = json.load(sys.stdin)
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     try:
         result = _sort_shard(_Plan(**plan), shard, step=lambda: None)
     except OSError as error:
         result = {"errno": error.errno}
+    except MemoryError as error:
+        result = {"memory": str(error)}
     json.dump(result, sys.stdout)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the other end of a pipe is closed."""
+    os.read(parent, 1)
+    os._exit(1)
 
 
 _STEPS = 5
@@ -444,6 +472,8 @@ def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
     from pydivsufsort import divsufsort  # only builds pay for this import
 
     n = len(codes)
+    # It ends the process where it finds no memory for its threads.
+    require(5 * codes.nbytes, n_threads=os.cpu_count() or 1)
     order: NDArray[Any] = divsufsort(np.ascontiguousarray(codes[::-1]))
     np.subtract(n, order, out=order)
     return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)

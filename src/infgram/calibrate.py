@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, storage
+from . import _core
 from .errors import CorruptIndex
 from .index import Index
+from .memory import enough
+from .storage import CALIBRATION
 
 _N_BLOCKS = 8
 _MAX_BLOCK_TOKENS = 48_000
@@ -59,14 +61,16 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     were not in it, and the discounts that make them most probable are kept in the index's folder
     (unless `save` is False). `infgram.build` does this at its end.
 
-    Raises StorageError if the folder cannot be written.
+    Raises IndexReplaced if another build has taken the place of this one, StorageError if the
+    folder cannot be written.
 
     >>> import infgram
     >>> static, adapting = calibrate(infgram.open(demo_index))
     >>> static.n_tokens  # too small a corpus: textbook discounts
     0
     """
-    fits = _fit(index)
+    with enough("fitting the discounts", "build with calibrate=False, or raise the limit"):
+        fits = _fit(index)
     if save:
         arrays: dict[str, NDArray[Any]] = {}
         for name, fitted in zip(_NAMES, fits, strict=True):
@@ -74,8 +78,8 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
             if fitted.live is not None:
                 arrays[f"{name}_live"] = fitted.live.astype(np.float32)
             arrays[f"{name}_fit"] = np.array([fitted.exponent, fitted.n_tokens, fitted.nats])
-        storage.write_extra(index.path, _FILE, index.identity, arrays)
-        _CACHE.pop(index, None)
+        index.stored.write_extra(arrays)
+        _CACHE[index] = fits
     static, adapting = fits
     return static, adapting
 
@@ -93,7 +97,6 @@ def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
     return _EXPONENT, _core.textbook_discounts()
 
 
-_FILE = "calibration.npz"
 _NAMES = ("static", "adapting")
 _CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (
     weakref.WeakKeyDictionary()
@@ -105,7 +108,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
 
     Raises CorruptIndex.
     """
-    arrays = storage.read_extra(index.path, _FILE, index.identity)
+    arrays = index.stored.read_extra()
     if arrays is None:
         return None
     try:
@@ -123,7 +126,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
         )
     except (LookupError, ValueError) as error:
         raise CorruptIndex(
-            f"{index.path / _FILE} is damaged or of another infgram ({error}): "
+            f"{index.stored.folder / CALIBRATION} is damaged or of another infgram ({error}): "
             "run `infgram calibrate`"
         ) from error
     return static, adapting

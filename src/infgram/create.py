@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from . import corpus, tokens
 from .build import MAX_SHARD_TOKENS, build_index
 from .calibrate import calibrate as fit_discounts
-from .errors import BadRecordSkipped
+from .errors import BadRecordSkipped, IndexReplaced
 from .index import Index
 from .storage import Progress
 from .tokens import Tokenizer
@@ -52,7 +54,8 @@ def build(
       are first asked for, or by `infgram.calibrate`.
     - `progress`: called with (stage, done, total).
 
-    Raises InputError, TokenError, StorageError and what derives from them.
+    The index that is returned is the one that was built, even if another process has replaced it by
+    then. Raises InputError, TokenError, StorageError and what derives from them.
 
     >>> folder = demo_index.parent
     >>> build(folder / "demo.txt", folder / "again.infgram").count("to be")
@@ -73,7 +76,7 @@ def build(
     def on_bad(message: str) -> None:
         warnings.warn(message, BadRecordSkipped, stacklevel=3)
 
-    build_index(
+    stored = build_index(
         plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes),
         path,
         tokenizer=(
@@ -89,13 +92,14 @@ def build(
         on_bad=on_bad if skip_bad else None,
         progress=progress,
     )
-    index = Index(path)
+    index = Index.of(stored, Path(path))
     if calibrate:
         if progress:
             progress("calibrate", 0, 1)
-        fit_discounts(index)
-        if two_sided:
-            fit_discounts(index.backwards)
+        with suppress(IndexReplaced):  # the index that is returned stays what was built
+            fit_discounts(index)
+            if two_sided:
+                fit_discounts(index.backwards)
         if progress:
             progress("calibrate", 1, 1)
     return index

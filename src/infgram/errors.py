@@ -11,6 +11,7 @@
     ├── StorageError          an index could not be written or opened
     │   ├── IndexExists         the target folder is taken
     │   ├── NotAnIndex          the path is not an infgram index
+    │   ├── IndexReplaced       another build has taken the place of one that is open
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
@@ -22,6 +23,7 @@
     │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── RefinerMismatch       a refiner was trained for other tokens than the index has
+    ├── OutOfMemory           there is too little memory, here or on a device (a MemoryError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
@@ -77,6 +79,10 @@ class NotAnIndex(StorageError):
     """The path does not hold an infgram index."""
 
 
+class IndexReplaced(StorageError):
+    """Another build has taken the place of one that is open: nothing can be kept beside it."""
+
+
 class UnsupportedFormat(StorageError):
     """The index was made by another version of the format or for another byte order."""
 
@@ -124,7 +130,7 @@ class RefinerMismatch(InfgramError):
 
 
 class OutOfMemory(InfgramError, MemoryError):
-    """A refiner needed more memory than its device had."""
+    """There is too little memory for what was asked, in this process or on a device."""
 
 
 class InvalidParameter(InfgramError, ValueError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, storage, tokens
+from .documents import ShardDocuments
 from .errors import (
     ContextNotFound,
     CorruptIndex,
     InfgramError,
     InvalidParameter,
-    NotAnIndex,
     NotTwoSided,
     StorageError,
 )
-from .storage import BACKWARDS, Progress
+from .generations import MANIFEST
+from .layout import ShardLayout, layout_of
+from .storage import Progress
 from .tokens import Tokenizer
+from .verification import verify_columns, verify_other_side
 
 Query = str | bytes | Sequence[int] | NDArray[np.integer[Any]]
 """Text, or token ids: what every question about an n-gram or a context accepts."""
@@ -146,39 +147,47 @@ class Index:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool | None = None) -> None:
+        self._bind(Path(path), storage.open_folder(path, verify=verify), verify)
+
+    @classmethod
+    def of(cls, stored: storage.StoredIndex, path: Path) -> Index:
+        """An index that is open already; `path` is where it stands."""
+        index = cls.__new__(cls)
+        index._bind(path, stored, None)
+        return index
+
+    def _bind(self, path: Path, stored: storage.StoredIndex, verify: bool | None) -> None:
         self.path = Path(os.path.abspath(path))
         self._verify = verify
-        self._stored = storage.open_folder(path, verify=verify)
-        try:
-            self._load()
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            if isinstance(error, InfgramError) and not isinstance(error, InvalidParameter):
-                raise
-            raise CorruptIndex(
-                f"{path}: the manifest does not fit its files ({error}); build the index again"
-            ) from error
-
-    def _load(self) -> None:
-        stored = self._stored
-        manifest = self.manifest = stored.manifest
+        # of the other side of an index: how that one is opened anew
+        self._front: tuple[Path, bool | None, str] | None = None
+        self.stored = stored
+        self.layout = layout = layout_of(stored.manifest, stored.folder / MANIFEST)
         file = None
-        if "tokenizer.json" in manifest["files"]:
-            file = stored.map("tokenizer.json").tobytes()
-        self.tokenizer: Tokenizer = tokens.restore(manifest["tokenizer"], file)
-        self.n_tokens = operator.index(manifest["n_tokens"])
-        self.n_documents = operator.index(manifest["n_documents"])
+        if "tokenizer.json" in stored.columns:
+            file = stored.column("tokenizer.json").tobytes()
+        self.tokenizer: Tokenizer = tokens.restore(layout.tokenizer, file)
+        self.n_tokens = layout.n_tokens
+        self.n_documents = layout.n_documents
         self._reads_bytes = self.tokenizer.name == "bytes"
-        self._shards = [_Shard(stored, shard) for shard in manifest["shards"]]
-        if self.n_documents != sum(shard.n_documents for shard in self._shards):
-            raise CorruptIndex(f"{self.path}: the shards do not have {self.n_documents} documents")
-        self._native = _NATIVE[manifest["code_bits"]](
-            stored.map("token_ids"),
-            self.end_of_text,
-            [shard.columns(manifest["block_rows"]) for shard in self._shards],
-        )
+        firsts = np.cumsum([0, *(shard.n_documents for shard in layout.shards)]).tolist()
+        self._shards = [
+            _Shard(stored, shard, first)
+            for shard, first in zip(layout.shards, firsts, strict=False)
+        ]
+        try:
+            self._native = _NATIVE[layout.code_bits](
+                stored.column("token_ids"),
+                self.end_of_text,
+                [shard.columns(layout.block_rows) for shard in self._shards],
+            )
+        except InvalidParameter as error:
+            raise CorruptIndex(f"{stored.folder}: {error}; build the index again") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path, self._verify, self._stored.identity)
+        if self._front is not None:
+            return _reopen_other_side, self._front
+        return _reopen, (self.path, self._verify, self.identity)
 
     def __repr__(self) -> str:
         return (
@@ -194,7 +203,7 @@ class Index:
     @property
     def alphabet(self) -> NDArray[np.uint32]:
         """Token ids by code: the end of text, and then those that occur, rising."""
-        ids = self._stored.map("token_ids")
+        ids = self.stored.column("token_ids")
         return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
 
     @property
@@ -205,12 +214,17 @@ class Index:
     @property
     def shard_rows(self) -> list[int]:
         """The places of each shard."""
-        return [shard.n_rows for shard in self._shards]
+        return [shard.layout.n_rows for shard in self._shards]
 
     @property
     def identity(self) -> str:
         """Another build has another one."""
-        return self._stored.identity
+        return self.stored.identity
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What docs/format.md says of it."""
+        return self.stored.manifest
 
     @property
     def native(self) -> _core.Index8 | _core.Index16 | _core.Index32:
@@ -220,7 +234,9 @@ class Index:
     @property
     def n_bytes(self) -> int:
         """Bytes on disk, both sides together."""
-        return self._stored.n_bytes + (self.backwards.n_bytes if self.is_two_sided else 0)
+        other = self.stored.other_side
+        inside = other.n_bytes if isinstance(other, storage.StoredIndex) else 0
+        return self.stored.n_bytes + inside
 
     @property
     def n_shards(self) -> int:
@@ -230,55 +246,42 @@ class Index:
     @property
     def is_two_sided(self) -> bool:
         """Whether there is `backwards`."""
-        return BACKWARDS in self.manifest
+        return self.stored.other_side is not None
 
     @cached_property
     def backwards(self) -> Index:
         """The index of every document read backwards: its next tokens are those that stood before.
 
         Token i of a document of n tokens is token n - 1 - i there; documents keep their numbers.
-        Opened when it is first asked for.
-
         Raises NotTwoSided, CorruptIndex.
 
         >>> open(demo_index).backwards.ntd("eb")  # what stands before "be"
         NextTokens({' ': 2, '\\n': 1}, prompt_cnt=3)
         """
-        if not self.is_two_sided:
+        other = self.stored.other_side
+        if other is None:
             raise NotTwoSided(
                 f"{self.path} does not hold its text read backwards: build it again with "
                 "`infgram build --two-sided` (two_sided=True)"
             )
-        try:
-            backwards = Index(self.path / BACKWARDS, verify=self._verify)
-        except NotAnIndex as error:
-            raise CorruptIndex(
-                f"{self.path} has lost its other side ({error}); build the index again"
-            ) from error
-        if backwards.identity != self.manifest[BACKWARDS]:
-            raise CorruptIndex(
-                f"{backwards.path} is of another build than {self.path}; build the index again"
-            )
+        if isinstance(other, InfgramError):
+            raise other
+        backwards = Index.of(other, other.folder)
+        backwards._front = (self.path, self._verify, self.identity)
         return backwards
 
     def verify(self, progress: Progress | None = None) -> None:
-        """Checks every checksum, that the rows are sorted, and the same of the other side, which
-        must hold the same text. O(size on disk).
+        """Proves what opening takes on trust: every checksum, that rows are sorted, that every
+        column follows from the text, and the same of the other side, which must hold the same text.
+        O(size on disk); 10 bytes of memory a row of the largest shard for byte-wide codes.
 
         Raises CorruptIndex, which names the file.
         """
-        storage.check_sums(self._stored, progress)
-        for shard in self._shards:
-            if not shard.is_sorted():
-                raise CorruptIndex(
-                    f"{self.path}: {shard.name} is not sorted; build the index again"
-                )
+        storage.check_sums(self.stored, progress)
+        verify_columns(self.stored, self.layout)
         if self.is_two_sided:
             self.backwards.verify(progress)
-            if not all(map(_Shard.is_reverse_of, self._shards, self.backwards._shards)):
-                raise CorruptIndex(
-                    f"{self.backwards.path} does not hold the text backwards; build the index again"
-                )
+            verify_other_side(self.stored, self.backwards.stored, self.layout)
 
     # Counts ---------------------------------------------------------------------------------------
 
@@ -449,11 +452,11 @@ class Index:
             raise InvalidParameter(
                 f"there is no document {document!r}: the index has {self.n_documents}, from 0"
             )
-        s, local = self._locate(document)
-        shard = self._shards[s]
-        ids = self._native.tokens(s, *shard.bounds(local))
+        shard_number, local = self._locate(document)
+        documents = self._shards[shard_number].documents
+        ids = self._native.tokens(shard_number, *documents.bounds(local))
         return IndexedDocument(
-            document, *self._provenance(shard, local), token_ids=ids, text=self.decode(ids)
+            document, *documents.provenance(local), token_ids=ids, text=self.decode(ids)
         )
 
     def locate(self, source_offset: int) -> tuple[int, int]:
@@ -472,11 +475,11 @@ class Index:
             )
         left = int(source_offset)
         for shard in self._shards:
-            if left < shard.n_tokens:
-                local, offset = shard.locate(left)
-                return shard.first_document(self._shards) + local, offset
-            left -= shard.n_tokens
-        raise CorruptIndex(f"{self.path}: the shards have fewer tokens than the manifest says")
+            if left < shard.layout.n_tokens:
+                local, offset = shard.documents.locate(left)
+                return shard.first_document + local, offset
+            left -= shard.layout.n_tokens
+        raise AssertionError("the shards have all tokens")  # layout_of has added them up
 
     def source_offsets(
         self, shards: NDArray[np.integer[Any]], positions: NDArray[np.uint32]
@@ -486,40 +489,32 @@ class Index:
         first = 0
         for s, shard in enumerate(self._shards):
             mine = shards == s
-            offsets[mine] = first + shard.tokens_before(positions[mine])
-            first += shard.n_tokens
+            offsets[mine] = first + shard.documents.tokens_before(positions[mine])
+            first += shard.layout.n_tokens
         return offsets
-
-    @cached_property
-    def _sources(self) -> storage.Strings:
-        return self._stored.strings("sources")
 
     def _match(self, s: int, position: int, n: int, context: int) -> Match:
         shard = self._shards[s]
-        local = shard.document_at(position)
-        begin, end = shard.bounds(local)
+        local = shard.documents.at(position)
+        begin, end = shard.documents.bounds(local)
         if not begin <= position <= position + n <= end:
             raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
         tokens_of = self._native.tokens
         return Match(
-            shard.first_document(self._shards) + local,
+            shard.first_document + local,
             position - begin,
-            *self._provenance(shard, local),
+            *shard.documents.provenance(local),
             before=self.decode(tokens_of(s, max(begin, position - context), position)),
             match=self.decode(tokens_of(s, position, position + n)),
             after=self.decode(tokens_of(s, position + n, min(end, position + n + context))),
         )
 
-    def _provenance(self, shard: _Shard, local: int) -> tuple[str, int, dict[str, Any]]:
-        source = self._sources[int(shard.document_sources[local])]
-        return os.fsdecode(source), int(shard.document_lines[local]), shard.document_metadata(local)
-
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
-            if document < shard.n_documents:
+            if document < len(shard.documents):
                 return s, document
-            document -= shard.n_documents
-        raise CorruptIndex(f"{self.path}: the shards have fewer documents than the manifest says")
+            document -= len(shard.documents)
+        raise AssertionError("the shards have all documents")  # layout_of has added them up
 
     # Helpers --------------------------------------------------------------------------------------
 
@@ -550,6 +545,10 @@ def _reopen(path: Path, verify: bool | None, identity: str) -> Index:
             f"{path} was built anew since it was pickled: rows of one build mean nothing in another"
         )
     return index
+
+
+def _reopen_other_side(path: Path, verify: bool | None, identity: str) -> Index:
+    return _reopen(path, verify, identity).backwards
 
 
 class Cursor:
@@ -592,12 +591,10 @@ class Cursor:
 
         O(log n_tokens + distinct tokens) for byte-wide codes, else O(m).
         """
-        levels = self.native.levels()
-        if not 0 <= level <= len(levels):
-            raise InvalidParameter(f"level is {level}, expected 0 to {len(levels)}")
-        suffix_len = levels[level][0] if level < len(levels) else 0
-        token_ids, counts, m = self.native.next_tokens(level)
-        return NextTokens(token_ids, counts, m, suffix_len, self.index.tokenizer)
+        if level < 0:
+            raise InvalidParameter(f"level is {level}, expected at least 0")
+        n, (token_ids, counts, m) = self.native.next_tokens(level)  # one call: of one state
+        return NextTokens(token_ids, counts, m, n, self.index.tokenizer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
@@ -630,93 +627,30 @@ def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Curs
 
 
 class _Shard:
-    """A shard's columns and its part of the documents."""
+    """A shard's part of the index: what the manifest says of it, its columns, its documents."""
 
-    def __init__(self, stored: storage.StoredIndex, entry: dict[str, Any]) -> None:
+    def __init__(self, stored: storage.StoredIndex, layout: ShardLayout, first: int) -> None:
         self._stored = stored
-        self.name = entry["name"]
-        self._entry = entry
-        self.n_documents: int = entry["n_documents"]
-        self.n_rows = operator.index(entry["n_rows"])
-        self.documents = self._map("documents")
-        self.document_sources = self._map("document_sources")
-        self.document_lines = self._map("document_lines")
-        if not len(self.documents) - 1 == len(self.document_lines) == self.n_documents:
-            raise CorruptIndex(f"{stored.folder}: {self.name} does not have its documents")
-
-    def _map(self, column: str, *, with_padding: bool = False) -> NDArray[Any]:
-        return self._stored.map(f"{self.name}/{column}", with_padding=with_padding)
+        self.layout = layout
+        self.documents = ShardDocuments(stored, layout)
+        self.first_document = first
+        """The number of its first document in the whole index."""
 
     def columns(self, block_rows: int) -> dict[str, object]:
         """What the native core borrows."""
-        files = self._stored.manifest["files"]
-        names = ["codes", "sa", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
-        present = [name for name in names if f"{self.name}/{name}" in files]
+
+        def column(name: str) -> NDArray[Any]:
+            padded = name == "next"  # is read beyond its end
+            return self._stored.column(f"{self.layout.name}/{name}", with_padding=padded)
+
+        names = ["codes", "sa", "next", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
+        present = [n for n in names if f"{self.layout.name}/{n}" in self._stored.columns]
         return {
-            **{name: self._map(name) for name in present},
-            "next": self._map("next", with_padding=True),
+            **{name: column(name) for name in present},
             "block_rows": block_rows,
-            "n_rows": self._entry["n_rows"],
-            "end_row": self._entry["end_row"],
+            "n_rows": self.layout.n_rows,
+            "end_row": self.layout.end_row,
         }
-
-    def is_sorted(self) -> bool:
-        """Whether the suffix array sorts the text, and `next` follows from both."""
-        return _core.is_sorted(*map(self._map, ["codes", "sa", "next", "buckets"]))
-
-    def is_reverse_of(self, other: _Shard) -> bool:
-        """Whether the other one has the same documents, each read backwards."""
-        codes, reverse = self._map("codes"), other._map("codes")
-        return np.array_equal(self.documents, other.documents) and all(
-            np.array_equal(codes[begin:end], reverse[begin:end][::-1])
-            for begin, end in map(self.bounds, range(self.n_documents))
-        )
-
-    def bounds(self, local: int) -> tuple[int, int]:
-        """Positions [begin, end) of a document's tokens."""
-        begin, end = int(self.documents[local]) + 1, int(self.documents[local + 1])
-        if not begin <= end <= self._entry["n_rows"]:
-            raise CorruptIndex(f"{self._stored.folder}: documents are out of order; build it again")
-        return begin, end
-
-    @property
-    def n_tokens(self) -> int:
-        """Of the shard's documents, boundaries not counted."""
-        return int(self._entry["n_tokens"])
-
-    def locate(self, n_before: int) -> tuple[int, int]:
-        """The document, and the offset in it, of the token that has so many before it."""
-        ends = self.documents[1:].astype(np.int64) - np.arange(1, self.n_documents + 1)
-        local = int(np.searchsorted(ends, n_before, side="right"))
-        return local, n_before - (int(ends[local - 1]) if local else 0)
-
-    def tokens_before(self, positions: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Tokens before positions of the text, boundaries not counted."""
-        n_boundaries = np.searchsorted(self.documents[:-1], positions, side="right")
-        return positions.astype(np.int64) - n_boundaries
-
-    def document_at(self, position: int) -> int:
-        """The document that holds a position."""
-        local = int(np.searchsorted(self.documents, np.uint32(position), side="right")) - 1
-        if not 0 <= local < self.n_documents:
-            raise CorruptIndex(f"{self._stored.folder}: a match lies outside every document")
-        return local
-
-    @cached_property
-    def _metadata(self) -> storage.Strings:
-        return self._stored.strings(f"{self.name}/metadata")
-
-    def document_metadata(self, local: int) -> dict[str, Any]:
-        """What came with the document."""
-        raw = self._metadata[local]
-        try:
-            return dict(json.loads(raw)) if raw else {}
-        except ValueError as error:
-            raise CorruptIndex(f"{self._stored.folder}: metadata is not JSON: {error}") from error
-
-    def first_document(self, shards: Sequence[_Shard]) -> int:
-        """The number of this shard's first document in the whole index."""
-        return sum(s.n_documents for s in shards[: shards.index(self)])
 
 
 def open(path: str | os.PathLike[str], *, verify: bool | None = None) -> Index:

@@ -27,6 +27,7 @@ from .estimators import (
     merged_levels,
 )
 from .generate import Generation, Sampling, TokenTrace, TraceLevel
+from .generators import spawn
 from .index import Index, Level, Query, generator
 
 _PREDICTORS = {
@@ -219,7 +220,7 @@ class Model:
             raise InvalidParameter(f"threads is {threads}, expected at least 1")
         plan = _plan(sampling)
         # each thread draws from a generator of its own
-        samplers = [self._sampler(prompt, plan, rng) for rng in generator(seed).spawn(n)]
+        samplers = [self._sampler(prompt, plan, rng) for rng in spawn(seed, n)]
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             return list(pool.map(lambda s: generation.run(s, plan, self._decode), samplers))
 

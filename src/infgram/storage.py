@@ -1,47 +1,49 @@
 """The on-disk format: write it, check it, map it. Alone in knowing bytes on disk.
 
-An index is a folder: a manifest, and columns as raw little-endian arrays, each a file of its own
-padded with zeros. docs/format.md specifies it. This module knows names, sizes and checksums of
+The files of a build are a manifest, and columns as raw little-endian arrays, each a file of its own
+padded with zeros. docs/format.md specifies them. This module knows names, sizes and checksums of
 files, and nothing of what the numbers in them mean.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
+import io
 import json
 import mmap
 import operator
 import os
-import secrets
+import re
 import shutil
 import sys
-import tempfile
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from glob import escape as glob_escape
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import generations
+from .archives import read_arrays
+from .directory import Directory, sync
 from .errors import (
     CorruptIndex,
-    IndexExists,
+    IndexReplaced,
+    InfgramError,
     NotAnIndex,
     StorageError,
     UnsupportedFormat,
 )
+from .generations import FORMAT, MANIFEST
 
-FORMAT = "infgram"
-VERSION = 1
-MANIFEST = "manifest.json"
+VERSION = 2
+READABLE = (1, 2)
 VERIFIED = "verified.json"
+CALIBRATION = "calibration.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -49,10 +51,13 @@ DTYPES = {
 }
 
 _CHUNK = 1 << 22
-_BUILDING, _REPLACED, _LOCK = ".building", ".replaced", "lock"
+_MOST_MANIFEST = 1 << 28
+_MOST_EXTRA = 1 << 20
+_NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 # A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
 _NO_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _Column = NDArray[Any]
+_Times = dict[str, list[int]]
 Progress = Callable[[str, int, int], None]
 
 
@@ -65,6 +70,8 @@ class IndexWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: dict[str, dict[str, object]] = {}
+        self.optional: list[str] = []
+        """Of the files, those that a reader need not know."""
 
     def write(self, name: str, column: _Column) -> None:
         """Writes a 1-D unsigned column under `name` ("shard-00000/sa") and syncs it."""
@@ -82,7 +89,7 @@ class IndexWriter:
             padding = bytes(n_bytes - len(data))
             checksum = zlib.crc32(padding, checksum)
             file.write(padding)
-            _sync(file)
+            sync(file)
         self.files[name] = {
             "dtype": column.dtype.name,
             "length": int(column.size),
@@ -96,15 +103,21 @@ class IndexWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(other.folder / name, "rb") as source, open(path, "wb") as file:
             shutil.copyfileobj(source, file, _CHUNK)
-            _sync(file)
+            sync(file)
         self.files[name] = other.files[name]
+        if name in other.optional:
+            self.optional.append(name)
 
-    def write_strings(self, name: str, lengths: NDArray[np.uint64], blob: _Column) -> None:
+    def write_strings(
+        self, name: str, lengths: NDArray[np.uint64], blob: _Column, *, optional: bool = False
+    ) -> None:
         """Writes strings, given one after another with their lengths, as two columns."""
         offsets = np.zeros(len(lengths) + 1, np.uint64)
         np.cumsum(lengths, out=offsets[1:])
         self.write(name, blob)
         self.write(f"{name}_offsets", offsets)
+        if optional:
+            self.optional += [name, f"{name}_offsets"]
 
     def finish(self, manifest: Mapping[str, object]) -> str:
         """Writes the manifest, the last file: without it the folder is not an index.
@@ -116,149 +129,118 @@ class IndexWriter:
             "version": VERSION,
             "byte_order": "little",
             **manifest,
+            "optional": self.optional,
             "files": self.files,
         }
         identity = _checksum(fields)
         text = json.dumps({**fields, "checksum": identity}, indent=1)
         with open(self.folder / MANIFEST, "w", encoding="utf-8") as file:
             file.write(text)
-            _sync(file)
-        _stamp(self.folder, _times(self.folder, self.files))
+            sync(file)
+        with suppress(OSError), Directory.open(self.folder) as folder:
+            times = {name: _times(os.stat(self.folder / name)) for name in self.files}
+            _note_verified(folder, identity, times)
         return identity
-
-
-@contextmanager
-def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to build in, beside `target`, that takes its place when the block ends well.
-
-    Whatever else happens, error or interrupt, the folder is removed and `target` is untouched.
-    What a killed process left behind is put right by the next build of the same target.
-    """
-    target = Path(os.path.realpath(target))
-    _check_target(target, overwrite=overwrite)
-    with ExitStack() as cleanup:
-        try:
-            _recover(target)
-            folder = target.parent / f".{target.name}.{secrets.token_hex(4)}{_BUILDING}"
-            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-            folder.mkdir()
-            lock = cleanup.enter_context(open(folder / _LOCK, "w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-            _sync_folder(folder)
-            _move_into_place(folder, target, overwrite=overwrite)
-        except OSError as error:
-            raise StorageError(
-                f"writing the index {target} failed: {error.strerror or error}. Nothing is changed."
-                + (" Free some space or build elsewhere." if error.errno == errno.ENOSPC else "")
-            ) from error
-
-
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    if not target.parent.is_dir():
-        raise StorageError(
-            f"the folder {target.parent} does not exist: create it, or build elsewhere"
-        )
-    if not (target.exists() or target.is_symlink()):
-        return
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if not overwrite:
-        raise IndexExists(
-            f"{target} already exists: choose another path, or replace it with overwrite=True "
-            "(--overwrite)"
-        )
-    if not (target / MANIFEST).is_file():
-        raise NotAnIndex(
-            f"{target} is not an infgram index, so it is not overwritten: remove it first"
-        )
-
-
-def _move_into_place(folder: Path, target: Path, *, overwrite: bool) -> None:
-    """Renames the folder to the target. The lock is held until there is nothing left to recover."""
-    _check_target(target, overwrite=overwrite)
-    aside = folder.with_suffix(_REPLACED)
-    if target.exists():
-        os.rename(target, aside)
-    try:
-        os.rename(folder, target)
-    except BaseException as error:
-        if aside.exists():
-            os.rename(aside, target)
-        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise IndexExists(f"{target} was built by another process meanwhile") from error
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-    (target / _LOCK).unlink()
-    _sync_folder(target.parent)
-
-
-def _recover(target: Path) -> None:
-    """Puts right what builds left whose process is gone: nobody holds their lock.
-
-    An index that was renamed away to be replaced comes back if the new one did not take its place.
-    """
-    for building in target.parent.glob(f".{glob_escape(target.name)}.*{_BUILDING}"):
-        if _is_abandoned(building):
-            shutil.rmtree(building, ignore_errors=True)
-    for aside in target.parent.glob(f".{glob_escape(target.name)}.*{_REPLACED}"):
-        if aside.with_suffix(_BUILDING).exists():
-            continue
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.rename(aside, target)
-
-
-def _is_abandoned(building: Path) -> bool:
-    try:
-        with open(building / _LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except OSError:
-        return False
 
 
 # Reading ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredIndex:
-    """An index whose manifest and file sizes have been checked."""
+    """An index whose manifest and file sizes have been checked, and whose files are mapped.
+
+    All of it belongs to one build, whatever happens to its folder from now on.
+    """
 
     folder: Path
+    """Where the files of this build lie."""
     manifest: Mapping[str, Any]
     identity: str
     """The manifest's checksum: another build has another one."""
+    columns: Mapping[str, _Column]
+    """Every file as a read-only map with its padding, 1-D. Costs no memory until it is read."""
+    times: _Times
+    """Sizes and times of change of the files that are mapped."""
+    extra: bytes | StorageError | None
+    """What was computed from the index and kept beside it, or why that cannot be read."""
+    other_side: StoredIndex | InfgramError | None
+    """The text read backwards, where there is one, or why it cannot be read."""
 
     @property
     def n_bytes(self) -> int:
         """Bytes on disk, all files together."""
-        return sum(int(file["n_bytes"]) for file in self.manifest["files"].values())
+        return sum(column.nbytes for column in self.columns.values())
 
-    def map(self, name: str, *, with_padding: bool = False) -> _Column:
-        """The column as a read-only memory map, 1-D. Costs no memory until it is read."""
-        entry = self.manifest["files"].get(name)
-        if entry is None:
-            raise CorruptIndex(f"{self.folder}: the manifest has no file {name!r}; build it again")
+    def column(self, name: str, *, with_padding: bool = False) -> _Column:
+        """A column, 1-D. Raises CorruptIndex where there is no such file."""
         try:
-            with open(self.folder / name, "rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
-        except OSError as error:
-            advice = (
-                "raise the limit of open files (ulimit -n), or build with larger shards"
-                if error.errno == errno.EMFILE
-                else "is it still there, and readable?"
-            )
-            raise StorageError(
-                f"{self.folder / name} cannot be mapped: {error.strerror}; {advice}"
-            ) from error
-        column = np.frombuffer(mapped, DTYPES[entry["dtype"]])
-        return column if with_padding else column[: entry["length"]]
+            column = self.columns[name]
+        except KeyError:
+            raise CorruptIndex(
+                f"{self.folder}: the manifest has no file {name!r}; build the index again"
+            ) from None
+        return column if with_padding else column[: self.manifest["files"][name]["length"]]
 
     def strings(self, name: str) -> Strings:
         """Strings written by `write_strings`."""
-        return Strings(self.map(name), self.map(f"{name}_offsets"))
+        return Strings(self.column(name), self.column(f"{name}_offsets"))
+
+    def read_extra(self) -> dict[str, _Column] | None:
+        """What `write_extra` wrote for this build, now or before it was opened; None if nothing.
+
+        Raises CorruptIndex.
+        """
+        content = self.extra
+        if content is None:
+            with suppress(OSError), Directory.open(self.folder) as folder:
+                content = _read_extra(folder)
+        if isinstance(content, StorageError):
+            raise content
+        if content is None:
+            return None
+        try:
+            arrays = read_arrays(content, most=_MOST_EXTRA)
+        except ValueError as error:
+            raise CorruptIndex(
+                f"{self.folder / CALIBRATION} is damaged ({error}): remove it and write it again"
+            ) from error
+        return arrays if str(arrays.pop("identity", "")) == self.identity else None
+
+    def write_extra(self, arrays: Mapping[str, _Column]) -> None:
+        """Keeps arrays that can be computed anew beside the files. All or nothing.
+
+        Raises IndexReplaced, StorageError.
+        """
+        content = io.BytesIO()
+        named: dict[str, Any] = {"identity": np.array(self.identity), **arrays}
+        np.savez_compressed(content, **named)
+        try:
+            with Directory.open(self.folder) as folder:
+                self._check_identity(folder)
+                with folder.replacing(CALIBRATION) as file:
+                    file.write(content.getbuffer())
+        except FileNotFoundError as error:
+            raise self._replaced() from error
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder / CALIBRATION} cannot be written: {error.strerror or error}. "
+                "Nothing is changed."
+            ) from error
+
+    def _check_identity(self, folder: Directory) -> None:
+        """Whether the folder still holds this build. One of format 1 can hold another by now."""
+        try:
+            same = _read_manifest(folder)[1] == self.identity
+        except (NotAnIndex, UnsupportedFormat, CorruptIndex):
+            same = False
+        if not same:
+            raise self._replaced()
+
+    def _replaced(self) -> IndexReplaced:
+        return IndexReplaced(
+            f"{self.folder} was replaced by another build since it was opened: open the index again"
+        )
 
 
 @dataclass(frozen=True)
@@ -279,33 +261,110 @@ class Strings:
 
 
 def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> StoredIndex:
-    """Opens an index after checking its manifest and the size of every file.
+    """Opens the current build of an index: checks its manifest and file sizes, maps its files.
 
     `verify`: True checks every checksum; False none; None checks them unless the files are the very
     ones that the build or an earlier check has seen (same size and times of change).
+
+    Raises NotAnIndex, UnsupportedFormat, CorruptIndex, StorageError.
     """
-    folder = Path(path)
-    stored = StoredIndex(folder, *_read_manifest(folder))
-    for name, entry in stored.manifest["files"].items():
-        _check_size(folder / name, int(entry["n_bytes"]))
-    if verify or (verify is None and not _is_stamped(folder, stored.manifest["files"])):
+    root = Path(path)
+    while True:
+        with ExitStack() as cleanup:
+            folder = generations.enter(root, cleanup)
+            try:
+                return bind(folder, verify=verify)
+            except InfgramError:
+                if not generations.has_moved_on(root, folder):
+                    raise
+
+
+def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = None) -> StoredIndex:
+    """All of the index whose files lie in this folder, which stands at `path` from now on."""
+    manifest, identity = _read_manifest(folder)
+    path = path or folder.path
+    columns, times = _map_all(folder, manifest["files"])
+    other_side: StoredIndex | InfgramError | None = None
+    if BACKWARDS in manifest:
+        try:
+            other_side = _bind_other_side(folder, manifest[BACKWARDS], verify, path / BACKWARDS)
+        except InfgramError as error:
+            other_side = error
+    stored = StoredIndex(path, manifest, identity, columns, times, _read_extra(folder), other_side)
+    if verify or (verify is None and not _is_noted(folder, identity, times)):
         check_sums(stored)
     return stored
 
 
+def _bind_other_side(
+    folder: Directory, identity: object, verify: bool | None, path: Path
+) -> StoredIndex:
+    try:
+        with folder.folder(BACKWARDS) as inside:
+            stored = bind(inside, verify=verify, path=path)
+    except (FileNotFoundError, NotAnIndex) as error:
+        raise CorruptIndex(
+            f"{folder.path} has lost its other side ({error}); build the index again"
+        ) from error
+    if stored.identity != identity:
+        raise CorruptIndex(
+            f"{stored.folder} is of another build than {folder.path}; build the index again"
+        )
+    return stored
+
+
+def _map_all(
+    folder: Directory, files: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, _Column], _Times]:
+    columns: dict[str, _Column] = {}
+    times: _Times = {}
+    with ExitStack() as cleanup:
+        folders = {"": folder}
+        for name, entry in files.items():
+            inside, _, file = name.rpartition("/")
+            try:
+                if inside not in folders:
+                    folders[inside] = cleanup.enter_context(folder.folder(inside))
+                with folders[inside].file(file) as descriptor:
+                    found = os.fstat(descriptor)
+                    if found.st_size != entry["n_bytes"]:
+                        raise CorruptIndex(
+                            f"{folder.path / name} has {found.st_size} bytes, expected "
+                            f"{entry['n_bytes']}: build the index again"
+                        )
+                    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
+            except FileNotFoundError as error:
+                raise CorruptIndex(
+                    f"{folder.path / name} is missing: build the index again"
+                ) from error
+            except OSError as error:
+                advice = {
+                    errno.EMFILE: "raise the limit of open files (ulimit -n), or build with larger "
+                    "shards",
+                    errno.ENOMEM: "raise the limit of this process's memory (ulimit -v)",
+                }.get(error.errno or 0, "is the disk sound?")
+                raise StorageError(
+                    f"{folder.path / name} cannot be mapped: {error.strerror}; {advice}"
+                ) from error
+            columns[name] = np.frombuffer(mapped, DTYPES[entry["dtype"]])
+            times[name] = _times(found)
+    return columns, times
+
+
 def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
-    """Compares every file with its checksum; raises CorruptIndex at the first that differs."""
-    times = _times(stored.folder, stored.manifest["files"])
+    """Compares every file with its checksum; raises CorruptIndex at the first that differs.
+
+    Reads the files where they still stand, and otherwise what is mapped of them.
+    """
     done = 0
     for name, entry in stored.manifest["files"].items():
         checksum = 0
         try:
-            with open(stored.folder / name, "rb", buffering=0) as file:
-                while chunk := file.read(_CHUNK):
-                    checksum = zlib.crc32(chunk, checksum)
-                    done += len(chunk)
-                    if progress:
-                        progress("checksums", done, stored.n_bytes)
+            for chunk in _chunks(stored, name):
+                checksum = zlib.crc32(chunk, checksum)
+                done += len(chunk)
+                if progress:
+                    progress("checksums", done, stored.n_bytes)
         except OSError as error:
             raise CorruptIndex(
                 f"{stored.folder / name} cannot be read: {error.strerror}"
@@ -315,26 +374,42 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
                 f"{stored.folder / name} was changed after the build: its checksum is "
                 f"{checksum:08x}, the manifest says {entry['crc32']:08x}. Build the index again."
             )
-    _stamp(stored.folder, times)
+    with suppress(OSError, StorageError), Directory.open(stored.folder) as folder:
+        stored._check_identity(folder)
+        _note_verified(folder, stored.identity, stored.times)
 
 
-def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+def _chunks(stored: StoredIndex, name: str) -> Iterator[bytes | memoryview]:
+    """The bytes of a file. Read and not taken from the map: a disk that fails is an error then."""
+    with ExitStack() as cleanup:
+        try:
+            path = (stored.folder / name).parent
+            folder = cleanup.enter_context(Directory.open(path))
+            descriptor = cleanup.enter_context(folder.file(name.rpartition("/")[2]))
+            found = _times(os.fstat(descriptor))
+        except (FileNotFoundError, NotADirectoryError, CorruptIndex):
+            found = []
+        if found == stored.times[name]:
+            at = 0
+            while chunk := os.pread(descriptor, _CHUNK, at):
+                at += len(chunk)
+                yield chunk
+            return
+    whole = stored.columns[name].data.cast("B")
+    for start in range(0, len(whole), _CHUNK):
+        yield whole[start : start + _CHUNK]
+
+
+def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
     """The manifest without its checksum, and the checksum."""
-    path = folder / MANIFEST
-    if not folder.exists():
-        raise NotAnIndex(
-            f"{folder} does not exist: build it with `infgram build CORPUS -o {folder}`"
-        )
-    if not folder.is_dir():
-        raise NotAnIndex(
-            f"{folder} is a file, not an index folder: build one from it with `infgram build`"
-        )
-    if not path.is_file():
-        raise NotAnIndex(
-            f"{folder} has no {MANIFEST}: it is not an infgram index, or its build did not end"
-        )
+    path = folder.path / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(folder.read(MANIFEST, most=_MOST_MANIFEST))
+    except FileNotFoundError as error:
+        raise NotAnIndex(
+            f"{folder.path} has no {MANIFEST}, nor a file {generations.CURRENT} that names the "
+            "folder it is in: it is not an infgram index, or its build did not end"
+        ) from error
     except OSError as error:
         raise NotAnIndex(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -343,18 +418,22 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise NotAnIndex(f"{path} is not the manifest of an infgram index")
-    if manifest.get("version") != VERSION:
+    if type(manifest.get("version")) is not int or manifest["version"] not in READABLE:
         raise UnsupportedFormat(
-            f"{folder} has format version {manifest.get('version')!r}, this infgram reads version "
-            f"{VERSION}: build the index again, or use the infgram that made it"
+            f"{folder.path} has format version {manifest.get('version')!r}, this infgram reads "
+            f"versions {READABLE[0]} to {READABLE[-1]}: build the index again, or use the infgram "
+            "that made it"
         )
     if manifest.get("byte_order") != "little" or sys.byteorder != "little":
         raise UnsupportedFormat(
-            f"{folder} has byte order {manifest.get('byte_order')!r} and this machine "
+            f"{folder.path} has byte order {manifest.get('byte_order')!r} and this machine "
             f"{sys.byteorder!r}: infgram reads little-endian indexes on little-endian machines"
         )
     found = manifest.pop("checksum", None)
-    expected = _checksum(manifest)
+    try:
+        expected = _checksum(manifest)
+    except RecursionError as error:
+        raise CorruptIndex(f"{path} is nested too deep: it was not written by infgram") from error
     if found != expected:
         raise CorruptIndex(f"{path} was changed after the build: its checksum does not fit")
     _check_files(path, manifest.get("files"))
@@ -363,112 +442,60 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
 
 def _check_files(path: Path, files: object) -> None:
     """Whether the manifest's list of files makes sense in itself."""
-    try:
-        sound = isinstance(files, dict) and all(
-            entry["n_bytes"]
-            == padded(operator.index(entry["length"]) * DTYPES[entry["dtype"]].itemsize)
-            for entry in files.values()
-        )
-    except (LookupError, TypeError) as error:
-        raise CorruptIndex(
-            f"{path}: its list of files is damaged ({error}); build again"
-        ) from error
-    if not sound:
+    if not isinstance(files, dict):
         raise CorruptIndex(f"{path}: its list of files is damaged; build the index again")
-
-
-def _check_size(path: Path, n_bytes: int) -> None:
-    try:
-        found = path.stat().st_size
-    except OSError as error:
-        raise CorruptIndex(f"{path} is missing or unreadable: {error.strerror}") from error
-    if found != n_bytes:
-        raise CorruptIndex(f"{path} has {found} bytes, expected {n_bytes}: build the index again")
-
-
-# Files that are no index, and what is kept beside one -------------------------------------------
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` if the block ends well, and is removed otherwise.
-
-    Raises StorageError.
-    """
-    target = Path(path)
-    written = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
+    for name, entry in files.items():
+        if not _NAME.fullmatch(name):
+            raise CorruptIndex(
+                f"{path} names the file {name[:200]!r}, expected one of the index's own: it was "
+                "not written by infgram"
+            )
         try:
-            with open(written, "xb") as file:
-                yield file
-                _sync(file)
-            os.replace(written, target)
-        finally:
-            with suppress(FileNotFoundError):
-                written.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"{target} cannot be written: {error.strerror or error}. Nothing is changed."
-        ) from error
+            length, n_bytes, crc32 = (
+                operator.index(entry[field]) for field in ("length", "n_bytes", "crc32")
+            )
+            sound = (
+                0 <= length < 1 << 48
+                and n_bytes == padded(length * DTYPES[entry["dtype"]].itemsize)
+                and 0 <= crc32 < 1 << 32
+            )
+        except (LookupError, TypeError):
+            sound = False
+        if not sound:
+            raise CorruptIndex(f"{path}: its entry of {name} is damaged; build the index again")
 
 
-def write_extra(folder: Path, name: str, identity: str, arrays: Mapping[str, _Column]) -> None:
-    """Writes arrays that can be computed anew, for the build of this identity. All or nothing."""
-    named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    with replacing(folder / name) as file:
-        np.savez_compressed(file, **named)
+# What is kept beside the files --------------------------------------------------------------------
 
 
-def read_extra(folder: Path, name: str, identity: str) -> dict[str, _Column] | None:
-    """What `write_extra` wrote, or None if there is nothing, or it belongs to another build."""
-    path = folder / name
+def _read_extra(folder: Directory) -> bytes | StorageError | None:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        return folder.read(CALIBRATION, most=_MOST_EXTRA)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptIndex(f"{path} is damaged ({error}): remove it and write it again") from error
-    return arrays if str(arrays.pop("identity", "")) == identity else None
-
-
-# Which files have been checked already ------------------------------------------------------------
-
-
-_Times = dict[str, list[int]]
-
-
-def _times(folder: Path, files: Mapping[str, object]) -> _Times:
-    try:
-        stats = {name: (folder / name).stat() for name in files}
+    except StorageError as error:
+        return error
     except OSError as error:
-        raise CorruptIndex(f"{error.filename} cannot be read: {error.strerror}") from error
-    return {name: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for name, s in stats.items()}
+        return CorruptIndex(f"{folder.path / CALIBRATION} cannot be read: {error.strerror}")
 
 
-def _stamp(folder: Path, times: _Times) -> None:
-    """Notes sizes and times of checked files; a folder that cannot be written is checked anew.
-
-    A new file takes the place of the old one, whatever that is: nothing is written through links.
-    """
-    with (
-        suppress(OSError),
-        tempfile.NamedTemporaryFile("w", dir=folder, prefix=VERIFIED, delete=False) as file,
-    ):
-        try:
-            json.dump(times, file)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, folder / VERIFIED)
-        except OSError:
-            os.unlink(file.name)
+def _times(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def _is_stamped(folder: Path, files: Mapping[str, object]) -> bool:
+def _note_verified(folder: Directory, identity: str, times: _Times) -> None:
+    """Notes sizes and times of checked files; where it cannot, they are checked anew next time."""
+    with suppress(OSError), folder.replacing(VERIFIED) as file:
+        file.write(json.dumps({"identity": identity, "files": times}).encode())
+
+
+def _is_noted(folder: Directory, identity: str, times: _Times) -> bool:
+    """Whether these very files were checked already. Format 1 noted the times alone."""
     try:
-        return bool(json.loads((folder / VERIFIED).read_bytes()) == _times(folder, files))
+        noted = json.loads(folder.read(VERIFIED, most=_MOST_MANIFEST))
     except (OSError, ValueError, RecursionError, StorageError):
         return False
+    return bool(noted in ({"identity": identity, "files": times}, times))
 
 
 # Small helpers ------------------------------------------------------------------------------------
@@ -482,16 +509,3 @@ def padded(n_bytes: int) -> int:
 def _checksum(fields: Mapping[str, object]) -> str:
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 // The core without Python: every structure against a loop that cannot be wrong.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
@@ -14,6 +15,7 @@
 #include "infgram/index.hpp"
 #include "infgram/live.hpp"
 #include "infgram/neighbours.hpp"
+#include "infgram/tables.hpp"
 
 using namespace infgram;
 
@@ -109,7 +111,7 @@ std::vector<Code> random_text(std::size_t n, std::uint32_t n_codes) {
     std::vector<Code> text{static_cast<Code>(boundary)};
     while (text.size() < n)
         text.push_back(static_cast<Code>(below(20) == 0 ? boundary : 1 + below(n_codes - 1)));
-    if (text.back() == boundary) text.back() = 1;
+    if (n > 1 && text.back() == boundary) text.back() = 1;
     return text;
 }
 
@@ -340,17 +342,18 @@ void test_alphabet() {
     const std::vector<std::uint32_t> small{3, 7, 1000};
     const std::vector<std::uint32_t> large{3, 7, 0xfffffffe};
     for (const auto& ids : {small, large}) {
-        const Alphabet alphabet(ids, 77);
+        const Alphabet alphabet(ids, 0xffffffff);
         CHECK(alphabet.n_codes() == 4);
         for (std::uint32_t code = 1; code < 4; ++code)
             CHECK(alphabet.code(ids[code - 1]) == code && alphabet.token_id(code) == ids[code - 1]);
         for (const std::uint32_t absent : {0u, 4u, 1001u, 0xffffffffu})
             CHECK(alphabet.code(absent) == Alphabet::unknown);
-        CHECK(alphabet.token_id(boundary) == 77);
+        CHECK(alphabet.token_id(boundary) == 0xffffffff);
         CHECK(throws<CorruptIndex>([&] { (void)alphabet.token_id(4); }));
     }
     const std::vector<std::uint32_t> unsorted{3, 3};
     CHECK(throws<CorruptIndex>([&] { Alphabet(unsorted, 77); }));
+    CHECK(throws<CorruptIndex>([&] { Alphabet(small, 1000); }));  // a token beyond the end of text
 }
 
 void test_columns_that_contradict_are_refused() {
@@ -368,9 +371,74 @@ void test_columns_that_contradict_are_refused() {
     CHECK(with([](auto& c) { c.rank_blocks = c.rank_blocks.first(3); }));
     CHECK(with([](auto& c) { c.rank_supers = {}; }));
     CHECK(with([](auto& c) { c.end_row = 500; }));
+    CHECK(with([](auto& c) { c.end_row = (c.end_row + 1) % 500; }));
+    const std::vector<Row> nothing_ends{0, 0, 100, 300, 500};
+    CHECK(with([&](auto& c) { c.buckets = nothing_ends; }));
+    std::vector<std::uint8_t> text = owned.codes;
+    text[0] = 1;
+    CHECK(with([&](auto& c) { c.codes = text; }));
     auto swapped = owned.sa;
     std::swap(swapped[3], swapped[4]);
     CHECK(!is_sorted<std::uint8_t>(owned.codes, swapped, owned.next, owned.buckets));
+}
+
+// Ranks are not checked when a shard is made: it would take as long as to build it. Wherever they
+// lead, ranges stay inside each other and inside the shard, or it is an error.
+template <class Code>
+void test_ranks_that_lie_are_refused_or_harmless() {
+    Owned<Code> owned(random_text<Code>(600, 4), 4, 32);
+    std::size_t refused = 0;
+    for (int round = 0; round < 2000; ++round) {
+        Owned<Code> lies = owned;
+        const std::uint32_t at =
+            below(sizeof(Code) == 1 ? static_cast<std::uint32_t>(lies.blocks.size()) : 600);
+        if constexpr (sizeof(Code) == 1)
+            lies.blocks[at] =
+                static_cast<std::uint16_t>(below(2) == 0 ? below(700) : below(1u << 16));
+        else
+            lies.psi[at] = below(2) == 0 ? below(700) : ~0u;
+        const Shard<Code> shard(lies.columns());
+        Chain chain;
+        try {
+            for (int i = 0; i < 50; ++i) {
+                advance(shard, chain, 1 + below(3));
+                for (std::size_t level = 0; level < chain.size(); ++level) {
+                    CHECK(chain[level].range.end <= 600 && !chain[level].range.empty());
+                    CHECK(level == 0 || is_wider(chain[level], chain[level - 1]));
+                }
+            }
+        } catch (const CorruptIndex&) {
+            ++refused;
+        }
+    }
+    CHECK(refused > 100);
+}
+
+void test_a_text_outside_the_alphabet_is_refused_where_it_is_read() {
+    Owned<std::uint8_t> owned(random_text<std::uint8_t>(500, 4), 4);
+    owned.codes[77] = 4;
+    const Shard<std::uint8_t> shard(owned.columns());
+    CHECK(throws<CorruptIndex>([&] { (void)shard.code_at(77); }));
+    CHECK(shard.code_at(78) == owned.codes[78]);
+}
+
+void test_a_cache_books_what_it_keeps() {
+    TableCache cache(1, 1u << 20);  // 1024 slots
+    ContinuationTable table;
+    table.m = 100;
+    table.tokens.resize(3, {1, 1, 1.0});
+    for (Row row = 0; row < 20'000; ++row) {
+        const std::array range{Range{row, row + 100}};
+        cache.insert(1, range, table);
+        cache.insert(1, range, table);  // it is there already
+    }
+    std::size_t kept = 0;
+    for (Row row = 0; row < 20'000; ++row) {
+        const std::array range{Range{row, row + 100}};
+        kept += cache.find(1, range) != nullptr ? 1 : 0;
+    }
+    CHECK(kept == 1024);
+    CHECK(cache.n_bytes() < kept * 400);
 }
 
 void test_the_window_forgets() {
@@ -423,6 +491,11 @@ int main() {
     for (const std::uint32_t max_tokens : {2u, 7u, 100u, 5000u}) test_live_text(max_tokens);
     test_alphabet();
     test_columns_that_contradict_are_refused();
+    test_ranks_that_lie_are_refused_or_harmless<std::uint8_t>();
+    test_ranks_that_lie_are_refused_or_harmless<std::uint16_t>();
+    test_ranks_that_lie_are_refused_or_harmless<std::uint32_t>();
+    test_a_text_outside_the_alphabet_is_refused_where_it_is_read();
+    test_a_cache_books_what_it_keeps();
     test_the_window_forgets();
     std::puts("1 passed, 0 failed");
 }

@@ -43,13 +43,13 @@ public:
         if (letters_.n_codes() != shards.front().n_codes())
             throw InvalidParameter("letters are told for another number of codes");
         for (std::uint32_t s = 0; s < shards.size() && max_tokens > 0; ++s) {
-            const auto text =
-                shards[s].codes().first(std::min(shards[s].codes().size(), max_tokens));
+            const auto text = shards[s].text().first(std::min(shards[s].text().size(), max_tokens));
             max_tokens -= text.size();
             letters_.for_each_word(text, [&](Span at) {
                 if (at.size() > max_word) return;
                 std::u32string word(at.size(), 0);
-                std::ranges::copy(text.subspan(at.begin, at.size()), word.begin());
+                for (std::size_t i = 0; i < word.size(); ++i)
+                    word[i] = shards[s].code_at(static_cast<Position>(at.begin + i));
                 add(std::move(word), {s, static_cast<Position>(at.begin)});
             });
         }

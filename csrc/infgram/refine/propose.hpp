@@ -115,6 +115,7 @@ private:
         for (std::uint32_t s = 0; s < chains.size(); ++s)
             if (!chains[s].empty() && chains[s].front().n >= old_.size()) {
                 const Position end = forwards_[s].position(chains[s].front().range.begin);
+                if (end <= old_.size()) throw_corrupt("sa");  // the text begins with a boundary
                 return Place{s, end - static_cast<Position>(old_.size())};
             }
         return std::nullopt;
@@ -187,7 +188,7 @@ private:
                     const std::uint32_t step = 1 + ranges[s].size() / most_rows;
                     for (std::uint64_t row = ranges[s].begin; row < ranges[s].end; row += step) {
                         const Position position = shards[s].position(static_cast<Row>(row));
-                        const std::uint32_t id = word_at<backwards>(shards[s].codes(), position);
+                        const std::uint32_t id = word_at<backwards>(shards[s].text(), position);
                         if (id == Lexicon::none) continue;
                         Counts& counts = counts_of(id);
                         (backwards ? counts.right : counts.left) += weight * step;

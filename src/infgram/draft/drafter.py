@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import RLock
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..errors import (
 )
 from ..index import Index, generator
 from . import session
+from .turns import in_turn
 
 Source: TypeAlias = Literal["live", "session", "static"]
 _SOURCES: tuple[Source, ...] = ("live", "session", "static")
@@ -185,7 +187,8 @@ class Drafter:
     - `max_requests`: running requests; the one that was used least recently is forgotten when
       there are more.
 
-    Threads may share a drafter; they take turns. Drafts depend on nothing but what was read.
+    Threads may share a drafter, and a generator to draw with; they take turns. Drafts depend on
+    nothing but what was read.
 
     Raises InvalidParameter, TokenizerUnavailable.
 
@@ -219,6 +222,7 @@ class Drafter:
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
+        self._turn = RLock()
         self._max_requests = max_requests
         self._requests: OrderedDict[Hashable, _core.DraftRequest] = OrderedDict()
         believed = _weights(weights, len(indexes))
@@ -253,6 +257,7 @@ class Drafter:
         """Whether a request is running."""
         return request_id in self._requests
 
+    @in_turn
     def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
         """Begins a request whose context is the prompt.
 
@@ -266,6 +271,7 @@ class Drafter:
         while len(self._requests) > self._max_requests:
             self._requests.popitem(last=False)
 
+    @in_turn
     def propose(
         self,
         request_id: Hashable,
@@ -287,6 +293,7 @@ class Drafter:
         request = self._running(request_id)
         return self._draft(request, max_tokens, min_prob, sample, temperature, rng)
 
+    @in_turn
     def accept(
         self, request_id: Hashable, verified_ids: tokens.Ids, num_accepted: int | None = None
     ) -> None:
@@ -307,6 +314,7 @@ class Drafter:
             )
         self._engine.accept(request, self._ids(verified_ids), num_accepted or 0)
 
+    @in_turn
     def extend(self, request_id: Hashable, token_ids: tokens.Ids) -> None:
         """Adds tokens that came without a draft; the last draft is forgotten.
 
@@ -315,6 +323,7 @@ class Drafter:
         request = self._running(request_id)
         self._engine.extend(request, self._ids(token_ids))
 
+    @in_turn
     def stop(self, request_id: Hashable, *, keep: bool = True) -> None:
         """Ends a request. keep: what the model wrote becomes part of the session.
 
@@ -325,6 +334,7 @@ class Drafter:
         if keep:
             self._engine.keep(request)
 
+    @in_turn
     def propose_batch(
         self, request_ids: Iterable[Hashable], max_tokens: int | None = None, min_prob: float = 0.0
     ) -> list[Draft]:
@@ -347,6 +357,7 @@ class Drafter:
         """Of all requests so far."""
         return Totals(*self._engine.totals())
 
+    @in_turn
     def save_session(self, path: str | os.PathLike[str]) -> None:
         """Writes down what finished requests wrote, and how well drafts did.
 
@@ -355,6 +366,7 @@ class Drafter:
         chosen, drawn = self._engine.acceptance()
         session.save(session.Session(self.vocab_size, self._engine.session(), chosen, drawn), path)
 
+    @in_turn
     def load_session(self, path: str | os.PathLike[str]) -> None:
         """Goes on with a saved session instead of the present one.
 
@@ -374,6 +386,7 @@ class Drafter:
             self._engine.set_acceptance(*before)
             raise NotASession(f"{path} is damaged: {error}; start without it") from error
 
+    @in_turn
     def forget_session(self) -> None:
         """Forgets what finished requests wrote, not how well drafts did."""
         self._engine.set_session(np.zeros(0, np.uint32))
@@ -416,9 +429,10 @@ class Drafter:
                 "likeliest tokens"
             )
         bits = generator(rng).bit_generator
-        return Draft(
-            self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
-        )
+        with bits.lock:
+            return Draft(
+                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
+            )
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)

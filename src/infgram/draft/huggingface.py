@@ -41,6 +41,10 @@ except ImportError as error:
 
 from . import verify_torch
 
+# What transformers calls a cache among arguments and results: `past_key_values` before 5.24. Models
+# of later versions warn of the old name, and `generate` hands the cache on under the new one alone.
+CACHE = "cache" if hasattr(GenerateDecoderOnlyOutput, "cache") else "past_key_values"
+
 # What chooses a token: from scores after a token of the draft, the draft, that token's place (-1
 # for the context).
 _Choose = Callable[[torch.Tensor, Draft, int], int]
@@ -99,7 +103,7 @@ def decode(
     - `report`: where to count.
 
     One text at a time, with a cache that keeps everything: no beams, no static cache, no layers of
-    a sliding window. Where results come as a dictionary, it has `sequences` and `past_key_values`.
+    a sliding window. Where results come as a dictionary, it has `sequences` and the cache.
 
     Source of the mask that lets a model read a tree: SpecInfer (Miao et al. 2024).
 
@@ -143,7 +147,7 @@ def decode(
     if stream_to is not None:
         stream_to.end()
     if generation_config.return_dict_in_generate:
-        return GenerateDecoderOnlyOutput(sequences=text.ids, past_key_values=reader.cache)
+        return GenerateDecoderOnlyOutput(sequences=text.ids, **{CACHE: reader.cache})
     return text.ids
 
 
@@ -255,10 +259,10 @@ class Reader:
         with torch.no_grad():
             outputs = self._model(
                 input_ids=ids.to(self._model.device),
-                past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=n_rows,
                 return_dict=True,
+                **{CACHE: self.cache},
                 **more,
             )
         return outputs.logits[0, -n_rows:]
@@ -356,7 +360,7 @@ def _check(
     given = dict(model_kwargs)
     given.pop("use_cache", None)
     given.pop("logits_to_keep", None)
-    _check_cache(model, given.pop("past_key_values", None))
+    _check_cache(model, given.pop(CACHE, None))
     _check_positions(input_ids, given.pop("attention_mask", None), given.pop("position_ids", None))
     others = [name for name, value in given.items() if value is not None]
     if others:
@@ -409,8 +413,8 @@ def _check_cache(model: Any, cache: Any) -> None:
     if type(cache) is not DynamicCache or cache.get_seq_length():
         found = "no cache" if cache is None else f"a {type(cache).__name__}"
         raise InvalidParameter(
-            f"found {found}, expected an empty DynamicCache: leave out past_key_values, use_cache "
-            "and cache_implementation"
+            f"found {found}, expected an empty DynamicCache: leave out {CACHE}, use_cache and "
+            "cache_implementation"
         )
     kinds = {type(layer).__name__ for layer in DynamicCache(config=model.config).layers}
     if kinds - {"DynamicLayer"}:

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..directory import replacing
 from ..errors import InvalidParameter, TokenOutOfRange
 from ..index import Index
-from ..storage import replacing
 from .drafter import Drafter
 from .follow import Follower
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..directory import replacing
 from ..errors import InvalidParameter
-from ..storage import replacing
 
 if TYPE_CHECKING:
     from .huggingface import Reader

@@ -12,6 +12,7 @@ import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import accumulate
+from threading import RLock
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,7 @@ from ..errors import (
 )
 from ..index import Index
 from .drafter import Draft, Drafter, Totals, check_cost
+from .turns import in_turn
 
 _BYTES_A_TOKEN = 5  # drafted: a little more than tokens of prose and code have
 _MOST_BYTES = 256  # of a draft
@@ -108,6 +110,7 @@ class TextDrafter:
             request_tokens=request_tokens,
             max_requests=max_requests,
         )
+        self._turn = RLock()
         self._requests: dict[Hashable, _Request] = {}
         self._texts: dict[int, bytes] = {}  # of tokens alone
         self._n = np.zeros(4, np.int64)  # steps, drafted, accepted, written
@@ -125,6 +128,7 @@ class TextDrafter:
         steps, drafted, accepted, written = self._n.tolist()
         return Totals(steps, drafted, accepted, written, self._expected)
 
+    @in_turn
     def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
         """As Drafter's. Raises RequestExists, TokenOutOfRange."""
         request = _Request(self._ids(prompt_ids))
@@ -133,6 +137,7 @@ class TextDrafter:
         if len(self._requests) > len(self._bytes):  # it has forgotten one
             self._requests = {k: v for k, v in self._requests.items() if k in self._bytes}
 
+    @in_turn
     def propose(
         self, request_id: Hashable, max_tokens: int | None = None, min_prob: float = 0.0
     ) -> Draft:
@@ -148,6 +153,7 @@ class TextDrafter:
         request.draft, request.is_last = self._choose(found, most, min_prob)
         return request.draft
 
+    @in_turn
     def accept(
         self, request_id: Hashable, verified_ids: tokens.Ids, num_accepted: int | None = None
     ) -> None:
@@ -180,6 +186,7 @@ class TextDrafter:
         self._bytes.accept(request_id, list(self._read(request)))
         request.draft = None
 
+    @in_turn
     def extend(self, request_id: Hashable, token_ids: tokens.Ids) -> None:
         """As Drafter's. Raises UnknownRequest, TokenOutOfRange."""
         request = self._running(request_id)
@@ -187,19 +194,23 @@ class TextDrafter:
         self._bytes.extend(request_id, list(self._read(request)))
         request.draft = None
 
+    @in_turn
     def stop(self, request_id: Hashable, *, keep: bool = True) -> None:
         """As Drafter's. Raises UnknownRequest."""
         self._bytes.stop(request_id, keep=keep)
         del self._requests[request_id]
 
+    @in_turn
     def save_session(self, path: str | os.PathLike[str]) -> None:
         """As Drafter's: bytes, which serve models of other tokenizers too. Raises StorageError."""
         self._bytes.save_session(path)
 
+    @in_turn
     def load_session(self, path: str | os.PathLike[str]) -> None:
         """As Drafter's. Raises NotASession, TokenizerUnavailable, OSError."""
         self._bytes.load_session(path)
 
+    @in_turn
     def forget_session(self) -> None:
         """As Drafter's."""
         self._bytes.forget_session()

@@ -7,22 +7,17 @@ it is of. Its checksums are those of the zip format.
 from __future__ import annotations
 
 import os
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..archives import read_arrays
+from ..directory import replacing
 from ..errors import NotASession
-from ..storage import replacing
 
 _FORMAT = 1
-_DAMAGES = (  # what numpy and zipfile raise where a file is not what they expect
-    *(ValueError, TypeError, KeyError, EOFError, AttributeError, RuntimeError, OverflowError),
-    *(MemoryError, struct.error, zlib.error, zipfile.BadZipFile),
-)
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -44,15 +39,15 @@ def save(session: Session, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Session:
     """Raises NotASession, OSError."""
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        with open(path, "rb") as file:
+            found = read_arrays(file.read(_MOST_BYTES), most=_MOST_BYTES)
         if int(found.pop("format")) != _FORMAT:
             raise ValueError("another version's")
         session = Session(int(found.pop("vocab_size")), **found)
         kinds = [str(each.dtype) for each in (session.token_ids, session.chosen, session.drawn)]
         if kinds != ["uint32", "float64", "float64"]:
             raise ValueError(f"arrays of {', '.join(kinds)}")
-    except _DAMAGES as error:
+    except (ValueError, TypeError, LookupError, MemoryError) as error:
         raise NotASession(
             f"{path} is not a session that a drafter saved ({error}): start without one, the next "
             "save_session() writes it anew"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..directory import replacing
 from ..errors import InvalidParameter, TokenError, TokenizerUnavailable
 from ..index import Index
 from ..index import open as open_index
-from ..storage import replacing
 from .drafter import Draft, Drafter
 from .follow import Follower
 
@@ -28,20 +28,8 @@ _PROMPT_TOKENS = 1024  # are read at most; SGLang copies as many, twice for a re
 _MAX_REQUESTS = 1 << 20  # none is forgotten before SGLang says so
 
 
-class Corpus:
-    """What SGLang's `NGRAM` worker asks for drafts: it has the methods of its `NgramCorpus`.
-
-    - `indexes`, `vocab_size`, `session_tokens`: as `Drafter` takes them.
-    - `draft_token_num`: of the trees that are verified, their root, the last token, among them.
-
-    Raises InvalidParameter, TokenizerUnavailable.
-
-    >>> corpus = Corpus(infgram.open(demo_index), draft_token_num=2)
-    >>> text = list(b"to be or ")
-    >>> ids, mask = corpus.batch_get(["a"], [text], [len(text)])
-    >>> bytes(ids.tolist()), mask.tolist()
-    (b' n', [1, 0, 1, 1])
-    """
+class _Trees:
+    """All of a corpus but `batch_get`, of which SGLang's versions expect different results."""
 
     def __init__(
         self,
@@ -62,21 +50,15 @@ class Corpus:
         self._n = draft_token_num
         self.reset()
 
-    def batch_get(
+    def _get(
         self,
         req_ids: Sequence[str],
         batch_tokens: Sequence[Sequence[int]],
         total_lens: Sequence[int],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A tree for each request, of n = `draft_token_num` tokens.
-
-        - `batch_tokens`: the last tokens of each request.
-        - `total_lens`: how many tokens each has.
-
-        Gives token ids of shape (n_requests * n,), filled up with zeros, and what each token
-        attends to, 0 or 1, of shape (n_requests * n * n,), row by row.
-        """
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Token ids, what each attends to, and the length of the match behind each tree."""
         ids = np.zeros((len(req_ids), self._n), np.int64)
+        match_lens = np.zeros(len(req_ids), np.int64)
         mask = np.zeros((len(req_ids), self._n, self._n), np.int64)
         mask[:, :, 0] = 1
         mask[:, range(self._n), range(self._n)] = 1
@@ -90,7 +72,8 @@ class Corpus:
             drafted = slice(1, 1 + len(draft))
             ids[row, drafted] = draft.token_ids
             mask[row, drafted, drafted] = draft.mask()
-        return ids.reshape(-1), mask.reshape(-1)
+            match_lens[row] = draft.match_len
+        return ids.reshape(-1), mask.reshape(-1), match_lens
 
     def batch_put(self, batch_tokens: Sequence[Sequence[int]]) -> None:
         """Nothing: `batch_get` has read what was written."""
@@ -124,6 +107,62 @@ class Corpus:
         return follower.propose(self._n - 1)
 
 
+class Corpus(_Trees):
+    """What SGLang's `NGRAM` worker asks for drafts: it has the methods of its `NgramCorpus`.
+
+    - `indexes`, `vocab_size`, `session_tokens`: as `Drafter` takes them.
+    - `draft_token_num`: of the trees that are verified, their root, the last token, among them.
+
+    Raises InvalidParameter, TokenizerUnavailable.
+
+    >>> corpus = Corpus(infgram.open(demo_index), draft_token_num=2)
+    >>> text = list(b"to be or ")
+    >>> ids, mask = corpus.batch_get(["a"], [text], [len(text)])
+    >>> bytes(ids.tolist()), mask.tolist()
+    (b' n', [1, 0, 1, 1])
+    """
+
+    def batch_get(
+        self,
+        req_ids: Sequence[str],
+        batch_tokens: Sequence[Sequence[int]],
+        total_lens: Sequence[int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A tree for each request, of n = `draft_token_num` tokens.
+
+        - `batch_tokens`: the last tokens of each request.
+        - `total_lens`: how many tokens each has.
+
+        Gives token ids of shape (n_requests * n,), filled up with zeros, and what each token
+        attends to, 0 or 1, of shape (n_requests * n * n,), row by row.
+        """
+        ids, mask, _ = self._get(req_ids, batch_tokens, total_lens)
+        return ids, mask
+
+
+class CorpusWithLengths(_Trees):
+    """The same for an SGLang after 0.5.23, whose worker is told how long a match is, too.
+
+    >>> corpus = CorpusWithLengths(infgram.open(demo_index), draft_token_num=2)
+    >>> text = list(b"to be or ")
+    >>> ids, mask, match_lens = corpus.batch_get(["a"], [text], [len(text)])
+    >>> match_lens.tolist()
+    [9]
+    """
+
+    def batch_get(
+        self,
+        req_ids: Sequence[str],
+        batch_tokens: Sequence[Sequence[int]],
+        total_lens: Sequence[int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """As Corpus's, and the length of the match behind each tree, of shape (n_requests,)."""
+        return self._get(req_ids, batch_tokens, total_lens)
+
+
+_CORPORA = {2: Corpus, 3: CorpusWithLengths}  # by the arrays that `batch_get` gives
+
+
 def plugin() -> None:
     """The entry point of SGLang's plug-ins: its `NGRAM` algorithm asks infgram for drafts.
 
@@ -145,7 +184,13 @@ def _give_corpus(_: None, worker: Any, *args: object, **kwargs: object) -> None:
             f"--speculative-ngram-external-corpus-path is set, and so is {INDEX}, which takes its "
             "place: unset one of them, or put the corpus into an index (infgram build)"
         )
-    worker.ngram_corpus = Corpus(
+    n_arrays = len(worker.ngram_corpus.batch_get([], [], []))
+    if n_arrays not in _CORPORA:
+        raise InvalidParameter(
+            f"SGLang's NGRAM worker takes {n_arrays} arrays of its corpus, expected 2 or 3: use a "
+            f"version of SGLang that infgram knows, 0.5.23, or unset {INDEX}"
+        )
+    worker.ngram_corpus = _CORPORA[n_arrays](
         *map(open_index, os.environ[INDEX].split(os.pathsep)),
         draft_token_num=worker.draft_token_num,
         vocab_size=worker.model_runner.model_config.vocab_size,

@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..directory import replacing
 from ..errors import NotARefiner
-from ..storage import replacing
 
 FORMAT = "infgram-refiner/1"
 

@@ -124,7 +124,7 @@ def index_of(texts: Sequence[TokenArray], tokenizer: str) -> Iterator[Index]:
     documents = (Document(text, "", 0, {}) for text in texts if len(text))
     with tempfile.TemporaryDirectory(prefix="infgram-") as folder:
         path = Path(folder) / "texts.infgram"
-        yield Index(build_index(documents, path, tokenizer=load(tokenizer)))
+        yield Index.of(build_index(documents, path, tokenizer=load(tokenizer)), path)
 
 
 def _spans(n: int, rng: np.random.Generator, noise: Noise) -> list[tuple[int, int]]:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..directory import replacing
 from ..errors import InvalidParameter, MalformedRecord
-from ..storage import replacing
 
 FORMAT = "infgram-trace/1"
 

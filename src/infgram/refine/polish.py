@@ -10,7 +10,8 @@ import numpy as np
 from .. import _core
 from ..calibrate import calibration_of
 from ..errors import InvalidParameter
-from ..index import Index, Query, generator
+from ..generators import spawn
+from ..index import Index, Query
 from .asked import check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import PROPOSERS, from_native, lexicon
@@ -114,7 +115,7 @@ def polish_many(
     asked = settings(index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
     done = []
     for text, prompt, rng in zip(
-        texts, prompts or [()] * len(texts), generator(seed).spawn(len(texts)), strict=True
+        texts, prompts or [()] * len(texts), spawn(seed, len(texts)), strict=True
     ):
         before = index.ids(prompt).astype(np.uint32)
         draft = index.ids(text).astype(np.uint32)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from .. import _core, tokens
 from ..errors import InvalidParameter
-from ..index import Index, generator
+from ..generators import spawn
+from ..index import Index
 from .words import letters
 
 SBIS, LEXICON = "sbis", "lexicon"
@@ -113,7 +114,7 @@ class Proposer:
         firsts = np.searchsorted(flat[:, 0], bounds)
         found = []
         for rng, text, first in zip(
-            generator(seed).spawn(len(bounds) - 1),
+            spawn(seed, len(bounds) - 1),
             zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True),
             zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True),
             strict=True,

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidParameter, MissingExtra, NotARefiner
-from ..index import Index, generator
+from ..generators import spawn
+from ..index import Index
 from .copying import run_lengths
 from .texts import HALO
 from .vocabulary import Vocabulary
@@ -298,7 +299,7 @@ class Scorer:
                     f"holes have shape {hole.shape}, expected {text.shape}, a flag a token"
                 )
             text[hole] = self.vocabulary.mask
-        rngs = generator(seed).spawn(len(codes))
+        rngs = spawn(seed, len(codes))
         for step in range(steps):
             drawn = [np.zeros(len(text), np.int64) for text in codes]
             sure = [np.full(len(text), -1.0) for text in codes]
