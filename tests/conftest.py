@@ -38,10 +38,7 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "shakespeare: of published figures; set on whatever takes their text"
-    )
+def pytest_configure() -> None:
     # `&` in a script, and many CI runners, start processes with interrupts ignored, and so would
     # be all that tests start. A handler ends with exec: children begin with the default.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
