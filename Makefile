@@ -1,6 +1,7 @@
 # What this project can do. `make` alone lists it.
 PYTHON ?= python3
-PIP := -m pip --disable-pip-version-check install --quiet
+# After the Python of an environment: `pip install` that shows that it goes on.
+PIP := tools/install.py
 DEV := .venv-dev/bin
 ASAN := .venv-asan/bin
 # What must be loaded before a Python that was not built with it.
@@ -10,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp asan clean
+.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -20,6 +21,11 @@ demo: .venv/.ready  ## install infgram and see what it does
 
 test: .venv-dev/.ready test-cpp  ## all tests
 	$(DEV)/python -m pytest
+
+test-shakespeare: .venv-dev/.ready  ## tests of published figures, of the text that INFGRAM_TINY_SHAKESPEARE names
+	@test -n "$$INFGRAM_TINY_SHAKESPEARE" || { echo 'INFGRAM_TINY_SHAKESPEARE is not set,' \
+	  'expected the path of Tiny Shakespeare. Fetch it (the README says how) and name the file.' >&2; exit 1; }
+	$(DEV)/python -m pytest -m shakespeare
 
 check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/ruff check .
@@ -83,9 +89,8 @@ clean:  ## remove what was built
 # Environments. Each is made anew when what it is made from changes.
 
 .venv/.ready: $(SOURCES)
-	@echo 'Installing infgram into .venv; compiling its core takes one to three minutes.'
 	test -d .venv || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip --disable-pip-version-check install .
+	.venv/bin/python $(PIP) .
 	touch $@
 
 .venv-dev/.ready: pyproject.toml CMakeLists.txt

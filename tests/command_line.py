@@ -1,4 +1,7 @@
-"""The command line as tests run it: in this process, in one of its own, in a terminal."""
+"""The command line as tests run it: in this process, in one of its own, in a terminal.
+
+Processes of their own can be interrupted however the tests were started: conftest sees to it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import inspect
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,8 +17,8 @@ from typing import IO, Any
 
 from click.testing import CliRunner, Result
 from infgram_cli.main import cli
+from waiting import TIMEOUT
 
-TIMEOUT = 60
 # A development install prints what it compiles, unless it is told not to.
 ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
 for _variable in ("NO_COLOR", "FORCE_COLOR"):
@@ -63,6 +67,23 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     return process.returncode, stdout, stderr
 
 
+def interrupted(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    process.send_signal(signal.SIGINT)
+    return ended(process)
+
+
+def read_terminal(ours: int) -> bytes:
+    """What is written to a terminal until nobody has its other side open; closes ours."""
+    seen = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while piece := terminal.read(1 << 16):
+                seen += piece
+        except OSError:  # so Linux tells that the other side was closed
+            pass
+    return seen
+
+
 def drawn(
     *arguments: str | bytes, stream: str = "stdout", environment: Mapping[str, str] | None = None
 ) -> tuple[str, str]:
@@ -71,16 +92,7 @@ def drawn(
     settings = {"TERM": "xterm", "COLUMNS": "100", **(environment or {})}
     process = start(*arguments, environment=settings, **{stream: theirs})
     os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 1 << 16)
-        except OSError:  # the other side was closed
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
+    seen = read_terminal(ours)
     code, stdout, stderr = ended(process)
     other = stderr if stream == "stdout" else stdout
     assert code == 0, (seen, other)

@@ -1,11 +1,14 @@
-"""What tests share: a scratch folder in memory, small indexes, the corpus of published figures."""
+"""What tests share: a scratch folder in memory, small indexes, prose, the text of the figures.
+
+It also sees to it that a run is the same in the foreground and in the background, on one core and
+on many.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import sysconfig
+import signal
 import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -25,9 +28,33 @@ from infgram.corpus import Document
 from infgram.tokens import Tokenizer, load
 
 settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "suite",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,  # how fast examples are drawn depends on what else the machine does
+    ],
 )
 settings.load_profile("suite")
+
+
+def pytest_configure() -> None:
+    # `&` in a script, and many CI runners, start processes with interrupts ignored, and so would
+    # be all that tests start. A handler ends with exec: children begin with the default.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shakespeare" in getattr(item, "fixturenames", ()):
+            item.add_marker("shakespeare")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Tests of files that are named run in this process, as debuggers and prints like it."""
+    files = (Path(argument.partition("::")[0]) for argument in config.args)
+    return 0 if all(file.is_file() for file in files) else None
 
 
 def examples(n: int) -> int:
@@ -45,9 +72,6 @@ def pytest_report_header() -> str:
     return f"infgram stands on: {', '.join(versions)}"
 
 
-SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-
-
 @pytest.fixture(scope="session")
 def memory_folder() -> Iterator[Path]:
     """A folder in memory where there is one: tiny builds should not wait for a disk."""
@@ -59,13 +83,14 @@ def memory_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shakespeare() -> bytes:
-    """Tiny Shakespeare, where a checkout has it beside it."""
-    path = Path(__file__).parents[2] / "shared" / "data" / "tinyshakespeare.txt"
-    if not path.is_file():
-        pytest.skip(f"needs Tiny Shakespeare at {path}")
-    text = path.read_bytes()
-    assert hashlib.sha256(text).hexdigest() == SHAKESPEARE_SHA256
-    return text
+    """Tiny Shakespeare, the text of published figures."""
+    from infgram_bench import corpora
+
+    if not os.environ.get(corpora.VARIABLE):
+        pytest.skip(f"needs Tiny Shakespeare: set {corpora.VARIABLE} to the path of its file")
+    found = corpora.shakespeare()
+    assert found
+    return found.text
 
 
 @pytest.fixture(scope="session")
@@ -75,15 +100,41 @@ def shakespeare_index(shakespeare: bytes, memory_folder: Path) -> infgram.Index:
 
 
 @pytest.fixture(scope="session")
-def prose_index(request: pytest.FixtureRequest, memory_folder: Path) -> infgram.Index:
-    """A megabyte of real text: Tiny Shakespeare, or else the standard library's sources."""
-    try:
-        index: infgram.Index = request.getfixturevalue("shakespeare_index")
-    except pytest.skip.Exception:
-        library = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
-        text = b"".join(path.read_bytes() for path in library)[:1_000_000]
-        index = make_index(memory_folder / "prose.infgram", [np.frombuffer(text, np.uint8)])
-    return index
+def training(shakespeare: bytes, memory_folder: Path) -> infgram.Index:
+    """The published split: the first nine tenths."""
+    n = int(0.9 * len(shakespeare))
+    return make_index(memory_folder / "train.infgram", [np.frombuffer(shakespeare[:n], np.uint8)])
+
+
+@pytest.fixture(scope="session")
+def validation(shakespeare: bytes) -> bytes:
+    """The published split: the last tenth."""
+    return shakespeare[int(0.9 * len(shakespeare)) :]
+
+
+@pytest.fixture(scope="session")
+def prose() -> bytes:
+    """Half a megabyte of English that every Python has, and no two versions alike.
+
+    What a test asserts must hold of any prose.
+    """
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics.values()).encode()
+
+
+@pytest.fixture(scope="session")
+def prose_index(prose: bytes, memory_folder: Path) -> infgram.Index:
+    return make_index(memory_folder / "prose.infgram", [np.frombuffer(prose, np.uint8)])
+
+
+PART = 150_000
+
+
+@pytest.fixture(scope="session")
+def part_index(prose: bytes, memory_folder: Path) -> infgram.Index:
+    """The first PART bytes of the prose: what comes behind them is unknown to it."""
+    return make_index(memory_folder / "part.infgram", [np.frombuffer(prose[:PART], np.uint8)])
 
 
 def generation(path: Path) -> Path:
@@ -118,3 +169,10 @@ def make_index(
             overwrite=True,
         )
     return infgram.open(path)
+
+
+def is_whole(made: infgram.Generation, n: int) -> bool:
+    """As long as was asked, unless the end of the corpus was drawn."""
+    return (len(made.token_ids), made.finish_reason) == (n, "length") or (
+        len(made.token_ids) < n and made.finish_reason == "end_of_text"
+    )

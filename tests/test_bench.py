@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import gc
+import hashlib
 import json
 import math
 import os
@@ -13,7 +14,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ from infgram_bench import (
     truth,
 )
 from infgram_bench.answers import Answer, ForeignResults
-from infgram_bench.corpora import Corpus
+from infgram_bench.corpora import Corpus, NotShakespeare
 from infgram_bench.failures import Failure, Trial
 from infgram_bench.findings import Bar, Curve, Findings, Picture, duration, per_second, size
 from infgram_bench.processes import JobFailed, run_job
@@ -55,6 +55,7 @@ from infgram_bench.session import Session
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, Timing, interleave
 from reference import Reference
+from waiting import HOUR, hour_is_over_with, is_running, wait_until
 
 _WORDS = b"the cat and that dog then saw this other man with both their hats".split()
 TEXT = b"".join(
@@ -811,17 +812,12 @@ def test_a_job_that_fails_without_a_word_is_named_by_its_exit_code(
         run_job("job", on_line=(lambda line: None) if listens else None)
 
 
-def is_running(pid: int) -> bool:
-    """False of a process that ended, whether or not its new parent has noticed."""
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return done.stdout.strip() not in ("", "Z", "Zs", "Z+")
-
-
 SLEEP = """
-child = subprocess.Popen(["sleep", "60"])
-with open(here + "/pids", "w") as pids:
-    pids.write(f"{os.getpid()} {child.pid}")
+child = subprocess.Popen(["sleep", "600"])
 try:
+    with open(here + "/pids.partial", "w") as pids:
+        pids.write(f"{os.getpid()} {child.pid}")
+    os.rename(here + "/pids.partial", here + "/pids")
     print(json.dumps({"step": 1}), flush=True)
     child.wait()
 except KeyboardInterrupt:
@@ -832,18 +828,28 @@ except KeyboardInterrupt:
 """
 
 
-def pids_in(folder: Path) -> list[int]:
+def wait_for_the_end(folder: Path) -> None:
+    """Of a job that sleeps, and of its child."""
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     assert len(pids) == 2
-    return pids
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
-def test_a_job_that_takes_too_long_is_stopped_with_its_children(play: Play, tmp_path: Path) -> None:
+def test_a_job_that_takes_too_long_is_stopped_with_its_children(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play(SLEEP)
-    with pytest.raises(JobFailed, match="stopped after 1 s"):
-        run_job("job", limit=1.0)
-    assert not any(map(is_running, pids_in(tmp_path)))
+    hour_is_over_with(tmp_path / "pids", monkeypatch)
+    with pytest.raises(JobFailed, match="stopped after 3,600 s"):
+        run_job("job", limit=HOUR)
+    wait_for_the_end(tmp_path)
     assert (tmp_path / "saved").read_text() == "all of it"
+
+
+def test_a_job_is_stopped_when_its_limit_is_over(play: Play) -> None:
+    play("import time; time.sleep(600)")
+    with pytest.raises(JobFailed, match="stopped after 0 s"):
+        run_job("job", limit=0.01)
 
 
 def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) -> None:
@@ -854,7 +860,7 @@ def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) 
 
     with pytest.raises(KeyboardInterrupt):
         run_job("job", on_line=interrupt)
-    assert not any(map(is_running, pids_in(tmp_path)))
+    wait_for_the_end(tmp_path)
     assert (tmp_path / "saved").read_text() == "all of it"
 
 
@@ -862,10 +868,11 @@ def test_a_job_that_does_not_listen_is_killed(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play("signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
+    hour_is_over_with(tmp_path / "pids", monkeypatch)
     monkeypatch.setattr(processes, "_SECONDS_TO_SAVE", 0.3)
     with pytest.raises(JobFailed, match="stopped after"):
-        run_job("job", limit=0.7)
-    assert not is_running(pids_in(tmp_path)[0])
+        run_job("job", limit=HOUR)
+    wait_for_the_end(tmp_path)
     assert not (tmp_path / "saved").exists()
 
 
@@ -874,9 +881,10 @@ def test_a_job_ends_with_the_process_that_started_it(play: Play, tmp_path: Path)
     play(
         "from infgram_bench import jobs\n"
         "def rest():\n"
-        "    with open(here + '/pids', 'w') as pids: pids.write(str(os.getpid()))\n"
+        "    with open(here + '/pid.partial', 'w') as pid: pid.write(str(os.getpid()))\n"
+        "    os.rename(here + '/pid.partial', here + '/pid')\n"
         "    import time\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
         "jobs._JOBS['rest'] = rest\n"
         "jobs.main(argv)\n",
         options="",
@@ -887,16 +895,12 @@ def test_a_job_ends_with_the_process_that_started_it(play: Play, tmp_path: Path)
         "processes.run_job('rest')"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
-    pids, deadline = tmp_path / "pids", time.monotonic() + 30
-    while not (pids.exists() and pids.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until((tmp_path / "pid").exists)
     parent.kill()
     parent.wait()
-    job = int(pids.read_text())
+    job = int((tmp_path / "pid").read_text())
     try:
-        while is_running(job) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not is_running(job)
+        wait_until(lambda: not is_running(job))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(job, signal.SIGKILL)
@@ -1076,20 +1080,40 @@ def test_the_library_is_its_modules_by_name_without_tests_and_packages(disk: Pat
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No Shakespeare beside the checkout, no cache but this one, no network."""
-    monkeypatch.setattr(corpora, "_BESIDE_CHECKOUT", tmp_path / "tinyshakespeare.txt")
+    """No Shakespeare in the environment, no cache but this one, no network."""
+    monkeypatch.delenv(corpora.VARIABLE, raising=False)
     fake = SimpleNamespace(user_cache_path=lambda name: tmp_path / "cache")
     monkeypatch.setitem(sys.modules, "platformdirs", fake)  # type: ignore[arg-type]
     return tmp_path
 
 
-def test_shakespeare_stands_beside_a_checkout(
+def test_shakespeare_is_where_the_environment_says(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pooch", None)
     assert corpora.shakespeare() is None
-    (nowhere / "tinyshakespeare.txt").write_bytes(b"ROMEO:")
-    assert corpora.shakespeare() == Corpus("tinyshakespeare", b"ROMEO:")
+    monkeypatch.setenv(corpora.VARIABLE, "")
+    assert corpora.shakespeare() is None
+    path, text = nowhere / "any name", b"ROMEO:"
+    path.write_bytes(text)
+    monkeypatch.setenv(corpora.VARIABLE, str(path))
+    monkeypatch.setattr(corpora, "_SHAKESPEARE_SHA256", hashlib.sha256(text).hexdigest())
+    assert corpora.shakespeare() == Corpus("tinyshakespeare", text)
+
+
+@pytest.mark.parametrize("text", [None, b"", b"ROMEO:"])
+def test_an_environment_that_names_something_else_is_told_what_it_names(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, text: bytes | None
+) -> None:
+    path = nowhere / "text"
+    if text is not None:
+        path.write_bytes(text)
+    monkeypatch.setenv(corpora.VARIABLE, str(path))
+    with pytest.raises(NotShakespeare) as error:
+        corpora.shakespeare()
+    assert all(part in str(error.value) for part in (corpora.VARIABLE, str(path), "unset it"))
+    if text is not None:
+        assert hashlib.sha256(text).hexdigest() in str(error.value)
 
 
 @pytest.mark.parametrize("error", [None, OSError("no network"), ValueError("another hash")])
@@ -1615,15 +1639,17 @@ def test_the_published_programs_last_word_on_its_time_is_believed(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "limit", "why"),
     [
-        ("echo hello", "Generated N chars"),
-        ("exec sleep 60", "stopped after"),
-        ("echo out of memory >&2; exit 3", "3"),
+        ("echo hello", 600, "Generated N chars"),
+        ("exec sleep 600", 0.1, "stopped after"),
+        ("echo out of memory >&2; exit 3", 600, "3"),
     ],
 )
-def test_a_published_program_that_fails_says_so(tmp_path: Path, script: str, why: str) -> None:
-    contender = generation.published_program(program(tmp_path, script), tmp_path, limit=1.0)
+def test_a_published_program_that_fails_says_so(
+    tmp_path: Path, script: str, limit: float, why: str
+) -> None:
+    contender = generation.published_program(program(tmp_path, script), tmp_path, limit=limit)
     with pytest.raises(JobFailed, match=why):
         contender.run()
 

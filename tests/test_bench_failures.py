@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from infgram_bench.question import Bench, CannotMeasure, instrument
 from infgram_bench.rivals import Infgram, Tokengrams
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, interleave
+from waiting import HOUR, hour_is_over_with, is_running
 
 from infgram import InfgramError
 
@@ -131,6 +133,8 @@ def test_infgram_that_fails_in_its_turn_is_an_error() -> None:
         interleave(contenders, rounds=4, seconds=0, trial=Trial())
 
 
+SLEEP = "open(os.path.join(os.path.dirname(__file__), 'asleep'), 'w').close(); time.sleep(9999)"
+
 # In a process of its own --------------------------------------------------------------------------
 
 JOB = """
@@ -158,7 +162,7 @@ WAYS = {
     "os.kill(os.getpid(), signal.SIGSEGV)": "killed by SIGSEGV",
     "os.kill(os.getpid(), signal.SIGKILL)": "killed by SIGKILL",
     "os._exit(0)": "ended without a result that can be read",
-    "time.sleep(60)": "stopped after 3 s",
+    SLEEP: "stopped after 3,600 s",
     "os.close(1)": "OSError: [Errno 9] Bad file descriptor (exit code 1)",
 }
 
@@ -173,6 +177,7 @@ def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str],
         path.write_text(f"#!{sys.executable}\n{script}")
         path.chmod(0o755)
         monkeypatch.setattr(processes, "sys", SimpleNamespace(executable=str(path)))
+        hour_is_over_with(tmp_path / "asleep", monkeypatch)
 
     return make
 
@@ -186,7 +191,7 @@ def test_a_rival_that_takes_the_process_down_is_out_and_the_others_are_measured(
 ) -> None:
     act("bad", way)
     trial = Trial({"early": FAILED})
-    found = run_beside("act", trial=trial, limit=3.0 if "sleep" in way else 60.0)
+    found = run_beside("act", trial=trial, limit=HOUR)
     assert found.result["done"] == ["first", "", "last"]
     assert trial.failed == {"early": FAILED, "bad": Failure("bad's part", WAYS[way])}
 
@@ -194,15 +199,22 @@ def test_a_rival_that_takes_the_process_down_is_out_and_the_others_are_measured(
 def test_a_rival_that_prints_rubbish_is_not_in_the_way(act: Act) -> None:
     act("bad", "print('{\"rival\": 3, ', end='', flush=True); os.write(1, b'\\xff[]')")
     trial = Trial()
-    assert len(run_beside("act", trial=trial, limit=20.0).result["done"]) == 4
+    assert len(run_beside("act", trial=trial, limit=HOUR).result["done"]) == 4
     assert trial.failed == {}
 
 
-def test_a_child_that_outlives_a_job_does_not_hold_it_up(act: Act) -> None:
-    act("bad", "import subprocess; subprocess.Popen(['sleep', '20'], start_new_session=True)")
+def test_a_child_that_outlives_a_job_does_not_hold_it_up(act: Act, tmp_path: Path) -> None:
+    act(
+        "bad",
+        "import subprocess; child = subprocess.Popen(['sleep', '60'], start_new_session=True); "
+        "open(__file__ + '.child', 'w').write(str(child.pid))",
+    )
     trial = Trial()
-    assert len(run_beside("act", trial=trial, limit=10.0).result["done"]) == 4
+    assert len(run_beside("act", trial=trial, limit=HOUR).result["done"]) == 4
     assert trial.failed == {}
+    child = int((tmp_path / "python.child").read_text())
+    assert is_running(child)
+    os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +229,7 @@ def test_infgram_that_takes_the_process_down_is_an_error(act: Act, way: str, why
     act("", way)
     trial = Trial()
     with pytest.raises(JobFailed, match=why):
-        run_beside("act", trial=trial, limit=20.0)
+        run_beside("act", trial=trial, limit=HOUR)
     assert trial.failed == {}
 
 
@@ -301,6 +313,7 @@ def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     for name in ("_MIB", "_BEHIND"):
         monkeypatch.setattr(large, name, 3000)
     monkeypatch.setattr(peers, "SYSTEMS", (Infgram, Tokengrams))
+    hour_is_over_with(folder / "asleep", monkeypatch)
     return lambda fails: monkeypatch.setenv("FAILS", fails)
 
 
@@ -314,7 +327,7 @@ def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
         ("queries", "ntd:pass", "ntd: 1 of 1 answers are WRONG"),
         ("queries", "open:raise Panic('unwrap on None')", "Panic: unwrap on None"),
         ("queries", "build:os._exit(0)", "ended without a result that can be read"),
-        ("queries", "count:time.sleep(60)", "stopped after 3 s"),
+        ("queries", f"count:{SLEEP}", "stopped after 3,600 s"),
         ("peers", "write:sys.exit('gave up')", "SystemExit: gave up"),
         ("peers", f"ntd:{KILL}", "killed by SIGSEGV"),
         ("peers", f"build:{ZERO}", "RuntimeError: All weights are zero in distribution"),
@@ -328,8 +341,7 @@ def test_a_rival_that_fails_has_a_row_that_says_so_and_the_run_goes_on(
     reason: str,
 ) -> None:
     rival(fails)
-    if "sleep" in fails:
-        monkeypatch.setattr(Settings, "patience", 3.0)
+    monkeypatch.setattr(Settings, "patience", HOUR)
     options = ("--quick", "--corpus", "small.txt", "--large", "large.txt", "-o", "out")
     shown = run("bench", question, *options).stdout
     rows = [

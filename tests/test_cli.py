@@ -6,18 +6,25 @@ import gzip
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from command_line import ENVIRONMENT, TIMEOUT, drawn, ended, lines, run, start
+from command_line import (
+    ENVIRONMENT,
+    drawn,
+    ended,
+    interrupted,
+    lines,
+    run,
+    start,
+)
 from infgram_cli.main import cli
 from infgram_cli.options import _unescaped
 from infgram_cli.output import escaped, si
+from waiting import TIMEOUT, wait_until
 
 TEXT = "to be or not to be\nthat is the question\n"
 
@@ -205,11 +212,8 @@ def test_an_interrupted_build_leaves_nothing() -> None:
     assert process.stdin
     process.stdin.write(TEXT.encode())
     process.stdin.flush()
-    deadline = time.monotonic() + TIMEOUT
-    while len(list(Path().glob("*/*"))) < 2 and time.monotonic() < deadline:  # a lock, a spool
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    code, stdout, stderr = ended(process)
+    wait_until(lambda: len(list(Path().glob("*/*"))) == 2)  # a lock, a spool
+    code, stdout, stderr = interrupted(process)
     assert code == 130
     assert stdout == b""
     assert b"Traceback" not in stderr
@@ -383,8 +387,7 @@ def test_an_interrupt_ends_generate_quietly_with_130() -> None:
     process = start("generate", "-n", "1000000000000", stdout=subprocess.PIPE)
     assert process.stdout
     process.stdout.read(5000)
-    process.send_signal(signal.SIGINT)
-    code, _, stderr = ended(process)
+    code, _, stderr = interrupted(process)
     assert (code, stderr.strip()) == (130, b"")
 
 

@@ -6,18 +6,25 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import ENVIRONMENT, TIMEOUT, drawn, ended, invoke, run, start
+from command_line import (
+    ENVIRONMENT,
+    drawn,
+    interrupted,
+    invoke,
+    read_terminal,
+    run,
+    start,
+)
 from infgram_bench import corpora, generation, machine, questions
 from infgram_bench.processes import JobFailed
 from infgram_bench.question import Bench, CannotMeasure, Question
+from waiting import TIMEOUT, wait_until
 
 _WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
 TEXT = "".join(
@@ -220,7 +227,7 @@ def test_generation_is_measured_without_rivals_and_kept() -> None:
     result = run("bench", "generation", *TINY)
     text = result.stdout
     assert text.startswith("## Characters a second\n")
-    assert re.search(r"^\| infgram +\| [\d,]+ +\|", text, re.MULTILINE)
+    assert re.search(r"^\| infgram +\| [\d.,e+]+ +\|", text, re.MULTILINE)
     assert "- tokengrams: not measured: tokengrams is not for this test" in text
     assert "- the published program: not measured, since --tiny does not name it" in text
     assert "1/1 generation" in result.stderr
@@ -407,11 +414,8 @@ def test_an_interrupted_run_goes_on_with_the_question_it_was_at(
     run("bench", "queries", *TINY)
     names = ["queries", "generation"]
     process = start("bench", *names, *TINY, environment={"PYTHONPATH": absent})
-    deadline = time.monotonic() + TIMEOUT
-    while not list(Path("out").glob(".working-*/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    code, stdout, stderr = ended(process)
+    wait_until(lambda: list(Path("out").glob(".working-*/*")))
+    code, stdout, stderr = interrupted(process)
     assert code == 130, stderr
     assert b"Traceback" not in stderr
     assert b"1 kept from an earlier run" in stderr
@@ -450,7 +454,7 @@ def test_tables_are_drawn_in_a_terminal() -> None:
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen)
     assert "Characters a second ───" in plain
     assert "\n────" in plain
-    assert re.search(r"^infgram +[\d,]+ ", plain, re.MULTILINE)
+    assert re.search(r"^infgram +[\d.,e+]+ ", plain, re.MULTILINE)
     assert "- tokengrams: not measured" in plain
     assert "generate, the goal: " in plain
     assert "|" not in plain and "##" not in plain
@@ -469,16 +473,7 @@ def shown_by_one_terminal(*arguments: str) -> str:
         stderr=theirs,
     )
     os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 1 << 16)
-        except OSError:  # the other side was closed
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
+    seen = read_terminal(ours)
     assert process.wait(TIMEOUT) == 0, seen
     return seen.decode()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import examples, make_index
+from conftest import PART, examples, make_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -57,6 +57,12 @@ def replay(
     return steps
 
 
+def contexts(text: bytes, n: int) -> list[bytes]:
+    """Of 2 to 300 bytes, from all parts of a text."""
+    ends = np.linspace(400, len(text), n, dtype=int).tolist()
+    return [text[end - (2, 10, 100, 300)[i % 4] : end] for i, end in enumerate(ends)]
+
+
 def tokens_a_step(steps: list[tuple[Draft, int]]) -> float:
     return sum(n + 1 for _, n in steps) / len(steps)
 
@@ -100,21 +106,28 @@ def test_what_sources_give_a_token_is_what_the_model_gives_it(
         assert max(missing) - min(missing) <= LEAST + 1e-9
 
 
-def test_in_prose_candidates_have_what_the_model_gives_them(prose_index: infgram.Index) -> None:
-    context = prose_index.document(0).token_ids[5000:5400].astype(np.uint32)
+def test_in_prose_candidates_have_nearly_what_the_model_gives_them(
+    prose: bytes, prose_index: infgram.Index
+) -> None:
+    """Of wide levels a draft counts a sample, so that any candidate may be off, but not many are:
+    the fewer, the more of the context the text has."""
     drafter = Drafter(prose_index, max_tokens=30)
     model = infgram.Model(prose_index, infgram.KneserNey(), adapt=True)
-    for n in range(100, 400, 60):
-        drafter.start(n, context[:n])
-        native = drafter.propose(n).native
-        law = dict(
-            zip(model.token_ids.tolist(), model.distribution(context[:n]).tolist(), strict=True)
-        )
+    of_long: list[float] = []
+    of_short: list[float] = []
+    n_best = 0
+    for context in contexts(prose, 40):
+        native = drafter.propose_ids(list(context)).native
+        law = dict(zip(model.token_ids.tolist(), model.distribution(context), strict=True))
         first = native.parents == -1
-        for token, prob in zip(native.token_ids[first], native.raw_probs[first], strict=True):
-            assert prob == pytest.approx(law[int(token)], abs=0.02)
-        best = max(law, key=lambda token: law[token])
-        assert best in native.token_ids[first]
+        told = zip(native.token_ids[first].tolist(), native.raw_probs[first], strict=True)
+        errors = of_long if len(context) >= 100 else of_short
+        errors += [abs(prob - law[token]) for token, prob in told]
+        n_best += max(law, key=lambda token: law[token]) in native.token_ids[first]
+    assert np.mean(of_long) < 0.01
+    assert np.mean(of_short) < 0.04
+    assert max(of_long) < 0.1
+    assert n_best >= 38
 
 
 def test_a_token_that_the_corpus_has_not_is_drafted_from_the_request(index: infgram.Index) -> None:
@@ -182,14 +195,32 @@ def test_parents_come_first_and_probabilities_fall(prose_index: infgram.Index) -
     assert len(set(pairs)) == 40  # siblings differ
 
 
-def test_no_other_tree_of_its_size_is_expected_to_give_more(prose_index: infgram.Index) -> None:
+def paths(draft: Draft) -> list[tuple[int, ...]]:
+    """From the context to each token of the tree."""
+    found: list[tuple[int, ...]] = []
+    for token, parent in zip(draft.token_ids.tolist(), draft.parents.tolist(), strict=True):
+        found.append((*(found[parent] if parent >= 0 else ()), token))
+    return found
+
+
+def test_no_other_tree_of_its_size_is_expected_to_give_much_more(
+    prose: bytes, prose_index: infgram.Index
+) -> None:
+    """As a large tree tells, for which all levels are read; a small one leaves what is least."""
     drafter = Drafter(prose_index)
-    for n, context in enumerate([b"First Citizen:\nBefore we", b"Romeo, w", b"zq", b"\n\nA"]):
-        drafter.start(n, list(context))
-        everything = np.sort(drafter.propose(n, 2000).probs)[::-1]
+    told, by_the_large = [], []
+    for context in [b"First Citizen:\nBefore we", b"Romeo, w", b"zq", *contexts(prose, 16)]:
+        large = drafter.propose_ids(list(context), 2000)
+        probs = dict(zip(paths(large), large.probs.tolist(), strict=True))
         for size in (1, 4, 8, 16, 32):
-            found = drafter.propose(n, size).expected_accept
-            assert found == pytest.approx(everything[:size].sum(), rel=0.03)
+            small = drafter.propose_ids(list(context), size)
+            most = np.sort(large.probs)[-size:].sum()
+            told.append(small.expected_accept / most)
+            by_the_large.append(sum(probs.get(path, 0.0) for path in paths(small)) / most)
+    assert 0.95 < np.mean(told) < 1.001
+    assert min(told) > 0.75
+    assert np.mean(by_the_large) > 0.98
+    assert min(by_the_large) > 0.8
 
 
 def test_a_path_is_a_path(prose_index: infgram.Index) -> None:
@@ -223,9 +254,10 @@ def test_the_shapes_that_engines_ask_for(prose_index: infgram.Index) -> None:
 def test_min_prob_cuts_what_is_unlikely(prose_index: infgram.Index) -> None:
     drafter = Drafter(prose_index, max_tokens=30)
     drafter.start("a", list(b"What say y"))
-    draft = drafter.propose("a", min_prob=0.2)
+    middle = float(drafter.propose("a").probs[[0, -1]].mean())
+    draft = drafter.propose("a", min_prob=middle)
     assert 0 < len(draft) < 30
-    assert draft.probs.min() > 0.2
+    assert draft.probs.min() > middle
     assert len(drafter.propose("a", min_prob=1.0)) == 0
 
 
@@ -238,11 +270,13 @@ def test_a_draft_is_as_large_as_pays(prose_index: infgram.Index) -> None:
     assert size([1.0] * 17) == 16
     assert size([1.0 + 10.0 * k for k in range(17)]) == 0
     assert size([1.0] * 5) == 4  # no larger one was measured
-    assert 0 < size([1.0 + 0.2 * k for k in range(17)]) < 16
     probs = Drafter(prose_index, max_tokens=16).propose_ids(context).probs
-    cost = [1.0 + 0.1 * k for k in range(17)]
-    rates = [(1 + probs[:k].sum()) / cost[k] for k in range(17)]
-    assert size(cost) == int(np.argmax(rates))
+    dear = [1.0 + 0.9 * float(probs[0]) * k for k in range(17)]
+    assert 0 < size(dear) < 16
+    cheap = [1.0 + 0.1 * k for k in range(17)]
+    for cost in (dear, cheap):
+        rates = [(1 + probs[:k].sum()) / cost[k] for k in range(17)]
+        assert size(cost) == int(np.argmax(rates))
 
 
 # Drawn drafts -------------------------------------------------------------------------------------
@@ -284,26 +318,29 @@ def test_a_seed_draws_the_same(prose_index: infgram.Index) -> None:
 # Learning -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def trained(
-    prose_index: infgram.Index, memory_folder: Path
-) -> tuple[infgram.Index, NDArray[np.uint32]]:
-    """An index of the first nine tenths of a text, and some of the last tenth."""
-    text = prose_index.document(0).token_ids
-    n = int(0.9 * len(text))
-    return make_index(memory_folder / "draft-trained.infgram", [text[:n]]), text[n : n + 6000]
+def expected_to_accepted(steps: list[tuple[Draft, int]]) -> float:
+    return sum(draft.expected_accept for draft, _ in steps) / sum(n for _, n in steps)
 
 
-def test_what_is_expected_is_what_is_accepted(
-    trained: tuple[infgram.Index, NDArray[np.uint32]],
+def test_what_is_expected_of_unknown_prose_is_about_what_is_accepted(
+    prose: bytes, part_index: infgram.Index
 ) -> None:
-    index, text = trained
-    steps = replay(Drafter(index, max_tokens=8), text)
-    expected = np.mean([draft.expected_accept for draft, _ in steps])
-    accepted = np.mean([n for _, n in steps])
-    assert expected == pytest.approx(accepted, rel=0.1)
+    text = np.frombuffer(prose[PART : PART + 6000], np.uint8).astype(np.uint32)
+    replays = [replay(Drafter(part_index, max_tokens=n), text) for n in (1, 8, 32)]
+    for steps in replays:
+        assert expected_to_accepted(steps) == pytest.approx(1, abs=0.25)
+    one, eight, many = map(tokens_a_step, replays)
+    assert 1 < one < eight < many
+
+
+def test_what_is_expected_of_shakespeare_is_what_is_accepted(
+    training: infgram.Index, validation: bytes
+) -> None:
+    text = np.frombuffer(validation[:6000], np.uint8).astype(np.uint32)
+    steps = replay(Drafter(training, max_tokens=8), text)
+    assert expected_to_accepted(steps) == pytest.approx(1, abs=0.1)
     assert tokens_a_step(steps) > 2.4
-    assert tokens_a_step(replay(Drafter(index, max_tokens=32), text)) > 3.2
+    assert tokens_a_step(replay(Drafter(training, max_tokens=32), text)) > 3.2
 
 
 def test_a_target_that_refuses_everything_is_learnt(index: infgram.Index) -> None:
@@ -466,11 +503,11 @@ def test_a_session_remembers_what_was_written_and_forgets_what_is_old() -> None:
     assert drafter.propose_ids([990]).match_len == 0
 
 
-def test_drafts_repeat(trained: tuple[infgram.Index, NDArray[np.uint32]]) -> None:
-    index, text = trained
+def test_drafts_repeat(prose: bytes, part_index: infgram.Index) -> None:
+    text = np.frombuffer(prose[PART : PART + 800], np.uint8).astype(np.uint32)
     runs = []
     for _ in range(2):
-        steps = replay(Drafter(index, max_tokens=8), text[:800])
+        steps = replay(Drafter(part_index, max_tokens=8), text)
         runs.append([(draft.token_ids.tolist(), draft.probs.tolist(), n) for draft, n in steps])
     assert runs[0] == runs[1]
 

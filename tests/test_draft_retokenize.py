@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_index
+from conftest import PART, make_index
 
 import infgram
 from infgram import tokens
-from infgram.draft import TextDrafter
+from infgram.draft import TextDrafter, Totals
 from infgram.errors import (
     InvalidParameter,
     NothingProposed,
@@ -88,15 +88,24 @@ def test_a_known_text_is_drafted_in_the_models_tokens(
     assert replay(TextDrafter(index, tokenizer=tokenizer), ids) > 2.5
 
 
-def test_what_is_expected_comes(
-    prose_index: infgram.Index, bpe: tokens.Tokenizer, memory_folder: Path
+def test_what_is_expected_of_unknown_prose_is_about_what_comes(
+    prose: bytes, part_index: infgram.Index, bpe: tokens.Tokenizer
 ) -> None:
-    text = prose_index.document(0).token_ids
-    part = make_index(memory_folder / "retokenize-part.infgram", [text[:300_000]])
-    drafter = TextDrafter(part, tokenizer=bpe)
-    replay(drafter, bpe.encode(text[300_000:304_000].tobytes()).tolist(), 8)
-    totals = drafter.totals
+    totals = totals_of(prose[PART : PART + 4000], part_index, bpe)
+    assert totals.expected == pytest.approx(totals.accepted, rel=0.25)
+
+
+def test_what_is_expected_of_shakespeare_comes(
+    training: infgram.Index, validation: bytes, bpe: tokens.Tokenizer
+) -> None:
+    totals = totals_of(validation[:4000], training, bpe)
     assert totals.expected == pytest.approx(totals.accepted, rel=0.15)
+
+
+def totals_of(text: bytes, index: infgram.Index, tokenizer: tokens.Tokenizer) -> Totals:
+    drafter = TextDrafter(index, tokenizer=tokenizer)
+    replay(drafter, tokenizer.encode(text).tolist(), 8)
+    return drafter.totals
 
 
 def test_characters_that_tokens_cut_are_read_as_a_whole(

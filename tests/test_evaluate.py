@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import examples, make_index
+from conftest import PART, examples, make_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,17 +28,6 @@ def thirds(memory_folder: Path) -> Model:
     """After "x" stands "a" twice and "b" once; after both stands "x", or the end."""
     index = make_index(memory_folder / "thirds.infgram", [list(b"xaxaxb")])
     return Model(index, SBIS(k=1))
-
-
-@pytest.fixture(scope="module")
-def training_index(shakespeare: bytes, memory_folder: Path) -> infgram.Index:
-    training = np.frombuffer(shakespeare, np.uint8)[: len(shakespeare) * 9 // 10]
-    return make_index(memory_folder / "evaluated.infgram", [training])
-
-
-@pytest.fixture(scope="module")
-def validation(shakespeare: bytes) -> bytes:
-    return shakespeare[len(shakespeare) * 9 // 10 :]
 
 
 # Perplexity ---------------------------------------------------------------------------------------
@@ -129,9 +118,9 @@ def test_perplexity_follows_from_the_distributions(
     [(1, 4036.1918), (2, 97.7349), (3, 18.2353), (5, 7.1026), (-1, 6.0625)],
 )
 def test_perplexities_of_sbis_are_the_published_ones(
-    training_index: infgram.Index, validation: bytes, k: int, expected: float
+    training: infgram.Index, validation: bytes, k: int, expected: float
 ) -> None:
-    found = published_perplexity(training_index, validation, k=k)
+    found = published_perplexity(training, validation, k=k)
     assert found.n_tokens == len(validation) - 1
     assert found.perplexity == pytest.approx(expected, rel=1e-5)
 
@@ -140,10 +129,10 @@ def test_perplexities_of_sbis_are_the_published_ones(
     ("k", "expected"), [(1, 1.00), (2, 1.17), (3, 1.28), (5, 1.42), (-1, 1.45)]
 )
 def test_perplexities_of_the_training_text_are_the_published_ones(
-    training_index: infgram.Index, k: int, expected: float
+    training: infgram.Index, k: int, expected: float
 ) -> None:
-    text = training_index.document(0).token_ids
-    assert round(published_perplexity(training_index, text, k=k).perplexity, 2) == expected
+    text = training.document(0).token_ids
+    assert round(published_perplexity(training, text, k=k).perplexity, 2) == expected
 
 
 def test_the_published_protocol_floors_what_has_no_probability(thirds: Model) -> None:
@@ -164,10 +153,10 @@ def test_the_published_protocol_sees_a_hundred_tokens(memory_folder: Path) -> No
 
 
 def test_both_weightings_can_be_measured_as_published(
-    training_index: infgram.Index, validation: bytes
+    prose: bytes, part_index: infgram.Index
 ) -> None:
     counts, distributions = (
-        published_perplexity(training_index, validation, k=3, weighting=weighting)
+        published_perplexity(part_index, prose[PART : PART + 30_000], k=3, weighting=weighting)
         for weighting in ("counts", "distributions")
     )
     assert counts.n_zero == distributions.n_zero
@@ -275,7 +264,16 @@ def test_reliability_accounts_for_every_token(
     assert 1 - 1e-9 <= found.expected_perplexity <= len(model.token_ids) + 1e-9
 
 
-def test_kneser_ney_knows_how_sure_it_is_and_the_longest_level_does_not(
+def test_kneser_ney_knows_better_how_sure_it_is_than_the_longest_level(
+    prose: bytes, part_index: infgram.Index
+) -> None:
+    text = prose[PART : PART + 10_000]
+    longest = reliability(Model(part_index, Longest()), text)
+    assert reliability(Model(part_index), text).ece < longest.ece
+    assert longest.confidence > longest.accuracy
+
+
+def test_of_shakespeare_kneser_ney_knows_how_sure_it_is(
     shakespeare: bytes, memory_folder: Path
 ) -> None:
     corpus, text = shakespeare[:100_000], shakespeare[100_000:110_000]
@@ -341,14 +339,14 @@ def test_level_statistics_are_those_of_the_levels_before_each_token(
 
 
 def test_text_generated_as_published_has_the_published_level_statistics(
-    training_index: infgram.Index,
+    training: infgram.Index,
 ) -> None:
-    model = Model(training_index, SBIS(k=2, decay=0.1))
+    model = Model(training, SBIS(k=2, decay=0.1))
     made = [
         model.generate("First Citizen:", max_tokens=5_000, temperature=0.8, seed=seed).token_ids
         for seed in range(6)
     ]
-    first, second = level_statistics(training_index, *made, context="First Citizen:", k=2)
+    first, second = level_statistics(training, *made, context="First Citizen:", k=2)
     assert 16 <= first.n.median <= 21 and first.m.median == 1
     assert 7 <= second.n.median <= 9 and 2 <= second.m.median <= 5
 

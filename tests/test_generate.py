@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import examples, make_index
+from conftest import examples, is_whole, make_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,12 +102,15 @@ def test_the_definition_holds_on_any_small_corpus(
 def test_the_levels_that_are_not_kept_are_not_missed(
     prose_index: infgram.Index, k: int, temperature: float
 ) -> None:
-    """A copy limit makes the native loop keep all levels. Here none of the text reaches it."""
+    """A copy limit makes the native loop keep all levels. No text is longer than this one."""
     index = infgram.open(prose_index.path)  # nothing was drawn from it yet
-    plan = {"k": k, "decay": 0.1, "temperature": temperature, "seed": 1, "max_tokens": 100_000}
-    whole = infgram.generate(index, "KING", max_copy=200, **plan).token_ids.tolist()
-    for _ in range(2):  # before and after so much was drawn that a table is made
-        assert infgram.generate(index, "KING", **plan).token_ids.tolist() == whole
+    for n, seeds in ((100_000, (1, 1)), (200, range(50))):
+        plan = {"k": k, "decay": 0.1, "temperature": temperature, "max_tokens": n, "window": n}
+        for seed in seeds:  # at first before, then after so much was drawn that a table is made
+            whole = infgram.generate(index, "KING", max_copy=n, seed=seed, **plan)
+            found = infgram.generate(index, "KING", seed=seed, **plan)
+            assert found.token_ids.tolist() == whole.token_ids.tolist()
+            assert found.finish_reason == whole.finish_reason != "max_copy"
 
 
 def test_the_draws_follow_the_weights(memory_folder: Path) -> None:
@@ -140,7 +143,7 @@ def test_streaming_gives_the_same_text_in_pieces(prose_index: infgram.Index) -> 
     assert len(pieces) > 2
     whole = infgram.generate(prose_index, "KING", max_tokens=10_000, seed=3)
     assert "".join(pieces) == whole.text
-    assert len(whole.token_ids) == 10_000
+    assert is_whole(whole, 10_000)
 
 
 @settings(max_examples=examples(100))
@@ -158,8 +161,7 @@ def test_streaming_never_breaks_a_character(memory_folder: Path, text: str, chun
 
 def test_a_context_that_never_occurred_is_survived(prose_index: infgram.Index) -> None:
     for prompt in (b"\x00\x01\xff", "日本", b"\x00"):
-        made = infgram.generate(prose_index, prompt, max_tokens=100, seed=0)
-        assert len(made.token_ids) == 100
+        assert is_whole(infgram.generate(prose_index, prompt, max_tokens=100, seed=0), 100)
 
 
 def test_a_text_ends_where_a_document_does(memory_folder: Path) -> None:
@@ -171,15 +173,14 @@ def test_a_text_ends_where_a_document_does(memory_folder: Path) -> None:
     assert all(text[:3] in ("abc", "xyz") for text in begun)
 
 
-def test_new_text_is_not_all_copied(shakespeare: bytes, shakespeare_index: infgram.Index) -> None:
-    written = infgram.generate(shakespeare_index, "ROMEO:", max_tokens=20_000, k=2, seed=0)
-    share = infgram.copied_share(shakespeare_index, written.token_ids, run=50)
-    assert 0 < share < 0.5
-    assert infgram.copied_share(shakespeare_index, shakespeare[:5000], run=50) == 1.0
-    assert infgram.copied_share(shakespeare_index, "zzzzz qqqqq", run=4) == 0.0
-    assert infgram.copied_share(shakespeare_index, "") == 0.0
+def test_new_text_is_not_all_copied(prose: bytes, prose_index: infgram.Index) -> None:
+    written = infgram.generate(prose_index, "ROMEO:", max_tokens=20_000, k=2, seed=0)
+    assert 0 < infgram.copied_share(prose_index, written.token_ids, run=50) < 1
+    assert infgram.copied_share(prose_index, prose[:5000], run=50) == 1.0
+    assert infgram.copied_share(prose_index, b"\x00\x01\x02\x03\x04", run=4) == 0.0
+    assert infgram.copied_share(prose_index, "") == 0.0
     with pytest.raises(InvalidParameter):
-        infgram.copied_share(shakespeare_index, "a", run=0)
+        infgram.copied_share(prose_index, "a", run=0)
 
 
 @pytest.mark.parametrize(
@@ -221,4 +222,4 @@ def test_extreme_temperatures_stay_finite(prose_index: infgram.Index) -> None:
         made = infgram.generate(
             prose_index, "a", k=-1, max_tokens=50, temperature=temperature, seed=0
         )
-        assert len(made.token_ids) == 50
+        assert is_whole(made, 50)

@@ -7,8 +7,6 @@ import json
 import os
 import pty
 import re
-import signal
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import drawn, run, start
+from command_line import drawn, interrupted, read_terminal, run, start
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -436,19 +434,9 @@ def test_an_interrupted_animation_leaves_the_terminal_as_it_was(trace_file: str)
     seen = b""
     while b"the draft" not in seen:
         seen += os.read(ours, 1 << 16)
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    while True:
-        try:
-            piece = os.read(ours, 1 << 16)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
-    assert process.returncode == 130
+    code, _, stderr = interrupted(process)
+    seen += read_terminal(ours)
+    assert code == 130
     assert b"Traceback" not in stderr
     assert seen.count(b"\x1b[?25l") == seen.count(b"\x1b[?25h") == 1  # the cursor is shown again
 

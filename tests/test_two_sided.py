@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TIMEOUT, ended, lines, run, start
+from command_line import interrupted, lines, run, start
 from conftest import examples, generation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Reference
+from waiting import wait_until
 
 import infgram
 from infgram.build import build_index
@@ -214,9 +213,6 @@ def test_an_interrupted_build_leaves_nothing(
     assert process.stdin
     process.stdin.write(b"to be")
     process.stdin.flush()
-    deadline = time.monotonic() + TIMEOUT
-    while len(list(Path().glob("*/*"))) < 2 and time.monotonic() < deadline:  # a lock, a spool
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert ended(process)[0] == 130
+    wait_until(lambda: len(list(Path().glob("*/*"))) == 2)  # a lock, a spool
+    assert interrupted(process)[0] == 130
     assert list(Path().iterdir()) == []

@@ -1,7 +1,8 @@
 """The texts that are measured on: Tiny Shakespeare, Python's library, and as much as this disk has.
 
-Nothing of it is part of infgram. Tiny Shakespeare is fetched once, with the extra `bench`; the
-other two are gathered from files that every machine has, so that any machine can measure.
+Nothing of it is part of infgram. Tiny Shakespeare is where the environment variable
+INFGRAM_TINY_SHAKESPEARE says, or else is fetched once, with the extra `bench`; the other two are
+gathered from files that every machine has, so that any machine can measure.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from infgram.errors import InfgramError
+
 SHAKESPEARE = "tinyshakespeare"
+VARIABLE = "INFGRAM_TINY_SHAKESPEARE"  # of the environment: the path of its file
 _SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 _SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
-_BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data" / "tinyshakespeare.txt"
 _LARGEST_FILE = 4 << 20
 _SKIPPED = {"test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib"}
 _SYSTEM_ROOTS = ("/usr/share", "/usr/include", "/usr/lib", "/usr/local")
@@ -28,6 +31,10 @@ _TEXT_SUFFIXES = (
     *(".json", ".lua", ".md", ".mjs", ".pl", ".pm", ".po", ".pod", ".py", ".pyi", ".pyx", ".rb"),
     *(".rs", ".rst", ".scm", ".sh", ".tcl", ".tex", ".ts", ".txt", ".xml", ".yaml", ".yml"),
 )
+
+
+class NotShakespeare(InfgramError):
+    """The environment names a file that is not Tiny Shakespeare."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,21 @@ class Corpus:
     @property
     def is_shakespeare(self) -> bool:
         """Is it the text that published figures are of?"""
-        return hashlib.sha256(self.text).hexdigest() == _SHAKESPEARE_SHA256
+        return _sha256(self.text) == _SHAKESPEARE_SHA256
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def shakespeare() -> Corpus | None:
-    """Tiny Shakespeare: beside a checkout, or in the user's cache, fetched if need be.
+    """Tiny Shakespeare: the file that the environment names, or in the user's cache, fetched if
+    need be.
 
-    None where it cannot be had.
+    None where it cannot be had. Raises NotShakespeare where the environment names something else.
     """
-    if _BESIDE_CHECKOUT.is_file():
-        return Corpus(SHAKESPEARE, _BESIDE_CHECKOUT.read_bytes())
+    if named := os.environ.get(VARIABLE):
+        return _named(Path(named))
     try:
         import pooch
         from platformdirs import user_cache_path
@@ -74,6 +86,23 @@ def shakespeare() -> Corpus | None:
     except (OSError, ValueError):  # no network; something else at that address
         return None
     return Corpus(SHAKESPEARE, Path(path).read_bytes())
+
+
+def _named(path: Path) -> Corpus:
+    try:
+        found = Corpus(SHAKESPEARE, path.read_bytes())
+    except OSError as error:
+        raise NotShakespeare(
+            f"{VARIABLE} is {str(path)!r}, which cannot be read ({error.strerror}), expected the "
+            "path of Tiny Shakespeare: correct it, or unset it"
+        ) from error
+    if not found.is_shakespeare:
+        raise NotShakespeare(
+            f"{VARIABLE} is {str(path)!r}, which holds {len(found.text):,} bytes of SHA-256 "
+            f"{_sha256(found.text)}, expected Tiny Shakespeare, of {_SHAKESPEARE_SHA256}: name its "
+            f"file ({_SHAKESPEARE_URL}), or unset it"
+        )
+    return found
 
 
 def standard_library(n_bytes: int = 4_000_000) -> Corpus:
