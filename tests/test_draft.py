@@ -603,6 +603,8 @@ def test_a_session_with_what_cannot_be_changes_nothing(
         ("drawn", arrays["drawn"][:-1]),
         ("token_ids", arrays["token_ids"].astype(np.int64)),
         ("format", np.array(2)),
+        ("format", np.array(np.inf)),
+        ("vocab_size", np.array(np.nan)),
     ]:
         with open(tmp_path / "damaged", "wb") as file:
             np.savez(file, **{**arrays, name: value})

@@ -42,7 +42,7 @@ class Case:
 
     - `what`: how it was damaged.
     - `is_mended`: whether its checksums fit.
-    - `must_refuse`: opening it is an error.
+    - `must_refuse`: what of it must be: "index", "other side", "calibration" or nothing.
     - `verify`: what to open it with.
     """
 
@@ -51,7 +51,7 @@ class Case:
     outside: Path
     what: tuple[str, ...]
     is_mended: bool
-    must_refuse: bool
+    must_refuse: str
     verify: bool | None
 
     @property
@@ -82,7 +82,7 @@ def make(
                 raise
             # what the mutations before have left is nothing that this one can change
             found = f"{mutation.__name__} found nothing to do ({error!r:.60})"
-        told.append(found if isinstance(found, Told) else Told(found, False))
+        told.append(found if isinstance(found, Told) else Told(found, ""))
     if is_mended:
         folder.seal()
         if rng.random() < _SHARE_RECALIBRATED:
@@ -96,6 +96,6 @@ def make(
         folder.outside,
         tuple(each.what for each in told),
         is_mended or has_side,
-        any(each.must_refuse for each in told) and len(told) == 1,
+        told[0].must_refuse if len(told) == 1 else "",
         rng.choice([None, None, None, True, False]),
     )

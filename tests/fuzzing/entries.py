@@ -1,7 +1,7 @@
 """Folder entries that are no columns: links, pipes, devices, folders, names that lead elsewhere.
 
-A mutation here says whether the index must be refused when it is opened: where a column would be
-read from outside of the folder, or from what is no file.
+A mutation here says what must be refused: where anything would be read from outside of the folder,
+or a column from what is no file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from .folders import CALIBRATION, CURRENT, MANIFEST, VERIFIED, Folder, Unit
 
 
 class Told(NamedTuple):
+    """`must_refuse`: "index", "other side", "calibration"; "" where nothing need be."""
+
     what: str
-    must_refuse: bool
+    must_refuse: str
 
 
 def replace_column(rng: random.Random, folder: Folder) -> Told:
@@ -29,7 +31,7 @@ def replace_column(rng: random.Random, folder: Folder) -> Told:
         ["out", "out", "dangling", "loop", "zero", "null", "pipe", "folder", "socket"]
     )
     _put(rng, folder, unit.path / name, kind)
-    return Told(f"{name} is {_KINDS[kind]}", must_refuse=True)
+    return Told(f"{name} is {_KINDS[kind]}", must_refuse="index")
 
 
 def replace_folder(rng: random.Random, folder: Folder) -> Told:
@@ -41,7 +43,7 @@ def replace_folder(rng: random.Random, folder: Folder) -> Told:
     shutil.move(unit.path / name, moved)
     target = moved if rng.random() < 0.5 else Path(os.path.relpath(moved, unit.path))
     (unit.path / name).symlink_to(target)
-    return Told(f"{name} is a link to {target}", must_refuse=True)
+    return Told(f"{name} is a link to {target}", must_refuse="index")
 
 
 def replace_side(rng: random.Random, folder: Folder) -> Told:
@@ -51,7 +53,9 @@ def replace_side(rng: random.Random, folder: Folder) -> Told:
     unit.late.clear()
     kind = rng.choice(list(_KINDS))
     _put(rng, folder, unit.path / name, kind)
-    return Told(f"{name} is {_KINDS[kind]}", must_refuse=False)
+    leads_out = kind in ("out", "dangling", "pipe outside")
+    refused = "calibration" if name == CALIBRATION and leads_out and unit is folder.outer else ""
+    return Told(f"{name} is {_KINDS[kind]}", must_refuse=refused)
 
 
 def replace_backwards(rng: random.Random, folder: Folder) -> Told:
@@ -64,7 +68,7 @@ def replace_backwards(rng: random.Random, folder: Folder) -> Told:
         name = MANIFEST if kind == "manifest" else rng.choice(unit.names)
         inner = rng.choice(["out", "dangling", "loop", "zero", "pipe", "folder", "socket"])
         _put(rng, folder, unit.path / name, inner)
-        return Told(f"{unit.path.name}/{name} is {_KINDS[inner]}", must_refuse=False)
+        return Told(f"{unit.path.name}/{name} is {_KINDS[inner]}", must_refuse="other side")
     content = folder.outside / "backwards"
     shutil.move(unit.path, content)
     folder.units.remove(unit)
@@ -72,7 +76,7 @@ def replace_backwards(rng: random.Random, folder: Folder) -> Told:
         unit.path.symlink_to(content)
     elif kind != "gone":
         _put(rng, folder, unit.path, kind)
-    return Told(f"{unit.path.name} is {_KINDS.get(kind, 'missing')}", must_refuse=False)
+    return Told(f"{unit.path.name} is {_KINDS.get(kind, 'missing')}", must_refuse="other side")
 
 
 def replace_current(rng: random.Random, folder: Folder) -> Told:
@@ -85,7 +89,9 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
     if rng.random() < 0.4:
         kind = rng.choice(list(_KINDS))
         _put(rng, folder, path, kind)
-        return Told(f"{path.name} is {_KINDS[kind]}", must_refuse=kind != "inside")
+        return Told(
+            f"{path.name} is {_KINDS[kind]}", must_refuse="" if kind == "inside" else "index"
+        )
     if rng.random() < 0.4:
         outside = folder.outside / name
         shutil.move(generation, outside)
@@ -97,7 +103,7 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
             relative = os.path.relpath(outside, folder.path)
             target = relative if kind == "a relative path" else str(outside)
             path.write_bytes(line.replace(name.encode(), target.encode()))
-        return Told(f"{path.name} leads out by {kind}", must_refuse=True)
+        return Told(f"{path.name} leads out by {kind}", must_refuse="index")
     others: list[bytes] = [
         *(
             b"",
@@ -142,7 +148,9 @@ def replace_current(rng: random.Random, folder: Folder) -> Told:
     else:
         content = rng.choice(whole)
     path.write_bytes(content)
-    return Told(f"{path.name} holds {content[:60]!r}", must_refuse=content != line)
+    return Told(
+        f"{path.name} holds {content[:60]!r}", must_refuse="index" if content != line else ""
+    )
 
 
 _NAMES = [
@@ -178,18 +186,18 @@ def rename_column(rng: random.Random, folder: Folder) -> Told:
         for name in unit.names:
             if name.startswith(f"{old}/"):
                 unit.rename(name, f"{shard['name']}/{name.removeprefix(old + '/')}")
-        return Told(f"the shard {old} is called {shard['name']!r}", must_refuse=True)
+        return Told(f"the shard {old} is called {shard['name']!r}", must_refuse="index")
     name = rng.choice(unit.names)
     other = rng.choice(_NAMES)
     if rng.random() < 0.2:
         new = rng.choice(["more", "shard-00000/more", "shard-00009/more", "more.json"])
         unit.add(new, unit.read(name))
-        return Told(f"{new} is listed, which nobody needs", must_refuse=False)
+        return Told(f"{new} is listed, which nobody needs", must_refuse="")
     if rng.random() < 0.5:
         unit.manifest["files"][other] = dict(unit.manifest["files"][name])
-        return Told(f"{other[:60]!r} is listed, as long as {name}", must_refuse=False)
+        return Told(f"{other[:60]!r} is listed, as long as {name}", must_refuse="")
     unit.rename(name, other)
-    return Told(f"{name} is listed as {other[:60]!r}", must_refuse=False)
+    return Told(f"{name} is listed as {other[:60]!r}", must_refuse="")
 
 
 def _rename_out(rng: random.Random, folder: Folder, unit: Unit, name: str) -> Told:
@@ -198,9 +206,9 @@ def _rename_out(rng: random.Random, folder: Folder, unit: Unit, name: str) -> To
     target = _to(rng, unit, outside)
     if rng.random() < 0.5:
         unit.rename(name, target)
-        return Told(f"{name} is listed as {target!r}", must_refuse=True)
+        return Told(f"{name} is listed as {target!r}", must_refuse="index")
     unit.manifest["files"][target] = dict(unit.manifest["files"][name])
-    return Told(f"{target!r} is listed too", must_refuse=True)
+    return Told(f"{target!r} is listed too", must_refuse="index")
 
 
 def _to(rng: random.Random, unit: Unit, outside: Path) -> str:

@@ -326,10 +326,12 @@ def mixed(index: Index, asked: Asked) -> Any:
 
 
 def calibrations(index: Index, asked: Asked) -> Any:
-    """Discounts, kept and fitted."""
+    """Discounts, kept and fitted; those that are fitted are kept from now on."""
     found: list[Any] = []
-    kept = infgram.stored_calibration(index)
-    for fits in (kept or (), infgram.calibrate(index, save=False)):
+    kept, fitted = infgram.stored_calibration(index), infgram.calibrate(index)
+    again = infgram.stored_calibration(infgram.open(index.path, verify=False))
+    _expect(again is not None, "nothing was kept", fitted)
+    for fits in (kept or (), fitted, again or ()):
         for fit in fits:
             repr(fit)
             _expect(np.isfinite(fit.corpus).all() and 0 <= fit.exponent <= 1, "a fit", fit)
@@ -487,7 +489,6 @@ QUESTIONS: dict[str, Question] = {
     "traces": traces,
     "samples": samples,
     "mixed": mixed,
-    "calibrations": calibrations,
     "judged": judged,
     "novelty": novelty,
     "drafts": drafts,
@@ -496,6 +497,7 @@ QUESTIONS: dict[str, Question] = {
     "proposed": proposed,
     "polished": polished,
     "verified": verified,
+    "calibrations": calibrations,
 }
 """By name. Those of the other side are asked of `Index.backwards` too: `BACKWARDS`."""
 

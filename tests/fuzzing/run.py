@@ -158,7 +158,7 @@ class Fuzzer:
         except Exception as error:
             find("exception", "open", _cause(error), _told(error))
             return "failed"
-        if case.must_refuse:
+        if not _is_refused(index, case.must_refuse):
             find("unconfined", "open", _kind_of(case.what[0]), "it was opened")
         for name, ask in questions.asked_of(index):
             say({"asking": name})
@@ -190,6 +190,18 @@ class Fuzzer:
             except InfgramError:
                 continue  # polishing needs an index with two sides, of letters
         return found
+
+
+def _is_refused(index: infgram.Index, what: str) -> bool:
+    """Whether what must be refused of an index that was opened is."""
+    try:
+        if what == "other side":
+            return index.backwards is None
+        if what == "calibration":
+            return infgram.stored_calibration(index) is None
+    except InfgramError:
+        return True
+    return what != "index"
 
 
 def scratch_folder() -> Path:

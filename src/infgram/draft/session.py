@@ -50,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> Session:
         kinds = [str(each.dtype) for each in (session.token_ids, session.chosen, session.drawn)]
         if kinds != ["uint32", "float64", "float64"]:
             raise ValueError(f"arrays of {', '.join(kinds)}")
-    except (ValueError, TypeError, LookupError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
         raise NotASession(
             f"{path} is not a session that a drafter saved ({error}): start without one, the next "
             "save_session() writes it anew"
