@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import drawn, ended, lines, run, start
+from conftest import generation
 
 import infgram
 
@@ -387,7 +388,7 @@ def test_a_corpus_never_commands_the_terminal(options: Sequence[str]) -> None:
 def test_calibrate_stores_the_fit_that_the_library_makes(index: infgram.Index) -> None:
     static, adapting = infgram.calibrate(index, save=False)
     run("build", "corpus.txt", "--overwrite", "--no-calibrate")
-    stored = Path("corpus.infgram/calibration.npz")
+    stored = generation(Path("corpus.infgram")) / "calibration.npz"
     assert not stored.exists()
     (found,) = lines(run("calibrate", "--json"))
     assert stored.is_file()
@@ -430,11 +431,11 @@ def test_build_calibrates_unless_told_not_to() -> None:
     (found,) = lines(run(*again, "--json"))
     assert found["calibrated"] is True
     assert found["calibration_seconds"] > 0
-    assert Path("corpus.infgram/calibration.npz").is_file()
+    assert (generation(Path("corpus.infgram")) / "calibration.npz").is_file()
     assert "s to calibrate" in run(*again).stdout
     (found,) = lines(run(*again, "--json", "--no-calibrate"))
     assert (found["calibrated"], found["calibration_seconds"]) == (False, 0)
-    assert not Path("corpus.infgram/calibration.npz").exists()
+    assert not (generation(Path("corpus.infgram")) / "calibration.npz").exists()
     assert "calibrate" not in run(*again, "--no-calibrate").stdout
 
 

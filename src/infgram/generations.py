@@ -223,9 +223,17 @@ def _remove_replaced(target: Path, current: str) -> None:
     """Removes all builds but the current one, whoever left them. The lock is held."""
     for name in filter(_GENERATION.fullmatch, os.listdir(target)):
         if name != current and not (target / name).is_symlink():
-            shutil.rmtree(target / name, ignore_errors=True)
+            _remove(target / name)
     if _has_our_manifest(target):
         _remove_first_format(target)
+
+
+def _remove(generation: Path) -> None:
+    """Removes a build's folder, into which somebody may be writing a side file just now."""
+    for _ in range(100):
+        shutil.rmtree(generation, ignore_errors=True)
+        if not generation.exists():
+            break
 
 
 _FIRST_FORMAT_FILES = re.compile(
