@@ -812,13 +812,15 @@ def test_a_job_that_fails_without_a_word_is_named_by_its_exit_code(
         run_job("job", on_line=(lambda line: None) if listens else None)
 
 
+SILENT = "say = lambda: None\n"
+SPEAKS = "say = lambda: print(json.dumps({'step': 1}), flush=True)\n"
 SLEEP = """
 child = subprocess.Popen(["sleep", "600"])
 try:
     with open(here + "/pids.partial", "w") as pids:
         pids.write(f"{os.getpid()} {child.pid}")
     os.rename(here + "/pids.partial", here + "/pids")
-    print(json.dumps({"step": 1}), flush=True)
+    say()
     child.wait()
 except KeyboardInterrupt:
     with open(here + "/saved", "w") as file:
@@ -838,7 +840,7 @@ def wait_for_the_end(folder: Path) -> None:
 def test_a_job_that_takes_too_long_is_stopped_with_its_children(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(SLEEP)
+    play(SILENT + SLEEP)
     hour_is_over_with(tmp_path / "pids", monkeypatch)
     with pytest.raises(JobFailed, match="stopped after 3,600 s"):
         run_job("job", limit=HOUR)
@@ -853,7 +855,7 @@ def test_a_job_is_stopped_when_its_limit_is_over(play: Play) -> None:
 
 
 def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) -> None:
-    play(SLEEP)
+    play(SPEAKS + SLEEP)
 
     def interrupt(line: dict[str, Any]) -> None:
         raise KeyboardInterrupt
@@ -867,7 +869,7 @@ def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) 
 def test_a_job_that_does_not_listen_is_killed(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play("signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
+    play(SILENT + "signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
     hour_is_over_with(tmp_path / "pids", monkeypatch)
     monkeypatch.setattr(processes, "_SECONDS_TO_SAVE", 0.3)
     with pytest.raises(JobFailed, match="stopped after"):
