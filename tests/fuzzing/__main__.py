@@ -29,7 +29,7 @@ def main() -> int:
         if asked.case is not None:
             numbers = range(asked.case, asked.case + 1)
             _show(fuzzer, asked.case, keep=asked.keep)
-        report = fuzzer.run(numbers, jobs=asked.jobs, told=_each_thousand(len(numbers)))
+        report = fuzzer.run(numbers, jobs=asked.jobs, told=_twenty_times(len(numbers)))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(report.text())
@@ -45,14 +45,15 @@ def _show(fuzzer: Fuzzer, number: int, *, keep: bool) -> None:
         shutil.copytree(case.path, f"case-{number}.infgram", symlinks=True)
 
 
-def _each_thousand(n_cases: int) -> Callable[[Report], None]:
+def _twenty_times(n_cases: int) -> Callable[[Report], None]:
     """Tells how far it is on standard error."""
+    step = max(n_cases // 20, 1)
     last = 0
 
     def tell(report: Report) -> None:
         nonlocal last
-        if report.n_cases // 1000 > last:
-            last = report.n_cases // 1000
+        if report.n_cases // step > last:
+            last = report.n_cases // step
             done = f"{report.n_cases:,} of {n_cases:,} cases, {report.seconds:.0f} s"
             print(f"{done}, {len(report.findings)} findings", file=sys.stderr, flush=True)
 

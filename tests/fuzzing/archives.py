@@ -38,7 +38,7 @@ _Made = Callable[[str], bytes]
 
 def _write(unit: Unit, content: bytes) -> None:
     path = unit.path / CALIBRATION
-    if not path.exists() or path.is_file():
+    if unit.path.is_dir() and (not path.exists() or path.is_file()):
         path.write_bytes(content)
 
 

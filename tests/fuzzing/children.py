@@ -165,7 +165,7 @@ def _run(work: Work, numbers: Sequence[int], place: Path, pipe: int) -> None:
     try:
         errors = os.open(place / "errors", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(errors, 2)
-        sys.stderr = open(2, "w", closefd=False)  # which may have been somebody's own
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # which may have been somebody's own
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         warnings.simplefilter("ignore")
         _limit()
