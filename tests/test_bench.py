@@ -55,7 +55,7 @@ from infgram_bench.session import Session
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, Timing, interleave
 from reference import Reference
-from waiting import HOUR, hour_is_over_with, is_running, wait_until
+from waiting import HOUR, Hours, is_running, wait_until
 
 _WORDS = b"the cat and that dog then saw this other man with both their hats".split()
 TEXT = b"".join(
@@ -839,9 +839,9 @@ def test_a_job_that_takes_too_long_is_stopped_with_its_children(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(SLEEP)
-    hour_is_over_with(tmp_path / "pids", monkeypatch)
+    hours = Hours(monkeypatch)
     with pytest.raises(JobFailed, match="stopped after 3,600 s"):
-        run_job("job", limit=HOUR)
+        run_job("job", limit=HOUR, on_line=lambda line: setattr(hours, "fly", True))
     wait_for_the_end(tmp_path)
     assert (tmp_path / "saved").read_text() == "all of it"
 
@@ -868,10 +868,10 @@ def test_a_job_that_does_not_listen_is_killed(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play("signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
-    hour_is_over_with(tmp_path / "pids", monkeypatch)
     monkeypatch.setattr(processes, "_SECONDS_TO_SAVE", 0.3)
+    hours = Hours(monkeypatch)
     with pytest.raises(JobFailed, match="stopped after"):
-        run_job("job", limit=HOUR)
+        run_job("job", limit=HOUR, on_line=lambda line: setattr(hours, "fly", True))
     wait_for_the_end(tmp_path)
     assert not (tmp_path / "saved").exists()
 
