@@ -4,12 +4,14 @@ PYTHON ?= python3
 PIP := tools/install.py
 DEV := .venv-dev/bin
 ASAN := .venv-asan/bin
+# What must be loaded before a Python that was not built with it.
+SANITIZERS = $$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)
 CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 # What a wheel is made from.
 SOURCES := pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz test-cpp asan clean
+.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -55,8 +57,14 @@ test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with t
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md
 
-fuzz: .venv-dev/.ready  ## the random tests, twenty times as long
+fuzz: .venv-dev/.ready  ## the random tests, twenty times as long, and CASES=20000 indexes from strangers
 	INFGRAM_FUZZ=20 $(DEV)/python -m pytest tests/test_exact.py tests/test_generate.py tests/test_storage.py
+	PYTHONPATH=tests $(DEV)/python -m fuzzing --cases $(or $(CASES),20000)
+
+fuzz-asan: .venv-asan/.ready  ## CASES=2000 indexes from strangers, under address and undefined-behaviour sanitizers
+	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$(SANITIZERS)" PYTHONPATH=tests \
+	$(ASAN)/python -m fuzzing --cases $(or $(CASES),2000)
 
 test-cpp: .venv-dev/.ready  ## tests of the core, without Python
 	$(DEV)/cmake -S . -B build/cpp -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(DEV))/ninja -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON
@@ -69,10 +77,11 @@ asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address 
 	$(DEV)/cmake --build build/cpp-asan
 	$(DEV)/ctest --test-dir build/cpp-asan --output-on-failure
 	ASAN_OPTIONS=detect_leaks=0 INFGRAM_FUZZ=0.1 \
-	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	LD_PRELOAD="$(SANITIZERS)" \
 	$(ASAN)/python -m pytest -p no:faulthandler tests/test_exact.py tests/test_generate.py \
 	  tests/test_storage.py tests/test_build.py tests/test_index.py tests/test_shakespeare.py \
-	  tests/test_draft.py tests/test_refine_propose.py tests/test_refine_polish.py tests/test_two_sided.py
+	  tests/test_draft.py tests/test_refine_propose.py tests/test_refine_polish.py \
+	  tests/test_two_sided.py tests/test_strangers.py
 
 clean:  ## remove what was built
 	rm -rf build .venv .venv-*

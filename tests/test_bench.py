@@ -815,9 +815,8 @@ def test_a_job_that_fails_without_a_word_is_named_by_its_exit_code(
 SLEEP = """
 child = subprocess.Popen(["sleep", "600"])
 try:
-    with open(here + "/pids.partial", "w") as pids:
+    with open(here + "/pids", "w") as pids:
         pids.write(f"{os.getpid()} {child.pid}")
-    os.rename(here + "/pids.partial", here + "/pids")
     print(json.dumps({"step": 1}), flush=True)
     child.wait()
 except KeyboardInterrupt:

@@ -32,8 +32,9 @@ from infgram_bench.drafting_rivals import (
 )
 from infgram_bench.drafting_speed import SessionDrafter
 from infgram_bench.drafting_traces import Ids, Material, Trace
+from infgram_bench.failures import Failure, Trial
 from infgram_bench.findings import Findings
-from infgram_bench.processes import Run
+from infgram_bench.processes import JobFailed, Run
 from infgram_bench.question import Bench
 from infgram_bench.settings import Settings
 
@@ -368,6 +369,60 @@ def test_without_rivals_infgram_is_measured_and_the_others_have_rows(
 
 
 @pytest.mark.usefixtures("jobs_run_here")
+@pytest.mark.parametrize("who", ["Arctic", "infgram"])
+def test_a_rival_that_fails_has_rows_and_infgram_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    run_here = drafting.run_job
+
+    def run_job(job: str, *arguments: object, **options: object) -> Run:
+        if job == "drafting_replay" and arguments[0] == who:
+            raise JobFailed("killed by SIGSEGV")
+        return run_here(job, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drafting, "run_job", run_job)
+    monkeypatch.setattr(drafting, "missing", lambda: "torch not installed")
+    monkeypatch.setattr(drafting.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    bench = bench_in(tmp_path)
+    if who == "infgram":
+        with pytest.raises(JobFailed):
+            drafting.QUESTION.answer(bench)
+        return
+    drafting.QUESTION.answer(bench)
+    tables = [{row[0]: row[1:] for row in table.rows} for table in bench.findings.tables]
+    with_arctic = [rows["Arctic"] for rows in tables if "Arctic" in rows]
+    assert [row[0] for row in with_arctic] == ["failed: killed by SIGSEGV"] * 2
+    (tokens,) = [rows for rows in tables if "REST" in rows]
+    assert tokens["prompt lookup"][0] == tokens["REST"][0] == "not measured"
+    assert float(tokens["infgram, tree"][0].split()[0]) > 1
+    assert {len(row) for rows in tables for row in rows.values()} <= {1, 3, 4, 5}
+
+
+@pytest.mark.usefixtures("jobs_run_here")
+def test_a_target_that_cannot_be_trained_leaves_the_held_out_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here = drafting.run_job
+
+    def run_job(job: str, *arguments: object, **options: object) -> Run:
+        if job == "neural_train":
+            raise JobFailed("out of memory")
+        return run_here(job, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drafting, "run_job", run_job)
+    monkeypatch.setattr(drafting, "missing", lambda: "")
+    monkeypatch.setattr(drafting.importlib.util, "find_spec", lambda _: None)
+    for module in ("arctic_inference.suffix_decoding", "torch"):
+        monkeypatch.setitem(sys.modules, module, None)
+    bench = bench_in(tmp_path)
+    drafting.QUESTION.answer(bench)
+    notes = bench.findings.notes
+    assert "what a GPT writes: not measured: the target failed: out of memory" in notes
+    assert any("held-out text, infgram, tree" in name for name in bench.findings.figures)
+
+
+@pytest.mark.usefixtures("jobs_run_here")
 def test_infgram_is_compared_with_the_best_rival_on_every_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,7 +517,10 @@ def test_drafts_are_compared_with_the_fastest_of_the_others(tmp_path: Path) -> N
         "Arctic, path, 8 tokens": [1.5],
     }
     told = {"tokens_per_step": {"greedy": {}}, "different": {"greedy": {"infgram, path": 1}}}
-    drafting_speed._compare("greedy", seconds, told, bench)
+    trial = Trial({"prompt lookup, 8 tokens": Failure("writing", "ValueError: no")})
+    drafting_speed._compare("greedy", seconds, told, trial, bench)
+    (table,) = bench.findings.tables
+    assert ["prompt lookup, 8 tokens", "failed: ValueError: no", "", "", ""] in table.rows
     bars = {bar.what: bar.found for bar in bench.findings.bars}
     assert bars == {
         "greedy: drafts, to none": 2.0,
@@ -485,7 +543,9 @@ def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     small = replace(gpt.DRAFTING_TARGET, n_layer=1, n_head=2, n_embd=32, block_size=64)
     monkeypatch.setattr(gpt, "DRAFTING_TARGET", small)
     (tmp_path / "text").write_bytes(TEXT)
-    found = drafting_speed.measure(tmp_path / "text", tmp_path / "speed")
+    trial = Trial()
+    found = drafting_speed.measure(tmp_path / "text", tmp_path / "speed", trial)
+    assert trial.failed == {}
     assert found["absent"].keys() == {"Arctic"}
     assert {len(cost) for cost in found["cost"].values()} == {drafting_speed._MAX_TOKENS + 1}
     for subject, ways in found["seconds"].items():
@@ -497,4 +557,52 @@ def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert not any(name.startswith("infgram") for name in found["different"][subject])
     both = [found["seconds"][f"{manner}, a lean loop"] for manner in drafting_speed._MANNERS]
     assert all("no drafts" in ways for ways in both)
+    json.dumps(found)
+
+
+def test_ways_to_write_that_fail_are_left_out_and_the_others_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drafter that cannot be made, and one that fails while it drafts."""
+    pytest.importorskip("torch", reason="needs torch, the extra `bench`")
+    pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+    from infgram_bench import gpt, training
+
+    class Broken(DraftingSystem):
+        name = "Arctic"
+
+        def __init__(self, material: Material) -> None:
+            raise ImportError("libcuda.so: cannot open")
+
+        def session(self, max_tokens: int, options: Options) -> Session:
+            raise NotImplementedError
+
+    class Breaking(Broken):
+        name = "prompt lookup"
+
+        def __init__(self, material: Material) -> None:
+            pass
+
+        def session(self, max_tokens: int, options: Options) -> Session:
+            return Scripted([])  # nothing to propose: IndexError
+
+    monkeypatch.setattr(training, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(drafting_speed, "Arctic", Broken)
+    monkeypatch.setattr(drafting_speed, "PromptLookup", Breaking)
+    for name, value in {"_N_PROMPTS": 1, "_WRITTEN": 6, "_PROMPT": 8, "_ROUNDS": 2}.items():
+        monkeypatch.setattr(drafting_speed, name, value)
+    small = replace(gpt.DRAFTING_TARGET, n_layer=1, n_head=2, n_embd=32, block_size=64)
+    monkeypatch.setattr(gpt, "DRAFTING_TARGET", small)
+    (tmp_path / "text").write_bytes(TEXT)
+    trial = Trial()
+    found = drafting_speed.measure(tmp_path / "text", tmp_path / "speed", trial)
+    assert trial.failed == {
+        "Arctic": Failure("getting ready", "ImportError: libcuda.so: cannot open"),
+        "prompt lookup, 8 tokens": Failure("writing", "IndexError: pop from empty list"),
+    }
+    assert len(found["seconds"]) == 4
+    for subject, ways in found["seconds"].items():
+        assert not ways.keys() & trial.failed.keys()
+        assert {"infgram, tree", "infgram, path"} <= ways.keys()
+        assert not found["tokens_per_step"][subject].keys() & trial.failed.keys()
     json.dumps(found)

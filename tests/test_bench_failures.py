@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from command_line import run
+from command_line import drawn, run
 from infgram_bench import building, growth, large, models, peers, pictures, processes
 from infgram_bench.corpora import Corpus
 from infgram_bench.failures import Failure, Trial, in_few_words
@@ -382,6 +382,19 @@ def test_a_rival_that_comes_through_has_figures(rival: Callable[[str], None]) ->
     shown = run("bench", "generation", "queries", "peers", *options).stdout
     assert "failed" not in shown
     assert len(re.findall(r"^\| tokengrams[^|]*\| +[\d.,]+ ", shown, re.MULTILINE)) >= 5
+
+
+def test_a_failure_in_a_terminal_squeezes_no_figures(rival: Callable[[str], None]) -> None:
+    rival(f"write:{ZERO}")
+    arguments = ("bench", "generation", "--quick", "--corpus", "small.txt", "-o", "out")
+    run(*arguments)
+    seen, _ = drawn(*arguments, environment={"COLUMNS": "80"})
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen)
+    lines = plain.splitlines()
+    name = "tokengrams, sample_unsmoothed(n=8)"
+    assert f"{name} failed: RuntimeError: All weights are zero in distribution" in lines
+    assert re.search(r"^infgram +[\d,]+ +[\d,]+ to [\d,]+ +[\d,]+ +1\.00", plain, re.MULTILINE)
+    assert re.search(r"^\S.* failed *$", plain, re.MULTILINE)
 
 
 # Other questions ----------------------------------------------------------------------------------

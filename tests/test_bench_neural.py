@@ -16,10 +16,11 @@ pytest.importorskip("transformers", reason="needs transformers, the extra `bench
 from infgram_bench import gpt, jobs, judge, neural, race, training
 from infgram_bench.animation import Race
 from infgram_bench.corpora import Corpus
+from infgram_bench.failures import Failure, Trial
 from infgram_bench.findings import Findings, Table
 from infgram_bench.neural import System
-from infgram_bench.processes import Run
-from infgram_bench.question import Bench
+from infgram_bench.processes import JobFailed, Run
+from infgram_bench.question import Bench, CannotMeasure
 from infgram_bench.settings import Settings
 
 import infgram
@@ -53,8 +54,15 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         result = jobs._JOBS[job](*map(str, arguments))
         return Run(json.loads(json.dumps(result)), 0.0, 1_000_000)
 
+    def beside_here(job: str, *arguments: object, trial: Trial, **_: object) -> Run:
+        run = run_here(job, *arguments, trial.to_json())
+        trial.failed.update(Trial.from_json(run.result["failed"]).failed)
+        return run
+
     for module in (neural, judge, race):
         monkeypatch.setattr(module, "run_job", run_here)
+    for module in (neural, judge):
+        monkeypatch.setattr(module, "run_beside", beside_here)
     monkeypatch.setattr(neural, "_N_WRITTEN", 20)
     monkeypatch.setattr(neural, "_ROUNDS", 1)
     monkeypatch.setattr(judge, "_N_TEXTS", 3)
@@ -129,6 +137,49 @@ def test_the_quick_run_trains_nothing(tmp_path: Path) -> None:
     assert found.figures["nanoGPT, no cache: seconds a character"] > 0
 
 
+def test_a_model_that_cannot_be_trained_is_a_row_and_the_other_one_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here = neural.run_job
+
+    def run_job(job: str, *arguments: object, **options: Any) -> Run:
+        if (job, arguments[0]) == ("neural_train", "SHAKESPEARE_CHAR"):
+            raise JobFailed("killed by SIGKILL")
+        return run_here(job, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(neural, "run_job", run_job)
+    found = ask(neural.QUESTION.answer, tmp_path)
+    ready = columns(found.tables[0], "ready in")
+    assert ready["nanoGPT, 10.65 M"] == "failed: killed by SIGKILL"
+    assert found.figures["CPU_RECIPE loss"] > 0
+    assert "SHAKESPEARE_CHAR loss" not in found.figures
+    assert any("ready sooner" in bar.what for bar in found.bars)
+    assert len(found.pictures) == 1
+
+
+@pytest.mark.parametrize("fails", ["load_nanogpt", "generate", "generate_batch"])
+def test_ways_to_write_that_fail_are_rows_and_infgrams_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr(neural if fails == "load_nanogpt" else gpt, fails, fail)
+    found = ask(neural.QUESTION.answer, tmp_path, quick=True)
+    rates = columns(found.tables[1], "a second")
+    assert "failed: RuntimeError: CUDA error" in rates.values()
+    assert "failed" not in rates["infgram, SBIS k=2, one thread"]
+    assert found.figures["infgram seconds a character"] > 0
+    plain = "nanoGPT, no cache: seconds a character"
+    assert (plain in found.figures) == (fails == "generate_batch")
+
+
+def test_infgram_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neural, "infgram_loss", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ask(neural.QUESTION.answer, tmp_path, quick=True)
+
+
 def system(name: str, ready: float, loss: float, recipe: str = "") -> System:
     return System(name, ready, loss, 1, 1, None, None, recipe)
 
@@ -141,12 +192,14 @@ def test_who_is_ready_sooner_is_the_first_with_a_lower_loss() -> None:
         system("infgram, slow", 9.0, 1.4),
         system("nanoGPT, of another size", 100.0, 1.9, "CPU_RECIPE"),
     ]
-    neural._readiness(systems, {}, found)
+    trial = Trial({"nanoGPT, 10.65 M": Failure("training", "exit code 3")})
+    neural._readiness(systems, {}, trial, found)
+    assert found.tables[0].rows[-1] == ["nanoGPT, 10.65 M", "failed: exit code 3", *[""] * 8]
     (bar,) = found.bars
     assert bar.what.startswith("infgram, quick:")
     assert bar.found == pytest.approx(200)
     none = Findings()
-    neural._readiness([systems[0], systems[3]], {}, none)
+    neural._readiness([systems[0], systems[3]], {}, Trial(), none)
     assert none.bars == []
     assert "nothing of infgram" in none.notes[0]
 
@@ -179,6 +232,36 @@ def test_a_judge_reads_everybody(tmp_path: Path) -> None:
     assert nats == sorted(nats)
     by_name = {curve.name: curve for curve in found.pictures[0].curves}
     assert by_name["real text, training"].x == [1.0]
+
+
+def test_a_writer_that_fails_is_a_row_below_what_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = judge.load_nanogpt
+
+    def load_or_fail(recipe: str, text: Path, **options: Any) -> Any:
+        if recipe == "CPU_RECIPE":
+            raise EOFError("Ran out of input")
+        return load(recipe, text, **options)
+
+    monkeypatch.setattr(judge, "load_nanogpt", load_or_fail)
+    found = ask(judge.QUESTION.answer, tmp_path)
+    nats = columns(found.tables[0], "judge's nats a character")
+    failed = [name for name, cell in nats.items() if cell == "failed: EOFError: Ran out of input"]
+    assert failed == ["nanoGPT, CPU recipe", "nanoGPT, CPU recipe, temperature 1"]
+    assert list(nats)[-2:] == failed
+    assert len([name for name in nats if name.startswith("infgram")]) == len(judge._SBIS)
+
+
+def test_without_a_judge_there_is_nothing_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> Run:
+        raise JobFailed("out of memory")
+
+    monkeypatch.setattr(judge, "run_job", fail)
+    with pytest.raises(CannotMeasure, match="the judge failed: out of memory"):
+        ask(judge.QUESTION.answer, tmp_path)
 
 
 @pytest.mark.usefixtures("small")

@@ -163,6 +163,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(training, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(refining_measure, "N_PROMPTS", 3)
     monkeypatch.setattr(refining_measure, "_N_AT_ONCE", 3)
+    monkeypatch.setattr(refining_measure, "_ROUNDS", 1)
 
     def run_here(
         job: str, *arguments: object, on_line: Callable[..., None] | None = None, **_: object

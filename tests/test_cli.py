@@ -401,6 +401,22 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
     assert line.startswith(b"infgram: error: ")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(index: Path) -> None:
+    for command in ("next 'to' --levels", "find 'o' -n 4 --context 9", "generate -k 1", "info"):
+        done = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f"{sys.executable} -m infgram_cli {command} | true; exit ${{PIPESTATUS[0]}}",
+            ],
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=TIMEOUT,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
+
+
 # Encodings ----------------------------------------------------------------------------------------
 
 

@@ -40,8 +40,6 @@ def test_the_commands_that_the_demo_prints_can_be_typed_and_print_what_it_showed
     assert set(subcommands) >= {"build", "generate", "next", "count", "find", "novelty"}
     assert subcommands.index("generate") < min(map(subcommands.index, ("next", "count", "find")))
     for command, subcommand in zip(commands, subcommands, strict=True):
-        if subcommand == "build" and "--help" not in command:
-            command += " --overwrite"
         done = subprocess.run(
             ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT
         )

@@ -41,7 +41,7 @@ WITHOUT_EXAMPLES = [  # nobody calls them but infgram itself
     "infgram.draft.turns",
 ]
 WITHOUT_EXAMPLES += [f"infgram.refine.{name}" for name in ("asked", "masks", "strategies", "texts")]
-WITH_EXAMPLES = ["animation", "findings", "growth"]  # of the benchmarks
+WITH_EXAMPLES = ["animation", "failures", "findings", "growth"]  # of the benchmarks
 WITHOUT_EXAMPLES += [f"infgram_bench.{name}" for name in BENCH if name not in WITH_EXAMPLES]
 DEMO = b"to be or not to be\nbe"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -557,6 +558,17 @@ def test_a_loaded_session_keeps_to_the_memory_there_is(
         assert small.propose_ids([10]).match_len == min(session_tokens, 1)
 
 
+def test_a_session_is_read_in_the_memory_that_it_takes(
+    experienced: Drafter, tmp_path: Path
+) -> None:
+    experienced.save_session(tmp_path / "session")
+    tracemalloc.start()
+    experienced.load_session(tmp_path / "session")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 << 20
+
+
 def test_what_is_no_session_is_refused_and_the_old_one_stays(
     experienced: Drafter, tmp_path: Path
 ) -> None:
@@ -591,6 +603,8 @@ def test_a_session_with_what_cannot_be_changes_nothing(
         ("drawn", arrays["drawn"][:-1]),
         ("token_ids", arrays["token_ids"].astype(np.int64)),
         ("format", np.array(2)),
+        ("format", np.array(np.inf)),
+        ("vocab_size", np.array(np.nan)),
     ]:
         with open(tmp_path / "damaged", "wb") as file:
             np.savez(file, **{**arrays, name: value})

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import math
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from bounds import PYPROJECT, bounds
 from conftest import examples, make_index
 from numpy.typing import NDArray
 from test_draft_verify import VOCAB as TOY_VOCAB
@@ -591,6 +593,17 @@ def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.Mo
                 importlib.import_module("infgram.draft.huggingface")
             with pytest.raises(MissingExtra, match=r"infgram\[draft\]"):
                 measure_cost(None)
+
+
+def test_an_older_transformers_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each of its models is refused for a reason that is none."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    oldest = bounds(project, ["draft"])["transformers"]
+    assert oldest == "{}.{}".format(*huggingface.OLDEST_TRANSFORMERS)
+    monkeypatch.delitem(sys.modules, "infgram.draft.huggingface")
+    monkeypatch.setattr("transformers.__version__", "5.2.9")
+    with pytest.raises(MissingExtra, match=rf"{oldest} or later \(found transformers 5\.2\.9\)"):
+        importlib.import_module("infgram.draft.huggingface")
 
 
 # As an assistant ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ import infgram
 from infgram import storage
 from infgram.errors import (
     CorruptIndex,
+    EmptyCorpus,
     IndexExists,
     IndexReplaced,
     NotAnIndex,
@@ -519,6 +520,19 @@ def test_an_index_of_format_1_is_replaced_by_one_of_format_2(first_format: Path)
     assert left_in(first_format) == ["CURRENT", generation(first_format).name, "lock", "notes.txt"]
     with pytest.raises(IndexReplaced):
         infgram.calibrate(old)
+
+
+def test_an_index_that_a_killed_0_1_had_moved_aside_comes_back(first_format: Path) -> None:
+    aside = first_format.with_name(".play.infgram.0123abcd.replaced")
+    first_format.rename(aside)
+    (first_format.parent / "empty.jsonl").write_text("")
+    with pytest.raises(EmptyCorpus):  # even a build that fails brings it back
+        infgram.build(first_format.parent / "empty.jsonl", first_format, overwrite=True)
+    assert infgram.open(first_format).count("to be") == 32
+    shutil.copytree(first_format, aside)
+    (aside / "letter").write_text("dear")
+    build(first_format.parent, "lear")
+    assert left_in(aside) == ["letter"]  # of what was replaced nothing is left but what is not ours
 
 
 def test_what_another_index_of_format_1_left_is_not_mistaken_for_this_ones(

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from infgram.errors import InfgramError
 
+FAILED = "failed: "  # as the cell of a rival begins where it failed
 _LONGEST = 80
 
 
@@ -28,7 +29,7 @@ class Failure:
     @property
     def cell(self) -> str:
         """What its row says where there would be a figure."""
-        return f"failed: {self.reason}"
+        return f"{FAILED}{self.reason}"
 
 
 class Trial:

@@ -9,6 +9,7 @@ module, training.py, refining_judges.py and drafting_loops.py alone import torch
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -19,11 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 Ids = NDArray[np.uint8]
+
+# Before 5.15, transformers forgets that what adds to the residual stream begins smaller.
+_BEGINS_LARGE = tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 15)
 
 _NO_IDS: Ids = np.empty(0, np.uint8)
 _WINDOWS_AT_ONCE = 64
@@ -208,6 +213,8 @@ def build_model(recipe: Recipe, n_characters: int) -> GPT2LMHeadModel:
     )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.endswith(".bias"))  # they are zero, and stay it
+        if _BEGINS_LARGE and name.endswith("c_proj.weight"):
+            parameter.data /= math.sqrt(2 * recipe.n_layer)
     return model.eval()
 
 

@@ -289,7 +289,7 @@ def _writing_seconds(text: Path, bench: Bench) -> tuple[dict[str, list[float]], 
     index = bench.folder / ("build.infgram" if quick else "build_calibrated.infgram")
     names = ",".join(name for name in _estimators(bench.settings) if name in _WRITING)
 
-    def write(rounds: int, *how: str | Path, all_cores: bool = False) -> dict[str, list[float]]:
+    def taken(rounds: int, *how: str | Path, all_cores: bool = False) -> dict[str, list[float]]:
         job, limit = "neural_write", bench.settings.patience
         run = run_beside(
             job, text, n, str(rounds), *how, trial=trial, limit=limit, all_cores=all_cores
@@ -297,10 +297,10 @@ def _writing_seconds(text: Path, bench: Bench) -> tuple[dict[str, list[float]], 
         return dict(run.result["seconds"])
 
     bench.progress("writing, one thread", 0, 0)
-    seconds = write(1 if quick else _ROUNDS, nanogpt, "one thread", index, names)
+    seconds = taken(1 if quick else _ROUNDS, nanogpt, "one thread", index, names)
     if not quick:
         bench.progress("writing, all threads", 0, 0)
-        seconds |= write(1, "", "all threads", "", "", all_cores=True)
+        seconds |= taken(1, "", "all threads", "", "", all_cores=True)
     return seconds, trial
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import truth
-from .failures import Trial
+from .failures import FAILED, Trial
 from .findings import Findings, duration, per_second
 from .generation import PUBLISHED, published_program
 from .large import PIECE, held_out_pieces, large_text
@@ -120,7 +120,7 @@ def _build_cells(run: Run, corpus: Path, home: Path) -> list[str]:
 def _not_measured(name: str, reason: str, mib: int, bench: Bench) -> list[str]:
     """A row that says so; why it is not there is a note, why it failed stands in the row too."""
     bench.findings.note(f"{mib} MiB, {name}: {reason}")
-    cell = reason if reason.startswith("failed: ") else "not measured"
+    cell = reason if reason.startswith(FAILED) else "not measured"
     return [name, cell, *[""] * (len(_HEADER) - 1)]
 
 

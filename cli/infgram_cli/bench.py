@@ -262,6 +262,7 @@ def _progress(console: Console, name: str, *, quiet: bool) -> Iterator[Reports]:
 
 def _show(console: Console, answer: Answer) -> None:
     """Tables that fit a terminal; Markdown elsewhere."""
+    from infgram_bench.failures import FAILED
     from infgram_bench.render import facts, section
 
     if not console.is_terminal:
@@ -273,12 +274,13 @@ def _show(console: Console, answer: Answer) -> None:
     console.print(facts({**answer.findings.setting, "date": answer.date}), style="dim")
     for found in answer.findings.tables:
         rows = table(console, found.title, *found.header)
+        below = []  # a sentence would squeeze the figures beside it
         for row in found.rows:
-            rows.add_row(*row)
-            for cell, column in zip(row, rows.columns, strict=True):
-                if cell.startswith("failed: "):  # a sentence among figures
-                    column.no_wrap = False
+            below += [f"{row[0]} {cell}" for cell in row[1:] if cell.startswith(FAILED)]
+            rows.add_row(*("failed" if cell.startswith(FAILED) else cell for cell in row))
         console.print(rows)
+        for line in below:
+            console.print(line, style="yellow")
     for bar in answer.findings.bars:
         sign = "at least" if bar.at_least else "at most"
         verdict = "reached" if bar.reached else "NOT reached"

@@ -139,7 +139,7 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
 
     english.write(prose, sorted(library.glob("*.py")))
     _part(console, "New text, each character of it drawn from counts in Python's manual")
-    run("build", prose, "-o", of_prose, "--no-calibrate", "-q")
+    run("build", prose, "-o", of_prose, "--no-calibrate", "--overwrite", "-q")
     run("generate", "-i", of_prose, "The ", *same)
 
     _part(console, f"{_N_TEXTS:,} more by one core, and how much of them is copied")
@@ -152,7 +152,7 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
     run("next", "-i", of_prose, "the value of the ", "--levels")
 
     _part(console, "New code, from the modules of the library from a to s")
-    run("build", _Modules(library), "-o", of_code)
+    run("build", _Modules(library), "-o", of_code, "--overwrite")
     run("generate", "-i", of_code, "def __", "-k", "3", *same)
     run("generate", "-i", of_code, "class ", "--estimator", "kneser-ney", "-T", "0.6", *same)
 

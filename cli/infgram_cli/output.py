@@ -110,9 +110,7 @@ def token_text(index: infgram.Index, token_id: int) -> Text:
 
 def stdout() -> Console:
     """Writes results: colours and lines in a terminal, plain text elsewhere."""
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console = _console()
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
     return console
@@ -120,9 +118,17 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """Writes progress and warnings."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1; main.py knows how to end
+            raise
+
+    return Plain(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def table(console: Console, *columns: str, left: int = 0) -> Table:

@@ -22,7 +22,7 @@ constexpr bool is_wider(const Level& level, const Level& before) noexcept {
 }
 
 // Replaces the levels by their images: the levels that end in `code`, which is not the boundary.
-// Returns the rows of the last one.
+// Returns the rows of the last one. Throws CorruptIndex; the chain is then empty.
 template <class Code>
 std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
     if (chain.empty()) return 0;
@@ -30,14 +30,19 @@ std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uin
     typename Shard<Code>::Images images(shard, code, chain.front().range);
     std::size_t kept = 0;
     std::uint32_t size = 0;  // of the level kept last
-    for (const Level level : chain) {
-        const Range image = images(level.range);
-        // A level that gains no row over a longer one is not a level: it is overwritten.
-        chain[kept] = {level.n + 1, image};
-        kept += image.size() > size ? 1 : 0;
-        size = image.size();
+    try {
+        for (const Level level : chain) {
+            const Range image = images(level.range);
+            // A level that gains no row over a longer one is not a level: it is overwritten.
+            chain[kept] = {level.n + 1, image};
+            kept += image.size() > size ? 1 : 0;
+            size = image.size();
+        }
+        images.check();
+    } catch (...) {
+        chain.clear();  // some are images that lie anywhere
+        throw;
     }
-    images.check();
     chain.resize(kept);
     return size;
 }

@@ -93,12 +93,15 @@ private:
         const std::uint32_t first = (range.begin + (1u << log_rows) - 1) >> log_rows;
         const std::uint32_t last = range.end >> log_rows;
         if (first >= last) return add_rows(shard, range);
+        std::uint64_t n_rows = 0;
         for (std::uint32_t code = 0; code < shard.n_codes(); ++code) {
             const Row before = rank.at_block(code, first);
             const Row after = rank.at_block(code, last);
             if (after < before) throw_corrupt("rank_blocks");
+            n_rows += after - before;
             add(code, after - before);
         }
+        if (n_rows != (last - first) << log_rows) throw_corrupt("rank_blocks");
         add_rows(shard, {range.begin, first << log_rows});
         add_rows(shard, {last << log_rows, range.end});
     }

@@ -124,8 +124,8 @@ public:
     [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
         const Range image{rank_(code, range.begin), rank_(code, range.end)};
         if (image.empty()) return {};
-        if (image.begin < buckets_[code] || image.end > buckets_[code + 1] ||
-            image.size() > range.size())  // also where it ends before it begins
+        if (image.begin < buckets_[code] || image.begin > image.end ||
+            image.end > buckets_[code + 1] || image.size() > range.size())
             throw_corrupt("rank");
         return image;
     }
@@ -136,10 +136,13 @@ public:
     public:
         // narrowest: the range that is asked for first.
         Images(const Shard& shard, std::uint32_t code, Range narrowest) noexcept
-            : nested_(shard.rank_, code, narrowest), bucket_(shard.bucket(code)) {}
+            : nested_(shard.rank_, code, narrowest),
+              bucket_(shard.bucket(code)),
+              last_{bucket_.end, bucket_.begin} {}
 
         [[nodiscard]] Range operator()(Range range) {
             const Range image = nested_(range);
+            // One that ended before it began would have more rows than there are.
             if (image.begin > last_.begin || image.end < last_.end || image.size() > range.size())
                 throw_corrupt("rank");
             return last_ = image;
@@ -152,7 +155,7 @@ public:
     private:
         typename Rank::Nested nested_;
         Range bucket_;
-        Range last_{~Row{0}, 0};
+        Range last_;  // at first none, which every range in the bucket holds
     };
 
     // Tokens that the contexts of two rows share at their ends, at most `most`.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .errors import CorruptIndex
 
 if TYPE_CHECKING:
     from .index import Cursor, Index
@@ -82,6 +83,11 @@ class Context:
         for i, (n, _) in enumerate(levels):
             ntd = self.cursor.ntd(i)
             token_ids, contexts, passed, m = self.cursor.native.continuations(i, self.exponent)
+            if not np.array_equal(ntd.token_ids, token_ids) or ntd.prompt_cnt != m:
+                raise CorruptIndex(
+                    f"{self._index.path}: its ranks contradict its rows; run `infgram verify`, and "
+                    "build the index again"
+                )
             found.append(Counts(n, m, False, token_ids, ntd.counts, contexts, passed))
         return found
 

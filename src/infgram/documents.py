@@ -44,7 +44,9 @@ class ShardDocuments:
 
     def at(self, position: int) -> int:
         """The document that holds a position."""
-        document = int(np.searchsorted(self._boundaries, np.uint32(position), side="right")) - 1
+        document = -1
+        if 0 <= position < self._shard.n_rows:
+            document = int(np.searchsorted(self._boundaries, np.uint32(position), "right")) - 1
         if not 0 <= document < len(self):
             raise self._corrupt("a match lies outside every document")
         return document

@@ -208,15 +208,15 @@ def _recover(target: Path) -> None:
     if target.is_dir():
         remove_abandoned(target, target.name)
     # infgram 0.1 moved an index aside before the new one took its place
-    for aside in target.parent.glob(f".{_escaped(target.name)}.*.replaced"):
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        elif not aside.with_suffix(".building").exists():
-            os.rename(aside, target)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.replaced", re.DOTALL)
+    for aside in map(target.parent.joinpath, filter(name.fullmatch, os.listdir(target.parent))):
+        if not target.exists():
+            if not aside.with_suffix(".building").exists():
+                os.rename(aside, target)
+        elif _has_our_manifest(aside):
+            _remove_first_format(aside)
+            with suppress(OSError):
+                aside.rmdir()
 
 
 def _remove_replaced(target: Path, current: str) -> None:

@@ -22,8 +22,7 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
-from .generations import MANIFEST
-from .layout import ShardLayout, layout_of
+from .layout import ShardLayout
 from .storage import Progress
 from .tokens import Tokenizer
 from .verification import verify_columns, verify_other_side
@@ -162,7 +161,7 @@ class Index:
         # of the other side of an index: how that one is opened anew
         self._front: tuple[Path, bool | None, str] | None = None
         self.stored = stored
-        self.layout = layout = layout_of(stored.manifest, stored.folder / MANIFEST)
+        layout = stored.layout
         file = None
         if "tokenizer.json" in stored.columns:
             file = stored.column("tokenizer.json").tobytes()
@@ -278,10 +277,10 @@ class Index:
         Raises CorruptIndex, which names the file.
         """
         storage.check_sums(self.stored, progress)
-        verify_columns(self.stored, self.layout)
+        verify_columns(self.stored)
         if self.is_two_sided:
             self.backwards.verify(progress)
-            verify_other_side(self.stored, self.backwards.stored, self.layout)
+            verify_other_side(self.stored, self.backwards.stored)
 
     # Counts ---------------------------------------------------------------------------------------
 

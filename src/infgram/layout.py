@@ -7,7 +7,7 @@ missing, of another type or out of range. What the columns hold is not looked at
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Layout:
     created: str
     infgram: str
     build: Mapping[str, Any]
+    files: tuple[str, ...]
+    """The files that are read. Others may be there, which a later version knows."""
 
 
 def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
@@ -70,6 +72,7 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
                 shard.integer("end_row", 0, n_rows - 1),
             )
         )
+    files = fields.object("files")
     found = Layout(
         tokenizer,
         code_bits,
@@ -80,10 +83,10 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
         fields.text("created"),
         fields.text("infgram"),
         fields.object("build"),
+        (),
     )
     _check_sums(found, fields)
-    _check_columns(found, fields)
-    return found
+    return replace(found, files=tuple(_known_files(found, fields, files)))
 
 
 def _check_sums(found: Layout, fields: _Fields) -> None:
@@ -105,28 +108,28 @@ def _check_sums(found: Layout, fields: _Fields) -> None:
             )
 
 
-def _check_columns(found: Layout, fields: _Fields) -> None:
-    files = fields.object("files")
+def _known_files(found: Layout, fields: _Fields, files: Mapping[str, Any]) -> list[str]:
     optional = fields.list("optional") if fields.has("optional") else []
-    known = set()
+    known = []
     for name, dtype, length, needed in _columns(found, files):
-        known.add(name)
         if name not in files:
             if needed:
                 raise CorruptIndex(f"{fields.path} names no file {name!r}: build the index again")
             continue
+        known.append(name)
         entry = files[name]
         if entry["dtype"] != dtype or (length is not None and entry["length"] != length):
             raise CorruptIndex(
                 f"{fields.path}: {name} holds {entry['length']} values of {entry['dtype']}, "
                 f"expected {'some' if length is None else length} of {dtype}; build the index again"
             )
-    for name in files.keys() - known:
+    for name in files.keys() - set(known):
         if name not in optional:
             raise UnsupportedFormat(
                 f"{fields.path} has a file {name!r} that this infgram does not know and that is "
                 "not optional: use the infgram that built it, or a newer one"
             )
+    return known
 
 
 def _columns(

@@ -179,7 +179,9 @@ def _next_characters(index: Index, text: str) -> Iterator[tuple[str, int]]:
         for token, count in zip(ntd.token_ids.tolist(), ntd.counts.tolist(), strict=True):
             if token == index.end_of_text:
                 continue
-            raw = first + (bytes([token]) if in_bytes else chr(token).encode())
+            # half of a surrogate pair is encoded as well, and is no character
+            own = bytes([token]) if in_bytes else chr(token).encode("utf-8", "surrogatepass")
+            raw = first + own
             character = _character(raw)
             if character:
                 yield character, count

@@ -39,6 +39,7 @@ from .errors import (
     UnsupportedFormat,
 )
 from .generations import FORMAT, MANIFEST
+from .layout import Layout, layout_of
 
 VERSION = 2
 READABLE = (1, 2)
@@ -156,6 +157,8 @@ class StoredIndex:
     folder: Path
     """Where the files of this build lie."""
     manifest: Mapping[str, Any]
+    layout: Layout
+    """The manifest, checked field by field."""
     identity: str
     """The manifest's checksum: another build has another one."""
     columns: Mapping[str, _Column]
@@ -283,14 +286,17 @@ def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = N
     """All of the index whose files lie in this folder, which stands at `path` from now on."""
     manifest, identity = _read_manifest(folder)
     path = path or folder.path
-    columns, times = _map_all(folder, manifest["files"])
+    layout = layout_of(manifest, path / MANIFEST)
+    columns, times = _map_all(folder, {name: manifest["files"][name] for name in layout.files})
     other_side: StoredIndex | InfgramError | None = None
     if BACKWARDS in manifest:
         try:
             other_side = _bind_other_side(folder, manifest[BACKWARDS], verify, path / BACKWARDS)
         except InfgramError as error:
             other_side = error
-    stored = StoredIndex(path, manifest, identity, columns, times, _read_extra(folder), other_side)
+    stored = StoredIndex(
+        path, manifest, layout, identity, columns, times, _read_extra(folder), other_side
+    )
     if verify or (verify is None and not _is_noted(folder, identity, times)):
         check_sums(stored)
     return stored
@@ -357,7 +363,8 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
     Reads the files where they still stand, and otherwise what is mapped of them.
     """
     done = 0
-    for name, entry in stored.manifest["files"].items():
+    for name in stored.layout.files:
+        entry = stored.manifest["files"][name]
         checksum = 0
         try:
             for chunk in _chunks(stored, name):

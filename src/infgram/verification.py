@@ -19,16 +19,18 @@ from .layout import Layout, ShardLayout
 from .storage import StoredIndex
 
 
-def verify_columns(stored: StoredIndex, layout: Layout) -> None:
+def verify_columns(stored: StoredIndex) -> None:
     """Whether the columns of every shard follow from its text. Raises CorruptIndex."""
+    layout = stored.layout
     token_ids = stored.column("token_ids")
     for shard in layout.shards:
         _verify_shard(stored, layout, shard, len(token_ids) + 1)
         _verify_documents(stored, shard)
 
 
-def verify_other_side(stored: StoredIndex, other: StoredIndex, layout: Layout) -> None:
+def verify_other_side(stored: StoredIndex, other: StoredIndex) -> None:
     """Whether the other index has the same documents, each read backwards. Raises CorruptIndex."""
+    layout = stored.layout
     same = ["token_ids", *(f"{shard.name}/documents" for shard in layout.shards)]
     sound = all(np.array_equal(stored.column(name), other.column(name)) for name in same)
     for shard in layout.shards if sound else ():

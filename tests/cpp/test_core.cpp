@@ -387,28 +387,34 @@ void test_columns_that_contradict_are_refused() {
 template <class Code>
 void test_ranks_that_lie_are_refused_or_harmless() {
     Owned<Code> owned(random_text<Code>(600, 4), 4, 32);
+    const auto lie = [] { return std::array{below(700), below(1u << 16), ~0u}[below(3)]; };
     std::size_t refused = 0;
-    for (int round = 0; round < 2000; ++round) {
+    for (int round = 0; round < 3000; ++round) {
         Owned<Code> lies = owned;
-        const std::uint32_t at =
-            below(sizeof(Code) == 1 ? static_cast<std::uint32_t>(lies.blocks.size()) : 600);
-        if constexpr (sizeof(Code) == 1)
-            lies.blocks[at] =
-                static_cast<std::uint16_t>(below(2) == 0 ? below(700) : below(1u << 16));
+        if constexpr (sizeof(Code) > 1)
+            lies.psi[below(600)] = lie();
+        else if (below(2) == 0)
+            lies.blocks[below(static_cast<std::uint32_t>(lies.blocks.size()))] =
+                static_cast<std::uint16_t>(lie());
         else
-            lies.psi[at] = below(2) == 0 ? below(700) : ~0u;
+            lies.supers[below(4)] = lie();
         const Shard<Code> shard(lies.columns());
-        Chain chain;
-        try {
-            for (int i = 0; i < 50; ++i) {
-                advance(shard, chain, 1 + below(3));
-                for (std::size_t level = 0; level < chain.size(); ++level) {
-                    CHECK(chain[level].range.end <= 600 && !chain[level].range.empty());
-                    CHECK(level == 0 || is_wider(chain[level], chain[level - 1]));
-                }
+        const std::array levels{Level{2, {250, 255}}, Level{1, {200, 500}}};
+        Chain chain{levels.begin(), levels.end()};
+        for (int i = 0; i < 50; ++i) {
+            const std::uint32_t code = 1 + below(3);
+            try {
+                const Range image = shard.extend({200, 500}, code);
+                CHECK(image.begin <= image.end && image.end <= 600);
+                advance(shard, chain, code);
+            } catch (const CorruptIndex&) {
+                ++refused;
             }
-        } catch (const CorruptIndex&) {
-            ++refused;
+            for (std::size_t level = 0; level < chain.size(); ++level) {
+                CHECK(chain[level].range.begin < chain[level].range.end);
+                CHECK(chain[level].range.end <= 600);
+                CHECK(level == 0 || is_wider(chain[level], chain[level - 1]));
+            }
         }
     }
     CHECK(refused > 100);

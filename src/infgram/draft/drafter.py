@@ -31,6 +31,7 @@ Source: TypeAlias = Literal["live", "session", "static"]
 _SOURCES: tuple[Source, ...] = ("live", "session", "static")
 _CACHE_BYTES = 6 << 20
 _MAX_DEPTH = 64
+_MAX_VOCAB_SIZE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -478,6 +479,11 @@ def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
                 "indexes with the same one can draft together"
             )
     size = indexes[0].tokenizer.vocab_size if given is None else given
+    if size > _MAX_VOCAB_SIZE:
+        raise InvalidParameter(
+            f"the vocabulary has {size:,} tokens, expected at most {_MAX_VOCAB_SIZE:,}: a drafter "
+            "has a place for each; give the model's vocab_size"
+        )
     largest = max((int(index.alphabet[1:].max()) for index in indexes), default=0)
     if size <= largest:
         raise TokenizerUnavailable(

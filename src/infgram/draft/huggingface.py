@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidParameter, MissingExtra, TokenizerUnavailable
+from . import verify_torch
 from .drafter import Draft, Drafter
 from .retokenize import TextDrafter
 
+OLDEST_TRANSFORMERS = (5, 3)  # as in pyproject; before, `generate` hands on no cache
+
 try:
     import torch
+    import transformers
     from transformers import (
         DynamicCache,
         GenerationConfig,
@@ -33,13 +37,14 @@ try:
     from transformers.cache_utils import Cache, DynamicLayer
     from transformers.generation import GenerateDecoderOnlyOutput
     from transformers.generation.streamers import BaseStreamer
+
+    if tuple(map(int, transformers.__version__.split(".")[:2])) < OLDEST_TRANSFORMERS:
+        raise ImportError(f"found transformers {transformers.__version__}")
 except ImportError as error:
     raise MissingExtra(
-        "drafts for transformers need torch and transformers, which are not installed: "
-        "pip install 'infgram[draft]'"
+        "drafts for transformers need torch, and transformers {}.{} or later ({}): "
+        "pip install 'infgram[draft]'".format(*OLDEST_TRANSFORMERS, error)
     ) from error
-
-from . import verify_torch
 
 # What transformers calls a cache among arguments and results: `past_key_values` before 5.24. Models
 # of later versions warn of the old name, and `generate` hands the cache on under the new one alone.

@@ -40,14 +40,17 @@ def load(path: str | os.PathLike[str]) -> Session:
     """Raises NotASession, OSError."""
     try:
         with open(path, "rb") as file:
-            found = read_arrays(file.read(_MOST_BYTES), most=_MOST_BYTES)
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise ValueError(f"it has {size:,} bytes, expected at most {_MOST_BYTES:,}")
+            found = read_arrays(file.read(size), most=_MOST_BYTES)
         if int(found.pop("format")) != _FORMAT:
             raise ValueError("another version's")
         session = Session(int(found.pop("vocab_size")), **found)
         kinds = [str(each.dtype) for each in (session.token_ids, session.chosen, session.drawn)]
         if kinds != ["uint32", "float64", "float64"]:
             raise ValueError(f"arrays of {', '.join(kinds)}")
-    except (ValueError, TypeError, LookupError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
         raise NotASession(
             f"{path} is not a session that a drafter saved ({error}): start without one, the next "
             "save_session() writes it anew"
