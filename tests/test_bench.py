@@ -55,7 +55,7 @@ from infgram_bench.session import Session
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, Timing, interleave
 from reference import Reference
-from waiting import HOUR, hour_is_over_with, is_running, wait_until
+from waiting import HOUR, Hours, is_running, wait_until
 
 _WORDS = b"the cat and that dog then saw this other man with both their hats".split()
 TEXT = b"".join(
@@ -812,15 +812,12 @@ def test_a_job_that_fails_without_a_word_is_named_by_its_exit_code(
         run_job("job", on_line=(lambda line: None) if listens else None)
 
 
-SILENT = "say = lambda: None\n"
-SPEAKS = "say = lambda: print(json.dumps({'step': 1}), flush=True)\n"
 SLEEP = """
 child = subprocess.Popen(["sleep", "600"])
 try:
-    with open(here + "/pids.partial", "w") as pids:
+    with open(here + "/pids", "w") as pids:
         pids.write(f"{os.getpid()} {child.pid}")
-    os.rename(here + "/pids.partial", here + "/pids")
-    say()
+    print(json.dumps({"step": 1}), flush=True)
     child.wait()
 except KeyboardInterrupt:
     with open(here + "/saved", "w") as file:
@@ -840,10 +837,10 @@ def wait_for_the_end(folder: Path) -> None:
 def test_a_job_that_takes_too_long_is_stopped_with_its_children(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(SILENT + SLEEP)
-    hour_is_over_with(tmp_path / "pids", monkeypatch)
+    play(SLEEP)
+    hours = Hours(monkeypatch)
     with pytest.raises(JobFailed, match="stopped after 3,600 s"):
-        run_job("job", limit=HOUR)
+        run_job("job", limit=HOUR, on_line=lambda line: setattr(hours, "fly", True))
     wait_for_the_end(tmp_path)
     assert (tmp_path / "saved").read_text() == "all of it"
 
@@ -855,7 +852,7 @@ def test_a_job_is_stopped_when_its_limit_is_over(play: Play) -> None:
 
 
 def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) -> None:
-    play(SPEAKS + SLEEP)
+    play(SLEEP)
 
     def interrupt(line: dict[str, Any]) -> None:
         raise KeyboardInterrupt
@@ -869,11 +866,11 @@ def test_an_interrupt_lets_the_job_save_what_it_has(play: Play, tmp_path: Path) 
 def test_a_job_that_does_not_listen_is_killed(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(SILENT + "signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
-    hour_is_over_with(tmp_path / "pids", monkeypatch)
+    play("signal.signal(signal.SIGINT, signal.SIG_IGN)" + SLEEP)
     monkeypatch.setattr(processes, "_SECONDS_TO_SAVE", 0.3)
+    hours = Hours(monkeypatch)
     with pytest.raises(JobFailed, match="stopped after"):
-        run_job("job", limit=HOUR)
+        run_job("job", limit=HOUR, on_line=lambda line: setattr(hours, "fly", True))
     wait_for_the_end(tmp_path)
     assert not (tmp_path / "saved").exists()
 

@@ -23,7 +23,7 @@ from infgram_bench.question import Bench, CannotMeasure, instrument
 from infgram_bench.rivals import Infgram, Tokengrams
 from infgram_bench.settings import Settings
 from infgram_bench.timing import Contender, interleave
-from waiting import HOUR, hour_is_over_with, is_running
+from waiting import HOUR, Hours, is_running
 
 from infgram import InfgramError
 
@@ -133,8 +133,6 @@ def test_infgram_that_fails_in_its_turn_is_an_error() -> None:
         interleave(contenders, rounds=4, seconds=0, trial=Trial())
 
 
-SLEEP = "open(os.path.join(os.path.dirname(__file__), 'asleep'), 'w').close(); time.sleep(9999)"
-
 # In a process of its own --------------------------------------------------------------------------
 
 JOB = """
@@ -162,7 +160,7 @@ WAYS = {
     "os.kill(os.getpid(), signal.SIGSEGV)": "killed by SIGSEGV",
     "os.kill(os.getpid(), signal.SIGKILL)": "killed by SIGKILL",
     "os._exit(0)": "ended without a result that can be read",
-    SLEEP: "stopped after 3,600 s",
+    "time.sleep(9999)": "stopped after 3,600 s",
     "os.close(1)": "OSError: [Errno 9] Bad file descriptor (exit code 1)",
 }
 
@@ -177,7 +175,6 @@ def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str],
         path.write_text(f"#!{sys.executable}\n{script}")
         path.chmod(0o755)
         monkeypatch.setattr(processes, "sys", SimpleNamespace(executable=str(path)))
-        hour_is_over_with(tmp_path / "asleep", monkeypatch)
 
     return make
 
@@ -185,11 +182,24 @@ def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str],
 Act = Callable[[str, str], None]
 
 
+def hours_fly_over(rival: str, doing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever runs a job, while this rival does this in it."""
+    hours, hear = Hours(monkeypatch), processes._Work.hear
+
+    def heard(work: processes._Work, line: dict[str, Any]) -> None:
+        hear(work, line)
+        hours.fly = (work.rival, work.doing) == (rival, doing)
+
+    monkeypatch.setattr(processes._Work, "hear", heard)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_rival_that_takes_the_process_down_is_out_and_the_others_are_measured(
-    act: Act, way: str
+    act: Act, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     act("bad", way)
+    if "sleep" in way:
+        hours_fly_over("bad", "bad's part", monkeypatch)
     trial = Trial({"early": FAILED})
     found = run_beside("act", trial=trial, limit=HOUR)
     assert found.result["done"] == ["first", "", "last"]
@@ -313,7 +323,6 @@ def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     for name in ("_MIB", "_BEHIND"):
         monkeypatch.setattr(large, name, 3000)
     monkeypatch.setattr(peers, "SYSTEMS", (Infgram, Tokengrams))
-    hour_is_over_with(folder / "asleep", monkeypatch)
     return lambda fails: monkeypatch.setenv("FAILS", fails)
 
 
@@ -327,7 +336,7 @@ def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
         ("queries", "ntd:pass", "ntd: 1 of 1 answers are WRONG"),
         ("queries", "open:raise Panic('unwrap on None')", "Panic: unwrap on None"),
         ("queries", "build:os._exit(0)", "ended without a result that can be read"),
-        ("queries", f"count:{SLEEP}", "stopped after 3,600 s"),
+        ("queries", "count:time.sleep(9999)", "stopped after 3,600 s"),
         ("peers", "write:sys.exit('gave up')", "SystemExit: gave up"),
         ("peers", f"ntd:{KILL}", "killed by SIGSEGV"),
         ("peers", f"build:{ZERO}", "RuntimeError: All weights are zero in distribution"),
@@ -341,7 +350,9 @@ def test_a_rival_that_fails_has_a_row_that_says_so_and_the_run_goes_on(
     reason: str,
 ) -> None:
     rival(fails)
-    monkeypatch.setattr(Settings, "patience", HOUR)
+    if "sleep" in fails:
+        monkeypatch.setattr(Settings, "patience", HOUR)
+        hours_fly_over("tokengrams", "count", monkeypatch)
     options = ("--quick", "--corpus", "small.txt", "--large", "large.txt", "-o", "out")
     shown = run("bench", question, *options).stdout
     rows = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from infgram_bench import processes
 
 TIMEOUT = 300  # seconds; it only ends a hang
 HOUR = 3600.0
@@ -32,11 +33,14 @@ def is_running(pid: int) -> bool:
     return done.stdout.strip()[:1] not in ("", "Z")
 
 
-def hour_is_over_with(sleeping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the clock of whoever runs the jobs of benchmarks, an hour passes when a file appears."""
-    from infgram_bench import processes
+class Hours:
+    """The clock of whoever runs jobs of benchmarks: while `fly`, an hour passes between looks."""
 
-    def monotonic() -> float:
-        return time.monotonic() + (HOUR + 1) * sleeping.exists()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fly = False
+        self._flown = 0.0
+        monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=self._monotonic))
 
-    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=monotonic))
+    def _monotonic(self) -> float:
+        self._flown += (HOUR + 1) * self.fly
+        return time.monotonic() + self._flown
