@@ -2,6 +2,7 @@
 // first levels, and the live text.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -83,6 +84,11 @@ struct Weights {
 
     void clear() noexcept {
         for (const std::uint32_t code : codes) of[code] = 0.0;
+        codes.clear();
+    }
+    // The same where an error came before `codes` was complete. O(n_codes).
+    void clear_all() noexcept {
+        std::ranges::fill(of, 0.0);
         codes.clear();
     }
 };

@@ -88,13 +88,28 @@ public:
     }
 
     // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i); their sum is 1 where
-    // there is a floor.
+    // there is a floor. Throws CorruptIndex; nothing has a weight then.
     void weigh(Weights& weights) {
+        try {
+            weigh_levels(weights);
+        } catch (...) {
+            weights.clear_all();
+            throw;
+        }
+    }
+
+private:
+    void weigh_levels(Weights& weights) {
         if constexpr (sizeof(Code) == 1)
             if (is_narrow()) return weigh_narrow(weights);
         double level_weight = 1.0;
         for (std::size_t i = 0; i < levels_.size(); ++i) {
-            i == 0 || live_ != nullptr ? count_level(i) : count_further(i);
+            if (i == 0)
+                count_level(i);
+            else if (live_ == nullptr)
+                count_further(i);
+            else
+                count_again(i);
             const double scale = parameters_.normalise ? static_cast<double>(levels_[i].m) : 1.0;
             for (const std::uint32_t code : counts_.seen())
                 weights.of[code] += level_weight * (static_cast<double>(counts_[code]) / scale);
@@ -105,7 +120,6 @@ public:
         if (parameters_.floor != 0.0) add_floor(weights);
     }
 
-private:
     static constexpr std::size_t no_live = ~std::size_t{0};
 
     struct Level {
@@ -212,6 +226,14 @@ private:
                                   });
     }
 
+    // The next wider level: it has every code that the one before had.
+    void count_again(std::size_t level) {
+        before_.assign(counts_.seen().begin(), counts_.seen().end());
+        count_level(level);
+        for (const std::uint32_t code : before_)
+            if (counts_[code] == 0) throw_corrupt("rank_blocks");
+    }
+
     // Are all rows of the levels among 64?
     [[nodiscard]] bool is_narrow() const noexcept {
         return shards_.size() == 1 && live_ == nullptr && parameters_.floor == 0.0 &&
@@ -304,7 +326,8 @@ private:
     std::vector<Level> levels_;  // to mix
     std::vector<Range> ranges_;  // of the levels to mix, one a shard for each level
     std::vector<Range> scratch_;
-    std::vector<std::uint8_t> known_;  // by code: does it follow anything? Filled for a floor.
+    std::vector<std::uint32_t> before_;  // codes of the level counted before
+    std::vector<std::uint8_t> known_;    // by code: does it follow anything? Filled for a floor.
     std::size_t n_known_ = 0;
 };
 

@@ -52,7 +52,7 @@ DTYPES = {
 }
 
 _CHUNK = 1 << 22
-_MOST_MANIFEST = 1 << 28
+_MOST_MANIFEST = 1 << 25
 _MOST_EXTRA = 1 << 20
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 # A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
