@@ -560,6 +560,7 @@ def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     json.dumps(found)
 
 
+@pytest.mark.torch
 def test_ways_to_write_that_fail_are_left_out_and_the_others_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
