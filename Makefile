@@ -67,12 +67,12 @@ fuzz-asan: .venv-asan/.ready  ## CASES=2000 indexes from strangers, under addres
 	$(ASAN)/python -m fuzzing --cases $(or $(CASES),2000)
 
 test-cpp: .venv-dev/.ready  ## tests of the core, without Python
-	$(DEV)/cmake -S . -B build/cpp -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(DEV))/ninja -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON
+	$(DEV)/cmake -S . -B build/cpp -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(DEV)/ninja" -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON
 	$(DEV)/cmake --build build/cpp
 	$(DEV)/ctest --test-dir build/cpp --output-on-failure
 
 asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address and undefined-behaviour sanitizers
-	$(DEV)/cmake -S . -B build/cpp-asan -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(DEV))/ninja -DCMAKE_BUILD_TYPE=Debug \
+	$(DEV)/cmake -S . -B build/cpp-asan -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(DEV)/ninja" -DCMAKE_BUILD_TYPE=Debug \
 	  -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON -DINFGRAM_SANITIZE=address,undefined
 	$(DEV)/cmake --build build/cpp-asan
 	$(DEV)/ctest --test-dir build/cpp-asan --output-on-failure
