@@ -24,6 +24,7 @@ from command_line import (
 from infgram_bench import corpora, generation, machine, questions
 from infgram_bench.processes import JobFailed
 from infgram_bench.question import Bench, CannotMeasure, Question
+from infgram_bench.settings import Settings
 from waiting import TIMEOUT, wait_until
 
 _WORDS = ["the", "cat", "and", "that", "dog", "then", "saw", "this", "man", "with", "both", "hats"]
@@ -36,6 +37,7 @@ TINY = [*("--quick", "--corpus", "small.txt"), *("-o", "out")]
 @pytest.fixture(autouse=True)
 def in_a_folder_with_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Settings, "rounds", 1)  # figures mean nothing here
     Path("small.txt").write_text(TEXT)
     before = os.sched_getaffinity(0) if machine.ALL_CORES else None
     yield

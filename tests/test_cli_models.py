@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,24 +29,41 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], infgram.Index]:
+    """Copies an index of that name, and its text, into the current folder; each is built once."""
+    folder = tmp_path_factory.mktemp("made")
+
+    def copy(name: str) -> infgram.Index:
+        if not (folder / name).exists():
+            (folder / name).mkdir()
+            build(name)
+            for suffix in ("txt", "infgram"):
+                shutil.move(f"{name}.{suffix}", folder / name / f"{name}.{suffix}")
+        shutil.copytree(folder / name, ".", dirs_exist_ok=True)
+        return infgram.open(f"{name}.infgram")
+
+    return copy
+
+
 @pytest.fixture
-def index() -> infgram.Index:
+def index(made: Callable[[str], infgram.Index]) -> infgram.Index:
     """The only index in the current folder: made-up sentences."""
-    return made("corpus", 1)
+    return made("corpus")
 
 
 @pytest.fixture
-def pair() -> tuple[infgram.Index, infgram.Index]:
+def pair(made: Callable[[str], infgram.Index]) -> tuple[infgram.Index, infgram.Index]:
     """Two indexes of different text."""
-    return made("one", 2), made("two", 3)
+    return made("one"), made("two")
 
 
-def made(name: str, seed: int) -> infgram.Index:
-    random = Random(seed)
+def build(name: str) -> None:
+    random = Random(name)
     words = ["to", "be", "or", "not", "that", "is", "the", "question", "whether", "nobler"]
     sentences = [" ".join(random.choices(words, k=random.randint(3, 9))) for _ in range(120)]
     Path(f"{name}.txt").write_text("".join(f"{s.capitalize()}.\n" for s in sentences))
-    return infgram.build(f"{name}.txt", f"{name}.infgram")
+    infgram.build(f"{name}.txt", f"{name}.infgram")
 
 
 def made_text(*options: str) -> str:
@@ -292,8 +310,8 @@ def test_trace_is_a_row_a_token() -> None:
     assert re.match(r"'.+' +[01]\.\d{4} +\d+ +\d+ +\d+: \d\.\d{3} x \d\.\d{3}", body[0])
 
 
+@pytest.mark.usefixtures("index")
 def test_a_trace_of_kneser_ney_ends_in_any_token_and_knows_live_levels() -> None:
-    made("corpus", 1)
     options = ["generate", "To be or", "-n", "20", "--seed", "1", "--trace", "--json"]
     steps = lines(run(*options, "--estimator", "kneser-ney", "--adapt"))
     assert all(step["levels"][-1]["m"] == 0 for step in steps)
@@ -425,8 +443,8 @@ def test_calibrating_what_is_no_index_is_an_error() -> None:
     assert "folder.infgram" in line
 
 
+@pytest.mark.usefixtures("index")
 def test_build_calibrates_unless_told_not_to() -> None:
-    made("corpus", 1)
     again = ("build", "corpus.txt", "--overwrite")
     (found,) = lines(run(*again, "--json"))
     assert found["calibrated"] is True
@@ -439,8 +457,8 @@ def test_build_calibrates_unless_told_not_to() -> None:
     assert "calibrate" not in run(*again, "--no-calibrate").stdout
 
 
+@pytest.mark.usefixtures("index")
 def test_an_index_without_calibration_generates_the_same() -> None:
-    made("corpus", 1)
     options = ("--estimator", "kneser-ney")
     calibrated = made_text(*options)
     run("build", "corpus.txt", "--overwrite", "--no-calibrate")
