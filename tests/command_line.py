@@ -62,6 +62,14 @@ def start(
     )
 
 
+def executable(code: str, options: str = "") -> str:
+    """A file that this Python runs when it is executed; its path may have spaces in it."""
+    return f"""#!/bin/sh
+'''exec' "{sys.executable}" {options} "$0" "$@"
+' '''
+{code}"""
+
+
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     stdout, stderr = process.communicate(timeout=TIMEOUT)
     return process.returncode, stdout, stderr

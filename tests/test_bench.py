@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import infgram_bench
 import numpy as np
 import pytest
+from command_line import executable
 from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -761,13 +762,15 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     def make(script: str, options: str = "-S") -> None:
         path = tmp_path / "python"
         path.write_text(
-            f"#!{sys.executable} {options}\n"
-            "import json, os, signal, subprocess, sys\n"
-            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            f"here, argv = {str(tmp_path)!r}, sys.argv[3:]\n"
-            "def done(result):\n"
-            "    rest = {'cpu_seconds': 0, 'peak_bytes': 0}\n"
-            "    print(json.dumps({'result': result, **rest}))\n" + script
+            executable(
+                "import json, os, signal, subprocess, sys\n"
+                "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+                f"here, argv = {str(tmp_path)!r}, sys.argv[3:]\n"
+                "def done(result):\n"
+                "    rest = {'cpu_seconds': 0, 'peak_bytes': 0}\n"
+                "    print(json.dumps({'result': result, **rest}))\n" + script,
+                options,
+            )
         )
         path.chmod(0o755)
         monkeypatch.setattr(processes, "sys", SimpleNamespace(executable=str(path)))

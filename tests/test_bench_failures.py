@@ -6,14 +6,13 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from command_line import drawn, run
+from command_line import drawn, executable, run
 from infgram_bench import building, growth, large, models, peers, pictures, processes
 from infgram_bench.corpora import Corpus
 from infgram_bench.failures import Failure, Trial, in_few_words
@@ -172,7 +171,7 @@ def act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str],
     def make(who: str, way: str) -> None:
         path = tmp_path / "python"
         script = JOB.replace("WHO", repr(who)).replace("WAY", way)
-        path.write_text(f"#!{sys.executable}\n{script}")
+        path.write_text(executable(script))
         path.chmod(0o755)
         monkeypatch.setattr(processes, "sys", SimpleNamespace(executable=str(path)))
 
@@ -389,7 +388,7 @@ def test_a_failure_in_a_terminal_squeezes_no_figures(rival: Callable[[str], None
     rival(f"write:{ZERO}")
     arguments = ("bench", "generation", *OPTIONS)
     run(*arguments)
-    seen, _ = drawn(*arguments, environment={"COLUMNS": "80"})
+    seen, _ = drawn(*arguments, environment={"COLUMNS": "100"})  # room for a fast machine's figures
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen)
     lines = plain.splitlines()
     name = "tokengrams, sample_unsmoothed(n=8)"
