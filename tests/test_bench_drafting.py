@@ -529,22 +529,30 @@ def test_drafts_are_compared_with_the_fastest_of_the_others(tmp_path: Path) -> N
     assert "greedy: other texts than without drafts: infgram, path: 1" in bench.findings.notes
 
 
-@pytest.mark.torch
-def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two short texts of a model that was hardly trained; Arctic is not there."""
+def _measured_speed(
+    n_prompts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: Trial
+) -> dict[str, Any]:
+    """What is measured of a few short texts of a model that was hardly trained."""
     pytest.importorskip("torch", reason="needs torch, the extra `bench`")
     pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
     from infgram_bench import gpt, training
 
     monkeypatch.setattr(training, "cache_folder", lambda: tmp_path)
-    monkeypatch.setitem(sys.modules, "arctic_inference.suffix_decoding", None)
-    for name, value in {"_N_PROMPTS": 2, "_WRITTEN": 6, "_PROMPT": 8, "_ROUNDS": 2}.items():
+    sizes = {"_N_PROMPTS": n_prompts, "_WRITTEN": 6, "_PROMPT": 8, "_ROUNDS": 2}
+    for name, value in sizes.items():
         monkeypatch.setattr(drafting_speed, name, value)
     small = replace(gpt.DRAFTING_TARGET, n_layer=1, n_head=2, n_embd=32, block_size=64)
     monkeypatch.setattr(gpt, "DRAFTING_TARGET", small)
     (tmp_path / "text").write_bytes(TEXT)
+    return drafting_speed.measure(tmp_path / "text", tmp_path / "speed", trial)
+
+
+@pytest.mark.torch
+def test_all_ways_to_write_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arctic is not there."""
+    monkeypatch.setitem(sys.modules, "arctic_inference.suffix_decoding", None)
     trial = Trial()
-    found = drafting_speed.measure(tmp_path / "text", tmp_path / "speed", trial)
+    found = _measured_speed(2, tmp_path, monkeypatch, trial)
     assert trial.failed == {}
     assert found["absent"].keys() == {"Arctic"}
     assert {len(cost) for cost in found["cost"].values()} == {drafting_speed._MAX_TOKENS + 1}
@@ -565,9 +573,6 @@ def test_ways_to_write_that_fail_are_left_out_and_the_others_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A drafter that cannot be made, and one that fails while it drafts."""
-    pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-    pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
-    from infgram_bench import gpt, training
 
     class Broken(DraftingSystem):
         name = "Arctic"
@@ -587,16 +592,10 @@ def test_ways_to_write_that_fail_are_left_out_and_the_others_timed(
         def session(self, max_tokens: int, options: Options) -> Session:
             return Scripted([])  # nothing to propose: IndexError
 
-    monkeypatch.setattr(training, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(drafting_speed, "Arctic", Broken)
     monkeypatch.setattr(drafting_speed, "PromptLookup", Breaking)
-    for name, value in {"_N_PROMPTS": 1, "_WRITTEN": 6, "_PROMPT": 8, "_ROUNDS": 2}.items():
-        monkeypatch.setattr(drafting_speed, name, value)
-    small = replace(gpt.DRAFTING_TARGET, n_layer=1, n_head=2, n_embd=32, block_size=64)
-    monkeypatch.setattr(gpt, "DRAFTING_TARGET", small)
-    (tmp_path / "text").write_bytes(TEXT)
     trial = Trial()
-    found = drafting_speed.measure(tmp_path / "text", tmp_path / "speed", trial)
+    found = _measured_speed(1, tmp_path, monkeypatch, trial)
     assert trial.failed == {
         "Arctic": Failure("getting ready", "ImportError: libcuda.so: cannot open"),
         "prompt lookup, 8 tokens": Failure("writing", "IndexError: pop from empty list"),

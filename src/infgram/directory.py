@@ -35,30 +35,14 @@ class Directory:
     @contextmanager
     def open(cls, path: Path) -> Iterator[Directory]:
         """The folder that stands at `path` now; links to it are followed. Raises OSError."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with _closing(os.open(path, os.O_RDONLY | os.O_DIRECTORY)) as descriptor:
             yield cls(path, descriptor)
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Directory]:
         """A folder in this one. Raises FileNotFoundError, CorruptIndex for anything else."""
-        path = self.path / name
-        try:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            descriptor = os.open(name, flags, dir_fd=self.descriptor)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise CorruptIndex(
-                f"{path} is no folder of the index's own ({error.strerror}): copy the index with "
-                "its links resolved (cp -rL), or build it again"
-            ) from error
-        try:
-            yield Directory(path, descriptor)
-        finally:
-            os.close(descriptor)
+        with _closing(self._open(name, os.O_DIRECTORY, "a folder")) as descriptor:
+            yield Directory(self.path / name, descriptor)
 
     @contextmanager
     def file(self, name: str) -> Iterator[int]:
@@ -66,11 +50,18 @@ class Directory:
 
         Raises FileNotFoundError; CorruptIndex for a link, a pipe, a device or a folder.
         """
+        # not blocking: to open a pipe would wait for somebody to write into it
+        with _closing(self._open(name, os.O_NONBLOCK, "a file")) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CorruptIndex(
+                    f"{self.path / name} is no file: remove it, or build the index again"
+                )
+            yield descriptor
+
+    def _open(self, name: str, flags: int, kind: str) -> int:
         path = self.path / name
         try:
-            # not blocking: to open a pipe would wait for somebody to write into it
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(name, flags, dir_fd=self.descriptor)
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=self.descriptor)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -79,17 +70,11 @@ class Directory:
                     f"{path} cannot be opened: {error.strerror}; raise the limit of open files "
                     "(ulimit -n), or build with larger shards"
                 ) from error
-            what = "a symbolic link" if error.errno == errno.ELOOP else f"no file ({error})"
+            what = "a symbolic link" if error.errno == errno.ELOOP else f"not {kind} ({error})"
             raise CorruptIndex(
-                f"{path} is {what}, expected a file of the index's own: copy the index with its "
+                f"{path} is {what}, expected {kind} of the index's own: copy the index with its "
                 "links resolved (cp -rL), or build it again"
             ) from error
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CorruptIndex(f"{path} is no file: remove it, or build the index again")
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     def read(self, name: str, *, most: int) -> bytes:
         """All of a file of at most `most` bytes. Raises as `file` does, CorruptIndex if longer."""
@@ -146,6 +131,14 @@ class Directory:
         except FileNotFoundError:
             return False
         return os.path.samestat(found, os.fstat(descriptor))
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
