@@ -1,7 +1,7 @@
 """Tests carry the marker `torch` exactly where they ask for PyTorch: it alone chooses them.
 
-What a test asks for is read from its source: it, its module or a fixture of its module imports
-torch or transformers, or is skipped without.
+What a test asks for is read from its source: it, its module, or a fixture or helper of its module
+imports torch or transformers, or is skipped without.
 """
 
 from __future__ import annotations
@@ -36,17 +36,19 @@ def imported(node: ast.AST) -> list[str]:
     return [name.split(".")[0] for name in names]
 
 
-def arguments(function: Function) -> set[str]:
-    return {argument.arg for argument in function.args.args}
+def names_in(function: Function) -> set[str]:
+    """Of the fixtures that it takes, the functions that it calls, and all else."""
+    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    return names | {argument.arg for argument in function.args.args}
 
 
 def that_ask(module: ast.Module) -> set[str]:
-    """Functions that ask for torch themselves, by a fixture, or since their module does."""
+    """Functions that ask for torch: themselves, by a fixture or a helper, or as their module."""
     functions = [node for node in module.body if isinstance(node, Function)]
     if asks(node for node in module.body if not isinstance(node, Function)):
         return {function.name for function in functions}
     found = {function.name for function in functions if asks([function])}
-    while more := {f.name for f in functions if arguments(f) & found} - found:
+    while more := {f.name for f in functions if names_in(f) & found} - found:
         found |= more
     return found
 
@@ -79,18 +81,23 @@ def model():
     import {package}.nn
 @pytest.fixture
 def trained(model): ...
+def helper():
+    import {package}
 def test_a(trained): ...
 def test_b(tmp_path): ...
+def test_c():
+    helper()
 """
+ALL = ["test_a", "test_b", "test_c"]
 
 
 @pytest.mark.parametrize(
     ("at_the_top", "package", "expected"),
     [
-        ("", "torch", ["test_a"]),
+        ("", "torch", ["test_a", "test_c"]),
         ("", "numpy", []),
-        ('torch = pytest.importorskip("torch", reason="x")', "numpy", ["test_a", "test_b"]),
-        ("from transformers import GPT2Config", "numpy", ["test_a", "test_b"]),
+        ('torch = pytest.importorskip("torch", reason="x")', "numpy", ALL),
+        ("from transformers import GPT2Config", "numpy", ALL),
     ],
 )
 def test_what_asks_for_torch_is_found(at_the_top: str, package: str, expected: list[str]) -> None:
