@@ -8,7 +8,7 @@ ASAN := .venv-asan/bin
 SANITIZERS = $$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)
 CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 # What a wheel is made from.
-SOURCES := pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
+SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp asan clean
@@ -93,36 +93,37 @@ clean:  ## remove what was built
 	.venv/bin/python $(PIP) .
 	touch $@
 
-.venv-dev/.ready: pyproject.toml CMakeLists.txt
+.venv-dev/.ready: pyproject.toml bench/pyproject.toml CMakeLists.txt
 	test -d .venv-dev || $(PYTHON) -m venv .venv-dev
 	$(DEV)/python $(PIP) cmake ninja 'scikit-build-core>=0.10' 'pybind11>=2.13'
 	$(DEV)/python $(PIP) --no-build-isolation -Ceditable.rebuild=true -Ceditable.verbose=false \
 	  -Cbuild-dir=build/editable -e '.[dev]'
+	$(DEV)/python $(PIP) -e ./bench
 	touch $@
 
 .venv-newest/.ready: $(SOURCES)
 	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python $(PIP) '.[test,bench]'
+	.venv-newest/bin/python $(PIP) '.[test]' './bench[neural]'
 	touch $@
 
 # An environment does not get older by itself. PyTorch must be there: without, its tests are skipped.
 newest: .venv-newest/.ready
-	$(PYTHON) tests/bounds.py newest test bench > .venv-newest/newest.txt
+	$(PYTHON) tests/bounds.py newest 'infgram[test]' 'infgram-bench[neural]' > .venv-newest/newest.txt
 	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager -r .venv-newest/newest.txt
 	.venv-newest/bin/python -c 'import safetensors, torch, transformers'
 
 # Two of them: beside the oldest transformers there is no room for the oldest tokenizers.
-.venv-oldest/.ready: EXTRAS := test
-.venv-oldest-torch/.ready: EXTRAS := test bench
+.venv-oldest/.ready: ASKED := infgram-bench infgram[test]
+.venv-oldest-torch/.ready: ASKED := infgram-bench[neural] infgram[test]
 .venv-oldest/.ready .venv-oldest-torch/.ready: $(SOURCES) tests/bounds.py
 	test -d $(@D) || $(PYTHON) -m venv $(@D)
-	$(PYTHON) tests/bounds.py oldest $(EXTRAS) > $(@D)/oldest.txt
+	$(PYTHON) tests/bounds.py oldest $(foreach each,$(ASKED),'$(each)') > $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) -r $(@D)/oldest.txt
-	$(@D)/bin/python $(PIP) --no-deps .
+	$(@D)/bin/python $(PIP) --no-deps . ./bench
 	touch $@
 
 .venv-asan/.ready: $(SOURCES)
 	test -d .venv-asan || $(PYTHON) -m venv .venv-asan
 	.venv-asan/bin/python $(PIP) -Cbuild-dir=build/asan -Ccmake.build-type=Debug \
-	  -Ccmake.define.INFGRAM_SANITIZE=address,undefined '.[test]'
+	  -Ccmake.define.INFGRAM_SANITIZE=address,undefined '.[test]' ./bench
 	touch $@

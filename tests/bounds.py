@@ -1,7 +1,7 @@
 """What pyproject asks of what infgram stands on, a line each, as pip reads it.
 
-    python tests/bounds.py oldest test bench    # numpy==1.26 ...
-    python tests/bounds.py newest test bench    # numpy>=1.26 ...
+    python tests/bounds.py oldest 'infgram[test]' infgram-bench    # numpy==1.26 ...
+    python tests/bounds.py newest 'infgram[test]' infgram-bench    # numpy>=1.26 ...
 
 For the Makefile's environments of the oldest and the newest versions, so that no version is written
 down twice. Needs nothing but Python. A bound names a release: pip must find that very version.
@@ -12,25 +12,31 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ROOT = Path(__file__).parents[1]
 
 _BOUND = re.compile(r"([A-Za-z0-9._-]+)>=([0-9]+(?:\.[0-9]+)*)")
-_EXTRAS = re.compile(r"([A-Za-z0-9._-]+)\[([a-z,]+)\]")
+_OURS = re.compile(r"([A-Za-z0-9._-]+)(?:\[([a-z,]+)\])?(?:==.*)?")
 
 
-def bounds(project: dict[str, Any], extras: Sequence[str]) -> dict[str, str]:
-    """The least version of each distribution, of the project and its extras together.
+def projects() -> dict[str, dict[str, Any]]:
+    """The distributions of this repository, by name."""
+    files = [ROOT / "pyproject.toml", ROOT / "bench" / "pyproject.toml"]
+    found = [tomllib.loads(file.read_text())["project"] for file in files]
+    return {project["name"]: project for project in found}
+
+
+def bounds(projects: Mapping[str, dict[str, Any]], asked: Iterable[str]) -> dict[str, str]:
+    """The least version of each distribution that stands behind these of ours, as name[extras].
 
     Raises ValueError for a requirement that is more than a least version: an upper bound would hide
     what the newest release breaks, and from a marker the oldest one cannot be read.
     """
     found: dict[str, str] = {}
-    own = f"{project['name']}[{','.join(extras)}]"
-    for requirement in _spelled_out(project, [*project["dependencies"], own]):
+    for requirement in _spelled_out(projects, asked):
         match = _BOUND.fullmatch(requirement)
         if match is None:
             raise ValueError(
@@ -41,15 +47,19 @@ def bounds(project: dict[str, Any], extras: Sequence[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _spelled_out(project: dict[str, Any], requirements: Iterable[str]) -> Iterator[str]:
-    """Requirements, with those of the project's extras in place of the extras' names."""
+def _spelled_out(
+    projects: Mapping[str, dict[str, Any]], requirements: Iterable[str]
+) -> Iterator[str]:
+    """Requirements, with what ours require in place of their names."""
     for requirement in requirements:
-        match = _EXTRAS.fullmatch(requirement)
-        if match is None or match[1] != project["name"]:
+        match = _OURS.fullmatch(requirement)
+        if match is None or match[1] not in projects:
             yield requirement
             continue
-        for extra in match[2].split(","):
-            yield from _spelled_out(project, project["optional-dependencies"][extra])
+        project = projects[match[1]]
+        yield from _spelled_out(projects, project["dependencies"])
+        for extra in match[2].split(",") if match[2] else ():
+            yield from _spelled_out(projects, project["optional-dependencies"][extra])
 
 
 def check_python(project: dict[str, Any], running: tuple[int, int]) -> None:
@@ -67,13 +77,13 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def main(kind: str, *extras: str) -> None:
+def main(kind: str, *asked: str) -> None:
     """Prints the requirements. kind: "oldest" or "newest"."""
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    known = projects()
     if kind == "oldest":
-        check_python(project, sys.version_info[:2])
+        check_python(known["infgram"], sys.version_info[:2])
     sign = {"oldest": "==", "newest": ">="}[kind]
-    for name, version in bounds(project, extras).items():
+    for name, version in bounds(known, asked).items():
         print(f"{name}{sign}{version}")
 
 

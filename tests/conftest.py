@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,13 +18,13 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from bounds import PYPROJECT, bounds
+from bounds import bounds, projects
 from hypothesis import HealthCheck, settings
 
 import infgram
-from infgram.build import MAX_SHARD_TOKENS, build_index
-from infgram.corpus import Document
-from infgram.tokens import Tokenizer, load
+from infgram.store.building import MAX_SHARD_TOKENS, build_index
+from infgram.text.corpus import Document
+from infgram.text.tokens import Tokenizer, load
 
 settings.register_profile(
     "suite",
@@ -67,9 +66,8 @@ def examples(n: int) -> int:
 
 def pytest_report_header() -> str:
     """What infgram stands on here."""
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
     versions = []
-    for name in bounds(project, ["test", "bench"]):
+    for name in bounds(projects(), ["infgram[test]", "infgram-bench[neural]"]):
         with suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
     return f"infgram stands on: {', '.join(versions)}"
@@ -162,9 +160,9 @@ def make_index(
     ]
     with ExitStack() as limits:
         if code_bits:
-            limits.enter_context(patch("infgram.build._code_bits", lambda _: code_bits))
+            limits.enter_context(patch("infgram.store.building._code_bits", lambda _: code_bits))
         if block_rows:
-            limits.enter_context(patch("infgram.build._block_rows", lambda _: block_rows))
+            limits.enter_context(patch("infgram.store.building._block_rows", lambda _: block_rows))
         build_index(
             contents,
             path,

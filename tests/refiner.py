@@ -24,8 +24,8 @@ def runs(n: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def train_tiny(text: NDArray[Any], path: Path, **options: Any) -> Any:
     """A network of 10,000 weights that sees 32 tokens."""
-    from infgram.refine.model import Shape
-    from infgram.refine.train import Recipe, train
+    from infgram.refine.network.model import Shape
+    from infgram.refine.network.training import Recipe, train
 
     shape = Shape(width=16, n_layers=2, n_heads=2, n_detector_layers=1)
     recipe = Recipe(

@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from infgram_bench import animation
-from infgram_bench.animate_html import page
+from infgram_bench import animate
+from infgram_bench.animate import check, write
 from infgram_bench.animation import (
     COLUMNS,
     ROWS,
@@ -22,15 +22,12 @@ from infgram_bench.animation import (
     Show,
     Track,
     characters_needed,
-    check,
     excerpts,
     lay_out,
     pane,
-    write,
     written_by,
 )
-
-from infgram.errors import MissingExtra
+from infgram_bench.race_page import race_html
 
 FAST, SLOW = 1 / 2_500_000, 1 / 300
 WORDS = "shall I compare thee to a summer's day\nthou art more lovely and more temperate\n\n"
@@ -250,12 +247,13 @@ def test_a_full_pane_makes_room_and_never_overflows() -> None:
 
 
 def test_a_gif_has_every_frame_in_its_size_and_loops(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image", reason="needs Pillow, the extra `bench`")
+    from PIL import Image
+
     race = short_race()
     told: list[tuple[int, int]] = []
     write(race, tmp_path / "race.gif", on_progress=lambda done, total: told.append((done, total)))
     frames = Show(race).frames
-    with image.open(tmp_path / "race.gif") as gif:
+    with Image.open(tmp_path / "race.gif") as gif:
         assert gif.size == (1000, 580)
         assert gif.n_frames == len(frames)
         assert gif.info["loop"] == 0
@@ -276,7 +274,7 @@ def test_a_page_holds_its_texts_escaped() -> None:
         race.right,
         hostile,
     )
-    made = page(Show(race))
+    made = race_html(Show(race))
     assert made.count("</script>") == 2 and "<!--" not in made and "<b>&amp;" not in made
     assert "&lt;left&gt;" in made and "&lt;/script&gt;&lt;b&gt;&amp;amp;" in made
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', made, re.DOTALL)
@@ -286,7 +284,7 @@ def test_a_page_holds_its_texts_escaped() -> None:
 
 
 def test_a_page_fetches_nothing() -> None:
-    made = page(Show(short_race()))
+    made = race_html(Show(short_race()))
     assert not re.search(r"https?:|src=|href=|@import|url\(|fetch\(", made)
 
 
@@ -319,7 +317,6 @@ def test_without_ffmpeg_an_mp4_says_what_is_missing(
 def test_what_ffmpeg_complains_of_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("PIL", reason="needs Pillow, the extra `bench`")
     programs, target = tmp_path / "programs", tmp_path / "target"
     programs.mkdir()
     target.mkdir()
@@ -333,7 +330,6 @@ def test_what_ffmpeg_complains_of_is_passed_on(
 
 @pytest.mark.parametrize("suffix", ["gif", "html"])
 def test_nothing_half_written_stays(tmp_path: Path, suffix: str) -> None:
-    pytest.importorskip("PIL", reason="needs Pillow, the extra `bench`")
     path = tmp_path / f"race.{suffix}"
     path.write_text("the one from before")
 
@@ -347,15 +343,5 @@ def test_nothing_half_written_stays(tmp_path: Path, suffix: str) -> None:
     assert path.read_text() == "the one from before"
 
 
-@pytest.mark.parametrize("module", ["PIL", "matplotlib"])
-def test_a_missing_package_is_an_error_that_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
-) -> None:
-    pytest.importorskip("PIL", reason="needs Pillow, the extra `bench`")
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=r"infgram\[bench\]"):
-        write(short_race(), tmp_path / "race.gif")
-
-
 def test_examples_in_the_documentation_run() -> None:
-    assert doctest.testmod(animation).failed == 0
+    assert doctest.testmod(animate).failed == 0

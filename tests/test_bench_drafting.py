@@ -449,8 +449,8 @@ def test_infgram_is_compared_with_the_best_rival_on_every_trace(
 @pytest.mark.torch
 @pytest.mark.usefixtures("jobs_run_here")
 def test_what_a_gpt_writes_is_drafted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-    pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+    pytest.importorskip("torch", reason="needs torch, the extra `neural`")
+    pytest.importorskip("transformers", reason="needs transformers, the extra `neural`")
     from infgram_bench import gpt, training
 
     small = replace(
@@ -533,8 +533,8 @@ def _measured_speed(
     n_prompts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: Trial
 ) -> dict[str, Any]:
     """What is measured of a few short texts of a model that was hardly trained."""
-    pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-    pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+    pytest.importorskip("torch", reason="needs torch, the extra `neural`")
+    pytest.importorskip("transformers", reason="needs transformers, the extra `neural`")
     from infgram_bench import gpt, training
 
     monkeypatch.setattr(training, "cache_folder", lambda: tmp_path)

@@ -518,7 +518,6 @@ def test_without_an_instrument_a_question_cannot_be_answered() -> None:
 def test_pictures_leave_out_what_is_not_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("matplotlib", reason="needs matplotlib, the extra `plot`")
     from infgram import plot
 
     drawn: list[Any] = []

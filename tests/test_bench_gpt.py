@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.torch
-torch = pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+torch = pytest.importorskip("torch", reason="needs torch, the extra `neural`")
+pytest.importorskip("transformers", reason="needs transformers, the extra `neural`")
 
-import torch.nn.functional as F  # noqa: E402
-from infgram_bench import training  # noqa: E402
-from infgram_bench.gpt import (  # noqa: E402
+import torch.nn.functional as F
+from infgram_bench import training
+from infgram_bench.gpt import (
     CPU_RECIPE,
     JUDGE,
     SHAKESPEARE_CHAR,
@@ -34,8 +34,8 @@ from infgram_bench.gpt import (  # noqa: E402
     use_threads,
     validation_loss,
 )
-from infgram_bench.training import CheckpointError, Progress, Trained, train  # noqa: E402
-from transformers import GPT2LMHeadModel  # noqa: E402
+from infgram_bench.training import CheckpointError, Progress, Trained, train
+from transformers import GPT2LMHeadModel
 
 TINY = Recipe(
     "tiny",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+pytest.importorskip("torch", reason="needs torch, the extra `neural`")
+pytest.importorskip("transformers", reason="needs transformers, the extra `neural`")
 
 from infgram_bench import gpt, jobs, judge, neural, race, training
 from infgram_bench.animation import Race
@@ -107,7 +107,9 @@ def test_training_and_no_training_end_up_in_one_table(tmp_path: Path) -> None:
     assert found.figures["CPU_RECIPE loss"] == pytest.approx(losses[names[5]], abs=1e-4)
     index = training_index(tmp_path)
     held_out = TEXT[int(0.9 * len(TEXT)) :]
-    expected = infgram.Model(index, infgram.SBIS(2, window=100, floor=1e-10)).score(held_out)
+    expected = infgram.Model(index, infgram.SBIS.published(2, window=100, floor=1e-10)).score(
+        held_out
+    )
     assert losses["infgram, SBIS k=2"] == pytest.approx(-expected.log_prob.mean(), abs=1e-3)
     rates = columns(readiness, "characters a second")
     ways = columns(writing, "a second")

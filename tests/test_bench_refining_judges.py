@@ -15,10 +15,10 @@ from refiner import train_tiny
 from test_bench_refining import CORPUS, real_in
 
 pytestmark = pytest.mark.torch
-torch = pytest.importorskip("torch", reason="needs torch, the extra `bench`")
-pytest.importorskip("transformers", reason="needs transformers, the extra `bench`")
+torch = pytest.importorskip("torch", reason="needs torch, the extra `neural`")
+pytest.importorskip("transformers", reason="needs transformers, the extra `neural`")
 
-from infgram_bench import (  # noqa: E402
+from infgram_bench import (
     gpt,
     jobs,
     refining,
@@ -28,14 +28,14 @@ from infgram_bench import (  # noqa: E402
     refining_systems,
     training,
 )
-from infgram_bench.findings import Findings  # noqa: E402
-from infgram_bench.processes import Run  # noqa: E402
-from infgram_bench.question import Bench  # noqa: E402
-from infgram_bench.refining_bars import ASKED  # noqa: E402
-from infgram_bench.refining_drafts import N_PROMPT, Setting, offsets, windows  # noqa: E402
-from infgram_bench.refining_systems import Material, System  # noqa: E402
-from infgram_bench.rivals import Absent  # noqa: E402
-from infgram_bench.settings import Settings  # noqa: E402
+from infgram_bench.findings import Findings
+from infgram_bench.processes import Run
+from infgram_bench.question import Bench
+from infgram_bench.refining_bars import ASKED
+from infgram_bench.refining_drafts import N_PROMPT, Setting, offsets, windows
+from infgram_bench.refining_systems import Material, System
+from infgram_bench.rivals import Absent
+from infgram_bench.settings import Settings
 
 SMALL: dict[str, Any] = {
     **{"n_layer": 1, "n_head": 2, "n_embd": 16, "batch_size": 4, "block_size": 32},

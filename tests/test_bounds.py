@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,28 @@ PROJECT: dict[str, Any] = {
         "bare": ["f"],
     },
 }
+OTHER: dict[str, Any] = {
+    "name": "mine-too",
+    "dependencies": ["mine[more]==1.0", "g>=2"],
+    "optional-dependencies": {"extra": ["b-c>=2.1"]},
+}
+PROJECTS = {"mine": PROJECT, "mine-too": OTHER}
 
 
 def test_the_bounds_are_of_the_project_and_its_extras_together() -> None:
-    assert bounds.bounds(PROJECT, ["some"]) == {
+    assert bounds.bounds(PROJECTS, ["mine[some]"]) == {
         **{"a": "1.10", "b-c": "2", "d": "0.1.2", "e": "7"},
     }
-    assert bounds.bounds(PROJECT, ["more", "other"]).keys() == {"a", "b-c", "d", "e", "f"}
+    assert bounds.bounds(PROJECTS, ["mine[more,other]"]).keys() == {"a", "b-c", "d", "e", "f"}
+    assert bounds.bounds(PROJECTS, ["mine-too[extra]"]) == {
+        **{"a": "1.9", "b-c": "2.1", "d": "0.1", "e": "7", "g": "2"},
+    }
 
 
 @pytest.mark.parametrize("extra", ["capped", "marked", "bare"])
 def test_what_is_not_a_least_version_alone_is_refused(extra: str) -> None:
     with pytest.raises(ValueError, match=r"found .f.*, expected a name and its least version"):
-        bounds.bounds(PROJECT, [extra])
+        bounds.bounds(PROJECTS, [f"mine[{extra}]"])
 
 
 def test_old_releases_are_for_the_oldest_python() -> None:
@@ -53,9 +61,17 @@ def printed(*arguments: str) -> list[str]:
 
 
 def test_infgrams_own_bounds_can_be_read() -> None:
-    project = tomllib.loads(bounds.PYPROJECT.read_text())["project"]
-    known = bounds.bounds(project, ["test", "bench"])
-    assert {"numpy", "torch", "transformers", "pyarrow", "pytest"} <= known.keys()
-    assert printed("newest", "test", "bench") == [f"{name}>={n}" for name, n in known.items()]
+    known = bounds.bounds(bounds.projects(), ["infgram[test]", "infgram-bench[neural]"])
+    assert {"numpy", "torch", "transformers", "pyarrow", "pytest", "pillow"} <= known.keys()
+    printed_bounds = printed("newest", "infgram[test]", "infgram-bench[neural]")
+    assert printed_bounds == [f"{name}>={n}" for name, n in known.items()]
     if sys.version_info[:2] == (3, 11):
-        assert f"numpy=={known['numpy']}" in printed("oldest", "test")
+        assert f"numpy=={known['numpy']}" in printed("oldest", "infgram[test]")
+
+
+def test_the_distributions_have_one_version() -> None:
+    infgram, bench = bounds.projects().values()
+    assert infgram["version"] == bench["version"]
+    own = [each for each in bench["dependencies"] if each.startswith("infgram")]
+    own += [each for extra in bench["optional-dependencies"].values() for each in extra]
+    assert {each.partition("==")[2] for each in own} == {infgram["version"]}

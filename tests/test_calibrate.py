@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ import pytest
 from conftest import generation, make_index
 
 import infgram
-from infgram import KneserNey, Model, _core
+from infgram import KneserNey, Model, native
 from infgram.errors import CorruptIndex, StorageError
+from infgram.models import calibration
 
 FILE = "calibration.npz"
 
@@ -41,9 +41,10 @@ def index(memory_folder: Path, tmp_path: Path) -> infgram.Index:
 
 
 def reopened(index: infgram.Index) -> tuple[infgram.Calibration, infgram.Calibration]:
-    calibration_of = sys.modules["infgram.calibrate"].calibration_of
     index = infgram.open(index.path)
-    return calibration_of(index, adapt=False), calibration_of(index, adapt=True)
+    return calibration.calibration_of(index, adapt=False), calibration.calibration_of(
+        index, adapt=True
+    )
 
 
 def test_two_fits_are_equal(index: infgram.Index) -> None:
@@ -58,7 +59,7 @@ def test_a_fit_is_stored_and_read_back_as_it_was(index: infgram.Index) -> None:
     assert fitted[0].live is None
     assert fitted[1].live is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["infgram.calibrate"], "_fit", None)  # it is not fitted again
+        patch.setattr(calibration, "_fit", None)  # it is not fitted again
         assert all(map(same, fitted, reopened(index)))
     assert sorted(p.name for p in generation(index.path).iterdir() if FILE in p.name) == [FILE]
     infgram.open(index.path, verify=True).verify()
@@ -66,13 +67,13 @@ def test_a_fit_is_stored_and_read_back_as_it_was(index: infgram.Index) -> None:
 
 def test_discounts_are_never_more_than_a_count_has(index: infgram.Index) -> None:
     rng = np.random.default_rng(0)
-    for live, calibration in zip((False, True), infgram.calibrate(index, save=False), strict=True):
+    for live, fitted in zip((False, True), infgram.calibrate(index, save=False), strict=True):
         for _ in range(300):
             n, n_shorter, *rest = (int(x) for x in rng.integers(0, 300, 7))
             names = ("n_types", "n_types_shorter", "m", "n_corpus", "n_live")
             shape = dict(zip(names, rest, strict=True))
             n, n_shorter = max(n, n_shorter), min(n, n_shorter)
-            d = calibration.discount(live=live, n=n, n_shorter=n_shorter, single=False, **shape)
+            d = fitted.discount(live=live, n=n, n_shorter=n_shorter, single=False, **shape)
             assert all(0 < x < most for x, most in zip(d, (1, 2, 3), strict=True))
 
 
@@ -117,8 +118,8 @@ def test_a_damaged_calibration_is_named(index: infgram.Index, damage: str) -> No
     "change",
     [
         {"static_corpus": np.zeros(5)},
-        {"static_corpus": np.full(_core.n_discounts, np.nan)},
-        {"static_corpus": np.zeros((_core.n_discounts, 2))},
+        {"static_corpus": np.full(native.n_discounts, np.nan)},
+        {"static_corpus": np.zeros((native.n_discounts, 2))},
         {"static_corpus": np.array("text")},
         {"adapting_live": np.zeros(5)},
         {"adapting_live": None},
@@ -166,10 +167,10 @@ def test_a_folder_that_cannot_be_written_is_an_error_only_where_it_is_asked_to(i
 @pytest.mark.parametrize("n", [1, 2, 10, 999, 1500])
 def test_a_tiny_corpus_has_usable_discounts(memory_folder: Path, n: int) -> None:
     index = make_index(memory_folder / "tiny.infgram", [prose(n)])
-    for calibration in infgram.calibrate(index, save=False):
-        assert (calibration.n_tokens == 0) == (n < 1000)
-        assert np.isfinite(calibration.nats)
-        assert np.isfinite(calibration.corpus).all()
+    for fitted in infgram.calibrate(index, save=False):
+        assert (fitted.n_tokens == 0) == (n < 1000)
+        assert np.isfinite(fitted.nats)
+        assert np.isfinite(fitted.corpus).all()
     for adapt in (False, True):
         model = Model(index, KneserNey(), adapt=adapt)
         for context in (b"", b" ", prose(n).tobytes(), b"\x00"):
@@ -191,13 +192,12 @@ def test_an_index_of_several_shards_is_fitted_too(memory_folder: Path) -> None:
 
 def test_a_fit_makes_unseen_text_more_probable(memory_folder: Path) -> None:
     """Than textbook discounts do, which stand where nothing was fitted."""
-    calibrate = sys.modules["infgram.calibrate"]
     text = prose(23_000)
     index, unseen = make_index(memory_folder / "seen.infgram", [text[:20_000]]), text[20_000:]
     fitted = Model(index, KneserNey()).score(unseen.tobytes()).log_prob.mean()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibrate, "_MIN_TOKENS", 10**9)
+        patch.setattr(calibration, "_MIN_TOKENS", 10**9)
         textbook = infgram.open(index.path)
-        assert calibrate.calibration_of(textbook, adapt=False).n_tokens == 0
+        assert calibration.calibration_of(textbook, adapt=False).n_tokens == 0
         plain = Model(textbook, KneserNey()).score(unseen.tobytes()).log_prob.mean()
     assert fitted > plain

@@ -213,10 +213,10 @@ def test_an_animation_that_cannot_be_made_says_what_it_lacks(
     from infgram_bench import race
 
     monkeypatch.setattr(
-        race, "missing", lambda: "torch not installed: pip install 'infgram[bench]'"
+        race, "missing", lambda: "torch not installed: pip install 'infgram-bench[neural]'"
     )
     result = run("bench", "--animate", "race.html", *TINY, exit_code=1)
-    assert "pip install 'infgram[bench]'" in result.stderr.splitlines()[-1]
+    assert "pip install 'infgram-bench[neural]'" in result.stderr.splitlines()[-1]
     assert fakes.asked == []  # alone, where no question is named
     assert not Path("race.html").exists()
 

@@ -150,8 +150,8 @@ def test_an_option_that_would_do_nothing_is_refused(options: list[str], named: s
 def test_a_parameter_outside_its_range_names_the_range() -> None:
     for options, message in [
         (["--estimator", "sbis", "-k", "0"], "k is 0"),
-        (["--max-order", "1"], "max_order is 1, expected 2 to"),
-        (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected 0 to 1"),
+        (["--max-order", "1"], "max_order is 1, expected a whole number from 2 to"),
+        (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected a number from 0 to 1"),
     ]:
         assert message in run("perplexity", "text.txt", *options, exit_code=1).stderr
 
@@ -298,7 +298,7 @@ def test_every_picture_explains_itself_with_an_example(command: str) -> None:
 
 
 def test_what_is_not_finite_is_null_wherever_it_stands() -> None:
-    from infgram.evaluate import Summary
+    from infgram.models.evaluate import Summary
 
     found = json_able({"a": [math.nan, (math.inf, 1.5)], "b": Summary(1.0, math.nan, 2.0)})
     assert found == {"a": [None, [None, 1.5]], "b": {"mean": 1.0, "std": None, "median": 2.0}}

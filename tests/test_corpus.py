@@ -21,15 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infgram import corpus
-from infgram.corpus import Document, plan
-from infgram.errors import (
-    EmptyCorpus,
-    InputError,
-    InvalidParameter,
-    MalformedRecord,
-    MissingExtra,
-)
+from infgram.errors import EmptyCorpus, InputError, InvalidParameter, MalformedRecord, MissingExtra
+from infgram.text import corpus
+from infgram.text.corpus import Document, plan
 
 JAPANESE = "吾輩は猫である。\r\n\r\n名前はまだ無い。\n".encode()
 

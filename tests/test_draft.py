@@ -26,6 +26,7 @@ from infgram.errors import (
     TokenOutOfRange,
     UnknownRequest,
 )
+from infgram.text.tokens import load
 
 LEAST = 0.005  # of a distribution that a draft leaves unread: engine.hpp
 SOME = b"to be or not to be that is the question whether tis nobler in the mind to suffer " * 3
@@ -447,7 +448,9 @@ def test_an_index_of_another_tokenizer_is_refused(
     with pytest.raises(TokenizerUnavailable, match="another tokenizer"):
         Drafter(index, vocab_size=100)
     chars = make_index(
-        memory_folder / "draft-chars.infgram", [[1, 2, 3]], tokenizer=infgram.tokens.load("chars")
+        memory_folder / "draft-chars.infgram",
+        [[1, 2, 3]],
+        tokenizer=load("chars"),
     )
     with pytest.raises(TokenizerUnavailable, match="another tokenizer"):
         Drafter(index, chars)

@@ -8,7 +8,6 @@ import inspect
 import itertools
 import math
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -19,7 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from bounds import PYPROJECT, bounds
+from bounds import bounds, projects
 from conftest import examples, make_index
 from numpy.typing import NDArray
 from test_draft_verify import VOCAB as TOY_VOCAB
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
-from transformers import (  # noqa: E402
+from transformers import (
     DynamicCache,
     GenerationConfig,
     GPT2Config,
@@ -48,13 +47,14 @@ from transformers import (  # noqa: E402
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-from transformers.generation import MaxLengthCriteria  # noqa: E402
+from transformers.generation import MaxLengthCriteria
 
-import infgram  # noqa: E402
-from infgram.draft import Drafter, huggingface, profile, verify_torch  # noqa: E402
-from infgram.draft.huggingface import CACHE, DraftModel, Reader, Report, decode  # noqa: E402
-from infgram.draft.profile import measure_cost  # noqa: E402
-from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable  # noqa: E402
+import infgram
+from infgram.draft import Drafter, profile, verify_torch
+from infgram.draft.engines import huggingface
+from infgram.draft.engines.huggingface import CACHE, DraftModel, Reader, Report, decode
+from infgram.draft.profile import measure_cost
+from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable
 
 VOCAB = 48
 N_PROMPT = 12
@@ -587,23 +587,22 @@ def test_trees_need_an_attention_that_reads_them(
 def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in ("torch", "transformers"):
         with monkeypatch.context() as patched:
-            patched.delitem(sys.modules, "infgram.draft.huggingface")
+            patched.delitem(sys.modules, "infgram.draft.engines.huggingface")
             patched.setitem(sys.modules, missing, None)
             with pytest.raises(MissingExtra, match=r"infgram\[draft\]"):
-                importlib.import_module("infgram.draft.huggingface")
+                importlib.import_module("infgram.draft.engines.huggingface")
             with pytest.raises(MissingExtra, match=r"infgram\[draft\]"):
                 measure_cost(None)
 
 
 def test_an_older_transformers_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or each of its models is refused for a reason that is none."""
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
-    oldest = bounds(project, ["draft"])["transformers"]
+    oldest = bounds(projects(), ["infgram[draft]"])["transformers"]
     assert oldest == "{}.{}".format(*huggingface.OLDEST_TRANSFORMERS)
-    monkeypatch.delitem(sys.modules, "infgram.draft.huggingface")
+    monkeypatch.delitem(sys.modules, "infgram.draft.engines.huggingface")
     monkeypatch.setattr("transformers.__version__", "5.2.9")
     with pytest.raises(MissingExtra, match=rf"{oldest} or later \(found transformers 5\.2\.9\)"):
-        importlib.import_module("infgram.draft.huggingface")
+        importlib.import_module("infgram.draft.engines.huggingface")
 
 
 # As an assistant ----------------------------------------------------------------------------------

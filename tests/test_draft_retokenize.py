@@ -11,7 +11,6 @@ import pytest
 from conftest import PART, make_index
 
 import infgram
-from infgram import tokens
 from infgram.draft import TextDrafter, Totals
 from infgram.errors import (
     InvalidParameter,
@@ -21,6 +20,7 @@ from infgram.errors import (
     TokenOutOfRange,
     UnknownRequest,
 )
+from infgram.text import tokens
 
 PROSE = "It was a müde day in Zürich, and the old king said nothing to the old queen. " * 5
 

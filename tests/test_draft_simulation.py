@@ -12,11 +12,11 @@ from command_line import run
 from conftest import make_index
 
 import infgram
-from infgram import tokens
 from infgram.draft import Drafter, TextDrafter, Trace, simulate
 from infgram.draft.profile import Cost
 from infgram.draft.simulation import read_prompts, read_traces
 from infgram.errors import InvalidParameter, MalformedRecord, TokenOutOfRange
+from infgram.text import tokens
 
 PROSE = b"The quick brown fox jumps over the lazy dog, and the lazy dog lets it. " * 8
 

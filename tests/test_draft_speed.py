@@ -16,10 +16,10 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 transformers = pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
-from infgram.draft import Drafter, TextDrafter  # noqa: E402
-from infgram.draft.profile import Cost  # noqa: E402
-from infgram.draft.speed import load_model, measure_speed  # noqa: E402
-from infgram.errors import InputError, InvalidParameter  # noqa: E402
+from infgram.draft import Drafter, TextDrafter
+from infgram.draft.profile import Cost
+from infgram.draft.speed import load_model, measure_speed
+from infgram.errors import InputError, InvalidParameter
 
 PROSE = b"to be or not to be, that is the question. " * 5
 

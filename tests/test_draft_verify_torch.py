@@ -19,9 +19,9 @@ from test_draft_verify import LIMIT, N_DRAWS, N_WRITTEN, VOCAB, WAYS, Toy
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 
-import infgram  # noqa: E402
-from infgram.draft import Draft, Drafter, verify, verify_torch  # noqa: E402
-from infgram.errors import InvalidParameter, MissingExtra  # noqa: E402
+import infgram
+from infgram.draft import Draft, Drafter, verify, verify_torch
+from infgram.errors import InvalidParameter, MissingExtra
 
 
 @pytest.fixture(scope="module", autouse=True)

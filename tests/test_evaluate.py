@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import infgram
 from infgram import SBIS, KneserNey, Longest, Model
 from infgram.errors import InvalidParameter
-from infgram.evaluate import level_statistics, perplexity, published_perplexity, reliability
-from infgram.tokens import load
+from infgram.models.evaluate import level_statistics, perplexity, published_perplexity, reliability
+from infgram.text.tokens import load
 
 ESTIMATORS = [KneserNey(), SBIS(k=-1), SBIS(k=2, floor=1e-4), Longest()]
 small_texts = st.text("abc", max_size=30).map(str.encode)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from reference import Reference
 
 import infgram
-from infgram.context import Context
-from infgram.estimators import distribution
-from infgram.tokens import load
+from infgram.models.context import Context
+from infgram.models.definition import distribution
+from infgram.text.tokens import load
 
 LARGEST = 2**32 - 3
 ALPHABETS = {8: [97, 98, 0, 255], 16: [7, 300, 65535, 2], 32: [0, 1, 70000, LARGEST]}

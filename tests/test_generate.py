@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,18 @@ from hypothesis import strategies as st
 
 import infgram
 from infgram.errors import InvalidParameter, TokenOutOfRange
-from infgram.model import DefinedSampler
-from infgram.tokens import load
+from infgram.models import sampling
+from infgram.models.sampling import Plan
+from infgram.text.tokens import load
 
 
 def by_definition(
     index: infgram.Index, prompt, sbis: infgram.SBIS, temperature: float, n: int, seed: int
 ) -> list[int]:
     """Generation with the readable estimator, a token at a time."""
-    plan = infgram.Sampling(temperature=temperature)
+    plan = Plan(temperature=temperature)
     rng = np.random.default_rng(seed)
-    return DefinedSampler(infgram.Model(index, sbis), prompt, plan, rng).sample(n)[0].tolist()
+    return infgram.Model(index, sbis).defined_sampler(prompt, plan, rng).sample(n)[0].tolist()
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, -1])
@@ -152,7 +152,7 @@ def test_streaming_never_breaks_a_character(memory_folder: Path, text: str, chun
     raw = text.encode("utf-8", "surrogateescape")
     index = make_index(memory_folder / "stream.infgram", [list(raw)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS", chunk)
+        patch.setattr(sampling, "_CHUNK_TOKENS", chunk)
         pieces = list(infgram.stream(index, (), max_tokens=200, k=1, temperature=0, seed=0))
     whole = infgram.generate(index, (), max_tokens=200, k=1, temperature=0, seed=0)
     assert "".join(pieces) == whole.text

@@ -20,7 +20,6 @@ from command_line import ended, start
 from conftest import examples, generation
 
 import infgram
-from infgram import storage
 from infgram.errors import (
     CorruptIndex,
     EmptyCorpus,
@@ -30,6 +29,7 @@ from infgram.errors import (
     StorageError,
     UnsupportedFormat,
 )
+from infgram.store import storage
 
 FIRST_FORMAT = Path(__file__).parent / "data" / "format-1.zip"
 PLAYS = {

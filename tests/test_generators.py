@@ -17,11 +17,11 @@ import pytest
 from test_two_sided import make
 
 import infgram
-from infgram import _core
+from infgram import native
 from infgram.draft import Drafter
-from infgram.generators import spawn
 from infgram.refine import polish
 from infgram.refine.propose import Proposer
+from infgram.seeds import spawn
 
 TEXT = b"to be or not to be that is the question whether tis nobler in the mind to suffer " * 5
 
@@ -108,7 +108,7 @@ ALL = [each for some in DRAWING.values() for each in some]
 
 
 def test_all_that_draws_natively_is_tested_here() -> None:
-    classes = [each for each in vars(_core).values() if isinstance(each, type)]
+    classes = [each for each in vars(native).values() if isinstance(each, type)]
     methods = [pair for each in classes for pair in vars(each).items()]
     assert {n for n, method in methods if "bit_generator" in (method.__doc__ or "")} == set(DRAWING)
 

@@ -23,7 +23,7 @@ import infgram
 from infgram import SBIS, KneserNey, Longest, Model
 from infgram.draft import Drafter
 from infgram.refine import Proposer, certify, polish
-from infgram.tokens import load
+from infgram.text.tokens import load
 
 GOLDEN = Path(__file__).parent / "data" / "golden.json"
 _COMMON = "the a cat dog man king queen mat log house sat ran saw ate slept sang on under with near"

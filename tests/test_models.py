@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,12 @@ from reference import ReferenceLive, continuations, shard_texts
 from test_exact import LARGEST, build_pair, cases
 
 import infgram
-from infgram import SBIS, KneserNey, Longest, Model, _core
-from infgram.context import Context
+from infgram import SBIS, KneserNey, Longest, Model, native
 from infgram.errors import InvalidParameter, TokenOutOfRange
-from infgram.estimators import distribution
-from infgram.generate import Sampling
-from infgram.model import DefinedSampler
-from infgram.tokens import load
+from infgram.models import calibration, sampling
+from infgram.models.context import Context
+from infgram.models.sampling import Plan
+from infgram.text.tokens import load
 
 ESTIMATORS = [
     Longest(),
@@ -50,17 +48,16 @@ def folder(memory_folder: Path) -> Path:
 
 def randomly_calibrated(index: infgram.Index, seed: int, exponent: float = 0.35) -> None:
     """Gives an index discounts that differ in every row, as no fit of a small text would."""
-    calibrate = sys.modules["infgram.calibrate"]
     rng = np.random.default_rng(seed)
-    tables = rng.normal(0, 1, (3, _core.n_discounts))
-    calibrate._CACHE[index] = (
-        calibrate._calibration(index, exponent, tables[0], None, 0, 0.0),
-        calibrate._calibration(index, exponent, tables[1], tables[2], 0, 0.0),
+    tables = rng.normal(0, 1, (3, native.n_discounts))
+    calibration._CACHE[index] = (
+        calibration._calibration(index, exponent, tables[0], None, 0, 0.0),
+        calibration._calibration(index, exponent, tables[1], tables[2], 0, 0.0),
     )
 
 
 def by_definition(model: Model, context: Sequence[int] | bytes) -> np.ndarray:
-    return distribution(model._mixture(model._contexts(context)), model.token_ids)
+    return model.defined_distribution(context)
 
 
 # Continuation counts ------------------------------------------------------------------------------
@@ -74,9 +71,10 @@ def test_continuation_counts_equal_the_oracle(folder: Path, case, exponent: floa
     texts = shard_texts(documents, index.end_of_text, index.shard_rows)
     for query in queries:
         cursor = index.cursor(query)
-        for level, (n, _) in enumerate([*cursor.levels(), (0, 0)]):
+        levels = cursor.native.read_levels(exponent)
+        assert [level[0] for level in levels] == [*(n for n, _ in cursor.levels()), 0]
+        for n, m, token_ids, _, contexts, passed in levels:
             context = query[len(query) - n :]
-            token_ids, contexts, passed, m = cursor.native.continuations(level, exponent)
             expected = continuations(texts, context, exponent)
             assert set(token_ids.tolist()) == set(expected)
             assert m == sum(e.count for e in expected.values())
@@ -96,7 +94,7 @@ def test_continuation_counts_are_exact_up_to_253_tokens_of_a_repetitive_text(fol
     for n in (1, 5, 252, 253, 254, 255, 300):
         cursor = index.cursor(query[-n:])
         for exponent in (0.0, 0.5):
-            token_ids, contexts, passed, _ = cursor.native.continuations(0, exponent)
+            _, _, token_ids, _, contexts, passed = cursor.native.read_levels(exponent)[0]
             assert np.isfinite(passed).all()
             assert (passed > 0).all()
             if n <= 253:
@@ -112,10 +110,10 @@ def test_continuation_counts_are_exact_up_to_253_tokens_of_a_repetitive_text(fol
 # The live text ------------------------------------------------------------------------------------
 
 
-def live_levels(live: _core.LiveText) -> list[tuple[int, int, dict[int, tuple]]]:
+def live_levels(live: native.LiveText) -> list[tuple[int, int, dict[int, tuple]]]:
     found = []
-    for i, (n, m) in enumerate(live.levels()):
-        columns = [column.tolist() for column in live.continuations(i)]
+    for n, m, *arrays in live.read_levels():
+        columns = [array.tolist() for array in arrays]
         found.append((n, m, {code: rest for code, *rest in zip(*columns, strict=True)}))
     return found
 
@@ -145,7 +143,7 @@ live_texts = st.one_of(
 @settings(max_examples=examples(200))
 @given(text=live_texts, exponent=st.sampled_from([0.0, 0.35, 1.0]))
 def test_the_live_text_counts_what_was_read(text: list[int], exponent: float) -> None:
-    live = _core.LiveText(exponent=exponent, max_tokens=1000, window=48)
+    live = native.LiveText(exponent=exponent, max_tokens=1000, window=48)
     for code in text:
         live.read(np.array([code], np.uint32))
     tokens = [None if code == UNKNOWN else code for code in text]
@@ -155,12 +153,12 @@ def test_the_live_text_counts_what_was_read(text: list[int], exponent: float) ->
 @settings(max_examples=examples(100))
 @given(text=live_texts, max_tokens=st.integers(2, 30))
 def test_a_full_live_text_remembers_its_recent_half_alone(text: list[int], max_tokens: int) -> None:
-    live = _core.LiveText(exponent=0.35, max_tokens=max_tokens, window=48)
+    live = native.LiveText(exponent=0.35, max_tokens=max_tokens, window=48)
     kept: list[int] = []
     for code in text:
         live.read(np.array([code], np.uint32))
         kept = [*(kept[-(max_tokens // 2) :] if len(kept) >= max_tokens else kept), code]
-    fresh = _core.LiveText(exponent=0.35, max_tokens=1000, window=48)
+    fresh = native.LiveText(exponent=0.35, max_tokens=1000, window=48)
     fresh.read(np.array(kept, np.uint32))
     assert_levels_equal(live_levels(live), live_levels(fresh))
 
@@ -170,10 +168,11 @@ def test_a_live_text_survives_noise_and_repetition(max_tokens: int) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 200, 20_000)
     text = np.concatenate([noise, np.ones(10_000), np.tile([1, 2, 3], 5000), noise[:5000]])
-    live = _core.LiveText(exponent=0.2, max_tokens=max_tokens, window=48)
+    live = native.LiveText(exponent=0.2, max_tokens=max_tokens, window=48)
     live.read(text.astype(np.uint32))
-    assert live.levels()[-1][0] == 0
-    assert live.levels()[-1][1] <= min(len(text), max_tokens)
+    n, m, *_ = live.read_levels()[-1]
+    assert n == 0
+    assert m <= min(len(text), max_tokens)
 
 
 @settings(max_examples=examples(100))
@@ -337,8 +336,8 @@ def test_a_model_is_told_apart_by_what_it_reads(folder: Path) -> None:
 
 
 def defined(model: Model, prompt, seed: int, **sampling) -> tuple[list[int], str]:
-    plan = Sampling(**sampling)
-    sampler = DefinedSampler(model, prompt, plan, np.random.default_rng(seed))
+    plan = Plan(**sampling)
+    sampler = model.defined_sampler(prompt, plan, np.random.default_rng(seed))
     token_ids, ended = sampler.sample(plan.max_tokens)
     return token_ids.tolist(), ended or "length"
 
@@ -469,8 +468,8 @@ def test_a_text_ends_before_the_first_stop_string(folder, text, stops, chunk) ->
     found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
     expected = text[: min(found, default=(0, len(text)))[1]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS", chunk)
-        patch.setattr(sys.modules["infgram.generate"], "_CHUNK_TOKENS_TO_STOP", chunk)
+        patch.setattr(sampling, "_CHUNK_TOKENS", chunk)
+        patch.setattr(sampling, "_CHUNK_TOKENS_TO_STOP", chunk)
         options = {"max_tokens": len(raw), "stop": stops, "seed": 0}
         made = follow(model, raw, options)
         pieces = list(model.stream(**options)) if made is not None else []
@@ -545,28 +544,31 @@ def test_a_prompt_of_bytes_nobody_saw_is_survived(prose_index, estimator, adapt)
     [
         (lambda: SBIS(k=0), "k is 0"),
         (lambda: SBIS(k=-2), "k is -2"),
-        (lambda: SBIS(decay=-0.1), "decay is -0.1, expected 0 to 1"),
-        (lambda: SBIS(decay=1.5), "decay is 1.5, expected 0 to 1"),
-        (lambda: SBIS(weighting="x"), "weighting is 'x', expected 'counts'"),
+        (lambda: SBIS(decay=-0.1), "decay is -0.1, expected a number from 0 to 1"),
+        (lambda: SBIS(decay=1.5), "decay is 1.5, expected a number from 0 to 1"),
+        (lambda: SBIS(weighting="x"), "weighting is 'x', expected one of: counts"),
         (lambda: SBIS(window=0), "window is 0, expected .* 1 to"),
-        (lambda: SBIS(floor=-1e-10), "floor is -1e-10, expected 0 to"),
-        (lambda: SBIS(floor=0.5), "floor is 0.5, expected 0 to"),
+        (lambda: SBIS(floor=-1e-10), "floor is -1e-10, expected a number from 0 to"),
+        (lambda: SBIS(floor=0.5), "floor is 0.5, expected a number from 0 to"),
         (lambda: SBIS(floor=math.nan), "floor is nan"),
         (lambda: Longest(window=0), "window is 0"),
-        (lambda: KneserNey(max_order=1), "max_order is 1, expected 2 to 254"),
-        (lambda: KneserNey(max_order=255), "max_order is 255, expected 2 to 254"),
+        (lambda: KneserNey(max_order=1), "max_order is 1, expected .* from 2 to 254"),
+        (
+            lambda: KneserNey(max_order=255),
+            "max_order is 255, expected .* from 2 to 254",
+        ),
         (lambda: KneserNey(max_order=2.5), "max_order is 2.5"),
-        (lambda: Sampling(temperature=-1), "temperature is -1, expected .* at least 0"),
-        (lambda: Sampling(temperature=math.inf), "temperature is inf"),
-        (lambda: Sampling(top_p=0), "top_p is 0, expected above 0 and up to 1"),
-        (lambda: Sampling(top_p=1.1), "top_p is 1.1, expected above 0 and up to 1"),
-        (lambda: Sampling(min_p=-0.1), "min_p is -0.1, expected 0 to 1"),
-        (lambda: Sampling(min_p=1.1), "min_p is 1.1, expected 0 to 1"),
-        (lambda: Sampling(top_k=-1), "top_k is -1, expected .* at least 0"),
-        (lambda: Sampling(max_copy=0), "max_copy is 0, expected .* at least 1"),
-        (lambda: Sampling(max_tokens=-1), "max_tokens is -1, expected .* at least 0"),
-        (lambda: Sampling(stop=""), "stop is ''"),
-        (lambda: Sampling(stop=["a", 3]), "stop is"),
+        (lambda: Plan(temperature=-1), "temperature is -1, expected .* at least 0"),
+        (lambda: Plan(temperature=math.inf), "temperature is inf"),
+        (lambda: Plan(top_p=0), "top_p is 0, expected a number above 0 and up to 1"),
+        (lambda: Plan(top_p=1.1), "top_p is 1.1, expected a number above 0 and up to 1"),
+        (lambda: Plan(min_p=-0.1), "min_p is -0.1, expected a number from 0 to 1"),
+        (lambda: Plan(min_p=1.1), "min_p is 1.1, expected a number from 0 to 1"),
+        (lambda: Plan(top_k=-1), "top_k is -1, expected .* at least 0"),
+        (lambda: Plan(max_copy=0), "max_copy is 0, expected .* at least 1"),
+        (lambda: Plan(max_tokens=-1), "max_tokens is -1, expected .* at least 0"),
+        (lambda: Plan(stop=""), "stop is ''"),
+        (lambda: Plan(stop=["a", 3]), "stop is"),
     ],
 )
 def test_an_error_names_the_parameter_and_its_range(make, says: str) -> None:
@@ -609,7 +611,7 @@ def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: P
         with pytest.raises(InvalidParameter, match="n is"):
             model.samples(n)  # type: ignore[arg-type]
     for threads in (0, -1):
-        with pytest.raises(InvalidParameter, match=f"threads is {threads}, expected at least 1"):
+        with pytest.raises(InvalidParameter, match=f"threads is {threads}, expected .* at least 1"):
             model.samples(2, threads=threads)
     with pytest.raises(TypeError, match=r"'temprature', expected one of: .*temperature"):
         model.generate("a", temprature=1)
@@ -625,7 +627,7 @@ def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: P
     ("k", "published"), [(1, 4036.1918), (2, 97.7349), (3, 18.2353), (5, 7.1026), (-1, 6.0625)]
 )
 def test_sbis_has_the_published_perplexity(training, validation, k: int, published) -> None:
-    model = Model(training, SBIS(k, window=100, floor=1e-10))
+    model = Model(training, SBIS.published(k, window=100, floor=1e-10))
     log_prob = model.score(validation[1:], context=validation[:1]).log_prob
     assert math.exp(-log_prob.mean()) == pytest.approx(published, rel=1e-4)
 

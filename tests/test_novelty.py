@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import infgram
 from infgram.errors import InvalidParameter
-from infgram.novelty import Novelty, copied_share, novelty
-from infgram.tokens import load
+from infgram.text.tokens import load
+from infgram.tracing.copying import Novelty, copied_share, novelty
 
 small_texts = st.text("abc", max_size=40).map(str.encode)
 # letters of one, two, three and four bytes, apostrophes, and what is none of them
@@ -174,7 +174,7 @@ def test_runs_do_not_reach_across_texts(prose_index: infgram.Index) -> None:
 def test_ngrams_have_a_token_at_least(
     prose_index: infgram.Index, measure: Callable[[infgram.Index, int], object]
 ) -> None:
-    with pytest.raises(InvalidParameter, match="expected at least 1"):
+    with pytest.raises(InvalidParameter, match="expected a whole number of at least 1"):
         measure(prose_index, 0)
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from infgram import plot
 from infgram.errors import InvalidParameter, MissingExtra
-from infgram.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
-from infgram.novelty import Novelty
+from infgram.models.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
 from infgram.plot import Written
+from infgram.tracing.copying import Novelty
 
 matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib, the extra `plot`")
 colors = pytest.importorskip("matplotlib.colors")

@@ -11,8 +11,8 @@ from conftest import make_index
 from numpy.typing import NDArray
 
 from infgram.errors import InvalidParameter
-from infgram.refine.copying import run_lengths
-from infgram.refine.corrupt import Noise, corrupt, cross_fitted
+from infgram.refine.network.corrupt import Noise, corrupt, cross_fitted
+from infgram.tracing.copying import run_lengths
 
 
 def prose(seed: int, n_words: int, words: str = "to be or not that is the question") -> bytes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import infgram
 from infgram.errors import InvalidParameter, RefinerMismatch
-from infgram.refine.infill import Infilled, infill
+from infgram.refine.infilling import Infilled, infill
 from infgram.refine.pattern import LENGTHS, MAX_LENGTH, Hole, Pattern, parse
 from infgram.refine.vocabulary import Vocabulary
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 import infgram
 from infgram.errors import InvalidParameter, UndecodableText
-from infgram.refine.heat_page import heat_page, level
-from infgram.refine.lint import Lint, lint
+from infgram.pages.heat import heat_page, level
+from infgram.refine.linting import Lint, lint
 from infgram.refine.vocabulary import Vocabulary
 
 

@@ -11,10 +11,10 @@ import pytest
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 
-from infgram.errors import InvalidParameter  # noqa: E402
-from infgram.refine.masks import draw_masks  # noqa: E402
-from infgram.refine.model import SIZES, Refiner, Shape  # noqa: E402
-from infgram.refine.muon import Muon, orthogonal  # noqa: E402
+from infgram.errors import InvalidParameter
+from infgram.refine.network.masks import draw_masks
+from infgram.refine.network.model import SIZES, Refiner, Shape
+from infgram.refine.network.muon import Muon, orthogonal
 
 TINY = Shape(width=16, n_layers=2, n_heads=2, n_detector_layers=1)
 

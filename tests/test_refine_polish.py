@@ -16,8 +16,8 @@ from test_two_sided import make
 import infgram
 from infgram.errors import InvalidParameter, NotTwoSided, TokenOutOfRange
 from infgram.refine import certify, polish, polish_many
-from infgram.refine.polish import MARGIN, WINDOW
-from infgram.tokens import load
+from infgram.refine.polishing import MARGIN, WINDOW
+from infgram.text.tokens import load
 
 CORPUS = (
     b"KING: the cat sat on the mat and the dog sat on the log.\n"

@@ -19,7 +19,7 @@ import infgram
 from infgram.errors import InvalidParameter, TokenOutOfRange
 from infgram.refine import Candidates, Proposer
 from infgram.refine.propose import LEXICON, PROPOSERS, SBIS
-from infgram.tokens import load
+from infgram.text.tokens import load
 
 CORPUS = b"the cat sat on the mat; a dog ate the log on a cot. Is the man on it? "
 TEXT = b"the cat ate on the dog. A man is a mat"

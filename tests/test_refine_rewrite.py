@@ -24,7 +24,7 @@ from infgram.errors import (
 )
 from infgram.refine import Editor, Refined, Remask, Trace, certify, refine, refine_many
 from infgram.refine.strategies import STRATEGIES
-from infgram.tokens import load
+from infgram.text.tokens import load
 
 SCORER: Any = Bigrams(CORPUS)
 
@@ -162,7 +162,7 @@ def test_a_draft_is_not_harmed(index: infgram.Index) -> None:
 
 
 def test_what_cannot_be_refined_is_refused(index: infgram.Index) -> None:
-    with pytest.raises(InvalidParameter, match="'spell', expected one of editor, remask"):
+    with pytest.raises(InvalidParameter, match="'spell', expected one of: editor, remask"):
         refine(index, SCORER, DRAFT, strategy="spell")
     for wrong in ({"rounds": -1}, {"rounds": 1.5}, {"max_copy": 0}, {"seed": -1}, {"seed": "x"}):
         with pytest.raises(InvalidParameter, match="expected a"):
@@ -177,7 +177,7 @@ def test_what_cannot_be_refined_is_refused(index: infgram.Index) -> None:
 
 
 def test_a_scorer_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "infgram.refine.score", raising=False)
+    monkeypatch.delitem(sys.modules, "infgram.refine.network.score", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match=r"pip install 'infgram\[refine\]'"):
         infgram.refine.Scorer

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
-from infgram.errors import InvalidParameter, NotARefiner, RefinerMismatch  # noqa: E402
-from infgram.refine import checkpoint, score  # noqa: E402
-from infgram.refine.corrupt import corrupt  # noqa: E402
-from infgram.refine.score import Scorer  # noqa: E402
-from infgram.refine.train import area_under_roc  # noqa: E402
-from infgram.tokens import load  # noqa: E402
+from infgram.errors import InvalidParameter, NotARefiner, RefinerMismatch
+from infgram.refine.network import checkpoint, score
+from infgram.refine.network.corrupt import corrupt
+from infgram.refine.network.score import Scorer
+from infgram.refine.network.training import area_under_roc
+from infgram.text.tokens import load
 
 WINDOW = 32
 BYTES = load("bytes")
@@ -277,7 +277,7 @@ def test_too_little_memory_is_an_error_with_advice(path: Path) -> None:
 import resource, sys
 import numpy as np
 from infgram.errors import OutOfMemory
-from infgram.refine.score import Scorer
+from infgram.refine.network.score import Scorer
 
 scorer = Scorer(sys.argv[1], device="cpu", threads=1)
 texts = [np.full(64, 97, np.uint8)] * 40

@@ -16,15 +16,10 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
-from infgram.errors import (  # noqa: E402
-    EmptyCorpus,
-    InvalidParameter,
-    NotARefiner,
-    StorageError,
-)
-from infgram.refine import checkpoint, train  # noqa: E402
-from infgram.refine.corrupt import Noise  # noqa: E402
-from infgram.refine.train import area_under_roc, read_text  # noqa: E402
+from infgram.errors import EmptyCorpus, InvalidParameter, NotARefiner, StorageError
+from infgram.refine.network import checkpoint, training
+from infgram.refine.network.corrupt import Noise
+from infgram.refine.network.training import area_under_roc, read_text
 
 
 class Killed(BaseException):
@@ -58,7 +53,7 @@ def test_a_killed_training_goes_on_to_the_same_losses(
 ) -> None:
     text = runs(6000)
     whole = train_tiny(text, tmp_path / "whole.safetensors", steps=20)
-    monkeypatch.setattr(train, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
     path = tmp_path / "killed.safetensors"
     for stage, step in (("trunk", 7), ("trunk", 20), ("detector", 2), ("evidence", 2)):
         with pytest.raises(Killed):
@@ -83,8 +78,8 @@ def test_seeds_differ(tmp_path: Path) -> None:
 
 
 def test_minutes_become_steps_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(train, "_can_compile", lambda: False)
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_can_compile", lambda: False)
     path = tmp_path / "x.safetensors"
     planned = []
 
@@ -102,7 +97,7 @@ def test_minutes_become_steps_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_another_trainings_rest_is_not_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
     path = tmp_path / "x.safetensors"
     with pytest.raises(Killed):
         train_tiny(runs(3000), path, progress=killing("trunk", 2))
@@ -188,7 +183,7 @@ def test_a_corpus_is_read_as_one_text(tmp_path: Path) -> None:
 
 def test_the_command_trains_and_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(train.RECIPES, "nano", train.Recipe(evidence_steps=5))
+    monkeypatch.setitem(training.RECIPES, "nano", training.Recipe(evidence_steps=5))
     Path("corpus.txt").write_bytes(runs(4000).tobytes())
     arguments = ["refine", "train", "corpus.txt", "-o", "x.safetensors", "--steps", "1"]
     told = json.loads(run(*arguments, "--threads", "1", "--json").stdout)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import infgram
 from infgram.errors import InvalidParameter
 from infgram.refine.words import NO, PROMPT, YES, editable, spans
-from infgram.tokens import load
+from infgram.text.tokens import load
 
 TEXT = "Don't go, Émile: 3 rats’ tails\n"
 

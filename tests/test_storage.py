@@ -16,7 +16,6 @@ import pytest
 from conftest import examples, generation, make_index
 
 import infgram
-from infgram import storage
 from infgram.errors import (
     CorruptIndex,
     IndexExists,
@@ -25,6 +24,7 @@ from infgram.errors import (
     TokenError,
     UnsupportedFormat,
 )
+from infgram.store import storage
 
 TEXT = b"the cat sat on the mat; the dog sat on the log.\n" * 20
 QUERIES = [b"the", b"sat on the ", b"dog", b"zebra", b"t", TEXT[5:100]]
@@ -428,3 +428,10 @@ def test_a_copied_index_is_checked_once(sound: Path, damaged: Path, monkeypatch)
     infgram.open(damaged)
     infgram.open(damaged)
     assert checked == [1]
+
+
+def test_strings_that_lost_their_offsets_are_refused() -> None:
+    lost = storage.Strings(np.zeros(3, np.uint8), np.zeros(0, np.uint64))
+    assert len(lost) == 0
+    with pytest.raises(CorruptIndex, match="out of order"):
+        lost[0]

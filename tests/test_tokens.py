@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infgram import tokens
 from infgram.errors import (
     InvalidParameter,
     MissingExtra,
@@ -26,6 +25,7 @@ from infgram.errors import (
     TokenOutOfRange,
     UndecodableText,
 )
+from infgram.text import tokens
 
 JAPANESE = "吾輩は猫である。名前はまだ無い。"
 EMOJI = "naïve 👩‍👩‍👧 end"
@@ -337,7 +337,7 @@ def test_a_missing_library_names_the_extra(
 
 def test_importing_tokens_imports_no_optional_library() -> None:
     code = (
-        "import sys; from infgram import tokens, corpus; "
+        "import sys; from infgram.text import tokens, corpus; "
         "assert not {'tokenizers', 'tiktoken', 'zstandard', 'pyarrow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

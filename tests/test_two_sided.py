@@ -19,10 +19,10 @@ from reference import Reference
 from waiting import wait_until
 
 import infgram
-from infgram.build import build_index
-from infgram.corpus import Document
 from infgram.errors import CorruptIndex, NotTwoSided
-from infgram.tokens import load
+from infgram.store.building import build_index
+from infgram.text.corpus import Document
+from infgram.text.tokens import load
 
 END = 256
 TEXTS = [b"to be or not to be", b"", b"be that as it may", b"to"]
@@ -144,7 +144,7 @@ def test_damage_of_the_other_side_is_found(damaged: Path) -> None:
 
 def test_verify_finds_another_text_on_the_other_side(damaged: Path, tmp_path: Path) -> None:
     """Both sides are whole, and the outer manifest names the inner one; they do not fit."""
-    from infgram import storage
+    from infgram.store import storage
 
     changed = [TEXTS[0].replace(b"not", b"ton"), *TEXTS[1:]] + TEXTS * 19
     other = make(tmp_path / "other.infgram", changed, shard_tokens=300)

@@ -15,8 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infgram.errors import MissingExtra
-
 from .animation import (
     FRAME_SECONDS,
     LEGEND,
@@ -61,12 +59,6 @@ _FACES = {
     "mono": "DejaVuSansMono.ttf",
     "mono-bold": "DejaVuSansMono-Bold.ttf",
 }
-
-
-def check() -> None:
-    """Raises MissingExtra where nothing can be drawn."""
-    _pillow()
-    _fonts_folder()
 
 
 def ffmpeg() -> str:
@@ -285,25 +277,15 @@ def _palette() -> Image:
 
 
 def _pillow() -> Any:
-    try:
-        import PIL
-        import PIL.ImageColor
-        import PIL.ImageDraw
-        import PIL.ImageFont
-    except ImportError as error:
-        raise _missing() from error
+    import PIL
+    import PIL.ImageColor
+    import PIL.ImageDraw
+    import PIL.ImageFont
+
     return PIL
 
 
 def _fonts_folder() -> Path:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise _missing() from error
+    import matplotlib
+
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-
-
-def _missing() -> MissingExtra:
-    return MissingExtra(
-        "GIF and MP4 need Pillow, and matplotlib for its fonts: pip install 'infgram[bench]'"
-    )

@@ -12,13 +12,9 @@ Of a run of millions of characters that takes a few stretches, which `excerpts` 
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from infgram.errors import InvalidParameter
 
 # A pane, in characters. An excerpt that fills it is never longer than this.
 COLUMNS, ROWS = 54, 18
@@ -89,54 +85,6 @@ class Race:
     @property
     def ratio(self) -> float:
         return self.right.seconds_per_character / self.left.seconds_per_character
-
-
-def check(path: Path) -> None:
-    """Raises at once what `write` would after all the work that comes before it.
-
-    InvalidParameter for a suffix other than .gif, .mp4 and .html, MissingExtra without Pillow or
-    matplotlib, FileNotFoundError without ffmpeg or without the folder.
-
-    >>> check(Path("race.avi"))
-    Traceback (most recent call last):
-    infgram.errors.InvalidParameter: expected .gif, .mp4 or .html, found .avi: race.avi
-    """
-    from . import animate_gif
-
-    suffix = path.suffix.lower()
-    if suffix not in (".gif", ".mp4", ".html"):
-        raise InvalidParameter(
-            f"expected .gif, .mp4 or .html, found {suffix or 'no suffix'}: {path}"
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
-    if suffix != ".html":
-        animate_gif.check()
-    if suffix == ".mp4":
-        animate_gif.ffmpeg()
-
-
-def write(race: Race, path: Path, *, on_progress: OnProgress | None = None) -> None:
-    """Writes the animation as what the path's suffix says: .gif, .mp4 or .html.
-
-    Raises what `check` does, ValueError where excerpts are missing, OSError where ffmpeg fails. The
-    file is there whole or not at all.
-    """
-    from . import animate_gif, animate_html
-
-    check(path)
-    writers = {
-        ".gif": animate_gif.write_gif,
-        ".mp4": animate_gif.write_mp4,
-        ".html": animate_html.write_html,
-    }
-    suffix = path.suffix.lower()
-    partial = path.with_name(f".{path.stem}-{os.getpid()}{suffix}")
-    try:
-        writers[suffix](Show(race), partial, on_progress or (lambda done, total: None))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 # Of a long run, what is shown ---------------------------------------------------------------------

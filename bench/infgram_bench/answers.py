@@ -34,13 +34,13 @@ class Answer:
 
 
 def write(answers: Iterable[Answer], path: Path) -> None:
-    """Replaces the file as a whole."""
-    record = {
-        "format": _FORMAT,
-        "answers": [{**vars(answer), "findings": answer.findings.to_json()} for answer in answers],
-    }
+    """Replaces the file as a whole. A line an answer, so that changes show by question."""
+    lines = ",\n".join(
+        json.dumps({**vars(answer), "findings": answer.findings.to_json()}, separators=(",", ":"))
+        for answer in answers
+    )
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(f'{{"format":{_FORMAT},"answers":[\n{lines}\n]}}\n', encoding="utf-8")
     os.replace(partial, path)
 
 

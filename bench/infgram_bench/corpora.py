@@ -1,8 +1,8 @@
 """The texts that are measured on: Tiny Shakespeare, Python's library, and as much as this disk has.
 
 Nothing of it is part of infgram. Tiny Shakespeare is where the environment variable
-INFGRAM_TINY_SHAKESPEARE says, or else is fetched once, with the extra `bench`; the other two are
-gathered from files that every machine has, so that any machine can measure.
+INFGRAM_TINY_SHAKESPEARE says, or else is fetched once; the other two are gathered from files that
+every machine has, so that any machine can measure.
 """
 
 from __future__ import annotations
@@ -70,11 +70,9 @@ def shakespeare() -> Corpus | None:
     """
     if named := os.environ.get(VARIABLE):
         return _named(Path(named))
-    try:
-        import pooch
-        from platformdirs import user_cache_path
-    except ImportError:
-        return None
+    import pooch
+    from platformdirs import user_cache_path
+
     pooch.get_logger().setLevel("ERROR")
     try:
         path = pooch.retrieve(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from infgram.draft import greedy, sample
-from infgram.draft.huggingface import Report, decode
+from infgram.draft.engines.huggingface import Report, decode
 from infgram.draft.profile import measure_cost, measure_steps
 
 from . import gpt

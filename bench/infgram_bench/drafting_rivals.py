@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 import infgram
-from infgram import _core
+from infgram import native
 from infgram.draft import Draft, Drafter
 
 from .drafting_traces import Ids, Material
@@ -53,7 +53,7 @@ def draft_of(token_ids: Sequence[int], parents: Sequence[int]) -> Draft:
     """Tokens that somebody else proposed, as a draft of infgram's."""
     zeros = np.zeros(len(token_ids), np.int32)
     return Draft(
-        _core.Draft(
+        native.Draft(
             np.array(token_ids, np.int32),
             np.array(parents, np.int32),
             zeros.astype(np.float32),

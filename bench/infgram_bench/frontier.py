@@ -83,7 +83,11 @@ def _settings(index: infgram.Index) -> list[tuple[str, Model, dict[str, Any]]]:
             )
             for k, decay, weighting, temperature in sbis
         ),
-        ("SBIS k=2, decay 0.1, counts, max_copy 20", Model(index, SBIS(2)), {"max_copy": 20}),
+        (
+            "SBIS k=2, decay 0.1, counts, max_copy 20",
+            Model(index, SBIS.published(2)),
+            {"max_copy": 20},
+        ),
         ("SBIS k=2, decay 0.3, counts, max_copy 20", Model(index, SBIS(2, 0.3)), {"max_copy": 20}),
         ("longest, temperature 1.0", Model(index, Longest()), {"temperature": 1.0}),
         *(

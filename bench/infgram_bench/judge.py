@@ -26,12 +26,12 @@ _N_TEXTS = 16
 _N_CHARACTERS = 1000
 _GRAM = 20
 _SBIS: dict[str, dict[str, Any]] = {
-    "SBIS k=1": {"estimator": infgram.SBIS(1)},
-    "SBIS k=2, decay 0.1": {"estimator": infgram.SBIS(2)},
+    "SBIS k=1": {"estimator": infgram.SBIS.published(1)},
+    "SBIS k=2, decay 0.1": {"estimator": infgram.SBIS.published(2)},
     "SBIS k=2, decay 0.3": {"estimator": infgram.SBIS(2, 0.3)},
     "SBIS k=2, decay 0.3, max_copy 20": {"estimator": infgram.SBIS(2, 0.3), "max_copy": 20},
-    "SBIS k=3, decay 0.1": {"estimator": infgram.SBIS(3)},
-    "SBIS k=-1, decay 0.1": {"estimator": infgram.SBIS(-1)},
+    "SBIS k=3, decay 0.1": {"estimator": infgram.SBIS.published(3)},
+    "SBIS k=-1, decay 0.1": {"estimator": infgram.SBIS.published(-1)},
     "Kneser-Ney": {"estimator": infgram.KneserNey()},
     "Kneser-Ney, temperature 1": {"estimator": infgram.KneserNey(), "temperature": 1.0},
 }

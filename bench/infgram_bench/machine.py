@@ -54,9 +54,9 @@ def description() -> dict[str, str]:
 @cache
 def core_hash() -> str:
     """Of the native core: another build of it is measured anew."""
-    from infgram import _core
+    from infgram import native
 
-    return hashlib.sha256(Path(str(_core.__file__)).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(Path(native.LIBRARY).read_bytes()).hexdigest()[:16]
 
 
 def _processor() -> str:

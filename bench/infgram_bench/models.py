@@ -93,13 +93,16 @@ def _perplexities(split: Split, bench: Bench) -> None:
         ("Kneser-Ney, adapting", Model(index, adapt=True)),
         ("Kneser-Ney", Model(index)),
         ("Kneser-Ney, max_order 6", Model(index, KneserNey(max_order=6))),
-        ("SBIS k=-1, adapting, floor 1e-10", Model(index, SBIS(-1, floor=1e-10), adapt=True)),
-        ("SBIS k=-1, floor 1e-10", Model(index, SBIS(-1, floor=1e-10))),
+        (
+            "SBIS k=-1, adapting, floor 1e-10",
+            Model(index, SBIS(-1, 0.1, floor=1e-10), adapt=True),
+        ),
+        ("SBIS k=-1, floor 1e-10", Model(index, SBIS.published(-1, floor=1e-10))),
         (
             "SBIS k=-1, decay 0.5, distributions, floor 1e-10",
             Model(index, SBIS(-1, 0.5, "distributions", floor=1e-10)),
         ),
-        ("SBIS k=2, floor 1e-10", Model(index, SBIS(2, floor=1e-10))),
+        ("SBIS k=2, floor 1e-10", Model(index, SBIS.published(2, floor=1e-10))),
         ("longest", Model(index, Longest())),
     ]
     rows = []
@@ -155,7 +158,7 @@ def _published(split: Split, bench: Bench) -> None:
     for k, published in _PUBLISHED.items():
         row = [f"k = {k}"]
         for weighting in ("counts", "distributions"):
-            model = Model(split.index, SBIS(k, weighting=weighting, window=100, floor=1e-10))
+            model = Model(split.index, SBIS(k, 0.1, weighting, 100, 1e-10))
             perplexities = [_perplexity(model, text)[0] for text in texts.values()]
             row += [f"{perplexity:,.4f}" for perplexity in perplexities]
             if weighting == "counts":
@@ -184,7 +187,7 @@ def _speed(split: Split, bench: Bench) -> None:
     scoring = {
         "Kneser-Ney": Model(index),
         "Kneser-Ney, adapting": Model(index, adapt=True),
-        **{f"SBIS k={k}": Model(index, SBIS(k, window=100, floor=1e-10)) for k in (2, 5, -1)},
+        **{f"SBIS k={k}": Model(index, SBIS(k, 0.1, window=100, floor=1e-10)) for k in (2, 5, -1)},
     }
     contenders = [
         Contender(name, partial(model.score, validation), len(validation))
@@ -203,10 +206,10 @@ def _speed(split: Split, bench: Bench) -> None:
         "Kneser-Ney, temperature 0.8": (Model(index), {}),
         "Kneser-Ney, temperature 1": (Model(index), {"temperature": 1.0}),
         "Kneser-Ney, adapting": (Model(index, adapt=True), {}),
-        "SBIS k=2": (Model(index, SBIS(2)), {}),
-        "SBIS k=2, adapting": (Model(index, SBIS(2), adapt=True), {}),
-        "SBIS k=2, max_copy=40": (Model(index, SBIS(2)), {"max_copy": 40}),
-        "SBIS k=2, top_p=0.9": (Model(index, SBIS(2)), {"top_p": 0.9}),
+        "SBIS k=2": (Model(index, SBIS.published(2)), {}),
+        "SBIS k=2, adapting": (Model(index, SBIS.published(2), adapt=True), {}),
+        "SBIS k=2, max_copy=40": (Model(index, SBIS.published(2)), {"max_copy": 40}),
+        "SBIS k=2, top_p=0.9": (Model(index, SBIS.published(2)), {"top_p": 0.9}),
     }
     contenders = [
         Contender(

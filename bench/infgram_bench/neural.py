@@ -39,29 +39,33 @@ _N_WRITTEN_QUICK = 50
 _ROUNDS = 3
 _BATCH = 64
 _SCORING: dict[str, tuple[Any, bool]] = {  # of the window and floor of the published perplexities
-    "SBIS k=2": (infgram.SBIS(2, window=100, floor=1e-10), False),
-    "SBIS k=3": (infgram.SBIS(3, window=100, floor=1e-10), False),
-    "SBIS k=-1": (infgram.SBIS(-1, window=100, floor=1e-10), False),
+    "SBIS k=2": (infgram.SBIS.published(2, window=100, floor=1e-10), False),
+    "SBIS k=3": (infgram.SBIS.published(3, window=100, floor=1e-10), False),
+    "SBIS k=-1": (infgram.SBIS.published(-1, window=100, floor=1e-10), False),
     "Kneser-Ney": (infgram.KneserNey(), False),
     "Kneser-Ney, adapting": (infgram.KneserNey(), True),
 }
 _WRITING: dict[str, Any] = {
-    "SBIS k=2": infgram.SBIS(2),
-    "SBIS k=3": infgram.SBIS(3),
-    "SBIS k=-1": infgram.SBIS(-1),
+    "SBIS k=2": infgram.SBIS.published(2),
+    "SBIS k=3": infgram.SBIS.published(3),
+    "SBIS k=-1": infgram.SBIS.published(-1),
     "Kneser-Ney": infgram.KneserNey(),
 }
 _PUBLISHED = {"SBIS k=2": 97.7349, "SBIS k=3": 18.2353, "SBIS k=-1": 6.0625}
 _RECIPES = {"SHAKESPEARE_CHAR": "10.65 M", "CPU_RECIPE": "CPU recipe"}  # as ways are named
 _NANOGPT = "nanoGPT"
 _OWN_WAY = "its own model.py"
-_PACKAGES = ("torch", "transformers", "platformdirs")
+_PACKAGES = ("torch", "transformers")
 
 
 def missing() -> str:
     """What the neural questions lack here, or nothing."""
     lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    return f"{', '.join(lacking)} not installed: pip install 'infgram[bench]'" if lacking else ""
+    return (
+        f"{', '.join(lacking)} not installed: pip install 'infgram-bench[neural]'"
+        if lacking
+        else ""
+    )
 
 
 @dataclass(frozen=True)

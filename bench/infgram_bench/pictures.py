@@ -1,4 +1,4 @@
-"""Pictures of findings, where matplotlib is there. What is not a number is left out of them."""
+"""Pictures of findings. What is not a number is left out of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from .findings import Curve, Picture
 
 
 def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
-    """One SVG each; none without matplotlib."""
-    from infgram.errors import MissingExtra
-    from infgram.plot import check, curves, save
+    """One SVG each."""
+    from infgram.plot import curves, save
 
     written = []
     for picture in pictures:
         path = folder / f"{picture.name}.svg"
-        try:
-            check(path)
-        except MissingExtra:
-            return []
         figure = curves(
             picture.title,
             {curve.name: points for curve in picture.curves if (points := _points(curve))},

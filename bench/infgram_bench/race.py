@@ -14,7 +14,8 @@ import numpy as np
 import infgram
 
 from . import machine
-from .animation import Excerpt, Race, Track, characters_needed, excerpts, write
+from .animate import write
+from .animation import Excerpt, Race, Track, characters_needed, excerpts
 from .findings import duration
 from .neural import load_nanogpt, missing
 from .processes import run_job
@@ -34,7 +35,7 @@ _WINDOW = 200
 def animate(settings: Settings, path: Path, progress: Progress) -> None:
     """Trains nanoGPT as far as the settings allow, lets both write, and draws it.
 
-    Raises CannotMeasure, ValueError for a suffix that is no animation, and what `animation.write`
+    Raises CannotMeasure, ValueError for a suffix that is no animation, and what `animate.write`
     raises.
     """
     if reason := missing():

@@ -68,7 +68,7 @@ def auroc(suspicion: Floats, wrong: NDArray[np.bool_]) -> float:
 
 def improbable(material: Material) -> Detect:
     """What SBIS with k = 2 would hardly have written."""
-    model = infgram.Model(material.index, infgram.SBIS(2))
+    model = infgram.Model(material.index, infgram.SBIS.published(2))
 
     def detect(token_ids: Ids, prompt_lengths: NDArray[np.int64]) -> Floats:
         return np.stack([-model.score(text).log_prob for text in token_ids])

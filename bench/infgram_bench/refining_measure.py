@@ -142,8 +142,8 @@ def train_judge(name: str, folder: Path, say: Say) -> dict[str, float]:
 
 def train_refiner(folder: Path, say: Say) -> dict[str, float]:
     """Trains a nano refiner on one core for 18 minutes, if it was not; what it came to."""
-    from infgram.refine import checkpoint
-    from infgram.refine.train import train
+    from infgram.refine.network import checkpoint
+    from infgram.refine.network.training import train
 
     real = real_of(folder)
     path = refiner_path(real.training)

@@ -7,9 +7,8 @@ after the same prompts come with an interval.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import infgram
+from infgram.text.words import words_in
 
 from .refining_drafts import Ids
 
 GRAM = 20
 GROUP = 64
 _N_RESAMPLED = 2000
-_WORD = re.compile(r"(?:[^\W\d_]|['’])*[^\W\d_](?:[^\W\d_]|['’])*")
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +64,7 @@ class Real:
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
-        return frozenset(_WORD.findall(_decoded(self.training)))
+        return frozenset(_words(_decoded(self.training)))
 
     @cached_property
     def trigrams(self) -> Counter[Hashable]:
@@ -73,7 +72,7 @@ class Real:
 
     @cached_property
     def words(self) -> Counter[Hashable]:
-        return Counter(_WORD.findall(_decoded(self.held_out)))
+        return Counter(_words(_decoded(self.held_out)))
 
 
 def measures(
@@ -131,10 +130,14 @@ def in_runs(runs: NDArray[np.int64], least: int) -> NDArray[np.bool_]:
 
 
 def whole_words(text: Ids) -> list[str]:
-    """Letters and apostrophes; a word at either end of the text may be cut, and is left out."""
+    """Its words; one at either end of the text may be cut, and is left out."""
     decoded = _decoded(text.tobytes())
-    found = _WORD.finditer(decoded)
-    return [m.group() for m in found if m.start() > 0 and m.end() < len(decoded)]
+    spans = words_in(decoded)
+    return [decoded[begin:end] for begin, end in spans if begin > 0 and end < len(decoded)]
+
+
+def _words(text: str) -> Iterator[str]:
+    return (text[begin:end] for begin, end in words_in(text))
 
 
 def divergence(a: Mapping[Hashable, int], b: Mapping[Hashable, int]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .answers import Answer, read
@@ -21,12 +21,14 @@ _END = "<!-- end of figures -->"
 
 
 def summary(answers: Mapping[str, Answer]) -> str:
-    """A table, and below it the machine, the versions and the dates."""
+    """A table, and below it the machine, the versions and the dates of what stands in it."""
+    asked = {question for question, _ in _LINES}
+    answers = {name: answer for name, answer in answers.items() if name in asked}
     found = {name: _numbers(answer.findings.figures) for name, answer in answers.items()}
     rows = []
     for question, line in _LINES:
         try:
-            rows.append(line(found[question]))
+            rows += line(found[question])
         except KeyError:  # the question was not asked
             continue
     machines = {facts(answer.machine) for answer in answers.values()}
@@ -34,7 +36,7 @@ def summary(answers: Mapping[str, Answer]) -> str:
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     cores = {answer.findings.setting.get("cores", "") for answer in answers.values()}
     measured = f"Measured on {when}, {', '.join(sorted(cores))}. {'. '.join(sorted(machines))}."
-    return f"{table(['what', 'infgram', 'compared with'], rows)}\n\n{measured}"
+    return f"{table(['what', 'who', 'figure', 'to infgram'], rows)}\n\n{measured}"
 
 
 def replace(text: str, figures: str) -> str:
@@ -54,143 +56,137 @@ def _numbers(figures: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-# Every line begins with what infgram does; of rivals it has those that came through.
+# A row: what is measured, whose it is, the figure, and how many times infgram's that is. Each group
+# begins with infgram; of rivals it has those that came through.
+
+_Row = list[str]
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+    return f"{ratio:,.0f} x" if ratio >= 10 else f"{ratio:.1f} x"
 
 
-def _rivals(f: _Figures, names: Mapping[str, str], *, joint: str = ", ") -> str:
-    """How many times as long they take; `names` by figure."""
-    found = [f"{name} {_times(f[figure])}" for figure, name in names.items() if figure in f]
-    return f"{joint.join(found)} times as long" if found else ""
-
-
-def _count(f: _Figures) -> list[str]:
+def _timed(
+    what: str,
+    seconds: float,
+    f: _Figures,
+    rivals: Mapping[str, str],
+    show: Callable[[float], str] = duration,
+) -> list[_Row]:
+    """`rivals`: by the figure that has how many times as long they take."""
+    there = {name: f[figure] for figure, name in rivals.items() if figure in f}
     return [
-        "exact count of a 3 to 20 byte n-gram from Python",
-        f"{duration(f['count seconds'])}, in batches {duration(f['count seconds in a batch'])}",
-        _rivals(
-            f,
-            {"count, tokengrams": "tokengrams", "count in a batch, tokengrams": "in batches"},
-            joint=" times, ",
-        ),
+        [what, "infgram", show(seconds), ""],
+        *(["", name, show(seconds * ratio), _times(ratio)] for name, ratio in there.items()),
     ]
 
 
-def _ntd(f: _Figures) -> list[str]:
-    return [
-        f"exact next-token distribution, {f['ntd matches']:,.0f} matches",
-        duration(f["ntd seconds"]),
-        _rivals(f, {f"ntd, {name}": name for name in _INDEXES}),
-    ]
+def _listed(what: str, figures: Mapping[str, str]) -> list[_Row]:
+    """A figure each, for what has no ratio."""
+    return [[what * (i == 0), who, figure, ""] for i, (who, figure) in enumerate(figures.items())]
 
 
 _INDEXES = ("tokengrams", "infini-gram", "py-infinigram")
 
 
-def _levels(f: _Figures) -> list[str]:
-    rival = {"levels, infini-gram, inside the text": "infini-gram, for the longest alone,"}
+def _count(f: _Figures) -> list[_Row]:
     return [
-        "all levels of a 200 byte context",
-        duration(f["levels seconds, inside the text"]),
-        _rivals(f, rival),
-    ]
-
-
-def _write(f: _Figures) -> list[str]:
-    return [
-        "text by SBIS, k = 2, characters a second",
-        per_second(f["seconds a character"]),
-        _rivals(
+        *_timed(
+            "count of 3 to 20 bytes", f["count seconds"], f, {"count, tokengrams": "tokengrams"}
+        ),
+        *_timed(
+            "the same, in a batch",
+            f["count seconds in a batch"],
             f,
-            {
-                "tokengrams": "tokengrams' n = 8",
-                "published program": "the published SBIS program",
-            },
+            {"count in a batch, tokengrams": "tokengrams"},
         ),
     ]
 
 
-def _write_neural(f: _Figures) -> list[str]:
+def _ntd(f: _Figures) -> list[_Row]:
+    what = f"next tokens of {f['ntd matches']:,.0f} matches"
+    return _timed(what, f["ntd seconds"], f, {f"ntd, {name}": name for name in _INDEXES})
+
+
+def _levels(f: _Figures) -> list[_Row]:
+    rival = {"levels, infini-gram, inside the text": "infini-gram, one"}
+    return _timed("levels of 200 bytes", f["levels seconds, inside the text"], f, rival)
+
+
+def _write(f: _Figures) -> list[_Row]:
+    rivals = {"tokengrams": "tokengrams, n = 8", "published program": "published SBIS"}
+    return _timed("characters a second", f["seconds a character"], f, rivals, per_second)
+
+
+def _write_neural(f: _Figures) -> list[_Row]:
     own = f["infgram seconds a character"]
-    found = []
-    for way, name, unit in [
-        ("no cache", "its own way", "times as long"),
-        ("key-value cache", "with a key-value cache", "times"),
-    ]:
-        if seconds := f.get(f"nanoGPT, {way}: seconds a character"):
-            found.append(f"{name} {per_second(seconds)} ({_times(seconds / own)} {unit})")
-    return [
-        "the same beside nanoGPT's 10.65 M model on one core",
-        per_second(own),
-        ", ".join(found),
-    ]
+    ways = {"no cache": "nanoGPT 10.65 M", "key-value cache": "the same, KV cache"}
+    figures = {way: f.get(f"nanoGPT, {way}: seconds a character") for way in ways}
+    ratios = {way: seconds / own for way, seconds in figures.items() if seconds}
+    return _timed("the same, both on one core", own, ratios, ways, per_second)
 
 
-def _ready(f: _Figures) -> list[str]:
-    sbis, kneser = f["infgram, SBIS k=-1: ready seconds"], f["infgram, Kneser-Ney: ready seconds"]
-    rivals = []
+def _ready(f: _Figures) -> list[_Row]:
+    own = {"SBIS, k = -1": "SBIS k=-1", "Kneser-Ney": "Kneser-Ney"}
+    ready = {name: duration(f[f"infgram, {key}: ready seconds"]) for name, key in own.items()}
+    loss = {name: f"{f[f'infgram, {key}: loss']:.3f}" for name, key in own.items()}
+    loss["the same, adapting"] = f"{f['infgram, Kneser-Ney, adapting: loss']:.3f}"
     if "CPU_RECIPE loss" in f:
-        recipe = duration(f["CPU_RECIPE seconds"])
-        rivals.append(f"nanoGPT's CPU recipe {recipe}, {f['CPU_RECIPE loss']:.3f}")
+        ready["nanoGPT CPU recipe"] = duration(f["CPU_RECIPE seconds"])
+        loss["nanoGPT CPU recipe"] = f"{f['CPU_RECIPE loss']:.3f}"
     if "SHAKESPEARE_CHAR loss" in f:
-        rivals.append(
-            f"10.65 M after {f['SHAKESPEARE_CHAR step']:,.0f} of 5,000 "
-            f"steps, {duration(f['SHAKESPEARE_CHAR seconds'])}, {f['SHAKESPEARE_CHAR loss']:.3f} "
-            "(its README, on a GPU: 1.470)"
-        )
+        name = f"10.65 M, {f['SHAKESPEARE_CHAR step']:,.0f} steps"
+        ready[name] = duration(f["SHAKESPEARE_CHAR seconds"])
+        loss[name] = f"{f['SHAKESPEARE_CHAR loss']:.3f}"
+        loss["10.65 M, published"] = "1.470"  # its README, after 5,000 steps on a GPU
+    return [*_listed("ready to predict", ready), *_listed("nats a character then", loss)]
+
+
+def _perplexity(f: _Figures) -> list[_Row]:
+    found = {
+        "Kneser-Ney": f"{f['perplexity of Kneser-Ney, static']:.2f}",
+        "the same, adapting": f"{f['perplexity of Kneser-Ney, adapting']:.2f}",
+    }
+    for order in (6, 8, 10):
+        if (figure := f.get(f"perplexity of KenLM-{order}")) is not None:
+            found[f"KenLM, order {order}"] = f"{figure:.2f}"
+    return _listed("perplexity of a byte", found)
+
+
+def _kneser_ney(f: _Figures) -> list[_Row]:
+    return _listed(
+        "bytes a second, Kneser-Ney",
+        {
+            "scoring": f"{f['scoring with Kneser-Ney']:,.0f}",
+            "scoring, adapting": f"{f['scoring with Kneser-Ney, adapting']:,.0f}",
+            "writing": f"{f['generating with Kneser-Ney']:,.0f}",
+        },
+    )
+
+
+def _build(f: _Figures) -> list[_Row]:
+    seconds = f["build seconds"]
+    sort = {"sort": f["sort seconds"] / seconds} if "sort seconds" in f else {}
     return [
-        "ready to predict, and the held-out loss then, nats a character",
-        f"SBIS k = -1 {duration(sbis)}, {f['infgram, SBIS k=-1: loss']:.3f}; Kneser-Ney "
-        f"{duration(kneser)}, {f['infgram, Kneser-Ney: loss']:.3f}; adapting "
-        f"{f['infgram, Kneser-Ney, adapting: loss']:.3f}",
-        "; ".join(rivals),
+        *_timed(f"index of {f['MiB']:,.0f} MiB, one core", seconds, sort, {"sort": "pydivsufsort"}),
+        *_listed(
+            "a byte of its text takes",
+            {"memory, building": f"{f['peak']:.1f} bytes", "disk": f"{f['disk']:.1f} bytes"},
+        ),
+        ["opening it", "infgram", duration(f["open seconds"]), ""],
     ]
 
 
-def _perplexity(f: _Figures) -> list[str]:
-    own = [f["perplexity of Kneser-Ney, static"], f["perplexity of Kneser-Ney, adapting"]]
-    kenlm = {order: f"perplexity of KenLM-{order}" for order in (6, 8, 10)}
-    there = {order: f[figure] for order, figure in kenlm.items() if figure in f}
-    orders = ", ".join(map(str, there))
-    return [
-        "perplexity of a byte, last tenth of Tiny Shakespeare",
-        f"Kneser-Ney {own[0]:.2f}, adapting {own[1]:.2f}",
-        f"KenLM of order {orders}: {', '.join(f'{p:.2f}' for p in there.values())}"
-        if there
-        else "",
-    ]
-
-
-def _kneser_ney(f: _Figures) -> list[str]:
-    return [
-        "bytes a second by Kneser-Ney: scoring, adapting, writing",
-        f"{f['scoring with Kneser-Ney']:,.0f}, {f['scoring with Kneser-Ney, adapting']:,.0f}, "
-        f"{f['generating with Kneser-Ney']:,.0f}",
-        "",
-    ]
-
-
-def _build(f: _Figures) -> list[str]:
-    return [
-        f"index of {f['MiB']:,.0f} MiB, on one core",
-        f"{duration(f['build seconds'])}, {f['peak']:.1f} bytes of memory and {f['disk']:.1f} on "
-        f"disk a byte; opened in {duration(f['open seconds'])}",
-        f"pydivsufsort's sort alone: {duration(f['sort seconds'])}" if "sort seconds" in f else "",
-    ]
-
-
-def _growth(f: _Figures) -> list[str]:
-    sort = f.get("exponent, its suffix sort alone")
-    return [
-        f"exponent of cost against size, 1 to {f['largest MiB']:,.0f} MiB",
-        f"build {f['exponent, build']:.2f}, count {f['exponent, count, hot']:.2f}, cursor "
-        f"{f['exponent, cursor, hot']:.2f}",
-        (f"the suffix sort alone {sort:.2f}; " if sort is not None else "")
-        + f"count with cold caches {f['exponent, count, cold']:.2f}",
-    ]
+def _growth(f: _Figures) -> list[_Row]:
+    exponents = {
+        "build": f["exponent, build"],
+        "count": f["exponent, count, hot"],
+        "count, cold caches": f["exponent, count, cold"],
+        "cursor": f["exponent, cursor, hot"],
+        "pydivsufsort": f.get("exponent, its suffix sort alone"),
+    }
+    found = {name: f"{x:.2f}" for name, x in exponents.items() if x is not None}
+    return _listed(f"exponent, 1 to {f['largest MiB']:,.0f} MiB", found)
 
 
 _LINES = (

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from infgram.refine.muon import Muon
+from infgram.refine.network.muon import Muon
 
 from . import machine
 from .gpt import Recipe, Text, use_threads, validation_loss

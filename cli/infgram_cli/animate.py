@@ -89,8 +89,8 @@ def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int)
 
 
 def _write(trace: Trace, path: Path, order: Order, *, speed: float, seed: int) -> None:
-    from infgram.directory import replacing
-    from infgram.refine.film_page import film_page
+    from infgram.pages.film import film_page
+    from infgram.store.directory import replacing
 
     from .output import si, stderr
 
@@ -102,7 +102,7 @@ def _write(trace: Trace, path: Path, order: Order, *, speed: float, seed: int) -
 
 def _print_end(trace: Trace) -> None:
     from infgram.refine.animate import tokenizer_of
-    from infgram.tokens import load
+    from infgram.text.tokens import load
 
     text = load(tokenizer_of(trace)).decode(trace.replay())
     sys.stdout.write(text.decode(errors="replace"))

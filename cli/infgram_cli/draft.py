@@ -12,8 +12,8 @@ from .options import index_path, json_option, quiet_option
 if TYPE_CHECKING:
     import infgram
     from infgram.draft import Drafter
-    from infgram.draft.retokenize import TextDrafter
     from infgram.draft.simulation import Simulation
+    from infgram.draft.text_drafter import TextDrafter
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SIZES = (4, 8, 16, 32)
@@ -328,7 +328,7 @@ def _drafter(
     **options: Any,
 ) -> Drafter | TextDrafter:
     from infgram.draft import Drafter
-    from infgram.draft.retokenize import TextDrafter
+    from infgram.draft.text_drafter import TextDrafter
 
     if tokenizer is None:
         return Drafter(*indexes, vocab_size=vocab_size, **options)

@@ -17,11 +17,9 @@ from .refiners import open_refiner
 
 if TYPE_CHECKING:
     import infgram
-    from infgram.refine.score import Scorer
+    from infgram.refine.network.score import Scorer
 
 _ESTIMATOR = "sbis"
-_K = 2
-_DECAY = 0.3
 _TEMPERATURE = 0.8
 _PUBLISHED: dict[str, Any] = {"k": 2, "decay": 0.1, "weighting": "counts"}
 _PUBLISHED_TEMPERATURE = 0.8
@@ -46,7 +44,7 @@ Examples:
     show_default=True,
     help="Tokens to make; fewer where a document ends.",
 )
-@model_options_with(_ESTIMATOR, k=_K, decay=_DECAY)
+@model_options_with(_ESTIMATOR)
 @click.option(
     "--published",
     is_flag=True,

@@ -13,7 +13,7 @@ from .refiners import open_refiner, refiner_options
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from infgram.refine.infill import Infilled
+    from infgram.refine.infilling import Infilled
 
 
 @click.command(
@@ -53,7 +53,7 @@ def infill(
     {{ and }} are braces. The index proposes what may stand there, and so does the refiner, which
     judges: a result has so many nats, the more the likelier, whatever its length.
     """
-    from infgram.refine.infill import infill as fill
+    from infgram.refine.infilling import infill as fill
     from infgram.refine.pattern import parse
 
     from .output import json_able, print_json

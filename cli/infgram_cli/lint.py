@@ -13,7 +13,7 @@ from .options import open_index
 from .refiners import open_refiner, refiner_options
 
 if TYPE_CHECKING:
-    from infgram.refine.lint import Lint, Word
+    from infgram.refine.linting import Lint, Word
 
 # One a level of suspicion.
 _SHADES: list[dict[str, Any]] = [
@@ -83,7 +83,7 @@ def lint(
     far more. Long verbatim runs of the corpus count as evidence of that, so real quotations of it
     look suspicious too.
     """
-    from infgram.refine.lint import lint as find
+    from infgram.refine.linting import lint as find
 
     is_stdin = text == "-"
     read = sys.stdin.buffer.read() if is_stdin else Path(text).read_bytes()
@@ -98,8 +98,8 @@ def lint(
 
 
 def _write(found: Lint, path: Path, name: str) -> None:
-    from infgram.directory import replacing
-    from infgram.refine.heat_page import heat_page
+    from infgram.pages.heat import heat_page
+    from infgram.store.directory import replacing
 
     from .output import si, stderr
 
@@ -128,7 +128,7 @@ def _print(found: Lint, worst: int | None) -> None:
 
 
 def _print_legend() -> None:
-    from infgram.refine.heat_page import level_names
+    from infgram.pages.heat import level_names
 
     names = [
         click.style(f" {name} ", **shade)
@@ -138,7 +138,7 @@ def _print_legend() -> None:
 
 
 def _shaded(found: Lint) -> str:
-    from infgram.refine.heat_page import level
+    from infgram.pages.heat import level
 
     from .output import harmless
 

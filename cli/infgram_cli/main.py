@@ -9,12 +9,12 @@ import contextlib
 import io
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import IO, Any
 
 import click
 
 from .animate import animate
-from .bench import bench
 from .build import build
 from .calibrate import calibrate
 from .count import count
@@ -44,8 +44,31 @@ class _Failure(click.ClickException):
         click.echo(f"infgram: {error} {' '.join(self.message.split())}", file=file, err=True)
 
 
+_ELSEWHERE = "infgram.commands"
+"""The group of entry points by which other distributions add commands."""
+_BENCH = (
+    "`infgram bench` is a distribution of its own, infgram-bench: `pip install ./bench` in a clone "
+    "of infgram's repository"
+)
+
+
 class _Group(click.Group):
-    """Turns exceptions into messages and exit codes, whichever command they come from."""
+    """Knows commands of other distributions, and turns exceptions into messages and exit codes,
+    whichever command they come from."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group=_ELSEWHERE).names})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if command := super().get_command(ctx, name):
+            return command
+        for entry in entry_points(group=_ELSEWHERE, name=name):
+            command = entry.load()
+            if isinstance(command, click.Command):
+                return command
+        if name == "bench":
+            raise click.UsageError(_BENCH, ctx)
+        return None
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -113,7 +136,6 @@ for _command in (
     plot,
     draft,
     refine,
-    bench,
     lint,
     infill,
     animate,

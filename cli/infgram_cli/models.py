@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,13 @@ _OPTIONS = {
     "sbis": ("k", "decay", "weighting", "window", "floor"),
     "kneser-ney": ("max_order",),
 }
-_DEFAULTS = {"k": 2, "decay": 0.1}
 
 
 @dataclass(frozen=True)
 class ModelChoice:
     """What the options of a command say about its model; `given` are those of the estimator.
 
-    `default` and `defaults` are the command's own estimator and settings where nothing is said.
+    `default` is the command's own estimator where nothing is said.
     """
 
     paths: tuple[Path, ...]
@@ -36,7 +35,6 @@ class ModelChoice:
     given: dict[str, Any]
     adapt: bool
     default: str
-    defaults: Mapping[str, Any]
 
     def indexes(self) -> list[infgram.Index]:
         """The indexes that were named, or the only one in the current folder."""
@@ -58,21 +56,18 @@ class ModelChoice:
             "sbis": infgram.SBIS,
             "kneser-ney": infgram.KneserNey,
         }
-        settings = {**self.defaults, **self.given}
-        own = {option: value for option, value in settings.items() if option in _OPTIONS[name]}
-        estimator = make[name](**own)
+        estimator = make[name](**self.given)
         weights = self.weights or None
         return infgram.Model(self.indexes(), estimator, weights=weights, adapt=self.adapt)
 
 
 def model_options_with(
-    estimator: str, **defaults: Any
+    estimator: str,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Adds `choice`, a ModelChoice: the index or indexes, the estimator and what belongs to it.
 
-    `estimator` and `defaults` hold where the command line says nothing.
+    `estimator` holds where the command line says nothing.
     """
-    defaults = {**_DEFAULTS, **defaults}
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -87,11 +82,11 @@ def model_options_with(
             own = {option for options in _OPTIONS.values() for option in options}
             given = {option: others.pop(option) for option in own}
             given = {option: value for option, value in given.items() if value is not None}
-            choice = ModelChoice(paths, weights, name, given, adapt, estimator, defaults)
+            choice = ModelChoice(paths, weights, name, given, adapt, estimator)
             return command(choice=choice, **others)
 
         made: Any = chosen
-        for option in reversed(_model_options(estimator, defaults)):
+        for option in reversed(_model_options(estimator)):
             made = option(made)
         return made  # type: ignore[no-any-return]
 
@@ -113,7 +108,7 @@ def flag(option: str) -> str:
 
 
 def _model_options(
-    estimator: str, defaults: Mapping[str, Any]
+    estimator: str,
 ) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return [
         click.option(
@@ -143,14 +138,13 @@ def _model_options(
             "-k",
             type=click.IntRange(-1, 2**31 - 1),
             metavar="N",
-            help=f"For sbis: back-off levels to mix, -1 for all; by default {defaults['k']}.",
+            help="For sbis: back-off levels to mix, -1 for all; by default 2.",
         ),
         click.option(
             "--decay",
             type=float,
             metavar="D",
-            help="For sbis: how much less each further level counts; "
-            f"by default {defaults['decay']}.",
+            help="For sbis: how much less each further level counts; by default 0.3.",
         ),
         click.option(
             "--weighting",

@@ -1,4 +1,4 @@
-"""How results and progress look. Alone in importing rich."""
+"""How results and progress look."""
 
 from __future__ import annotations
 

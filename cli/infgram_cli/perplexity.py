@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from infgram.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
+    from infgram.models.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
 
 _FREE = ("k", "weighting")  # what --published leaves to choose
 _SUMMARY = ("expected_perplexity", "actual_perplexity", "confidence", "accuracy", "ece")

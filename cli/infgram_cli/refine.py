@@ -140,8 +140,8 @@ def train(
     """
     if minutes is not None and steps is not None:
         raise click.UsageError("--minutes and --steps exclude each other")
-    from infgram.refine.train import read_text
-    from infgram.refine.train import train as train_refiner
+    from infgram.refine.network.training import read_text
+    from infgram.refine.network.training import train as train_refiner
 
     from .output import json_able, print_facts, print_json, progress, stderr, stdout
 

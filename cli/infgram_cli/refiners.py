@@ -10,7 +10,7 @@ import click
 from .options import Decorated
 
 if TYPE_CHECKING:
-    from infgram.refine.score import Scorer
+    from infgram.refine.network.score import Scorer
 
 
 device_option = click.option(
@@ -36,6 +36,6 @@ def refiner_options(command: Decorated) -> Decorated:
 
 def open_refiner(path: Path, device: str) -> Scorer:
     """Raises MissingExtra, NotARefiner."""
-    from infgram.refine.score import Scorer
+    from infgram.refine.network.score import Scorer
 
     return Scorer(path, device=device)

@@ -29,6 +29,6 @@ def read_texts(
     inputs: tuple[str, ...], documents: Literal["file", "line", "paragraph"] = "file"
 ) -> list[bytes | NDArray[np.integer[Any]]]:
     """The texts in files of any kind that infgram reads; "-" is standard input."""
-    from infgram.corpus import plan
+    from infgram.text.corpus import plan
 
     return [text.content for text in plan(inputs, documents=documents).documents()]

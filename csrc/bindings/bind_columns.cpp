@@ -1,6 +1,6 @@
 // Building columns: numpy allocates, the core fills.
 #include "arrays.hpp"
-#include "infgram/columns.hpp"
+#include "infgram/rows/columns.hpp"
 
 using namespace infgram;
 using namespace infgram::bindings;
@@ -24,104 +24,85 @@ template <class Token, class Code>
 void bind_assemble(py::module_& m) {
     m.def(
         "assemble",
-        [](const Array<Token>& tokens, const Array<std::uint32_t>& document_lengths,
-           const Array<std::uint32_t>& token_ids, Array<Code>& codes) {
-            const auto in = view(tokens);
-            const auto lengths = view(document_lengths);
-            const auto ids = view(token_ids);
-            const auto out = writable(codes);
-            py::gil_scoped_release release;
-            assemble<Token, Code>(in, lengths, Alphabet(ids, Alphabet::unknown), out);
+        [](std::span<const Token> tokens, std::span<const std::uint32_t> document_lengths,
+           std::span<const std::uint32_t> token_ids, std::span<Code> codes) {
+            assemble<Token, Code>(tokens, document_lengths, Alphabet(token_ids, Alphabet::unknown),
+                                  codes);
         },
-        py::arg("tokens").noconvert(), py::arg("document_lengths").noconvert(),
-        py::arg("token_ids").noconvert(), py::arg("codes").noconvert());
+        py::arg("tokens"), py::arg("document_lengths"), py::arg("token_ids"), py::arg("codes"),
+        Released());
 }
 
 template <class Code>
 void bind_width(py::module_& m) {
+    using Codes = std::span<const Code>;
+    using Numbers = std::span<const std::uint32_t>;
+    using Bytes = std::span<const std::uint8_t>;
     bind_assemble<std::uint8_t, Code>(m);
     bind_assemble<std::uint32_t, Code>(m);
     m.def(
         "count_buckets",
-        [](const Array<Code>& codes, std::uint32_t n_codes) {
-            const auto in = view(codes);
-            for (const Code code : in)
+        [](Codes codes, std::uint32_t n_codes) {
+            for (const Code code : codes)
                 if (code >= n_codes) throw InvalidParameter("code outside the alphabet");
-            return to_array(count_buckets<Code>(in, n_codes));
+            return count_buckets<Code>(codes, n_codes);
         },
-        py::arg("codes").noconvert(), py::arg("n_codes"));
+        py::arg("codes"), py::arg("n_codes"));
     m.def(
         "shared_contexts",
-        [](const Array<Code>& codes, const Array<std::uint32_t>& sa) {
-            const auto in = view(codes);
-            const auto order = view(sa);
-            check_positions(order, in.size());
+        [](Codes codes, Numbers sa) {
+            check_positions(sa, codes.size());
             // numpy's memory, because numpy asks the system for large pages and the access is
             // random
-            Array<Position> row_before(static_cast<py::ssize_t>(in.size()) + 1);
-            Array<std::uint8_t> shared(static_cast<py::ssize_t>(in.size()) + 1);
+            auto row_before = empty<Position>(codes.size() + 1);
+            auto shared = empty<std::uint8_t>(codes.size() + 1);
             const auto scratch = writable(row_before);
             const auto out = writable(shared);
             {
                 py::gil_scoped_release release;
-                shared_contexts<Code>(in, order, scratch, out);
+                shared_contexts<Code>(codes, sa, scratch, out);
             }
             return shared;
         },
-        py::arg("codes").noconvert(), py::arg("sa").noconvert());
+        py::arg("codes"), py::arg("sa"));
     m.def(
         "fill_next_and_same",
-        [](const Array<Code>& codes, const Array<std::uint32_t>& sa,
-           const Array<std::uint8_t>& shared, Array<Code>& next, Array<std::uint8_t>& same) {
-            const auto in = view(codes);
-            const auto order = view(sa);
-            const auto common = view(shared);
-            const auto out_next = writable(next);
-            const auto out_same = writable(same);
-            check_positions(order, in.size());
-            if (out_next.size() != in.size() || out_same.size() != in.size() ||
-                common.size() != in.size() + 1)
+        [](Codes codes, Numbers sa, Bytes shared, std::span<Code> next,
+           std::span<std::uint8_t> same) {
+            check_positions(sa, codes.size());
+            if (next.size() != codes.size() || same.size() != codes.size() ||
+                shared.size() != codes.size() + 1)
                 throw InvalidParameter("columns differ in length");
-            py::gil_scoped_release release;
-            return fill_next_and_same<Code>(in, order, common, out_next, out_same);
+            return fill_next_and_same<Code>(codes, sa, shared, next, same);
         },
-        py::arg("codes").noconvert(), py::arg("sa").noconvert(), py::arg("shared").noconvert(),
-        py::arg("next").noconvert(), py::arg("same").noconvert());
+        py::arg("codes"), py::arg("sa"), py::arg("shared"), py::arg("next"), py::arg("same"),
+        Released());
     m.def(
         "is_sorted",
-        [](const Array<Code>& codes, const Array<std::uint32_t>& sa, const Array<Code>& next,
-           const Array<std::uint32_t>& buckets) {
-            const auto in = view(codes);
-            const auto order = view(sa);
-            const auto tokens = view(next);
-            const auto starts = view(buckets);
-            if (order.size() != in.size() || tokens.size() < in.size() || starts.size() < 2)
+        [](Codes codes, Numbers sa, Codes next, Numbers buckets) {
+            if (sa.size() != codes.size() || next.size() < codes.size() || buckets.size() < 2)
                 throw InvalidParameter("columns differ in length");
-            check_buckets(starts, in.size());
-            py::gil_scoped_release release;
-            return is_sorted<Code>(in, order, tokens, starts);
+            check_buckets(buckets, codes.size());
+            return is_sorted<Code>(codes, sa, next, buckets);
         },
-        py::arg("codes").noconvert(), py::arg("sa").noconvert(), py::arg("next").noconvert(),
-        py::arg("buckets").noconvert());
+        py::arg("codes"), py::arg("sa"), py::arg("next"), py::arg("buckets"), Released());
 }
 
 template <class Code>
 void bind_psi(py::module_& m) {
     m.def(
         "psi",
-        [](const Array<Code>& next, const Array<std::uint32_t>& buckets) {
-            const auto in = view(next);
-            const auto starts = view(buckets);
-            check_buckets(starts, in.size());
-            Array<Row> psi(static_cast<py::ssize_t>(in.size()));
+        [](std::span<const Code> next, std::span<const std::uint32_t> buckets) {
+            check_buckets(buckets, next.size());
+            auto psi = empty<Row>(next.size());
             const auto out = writable(psi);
             {
                 py::gil_scoped_release release;
-                fill_psi<Code>(in, starts, out);
+                fill_psi<Code>(next, buckets, out);
             }
             return psi;
         },
-        py::arg("next").noconvert(), py::arg("buckets").noconvert());
+        py::arg("next"), py::arg("buckets"));
 }
 
 }  // namespace
@@ -134,27 +115,24 @@ void bind_columns(py::module_& m) {
     bind_psi<std::uint32_t>(m);
     m.def(
         "block_ranks",
-        [](const Array<std::uint8_t>& next, const Array<std::uint32_t>& buckets,
+        [](std::span<const std::uint8_t> next, std::span<const std::uint32_t> buckets,
            std::uint32_t block_rows) {
-            const auto in = view(next);
-            const auto starts = view(buckets);
-            check_buckets(starts, in.size());
+            check_buckets(buckets, next.size());
             BlockRank::check_block_rows(block_rows);
-            if (!std::ranges::all_of(in, [&](std::uint8_t c) { return c + 1u < starts.size(); }))
+            if (!std::ranges::all_of(next, [&](std::uint8_t c) { return c + 1u < buckets.size(); }))
                 throw InvalidParameter("code outside the buckets");
-            const auto n_rows = static_cast<Row>(in.size());
-            const auto n_codes = static_cast<std::uint32_t>(starts.size() - 1);
-            Array<std::uint16_t> blocks(
-                static_cast<py::ssize_t>(BlockRank::n_block_counts(n_rows, block_rows, n_codes)));
-            Array<std::uint32_t> supers(
-                static_cast<py::ssize_t>(BlockRank::n_super_counts(n_rows, n_codes)));
+            const auto n_rows = static_cast<Row>(next.size());
+            const auto n_codes = static_cast<std::uint32_t>(buckets.size() - 1);
+            auto blocks =
+                empty<std::uint16_t>(BlockRank::n_block_counts(n_rows, block_rows, n_codes));
+            auto supers = empty<std::uint32_t>(BlockRank::n_super_counts(n_rows, n_codes));
             const auto out_blocks = writable(blocks);
             const auto out_supers = writable(supers);
             {
                 py::gil_scoped_release release;
-                fill_block_ranks(in, starts, block_rows, out_blocks, out_supers);
+                fill_block_ranks(next, buckets, block_rows, out_blocks, out_supers);
             }
             return py::make_tuple(blocks, supers);
         },
-        py::arg("next").noconvert(), py::arg("buckets").noconvert(), py::arg("block_rows"));
+        py::arg("next"), py::arg("buckets"), py::arg("block_rows"));
 }

@@ -1,59 +1,24 @@
-// Index and Cursor for codes of 8, 16 and 32 bits.
+// Index and Cursor.
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <utility>
 
 #include "arrays.hpp"
-#include "infgram/index.hpp"
-#include "owned.hpp"
+#include "infgram/contexts/any.hpp"
 
 using namespace infgram;
 using namespace infgram::bindings;
 
 namespace {
 
-// A list of str or bytes as one flat run of UTF-8 bytes with offsets.
-struct FlatTexts {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int64_t> offsets{0};
-};
-
-std::span<const std::uint8_t> text_view(py::handle text) {
-    const char* data = nullptr;
-    Py_ssize_t size = 0;
-    if (PyUnicode_Check(text.ptr())) {
-        data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-        if (data == nullptr) throw py::error_already_set();
-    } else if (PyBytes_Check(text.ptr())) {
-        data = PyBytes_AS_STRING(text.ptr());
-        size = PyBytes_GET_SIZE(text.ptr());
-    } else {
-        throw py::type_error("expected str or bytes");
-    }
-    return {reinterpret_cast<const std::uint8_t*>(data), static_cast<std::size_t>(size)};
-}
-
-FlatTexts flatten(const py::list& texts) {
-    FlatTexts flat;
-    flat.offsets.reserve(texts.size() + 1);
-    for (const py::handle text : texts) {
-        const auto bytes = text_view(text);
-        flat.bytes.insert(flat.bytes.end(), bytes.begin(), bytes.end());
-        flat.offsets.push_back(static_cast<std::int64_t>(flat.bytes.size()));
-    }
-    return flat;
-}
-
 template <class Code>
-Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
+Columns<Code> columns_of(const py::dict& shard) {
     const auto borrow = [&]<class T>(const char* name, std::span<const T>& to) {
         if (!shard.contains(name)) return;
         const py::object value = shard[name];
         if (!Array<T>::check_(value))
             throw InvalidParameter(std::string("column '") + name + "' has another element type");
-        const auto array = py::reinterpret_borrow<Array<T>>(value);
-        to = view(array);
-        arrays.append(array);
+        to = view(py::reinterpret_borrow<Array<T>>(value));
     };
     Columns<Code> columns;
     borrow("codes", columns.codes);
@@ -70,205 +35,158 @@ Columns<Code> columns_of(const py::dict& shard, py::list& arrays) {
     return columns;
 }
 
+// Keeps Python objects for as long as C++ borrows their memory.
+std::shared_ptr<const void> kept(py::object object) {
+    return {new py::object(std::move(object)), [](const py::object* kept) {
+                const py::gil_scoped_acquire gil;
+                delete kept;
+            }};
+}
+
 template <class Code>
-std::shared_ptr<OwnedIndex<Code>> make_index(const Array<std::uint32_t>& token_ids,
-                                             std::uint32_t end_of_text, const py::list& shards) {
-    py::list arrays;
-    arrays.append(token_ids);
+std::unique_ptr<AnyIndex> make_index(const Array<std::uint32_t>& token_ids,
+                                     std::uint32_t end_of_text, const py::list& shards) {
     std::vector<Shard<Code>> native;
     for (const py::handle shard : shards)
-        native.emplace_back(columns_of<Code>(py::cast<py::dict>(shard), arrays));
-    return std::make_shared<OwnedIndex<Code>>(
-        arrays, Index<Code>(Alphabet(view(token_ids), end_of_text), std::move(native)));
+        native.emplace_back(columns_of<Code>(py::cast<py::dict>(shard)));
+    Index<Code> index(Alphabet(view(token_ids), end_of_text), std::move(native));
+    return std::make_unique<AnyIndex>(std::move(index), kept(py::make_tuple(token_ids, shards)));
 }
 
-template <class Token, class Code>
-void bind_queries(py::class_<OwnedIndex<Code>, std::shared_ptr<OwnedIndex<Code>>>& index,
-                  py::class_<Cursor<Code>>& cursor) {
-    using Owned = OwnedIndex<Code>;
-    index.def(
-        "count",
-        [](const Owned& self, const Array<Token>& ngram) {
-            const auto tokens = view(ngram);
-            py::gil_scoped_release release;
-            return self.index.count(tokens);
-        },
-        py::arg("ngram").noconvert());
-    index.def(
-        "count_batch",
-        [](const Owned& self, const Array<Token>& flat, const Array<std::int64_t>& offsets) {
-            const auto tokens = view(flat);
-            const auto at = view(offsets);
-            Array<std::int64_t> counts(std::max<py::ssize_t>(offsets.size() - 1, 0));
-            const auto out = writable(counts);
-            {
-                py::gil_scoped_release release;
-                self.index.count_batch(tokens, at, out);
-            }
-            return counts;
-        },
-        py::arg("flat").noconvert(), py::arg("offsets").noconvert());
-    index.def(
-        "next_tokens",
-        [](const Owned& self, const Array<Token>& context) {
-            const auto tokens = view(context);
-            std::optional<Histogram> histogram;
-            {
-                py::gil_scoped_release release;
-                histogram = self.index.next_tokens(self.index.find(tokens));
-            }
-            return to_tuple(self.index.alphabet(), *histogram);
-        },
-        py::arg("context").noconvert());
-    index.def(
-        "find",
-        [](const Owned& self, const Array<Token>& ngram) {
-            const auto tokens = view(ngram);
-            std::vector<Range> ranges;
-            {
-                py::gil_scoped_release release;
-                ranges = self.index.find(tokens);
-            }
-            py::list pairs;
-            for (const Range range : ranges) pairs.append(py::make_tuple(range.begin, range.end));
-            return pairs;
-        },
-        py::arg("ngram").noconvert());
-    index.def(
-        "match_lengths",
-        [](const Owned& self, const Array<Token>& tokens, std::uint32_t window) {
-            const auto in = view(tokens);
-            std::vector<std::uint32_t> lengths;
-            {
-                py::gil_scoped_release release;
-                lengths = self.index.match_lengths(in, window);
-            }
-            return to_array(lengths);
-        },
-        py::arg("tokens").noconvert(), py::arg("window"));
-    index.def(
-        "cursor",
-        [](const Owner<Code>& self, const Array<Token>& context, std::uint32_t window) {
-            const auto tokens = view(context);
-            py::gil_scoped_release release;
-            return std::make_unique<Cursor<Code>>(self, self->index.chains(tokens), window);
-        },
-        py::arg("context").noconvert(), py::arg("window"));
-    cursor.def(
-        "read", [](Cursor<Code>& self, const Array<Token>& tokens) { self.read(view(tokens)); },
-        py::arg("tokens").noconvert());
+// (token_ids, counts, their sum), in the order of codes
+py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
+    const auto codes = histogram.codes();
+    auto token_ids = empty<std::uint32_t>(codes.size());
+    auto counts = empty<std::int64_t>(codes.size());
+    std::uint32_t* token_id = token_ids.mutable_data();
+    std::int64_t* count = counts.mutable_data();
+    std::int64_t total = 0;
+    for (const std::uint32_t code : codes) {
+        *token_id++ = alphabet.token_id(code);
+        total += * count++ = static_cast<std::int64_t>(histogram[code]);
+    }
+    return py::make_tuple(std::move(token_ids), std::move(counts), total);
 }
 
-template <class Code>
-void bind_width(py::module_& m, const std::string& bits) {
-    using Owned = OwnedIndex<Code>;
-    py::class_<Owned, std::shared_ptr<Owned>> index(m, ("Index" + bits).c_str());
-    py::class_<Cursor<Code>> cursor(m, ("Cursor" + bits).c_str());
+// [(n, m), ...]
+py::list to_list(const std::vector<IndexLevel>& levels) {
+    py::list list(levels.size());
+    for (std::size_t i = 0; i < levels.size(); ++i)
+        list[i] = py::make_tuple(levels[i].n, levels[i].m);
+    return list;
+}
 
-    index.def(py::init(&make_index<Code>), py::arg("token_ids").noconvert(), py::arg("end_of_text"),
-              py::arg("shards"));
-    bind_queries<std::uint8_t>(index, cursor);
-    bind_queries<std::uint32_t>(index, cursor);
-    index.def(
-        "count_text",
-        [](const Owned& self, py::handle text) {
-            const auto tokens = text_view(text);
-            const py::gil_scoped_release release;
-            return self.index.count(tokens);
-        },
-        py::arg("text"));
-    index.def(
-        "next_tokens_text",
-        [](const Owned& self, py::handle text) {
-            const auto tokens = text_view(text);
-            std::optional<Histogram> histogram;
-            {
-                const py::gil_scoped_release release;
-                histogram = self.index.next_tokens(self.index.find(tokens));
-            }
-            return to_tuple(self.index.alphabet(), *histogram);
-        },
-        py::arg("text"));
-    index.def(
-        "levels_text",
-        [](const Owned& self, py::handle text) {
-            const auto tokens = text_view(text);
-            std::vector<IndexLevel> levels;
-            {
-                const py::gil_scoped_release release;
-                levels = self.index.levels(self.index.chains(tokens));
-            }
-            return to_list(levels);
-        },
-        py::arg("text"));
-    index.def(
-        "count_texts",
-        [](const Owned& self, const py::list& texts) {
-            const FlatTexts flat = flatten(texts);
-            Array<std::int64_t> counts(static_cast<py::ssize_t>(texts.size()));
-            const auto out = writable(counts);
-            {
-                py::gil_scoped_release release;
-                self.index.count_batch(std::span<const std::uint8_t>(flat.bytes),
-                                       std::span<const std::int64_t>(flat.offsets), out);
-            }
-            return counts;
-        },
-        py::arg("texts"));
-    index.def(
-        "positions",
-        [](const Owned& self, std::size_t shard, const Array<std::uint32_t>& rows) {
-            const auto& of = self.index.shard(shard);
-            std::vector<Position> positions;
-            for (const Row row : view(rows)) {
-                if (row >= of.n_rows()) throw InvalidParameter("row outside the shard");
-                positions.push_back(of.position(row));
-            }
-            return to_array(positions);
-        },
-        py::arg("shard"), py::arg("rows").noconvert());
-    index.def(
-        "tokens",
-        [](const Owned& self, std::size_t shard, std::size_t begin, std::size_t end) {
-            const auto text = self.index.shard(shard).text();
-            if (begin > end || end > text.size())
-                throw InvalidParameter("positions outside the shard");
-            std::vector<std::uint32_t> token_ids;
-            token_ids.reserve(end - begin);
-            for (const Code code : text.subspan(begin, end - begin))
-                token_ids.push_back(self.index.alphabet().token_id(code));
-            return to_array(token_ids);
-        },
-        py::arg("shard"), py::arg("begin"), py::arg("end"));
-    index.def(
-        "start_of_document",
-        [](const Owner<Code>& self, std::uint32_t window) {
-            return std::make_unique<Cursor<Code>>(self, self->index.start_of_document(), window);
-        },
-        py::arg("window"));
+template <class Ask>
+auto released(Ask&& ask) {
+    const py::gil_scoped_release release;
+    return ask();
+}
 
-    index.def(
-        "restore_cursor",
-        [](const Owner<Code>& self, const Array<std::int64_t>& state, std::uint32_t window) {
-            return Cursor<Code>::restore(self, view(state), window);
-        },
-        py::arg("state").noconvert(), py::arg("window"));
+Array<std::int64_t> count_batch(const AnyIndex& index, const Tokens& flat,
+                                std::span<const std::int64_t> offsets) {
+    auto counts = empty<std::int64_t>(offsets.empty() ? 0 : offsets.size() - 1);
+    const auto out = writable(counts);
+    const py::gil_scoped_release release;
+    index.count_batch(flat, offsets, out);
+    return counts;
+}
 
-    cursor.def("state", &Cursor<Code>::state);
-    cursor.def_property_readonly("window", &Cursor<Code>::window);
-    cursor.def("start_document", &Cursor<Code>::start_document);
-    cursor.def("levels", &Cursor<Code>::levels);
-    cursor.def("next_tokens", &Cursor<Code>::next_tokens, py::arg("level"));
-    cursor.def("continuations", &Cursor<Code>::continuations, py::arg("level"),
-               py::arg("exponent"));
-    cursor.def("copy",
-               [](const Cursor<Code>& self) { return std::make_unique<Cursor<Code>>(self); });
+// Of a list of str or bytes: they become one run of bytes.
+Array<std::int64_t> count_texts(const AnyIndex& index, const py::list& texts) {
+    std::vector<std::uint8_t> flat;
+    std::vector<std::int64_t> offsets{0};
+    offsets.reserve(texts.size() + 1);
+    for (const py::handle text : texts) {
+        if (!PyUnicode_Check(text.ptr()) && !PyBytes_Check(text.ptr()))
+            throw py::type_error("expected str or bytes");
+        const auto bytes = std::get<std::span<const std::uint8_t>>(py::cast<Tokens>(text));
+        flat.insert(flat.end(), bytes.begin(), bytes.end());
+        offsets.push_back(static_cast<std::int64_t>(flat.size()));
+    }
+    return count_batch(index, std::span<const std::uint8_t>(flat), offsets);
+}
+
+void bind_cursor(py::module_& m) {
+    py::class_<AnyCursor>(m, "Cursor")
+        .def_property_readonly("window", &AnyCursor::window)
+        .def("read", &AnyCursor::read, py::arg("tokens"), Released())
+        .def("start_document", &AnyCursor::start_document, Released())
+        .def(
+            "copy", [](const AnyCursor& self) { return std::make_unique<AnyCursor>(self); },
+            Released())
+        .def("levels",
+             [](const AnyCursor& self) { return to_list(released([&] { return self.levels(); })); })
+        .def(
+            "next_tokens",
+            [](const AnyCursor& self, std::size_t level) {
+                auto found = released([&] { return self.next_tokens(level); });
+                return py::make_tuple(found.first, to_tuple(self.alphabet(), found.second));
+            },
+            py::arg("level"))
+        .def(
+            "read_levels",
+            [](const AnyCursor& self, double exponent) {
+                py::list levels;
+                for (const LevelReading& level :
+                     released([&] { return self.read_levels(exponent); }))
+                    levels.append(py::make_tuple(level.n, level.m, level.token_ids, level.counts,
+                                                 level.contexts, level.passed));
+                return levels;
+            },
+            py::arg("exponent"))
+        .def("state", &AnyCursor::state, Released());
 }
 
 }  // namespace
 
 void bind_index(py::module_& m) {
-    bind_width<std::uint8_t>(m, "8");
-    bind_width<std::uint16_t>(m, "16");
-    bind_width<std::uint32_t>(m, "32");
+    bind_cursor(m);
+    py::class_<AnyIndex>(m, "Index")
+        .def(py::init([](int code_bits, const Array<std::uint32_t>& token_ids,
+                         std::uint32_t end_of_text, const py::list& shards) {
+                 if (code_bits == 8)
+                     return make_index<std::uint8_t>(token_ids, end_of_text, shards);
+                 if (code_bits == 16)
+                     return make_index<std::uint16_t>(token_ids, end_of_text, shards);
+                 if (code_bits == 32)
+                     return make_index<std::uint32_t>(token_ids, end_of_text, shards);
+                 throw InvalidParameter("code_bits is " + std::to_string(code_bits) +
+                                        ", expected 8, 16 or 32");
+             }),
+             py::arg("code_bits"), py::arg("token_ids").noconvert(), py::arg("end_of_text"),
+             py::arg("shards"))
+        .def("count", &AnyIndex::count, py::arg("ngram"), Released())
+        .def("count_batch", &count_batch, py::arg("flat"), py::arg("offsets"))
+        .def("count_texts", &count_texts, py::arg("texts"))
+        .def(
+            "next_tokens",
+            [](const AnyIndex& self, const Tokens& context) {
+                auto found = released([&] { return self.next_tokens(context); });
+                return to_tuple(self.alphabet(), found);
+            },
+            py::arg("context"))
+        .def(
+            "levels",
+            [](const AnyIndex& self, const Tokens& context) {
+                return to_list(released([&] { return self.levels(context); }));
+            },
+            py::arg("context"))
+        .def(
+            "find",
+            [](const AnyIndex& self, const Tokens& ngram) {
+                std::vector<std::pair<Row, Row>> pairs;
+                for (const Range range : self.find(ngram))
+                    pairs.emplace_back(range.begin, range.end);
+                return pairs;
+            },
+            py::arg("ngram"), Released())
+        .def("match_lengths", &AnyIndex::match_lengths, py::arg("tokens"), py::arg("window"),
+             Released())
+        .def("positions", &AnyIndex::positions, py::arg("shard"), py::arg("rows"), Released())
+        .def("tokens", &AnyIndex::tokens, py::arg("shard"), py::arg("begin"), py::arg("end"),
+             Released())
+        .def("cursor", &AnyIndex::cursor, py::arg("context"), py::arg("window"), Released())
+        .def("start_of_document", &AnyIndex::start_of_document, py::arg("window"), Released())
+        .def("restore_cursor", &AnyIndex::restore_cursor, py::arg("state"), py::arg("window"),
+             Released());
 }

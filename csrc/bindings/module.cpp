@@ -1,7 +1,7 @@
 // The extension module infgram._core. Its errors are the classes of infgram.errors.
 #include <pybind11/pybind11.h>
 
-#include "infgram/types.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace py = pybind11;
 
@@ -27,10 +27,10 @@ PYBIND11_MODULE(_core, m) {
             raise("InvalidParameter", e.what());
         }
     });
-    bind_columns(m);
-    bind_draft(m);
-    bind_ids(m);
-    bind_index(m);
+    bind_index(m);  // first: the others take indexes and cursors
     bind_model(m);
+    bind_draft(m);
     bind_refine(m);
+    bind_columns(m);
+    bind_ids(m);
 }

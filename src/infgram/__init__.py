@@ -1,14 +1,20 @@
-"""infgram: n-gram language models of unbounded order over a sorted corpus."""
+"""infgram: n-gram language models of unbounded order over a sorted corpus.
 
-from .calibrate import Calibration, calibrate, stored_calibration
+What most users need is here. Rooms behind it, on the way that data takes: `infgram.text`, `.store`,
+`.models`, `.tracing`, `.draft`, `.refine`, `.pages`; each says what lives in it.
+"""
+
+from . import _moved
 from .create import build
 from .errors import InfgramError
-from .estimators import SBIS, KneserNey, Longest
-from .evaluate import level_statistics, perplexity, published_perplexity, reliability
-from .generate import Generation, Sampling, TokenTrace
-from .index import Cursor, Index, Level, Match, NextTokens, Prob, open
-from .model import Model, Scores, generate, stream
-from .novelty import copied_share, novelty
+from .index import Cursor, Index, open
+from .models.calibration import Calibration, calibrate, stored_calibration
+from .models.estimators import SBIS, KneserNey, Longest
+from .models.evaluate import level_statistics, perplexity, published_perplexity, reliability
+from .models.model import Model, Scores, generate, stream
+from .models.sampling import Generation, Sampling, TokenTrace
+from .results import Level, Match, NextTokens, Prob
+from .tracing.copying import copied_share, novelty
 
 __all__ = [
     "SBIS",
@@ -40,3 +46,9 @@ __all__ = [
     "stored_calibration",
     "stream",
 ]
+
+_moved.install()
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from . import corpus, tokens
-from .build import MAX_SHARD_TOKENS, build_index
-from .calibrate import calibrate as fit_discounts
 from .errors import BadRecordSkipped, IndexReplaced
 from .index import Index
-from .storage import Progress
-from .tokens import Tokenizer
+from .models.calibration import calibrate as fit_discounts
+from .store.building import MAX_SHARD_TOKENS, build_index
+from .store.storage import Progress
+from .text import corpus, tokens
+from .text.tokens import Tokenizer
 
 
 def build(

@@ -1,19 +1,18 @@
-"""The index: counts, next-token distributions, documents, cursors. What most users touch."""
+"""The index: counts, next-token distributions, documents. What most users touch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, storage, tokens
-from .documents import ShardDocuments
+from . import native
+from .checks import whole
 from .errors import (
     ContextNotFound,
     CorruptIndex,
@@ -22,119 +21,18 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
-from .layout import ShardLayout
-from .storage import Progress
-from .tokens import Tokenizer
-from .verification import verify_columns, verify_other_side
-
-Query = str | bytes | Sequence[int] | NDArray[np.integer[Any]]
-"""Text, or token ids: what every question about an n-gram or a context accepts."""
-
-NativeCursor = _core.Cursor8 | _core.Cursor16 | _core.Cursor32
+from .results import IndexedDocument, Level, Match, NextTokens, Prob
+from .seeds import generator
+from .store import storage
+from .store.documents import ShardDocuments
+from .store.layout import ShardLayout
+from .store.storage import Progress
+from .store.verification import verify_columns, verify_other_side
+from .text import tokens
+from .text.pieces import shown
+from .text.tokens import Query, Tokenizer
 
 _NO_WINDOW = 2**32 - 1
-_NATIVE: dict[int, Callable[..., _core.Index8 | _core.Index16 | _core.Index32]] = {
-    8: _core.Index8,
-    16: _core.Index16,
-    32: _core.Index32,
-}
-
-
-class Level(NamedTuple):
-    """One back-off step: `n` tokens of context matched, `m` matches that have a next token."""
-
-    n: int
-    m: int
-
-
-class Prob(NamedTuple):
-    """How often a token follows a prompt: `prob` = `cont_cnt` / `prompt_cnt`."""
-
-    prompt_cnt: int
-    cont_cnt: int
-    prob: float
-    suffix_len: int
-
-
-class NextTokens:
-    """Exact next-token distribution (ntd) after a prompt.
-
-    - `token_ids`: uint32 array of shape (n,), the tokens that follow, rising, the id of the end of
-      text, if it is among them, first.
-    - `counts`: int64 array of shape (n,), how often each follows.
-    - `prompt_cnt`: matches of the prompt that have a next token, the sum of the counts.
-    - `suffix_len`: tokens of the prompt that were matched.
-    """
-
-    __slots__ = ("_tokenizer", "counts", "prompt_cnt", "suffix_len", "token_ids")
-
-    def __init__(
-        self,
-        token_ids: NDArray[np.uint32],
-        counts: NDArray[np.int64],
-        prompt_cnt: int,
-        suffix_len: int,
-        tokenizer: Tokenizer,
-    ) -> None:
-        self.token_ids = token_ids
-        self.counts = counts
-        self.prompt_cnt = prompt_cnt
-        self.suffix_len = suffix_len
-        self._tokenizer = tokenizer
-
-    def __len__(self) -> int:
-        return len(self.token_ids)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{text!r}: {count}" for text, count in self.most_common(5))
-        more = ", ..." if len(self) > 5 else ""
-        return f"NextTokens({{{shown}{more}}}, prompt_cnt={self.prompt_cnt})"
-
-    @property
-    def prob(self) -> NDArray[np.float64]:
-        """Probabilities of shape (n,); they sum to one."""
-        return self.counts / max(self.prompt_cnt, 1)
-
-    def text(self, token_id: int) -> str:
-        """The token as text; "" for the end of text."""
-        if token_id == self._tokenizer.vocab_size:
-            return ""
-        if self._tokenizer.name == "ids":
-            return str(token_id)
-        return self._tokenizer.decode([token_id]).decode(errors="replace")
-
-    def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
-        """The n (all) most frequent tokens as (text, count), most frequent first."""
-        if n is not None and n < 0:
-            raise InvalidParameter(f"n is {n}, expected at least 0")
-        order = np.argsort(-self.counts, kind="stable")[:n]
-        return [(self.text(int(self.token_ids[i])), int(self.counts[i])) for i in order]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One occurrence of an n-gram. `document` counts documents from 0, `offset` its tokens."""
-
-    document: int
-    offset: int
-    source: str
-    line: int
-    metadata: dict[str, Any]
-    before: str
-    match: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedDocument:
-    """A document as it was indexed. `line` is where it began in `source`, 0 for a whole file."""
-
-    document: int
-    source: str
-    line: int
-    metadata: dict[str, Any]
-    token_ids: NDArray[np.uint32]
-    text: str
 
 
 class Index:
@@ -175,7 +73,8 @@ class Index:
             for shard, first in zip(layout.shards, firsts, strict=False)
         ]
         try:
-            self._native = _NATIVE[layout.code_bits](
+            self.native = native.Index(
+                layout.code_bits,
                 stored.column("token_ids"),
                 self.end_of_text,
                 [shard.columns(layout.block_rows) for shard in self._shards],
@@ -224,11 +123,6 @@ class Index:
     def manifest(self) -> Mapping[str, Any]:
         """What docs/format.md says of it."""
         return self.stored.manifest
-
-    @property
-    def native(self) -> _core.Index8 | _core.Index16 | _core.Index32:
-        """The core's index, for the layers above."""
-        return self._native
 
     @property
     def n_bytes(self) -> int:
@@ -292,10 +186,10 @@ class Index:
         """
         if self._reads_bytes and isinstance(ngram, (str, bytes)):
             try:
-                return self._native.count_text(ngram)
+                return self.native.count(ngram)
             except UnicodeEncodeError:
                 pass
-        return self._native.count(self.ids(ngram))
+        return self.native.count(self.ids(ngram))
 
     def count_batch(
         self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
@@ -318,18 +212,18 @@ class Index:
                     f"the largest offset is {bounds.max()}, expected at most {len(flat)}, the "
                     "number of tokens"
                 )
-            return self._native.count_batch(flat, np.ascontiguousarray(bounds, np.int64))
+            return self.native.count_batch(flat, np.ascontiguousarray(bounds, np.int64))
         if isinstance(ngrams, (str, bytes)):
             raise InvalidParameter("count_batch takes several n-grams: give a list of them")
         ngrams = list(ngrams)
         if self._reads_bytes:
             try:
-                return self._native.count_texts(ngrams)
+                return self.native.count_texts(ngrams)
             except (TypeError, UnicodeEncodeError):
                 pass
         ids = [self.ids(ngram) for ngram in ngrams]
         flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
-        return self._native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
+        return self.native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
     # Next tokens ----------------------------------------------------------------------------------
 
@@ -341,13 +235,13 @@ class Index:
         """
         if self._reads_bytes and isinstance(prompt, (str, bytes)):
             try:
-                token_ids, counts, m = self._native.next_tokens_text(prompt)
+                token_ids, counts, m = self.native.next_tokens(prompt)
                 n = len(prompt.encode() if isinstance(prompt, str) else prompt)
                 return NextTokens(token_ids, counts, m, n, self.tokenizer)
             except UnicodeEncodeError:
                 pass
         ids = self.ids(prompt)
-        token_ids, counts, m = self._native.next_tokens(ids)
+        token_ids, counts, m = self.native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
     def prob(self, prompt: Query, token: Query | int) -> Prob:
@@ -379,7 +273,7 @@ class Index:
         """
         if self._reads_bytes and isinstance(context, (str, bytes)):
             try:
-                return _levels(self._native.levels_text(context))
+                return _levels_of(self.native.levels(context))
             except UnicodeEncodeError:
                 pass
         return self.cursor(context).levels()
@@ -389,17 +283,15 @@ class Index:
 
         `window` bounds how many tokens back it sees.
         """
-        return Cursor(self, self._native.cursor(self.ids(context), _window(window)))
+        return Cursor(self, self.native.cursor(self.ids(context), _window_size(window)))
 
     def start_of_document(self, *, window: int | None = None) -> Cursor:
         """A cursor at the beginning of a document. Its start counts as a token of the context."""
-        return Cursor(self, self._native.start_of_document(_window(window)))
+        return Cursor(self, self.native.start_of_document(_window_size(window)))
 
     def decode(self, token_ids: tokens.Ids) -> str:
         """Token ids as text; bytes that are not UTF-8 show as U+FFFD, bare ids as numbers."""
-        if self.tokenizer.name == "ids":
-            return " ".join(str(int(i)) for i in token_ids)
-        return self.tokenizer.decode(token_ids).decode(errors="replace")
+        return shown(self.tokenizer, token_ids)
 
     def match_lengths(self, query: Query, *, window: int = 1000) -> NDArray[np.uint32]:
         """For each token, how long a run of the corpus ends with it, at most `window` tokens.
@@ -409,7 +301,7 @@ class Index:
         >>> open(demo_index).match_lengths("to bees").tolist()
         [1, 2, 3, 4, 5, 1, 0]
         """
-        return self._native.match_lengths(self.ids(query), _window(window))
+        return self.native.match_lengths(self.ids(query), _window_size(window))
 
     # Documents ------------------------------------------------------------------------------------
 
@@ -426,12 +318,11 @@ class Index:
         Each comes with its document and `context` tokens before and after. Fewer than `limit` only
         if there are no more.
         """
-        if limit < 0 or context < 0:
-            raise InvalidParameter("limit and context are numbers of at least 0")
+        whole(0, limit=limit, context=context)
         ids = self.ids(ngram)
         if not len(ids):
             raise InvalidParameter("cannot find the empty n-gram: give at least one token")
-        ranges = self._native.find(ids)
+        ranges = self.native.find(ids)
         sizes = np.array([end - begin for begin, end in ranges])
         rng = generator(seed)
         total = int(sizes.sum())
@@ -440,7 +331,7 @@ class Index:
         first = 0
         for s, (begin, end) in enumerate(ranges):
             mine = chosen[(first <= chosen) & (chosen < first + end - begin)] - first + begin
-            positions = np.sort(self._native.positions(s, mine.astype(np.uint32)))
+            positions = np.sort(self.native.positions(s, mine.astype(np.uint32)))
             matches += [self._match(s, int(p) - len(ids), len(ids), context) for p in positions]
             first += end - begin
         return matches
@@ -453,7 +344,7 @@ class Index:
             )
         shard_number, local = self._locate(document)
         documents = self._shards[shard_number].documents
-        ids = self._native.tokens(shard_number, *documents.bounds(local))
+        ids = self.native.tokens(shard_number, *documents.bounds(local))
         return IndexedDocument(
             document, *documents.provenance(local), token_ids=ids, text=self.decode(ids)
         )
@@ -498,7 +389,7 @@ class Index:
         begin, end = shard.documents.bounds(local)
         if not begin <= position <= position + n <= end:
             raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
-        tokens_of = self._native.tokens
+        tokens_of = self.native.tokens
         return Match(
             shard.first_document + local,
             position - begin,
@@ -553,12 +444,13 @@ def _reopen_other_side(path: Path, verify: bool | None, identity: str) -> Index:
 class Cursor:
     """All levels of a context, and where it goes from there. Copy it to branch.
 
-    >>> cursor = open(demo_index).cursor("or n").advance("o")
+    >>> import infgram
+    >>> cursor = infgram.open(demo_index).cursor("or n").advance("o")
     >>> cursor.levels()[0]
     Level(n=5, m=1)
     """
 
-    def __init__(self, index: Index, native: NativeCursor) -> None:
+    def __init__(self, index: Index, native: native.Cursor) -> None:
         self.index = index
         self.native = native
 
@@ -583,15 +475,14 @@ class Cursor:
 
     def levels(self) -> list[Level]:
         """All levels, longest first."""
-        return _levels(self.native.levels())
+        return _levels_of(self.native.levels())
 
     def ntd(self, level: int = 0) -> NextTokens:
         """Next-token distribution of a level; of all tokens where `level` is the number of levels.
 
         O(log n_tokens + distinct tokens) for byte-wide codes, else O(m).
         """
-        if level < 0:
-            raise InvalidParameter(f"level is {level}, expected at least 0")
+        whole(0, level=level)
         n, (token_ids, counts, m) = self.native.next_tokens(level)  # one call: of one state
         return NextTokens(token_ids, counts, m, n, self.index.tokenizer)
 
@@ -599,30 +490,21 @@ class Cursor:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
 
 
-def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
-    """The generator a seed stands for; one that is given goes on where it is."""
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise InvalidParameter(f"seed is {seed!r}, expected a number of at least 0") from error
-
-
-def _window(window: int | None) -> int:
+def _window_size(window: int | None) -> int:
     """A window as the core takes it: None is none."""
     if window is None:
         return _NO_WINDOW
-    if not isinstance(window, (int, np.integer)) or not 1 <= window <= _NO_WINDOW:
-        raise InvalidParameter(f"window is {window!r}, expected a number from 1 to {_NO_WINDOW}")
+    whole(1, _NO_WINDOW, window=window)
     return int(window)
 
 
-def _levels(pairs: list[tuple[int, int]]) -> list[Level]:
+def _levels_of(pairs: list[tuple[int, int]]) -> list[Level]:
     # what Level(n, m) does, in half the time
     return [tuple.__new__(Level, pair) for pair in pairs]
 
 
 def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:
-    return Cursor(index, index._native.restore_cursor(state, window))
+    return Cursor(index, index.native.restore_cursor(state, window))
 
 
 class _Shard:

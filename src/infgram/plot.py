@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidParameter, MissingExtra
-from .evaluate import Bins, LevelStatistics, Perplexity, Reliability
-from .novelty import Novelty
+from .models.evaluate import Bins, LevelStatistics, Perplexity, Reliability
+from .tracing.copying import Novelty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

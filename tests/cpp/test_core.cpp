@@ -9,111 +9,19 @@
 #include <string>
 #include <vector>
 
-#include "infgram/columns.hpp"
-#include "infgram/continuation.hpp"
-#include "infgram/first_levels.hpp"
-#include "infgram/index.hpp"
-#include "infgram/live.hpp"
-#include "infgram/neighbours.hpp"
-#include "infgram/tables.hpp"
+#include "infgram/contexts/continuation.hpp"
+#include "infgram/contexts/first_levels.hpp"
+#include "infgram/contexts/index.hpp"
+#include "infgram/contexts/live.hpp"
+#include "infgram/contexts/neighbours.hpp"
+#include "infgram/models/tables.hpp"
+#include "infgram/rows/columns.hpp"
+#include "owned.hpp"
 
 using namespace infgram;
+using namespace infgram::testing;
 
 namespace {
-
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                  \
-        }                                                                                  \
-    } while (false)
-
-template <class Error, class Call>
-bool throws(Call&& call) {
-    try {
-        call();
-    } catch (const Error&) {
-        return true;
-    }
-    return false;
-}
-
-std::mt19937 rng(0);
-
-std::uint32_t below(std::uint32_t n) {
-    return std::uniform_int_distribution<std::uint32_t>(0, n - 1)(rng);
-}
-
-// A shard built the slow way, owning its columns.
-template <class Code>
-struct Owned {
-    std::vector<Code> codes;
-    std::vector<Position> sa;
-    std::vector<Code> next;
-    std::vector<std::uint8_t> same;
-    std::vector<Row> buckets;
-    std::vector<std::uint16_t> blocks;
-    std::vector<std::uint32_t> supers;
-    std::vector<Row> psi;
-    Row end_row = 0;
-    std::uint32_t block_rows = 64;
-
-    explicit Owned(std::vector<Code> text, std::uint32_t n_codes, std::uint32_t block = 64)
-        : codes(std::move(text)), block_rows(block) {
-        const std::size_t n = codes.size();
-        sa.resize(n);
-        std::iota(sa.begin(), sa.end(), Position{1});
-        std::ranges::sort(sa, [&](Position a, Position b) {
-            while (a > 0 && b > 0) {
-                --a, --b;
-                if (codes[a] != codes[b]) return codes[a] < codes[b];
-            }
-            return a < b;
-        });
-        std::vector<std::uint8_t> shared(n + 1);
-        std::vector<Position> scratch(n + 1);
-        shared_contexts<Code>(codes, sa, scratch, shared);
-        next.resize(n + padding_bytes);
-        same.resize(n);
-        end_row = fill_next_and_same<Code>(codes, sa, shared, std::span(next).first(n), same);
-        buckets = count_buckets<Code>(codes, n_codes);
-        const std::span<const Code> rows = std::span(next).first(n);
-        if constexpr (sizeof(Code) == 1) {
-            blocks.resize(BlockRank::n_block_counts(static_cast<Row>(n), block_rows, n_codes));
-            supers.resize(BlockRank::n_super_counts(static_cast<Row>(n), n_codes));
-            fill_block_ranks(rows, buckets, block_rows, blocks, supers);
-        } else {
-            psi.resize(n);
-            fill_psi<Code>(rows, buckets, psi);
-        }
-    }
-
-    [[nodiscard]] Columns<Code> columns() const {
-        Columns<Code> c;
-        c.codes = codes;
-        c.sa = sa;
-        c.next = next;
-        c.same = same;
-        c.buckets = buckets;
-        c.rank_blocks = blocks;
-        c.rank_supers = supers;
-        c.psi = psi;
-        c.block_rows = block_rows;
-        c.n_rows = static_cast<Row>(codes.size());
-        c.end_row = end_row;
-        return c;
-    }
-};
-
-template <class Code>
-std::vector<Code> random_text(std::size_t n, std::uint32_t n_codes) {
-    std::vector<Code> text{static_cast<Code>(boundary)};
-    while (text.size() < n)
-        text.push_back(static_cast<Code>(below(20) == 0 ? boundary : 1 + below(n_codes - 1)));
-    if (n > 1 && text.back() == boundary) text.back() = 1;
-    return text;
-}
 
 void test_count_equal() {
     std::vector<std::uint8_t> bytes(1024 + padding_bytes);

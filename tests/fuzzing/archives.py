@@ -48,9 +48,9 @@ def _whole(arrays: _Arrays, identity: str) -> bytes:
 
 def _invented() -> _Arrays:
     """A calibration for an index that has none."""
-    from infgram import _core
+    from infgram import native
 
-    table = _core.textbook_discounts().astype(np.float32)
+    table = native.textbook_discounts().astype(np.float32)
     fit = np.array([0.2, 5000.0, 2.0])
     named = ("static_corpus", "adapting_corpus", "adapting_live")
     return {**dict.fromkeys(named, table), "static_fit": fit, "adapting_fit": fit}

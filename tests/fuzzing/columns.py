@@ -76,7 +76,7 @@ def recode(rng: random.Random, folder: Folder) -> str:
         sa = unit.read(f"{shard}/sa")
         unit.write(f"{shard}/next", np.append(codes, codes.dtype.type(0))[sa])
         told += ", next from codes and sa"
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and codes.max(initial=0) < unit.n_codes:
         counts = np.bincount(codes, minlength=unit.n_codes)
         unit.write(f"{shard}/buckets", np.append(0, np.cumsum(counts)).astype(np.uint32))
         told += ", buckets from codes"

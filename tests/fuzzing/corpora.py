@@ -15,9 +15,9 @@ from unittest.mock import patch
 import numpy as np
 
 import infgram
-from infgram.build import MAX_SHARD_TOKENS, build_index
-from infgram.corpus import Document
-from infgram.tokens import Tokenizer, load
+from infgram.store.building import MAX_SHARD_TOKENS, build_index
+from infgram.text.corpus import Document
+from infgram.text.tokens import Tokenizer, load
 
 from .folders import CURRENT, VERIFIED, Folder
 
@@ -73,7 +73,7 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
         for i, document in enumerate(documents)
     ]
     path = folder / f"{recipe.name}.infgram"
-    with patch("infgram.build._code_bits", lambda n: recipe.code_bits or _code_bits(n)):
+    with patch("infgram.store.building._code_bits", lambda n: recipe.code_bits or _code_bits(n)):
         build_index(
             contents,
             path,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from infgram.tokens import load
+from infgram.text.tokens import load
 
 from .folders import VERIFIED, Folder
 

@@ -21,11 +21,9 @@ import numpy as np
 import infgram
 from infgram import SBIS, Index, KneserNey, Longest, Model
 from infgram.draft import Drafter, TextDrafter, Trace, greedy, sample, simulate
-from infgram.estimators import distribution
-from infgram.index import Query
 from infgram.refine import Proposer, certify, polish_many
 from infgram.refine import words as of_words
-from infgram.tokens import load
+from infgram.text.tokens import Query, load
 
 from .corpora import Base
 
@@ -304,8 +302,7 @@ def traces(index: Index, asked: Asked) -> Any:
             for token in model.trace(asked.passage[57:63], context=asked.prompt):
                 _check_share(token.prob, *(level.prob for level in token.levels))
                 found.append(token)
-            mixture = model._mixture(model._contexts(asked.prompt))
-            found.append(_check_distribution(distribution(mixture, model.token_ids)))
+            found.append(_check_distribution(model.defined_distribution(asked.prompt)))
     return found
 
 

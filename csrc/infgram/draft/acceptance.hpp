@@ -3,6 +3,8 @@
 // A map for each kind of evidence, learnt online: 33 points, evenly spaced on the scale of log
 // odds, between which it is linear, and each acceptance or rejection moves the two points next to
 // what was predicted (the adaptive probability maps of Mahoney's PAQ coders).
+//
+// Not for two threads: the engine takes turns.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +17,7 @@
 #include <vector>
 
 #include "infgram/draft/candidates.hpp"
-#include "infgram/types.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::draft {
 

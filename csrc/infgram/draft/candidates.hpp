@@ -1,5 +1,7 @@
 // Next tokens of a context and what speaks for each: the sum of what all levels of all sources give
 // it.
+//
+// Not for two threads: the engine takes turns.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "infgram/types.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::draft {
 

@@ -1,7 +1,11 @@
 // A draft: a tree of tokens that the target may accept, and what it was made from.
+//
+// Const methods may run in parallel in several threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "infgram/draft/candidates.hpp"
@@ -37,6 +41,24 @@ struct Draft {
         nodes.clear();
         proposals.clear();
         expected = 0.0;
+    }
+
+    // The child of a node that is this token, or no_parent.
+    [[nodiscard]] std::int32_t child(std::int32_t parent, std::uint32_t token) const {
+        const auto found = std::ranges::find_if(
+            nodes, [&](const Node& node) { return node.parent == parent && node.token == token; });
+        return found != nodes.end() ? static_cast<std::int32_t>(found - nodes.begin()) : no_parent;
+    }
+    // The nodes that are the first of these tokens, one below the other, as far as there are any.
+    [[nodiscard]] std::vector<std::int32_t> accepted(std::span<const std::uint32_t> tokens) const {
+        std::vector<std::int32_t> path;
+        std::int32_t at = no_parent;
+        for (const std::uint32_t token : tokens) {
+            at = child(at, token);
+            if (at == no_parent) break;
+            path.push_back(at);
+        }
+        return path;
     }
 };
 

@@ -16,11 +16,10 @@
 #include <vector>
 
 #include "infgram/draft/acceptance.hpp"
-#include "infgram/draft/corpus_source.hpp"
 #include "infgram/draft/draft.hpp"
-#include "infgram/draft/growing_source.hpp"
 #include "infgram/draft/payoff.hpp"
-#include "infgram/sampler.hpp"
+#include "infgram/draft/source.hpp"
+#include "infgram/models/sampler.hpp"
 
 namespace infgram::draft {
 
@@ -59,20 +58,6 @@ struct Request {
     std::size_t n_prompt = 0;
     Draft draft;  // the last one, until its outcome is known
     bool has_draft = false;
-
-    // How many of the tokens stand in the draft, one below the other.
-    [[nodiscard]] std::size_t n_accepted(std::span<const std::uint32_t> given) const {
-        std::int32_t at = no_parent;
-        std::size_t n = 0;
-        for (; n < given.size(); ++n) {
-            const auto child = std::ranges::find_if(draft.nodes, [&](const Node& node) {
-                return node.parent == at && node.token == given[n];
-            });
-            if (child == draft.nodes.end()) break;
-            at = static_cast<std::int32_t>(child - draft.nodes.begin());
-        }
-        return n;
-    }
 };
 
 // Thread-safety: none.
@@ -89,7 +74,12 @@ public:
           request_tokens_(request_tokens),
           session_tokens_(session_tokens),
           session_(power, session_tokens, live_window),
-          candidates_(vocab_size) {}
+          sources_{&live_, &past_},
+          candidates_(vocab_size) {
+        for (const auto& corpus : corpora_) sources_.push_back(corpus.get());
+    }
+    Engine(const Engine&) = delete;  // its sources borrow from it
+    Engine& operator=(const Engine&) = delete;
 
     [[nodiscard]] std::uint32_t vocab_size() const noexcept { return vocab_size_; }
 
@@ -153,7 +143,7 @@ public:
     // behind that.
     void accept(Request& request, std::span<const std::uint32_t> tokens, std::size_t n_accepted) {
         check(tokens);
-        const std::size_t found = request.n_accepted(tokens);
+        const std::size_t found = request.draft.accepted(tokens).size();
         if (found < n_accepted)
             throw InvalidParameter("num_accepted is " + std::to_string(n_accepted) +
                                    ", but of the tokens given the draft has the first " +
@@ -387,23 +377,15 @@ private:
         }
         double rest = 1.0;
         while (rest > least) {
-            const auto live = live_.next();
-            const auto past = past_.next();
-            CorpusSource* corpus = nullptr;
-            std::uint32_t longest = 0;
-            for (const auto& each : corpora_)
-                if (const auto n = each->next(); n && (corpus == nullptr || *n > longest)) {
-                    corpus = each.get();
-                    longest = *n;
+            Source* longest = nullptr;
+            std::uint32_t n = 0;
+            for (Source* source : sources_)
+                if (const auto next = source->next(); next && (longest == nullptr || *next > n)) {
+                    longest = source;
+                    n = *next;
                 }
-            if (live && (!past || *live >= *past) && (corpus == nullptr || *live >= longest))
-                rest *= live_.read(discounts_, memo_, reach, rest, candidates_);
-            else if (past && (corpus == nullptr || *past >= longest))
-                rest *= past_.read(discounts_, memo_, reach, rest, candidates_);
-            else if (corpus != nullptr)
-                rest *= corpus->read(reach, rest, candidates_);
-            else
-                break;
+            if (longest == nullptr) break;
+            rest *= longest->read(reach, rest, candidates_);
         }
     }
 
@@ -429,7 +411,6 @@ private:
     std::uint32_t vocab_size_;
     FixedPower power_;
     Discounts discounts_;
-    DiscountMemo memo_;
     std::vector<std::unique_ptr<CorpusSource>> corpora_;
     std::uint32_t request_tokens_;
     std::uint32_t session_tokens_;
@@ -437,8 +418,9 @@ private:
     AcceptanceMap acceptance_;
     AcceptanceMap drawn_;
     Totals totals_;
-    GrowingSource live_{Origin::live};
-    GrowingSource past_{Origin::session};
+    LiveSource live_{Origin::live, discounts_};
+    LiveSource past_{Origin::session, discounts_};
+    std::vector<Source*> sources_;  // all; at equal length those before come first
     Candidates candidates_;
     std::vector<State> states_;  // of nodes, and before them the request's
     std::vector<Node> waiting_;  // nodes that wait, the likeliest first

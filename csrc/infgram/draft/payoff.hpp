@@ -1,4 +1,6 @@
 // How large a draft pays: the size that gives the most tokens for the time of a step of the target.
+//
+// Not for two threads.
 #pragma once
 
 #include <cstddef>

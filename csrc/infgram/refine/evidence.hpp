@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "infgram/chain.hpp"
-#include "infgram/kneser_ney.hpp"
-#include "infgram/shard.hpp"
+#include "infgram/contexts/chain.hpp"
+#include "infgram/models/kneser_ney.hpp"
+#include "infgram/rows/shard.hpp"
 
 namespace infgram::refine {
 
@@ -26,7 +26,7 @@ public:
     Evidence(std::span<const Shard<Code>> shards, std::shared_ptr<const KneserNeyModel> model,
              std::uint32_t window)
         : shards_(shards),
-          estimator_(std::move(model), shards.front().n_codes()),
+          estimator_(std::move(model), shards),
           window_(window),
           moving_(shards.size()) {}
 
@@ -78,7 +78,7 @@ private:
     }
 
     double log_prob(std::span<const Chain> chains, std::uint32_t code) {
-        estimator_.look(shards_, chains);
+        estimator_.look(chains);
         return std::log(
             std::max(code == Alphabet::unknown ? 0.0 : estimator_.prob(code), least_prob));
     }

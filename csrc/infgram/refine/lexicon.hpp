@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "infgram/refine/words.hpp"
-#include "infgram/shard.hpp"
-#include "infgram/types.hpp"
+#include "infgram/rows/shard.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::refine {
 
@@ -25,7 +25,7 @@ struct Place {
     Position position = 0;
 };
 
-// Immutable; const methods may run in parallel.
+// Immutable: threads may share it.
 class Lexicon {
 public:
     static constexpr std::size_t max_word = 32;  // longer runs of letters are no words

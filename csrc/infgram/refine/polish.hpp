@@ -16,7 +16,7 @@
 #include "infgram/refine/lexicon.hpp"
 #include "infgram/refine/propose.hpp"
 #include "infgram/refine/words.hpp"
-#include "infgram/shard.hpp"
+#include "infgram/rows/shard.hpp"
 
 namespace infgram::refine {
 
@@ -35,11 +35,12 @@ struct PolishParameters {
     ProposerParameters proposer;
 };
 
-struct Edit {
-    std::uint32_t round;
-    std::size_t begin;
-    Candidate candidate;
-    double gain;
+// In the order in which they were made.
+struct Edits {
+    std::vector<std::uint32_t> rounds;
+    std::vector<std::int64_t> begins;
+    std::vector<double> gains;
+    Candidates candidates;  // what stands there now
 };
 
 // Not for two threads. Borrows the shards of both sides.
@@ -58,15 +59,13 @@ public:
           reach_(window),
           run_(forwards.size()) {}
 
-    // Edits codes in place; only words all of whose tokens may be edited. Returns the edits, in the
-    // order in which they were made.
-    std::vector<Edit> operator()(std::span<std::uint32_t> codes,
-                                 std::span<const std::uint8_t> editable,
-                                 const PolishParameters& parameters, const Uniform& uniform) {
+    // Edits codes in place; only words all of whose tokens may be edited.
+    Edits operator()(std::span<std::uint32_t> codes, std::span<const std::uint8_t> editable,
+                     const PolishParameters& parameters, const Uniform& uniform) {
         codes_ = codes;
         editable_ = editable;
         parameters_ = parameters;
-        edits_.clear();
+        edits_ = {};
         forwards_.read(codes);
         reversed_.assign(codes.rbegin(), codes.rend());
         backwards_.read(reversed_);
@@ -78,10 +77,10 @@ public:
     }
 
 private:
+    // The best candidate so far, which stands in best_ once there is one.
     struct Choice {
         double gain;
         Span at;
-        Candidate candidate;
     };
 
     // Whether anything was edited. A word around which nothing changed since it was looked at last
@@ -99,9 +98,10 @@ private:
             const auto touched = std::span(touched_).subspan(at.begin, at.size());
             if (std::ranges::find(touched, 1) == touched.end()) continue;
             std::ranges::fill(touched, 0);
-            Choice best{parameters_.margin, at, {}};
+            Choice best{parameters_.margin, at};
+            best_.clear();
             choose(best, at, uniform, [](const Candidate&) { return true; });
-            if (best.candidate.codes.empty()) continue;
+            if (best_.size() == 0) continue;
             accept(round, best);
             edited = true;
         }
@@ -131,9 +131,11 @@ private:
     template <class Allowed>
     void choose(Choice& best, Span at, const Uniform& uniform, Allowed&& allowed) {
         const std::size_t n = codes_.size();
+        candidates_.clear();
         proposals_(forwards_.before(at.begin), backwards_.before(n - at.end),
                    codes_.subspan(at.begin, at.size()), parameters_.proposer, uniform, candidates_);
-        for (Candidate& candidate : candidates_) {
+        for (std::size_t i = 0; i < candidates_.size(); ++i) {
+            const Candidate candidate = candidates_[i];
             // The other side hardly ever makes up for more than that.
             const double forwards =
                 forwards_.gain(at.begin, candidate.codes, 2.0 * best.gain - most_of_a_side);
@@ -142,18 +144,23 @@ private:
             const double backwards =
                 backwards_.gain(n - at.end, with_, 2.0 * best.gain - forwards - most_of_a_side);
             const double gain = 0.5 * (forwards + backwards);
-            if (gain > best.gain && allowed(candidate)) best = {gain, at, std::move(candidate)};
+            if (gain <= best.gain || !allowed(candidate)) continue;
+            best = {gain, at};
+            best_.clear();
+            best_.add(candidate);
         }
     }
 
-    void accept(std::uint32_t round, Choice& choice) {
+    void accept(std::uint32_t round, const Choice& choice) {
         const auto at = codes_.subspan(choice.at.begin, choice.at.size());
-        edits_.push_back({round, choice.at.begin, {}, choice.gain});
-        std::ranges::copy(choice.candidate.codes, at.begin());
+        edits_.rounds.push_back(round);
+        edits_.begins.push_back(static_cast<std::int64_t>(choice.at.begin));
+        edits_.gains.push_back(choice.gain);
+        edits_.candidates.add(best_[0]);
+        std::ranges::copy(best_[0].codes, at.begin());
         forwards_.replace(choice.at.begin, at);
         with_.assign(at.rbegin(), at.rend());
         backwards_.replace(codes_.size() - choice.at.end, with_);
-        edits_.back().candidate = std::move(choice.candidate);
         const std::size_t first = choice.at.begin > reach_ ? choice.at.begin - reach_ : 0;
         const std::size_t last = std::min(choice.at.end + reach_, touched_.size());
         std::fill(touched_.begin() + static_cast<std::ptrdiff_t>(first),
@@ -173,7 +180,8 @@ private:
             std::size_t last = end;
             while (last < codes_.size() && letters_(codes_[last - 1]) && letters_(codes_[last]))
                 ++last;
-            Choice best{-std::numeric_limits<double>::infinity(), {}, {}};
+            Choice best{-std::numeric_limits<double>::infinity(), {}};
+            best_.clear();
             letters_.template for_each_word<std::uint32_t>(
                 codes_.subspan(first, last - first), [&](Span word) {
                     const Span at{first + word.begin, first + word.end};
@@ -181,7 +189,7 @@ private:
                     choose(best, at, uniform,
                            [&](const Candidate& candidate) { return breaks(at, candidate); });
                 });
-            if (best.candidate.codes.empty()) {
+            if (best_.size() == 0) {
                 from = end - longest;
                 continue;
             }
@@ -229,11 +237,12 @@ private:
     std::span<std::uint32_t> codes_;
     std::span<const std::uint8_t> editable_;
     PolishParameters parameters_;
-    std::vector<Edit> edits_;
+    Edits edits_;
+    Candidates best_;
     std::vector<std::uint32_t> reversed_;
     std::vector<std::uint32_t> with_;
     std::vector<std::pair<double, Span>> words_;
-    std::vector<Candidate> candidates_;
+    Candidates candidates_;
     std::size_t reach_;                  // tokens around an edit that are judged anew
     std::vector<std::uint8_t> touched_;  // by token: 1 where a word of it is to be looked at
     std::vector<Chain> run_;

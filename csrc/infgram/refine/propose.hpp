@@ -15,24 +15,17 @@
 #include <utility>
 #include <vector>
 
-#include "infgram/chain.hpp"
-#include "infgram/context.hpp"
+#include "infgram/contexts/chain.hpp"
+#include "infgram/contexts/context.hpp"
+#include "infgram/models/sampler.hpp"
+#include "infgram/models/sbis.hpp"
+#include "infgram/refine/candidates.hpp"
 #include "infgram/refine/lexicon.hpp"
 #include "infgram/refine/words.hpp"
-#include "infgram/sampler.hpp"
-#include "infgram/sbis.hpp"
-#include "infgram/shard.hpp"
-#include "infgram/types.hpp"
+#include "infgram/rows/shard.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::refine {
-
-enum class Proposer : std::uint8_t { sbis, lexicon };
-
-struct Candidate {
-    std::vector<std::uint32_t> codes;
-    Proposer proposer;
-    std::optional<Place> place;  // where the corpus has it; of "sbis" all of it in one piece
-};
 
 struct ProposerParameters {
     std::uint32_t n_sbis = 3;     // drawn; those that are new are candidates
@@ -51,18 +44,17 @@ public:
           lexicon_(std::move(lexicon)),
           draw_({.temperature = temperature}) {
         for (const int k : levels_mixed)
-            estimators_.emplace_back(SbisParameters{.k = k, .decay = decay},
-                                     forwards.front().n_codes());
+            estimators_.emplace_back(SbisParameters{.k = k, .decay = decay}, forwards);
         weights_.of.assign(forwards.front().n_codes(), 0.0);
         counts_.resize(lexicon_->size());
     }
 
-    // Candidates for `old`, none of them `old` itself, no two the same. left: the chains of what
-    // stands before it; right: those of what stands behind it, read backwards.
+    // Adds candidates for `old`, none of them `old` itself, no two the same. left: the chains of
+    // what stands before it; right: those of what stands behind it, read backwards.
     void operator()(std::span<const Chain> left, std::span<const Chain> right,
                     std::span<const std::uint32_t> old, const ProposerParameters& parameters,
-                    const Uniform& uniform, std::vector<Candidate>& candidates) {
-        candidates.clear();
+                    const Uniform& uniform, Candidates& candidates) {
+        first_ = candidates.size();
         old_ = old;
         for (std::uint32_t i = 0; i < parameters.n_sbis; ++i)
             draw(left, estimators_[i % estimators_.size()], uniform, candidates);
@@ -81,16 +73,16 @@ private:
     static constexpr double smoothing = 0.02;        // share of the words' frequency in each side
 
     [[nodiscard]] bool is_new(std::span<const std::uint32_t> codes,
-                              const std::vector<Candidate>& candidates) const {
-        return !std::ranges::equal(codes, old_) &&
-               std::ranges::none_of(candidates, [&](const Candidate& c) {
-                   return std::ranges::equal(c.codes, codes);
-               });
+                              const Candidates& candidates) const {
+        if (std::ranges::equal(codes, old_)) return false;
+        for (std::size_t i = first_; i < candidates.size(); ++i)
+            if (std::ranges::equal(codes, candidates[i].codes)) return false;
+        return true;
     }
 
     // A text of the same length, unless a document ends in it.
     void draw(std::span<const Chain> left, Sbis<Code>& estimator, const Uniform& uniform,
-              std::vector<Candidate>& candidates) {
+              Candidates& candidates) {
         Context<Code> context(forwards_, {left.begin(), left.end()}, window, std::nullopt);
         if (const auto k = estimator.n_levels()) context.keep_first(*k);
         drawn_.clear();
@@ -107,7 +99,7 @@ private:
             context.read(drawn_.back());
         }
         if (is_new(drawn_, candidates) && lexicon_->letters().are_whole(drawn_))
-            candidates.push_back({drawn_, Proposer::sbis, place_of_run(context.chains())});
+            candidates.add({drawn_, Proposer::sbis, place_of_run(context.chains())});
     }
 
     // Where what was read last stands in one piece.
@@ -131,7 +123,7 @@ private:
     // Words by how often they stood after the left context and before the right one, of each the
     // longer the better: P(w | left) P(w | right) / P(w), each of words of this length.
     void look_up(std::span<const Chain> left, std::span<const Chain> right, std::uint32_t n,
-                 std::vector<Candidate>& candidates) {
+                 Candidates& candidates) {
         const auto frequent = lexicon_->of_length(old_.size());
         if (frequent.empty()) return;
         met_.clear();
@@ -161,7 +153,7 @@ private:
             drawn_.assign(word.codes->begin(), word.codes->end());
             if (!is_new(drawn_, candidates)) continue;
             const auto& met = counts_[id]->place;
-            candidates.push_back({drawn_, Proposer::lexicon, met ? *met : word.place});
+            candidates.add({drawn_, Proposer::lexicon, met ? *met : word.place});
             ++added;
         }
         for (const std::uint32_t id : met_) counts_[id].reset();
@@ -224,6 +216,7 @@ private:
     std::vector<Sbis<Code>> estimators_;
     Weights weights_;
     std::span<const std::uint32_t> old_;
+    std::size_t first_ = 0;  // of the candidates for it
     std::vector<std::uint32_t> drawn_;
     std::vector<std::optional<Counts>> counts_;  // by word
     std::vector<std::uint32_t> met_;             // words that have counts

@@ -1,4 +1,6 @@
 // Words: maximal runs of codes that words are made of.
+//
+// Immutable: threads may share it.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "infgram/types.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::refine {
 

@@ -4,7 +4,7 @@ Speculative decoding (Leviathan, Kalman and Matias 2023) with an n-gram drafter:
 tokens that may come next, the model reads all of them in one step, and `greedy` or `sample` tell
 which of them it would have written itself. `TextDrafter` does so from indexes of bytes for models
 with any tokenizer, `simulate` tells from a model's past outputs whether it would help. Engines:
-`infgram.draft.huggingface`, `.vllm`, `.llama_cpp`, `.sglang`.
+`infgram.draft.engines.huggingface`, `.vllm`, `.llama_cpp`, `.sglang`.
 
 >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
 >>> drafter.start("a request", list(b"to be or "))
@@ -14,8 +14,8 @@ with any tokenizer, `simulate` tells from a model's past outputs whether it woul
 """
 
 from .drafter import Draft, Drafter, Totals
-from .retokenize import TextDrafter
 from .simulation import Simulation, Trace, simulate
+from .text_drafter import TextDrafter
 from .verify import Verified, greedy, sample
 
 __all__ = [

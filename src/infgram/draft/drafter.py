@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _core, tokens
-from ..calibrate import calibration_of, textbook_discounts
+from .. import native
+from ..checks import whole
 from ..errors import (
     InvalidParameter,
     NotASession,
@@ -23,7 +23,11 @@ from ..errors import (
     TokenizerUnavailable,
     UnknownRequest,
 )
-from ..index import Index, generator
+from ..index import Index
+from ..models.calibration import calibration_of, textbook_discounts
+from ..native import Draft as NativeDraft
+from ..seeds import generator
+from ..text import tokens
 from . import session
 from .turns import in_turn
 
@@ -51,7 +55,7 @@ class Draft:
     Fields named as Arctic's suffix decoding names them mean the same.
     """
 
-    native: _core.Draft
+    native: NativeDraft
 
     def __len__(self) -> int:
         return len(self.native)
@@ -109,14 +113,12 @@ class Draft:
 
     def accepted(self, token_ids: Sequence[int]) -> list[int]:
         """Places of the first of these tokens, as far as the draft has them below each other."""
-        places: list[int] = []
-        for token in token_ids:
-            below = self.children(places[-1] if places else -1)
-            found = [child for child in below if self.token_ids[child] == token]
-            if not found:
-                break
-            places.append(found[0])
-        return places
+        return self.native.accepted(np.asarray(token_ids, np.uint32)).tolist()
+
+    def child(self, parent: int, token: int) -> int | None:
+        """The place of the child that is this token, if there is one."""
+        place = self.native.child(parent, token)
+        return place if place >= 0 else None
 
     def children(self, parent: int) -> list[int]:
         """Places of a token's children, in their order; -1: of those that follow the context."""
@@ -218,19 +220,19 @@ class Drafter:
     ) -> None:
         self.indexes = indexes
         self.vocab_size = _vocab_size(indexes, vocab_size)
-        _at_least(0, max_tokens=max_tokens, session_tokens=session_tokens)
-        _at_least(1, request_tokens=request_tokens, max_requests=max_requests)
+        whole(0, max_tokens=max_tokens, session_tokens=session_tokens)
+        whole(1, request_tokens=request_tokens, max_requests=max_requests)
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
         self._turn = RLock()
         self._max_requests = max_requests
-        self._requests: OrderedDict[Hashable, _core.DraftRequest] = OrderedDict()
+        self._requests: OrderedDict[Hashable, native.DraftRequest] = OrderedDict()
         believed = _weights(weights, len(indexes))
         fits = [calibration_of(index, adapt=True) for index in indexes]
         exponent, live = (fits[0].exponent, fits[0].live) if fits else textbook_discounts()
         assert live is not None
-        self._engine = _core.DraftEngine(
+        self._engine = native.DraftEngine(
             vocab_size=self.vocab_size,
             exponent=exponent,
             live=live,
@@ -392,7 +394,7 @@ class Drafter:
         """Forgets what finished requests wrote, not how well drafts did."""
         self._engine.set_session(np.zeros(0, np.uint32))
 
-    def _running(self, request_id: Hashable) -> _core.DraftRequest:
+    def _running(self, request_id: Hashable) -> native.DraftRequest:
         try:
             request = self._requests[request_id]
         except KeyError:
@@ -405,7 +407,7 @@ class Drafter:
 
     def _draft(
         self,
-        request: _core.DraftRequest,
+        request: native.DraftRequest,
         max_tokens: int | None,
         min_prob: float,
         sample: bool,
@@ -413,8 +415,7 @@ class Drafter:
         rng: int | np.random.Generator | None,
     ) -> Draft:
         most = self.max_tokens if max_tokens is None else max_tokens
-        if most < 0:
-            raise InvalidParameter(f"max_tokens is {most}, expected 0 or more")
+        whole(0, max_tokens=most)
         limits: dict[str, Any] = {
             "max_tokens": most,
             "max_depth": _MAX_DEPTH,
@@ -461,12 +462,6 @@ def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
             f"cost is {given!r}, expected what a step takes with 0, 1, 2, ... drafted tokens"
         )
     return cost
-
-
-def _at_least(least: int, **given: int) -> None:
-    for name, value in given.items():
-        if not isinstance(value, (int, np.integer)) or value < least:
-            raise InvalidParameter(f"{name} is {value!r}, expected a number of at least {least}")
 
 
 def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..directory import replacing
+from ..checks import whole
 from ..errors import InvalidParameter
+from ..store.directory import replacing
 
 if TYPE_CHECKING:
-    from .huggingface import Reader
+    from .engines.huggingface import Reader
 
 _FORMAT = "infgram cost of a step"
 _VERSION = 1
@@ -103,17 +104,12 @@ def measure_cost(
     >>> Drafter(infgram.open(demo_index), cost=cost.curve).cost.shape
     (5,)
     """
-    from .huggingface import Reader, most_tokens
+    from .engines.huggingface import Reader, most_tokens
 
     if context_tokens is None:
         context_tokens = int(max(1, min(_CONTEXT_TOKENS, most_tokens(model) - max_tokens - 1)))
-    for name, value, least in (
-        ("context_tokens", context_tokens, 1),
-        ("max_tokens", max_tokens, 0),
-        ("rounds", rounds, 1),
-    ):
-        if value < least:
-            raise InvalidParameter(f"{name} is {value}, expected at least {least}")
+    whole(1, context_tokens=context_tokens, rounds=rounds)
+    whole(0, max_tokens=max_tokens)
     if context_tokens + max_tokens + 1 > most_tokens(model):
         raise InvalidParameter(
             f"context_tokens is {context_tokens} and max_tokens {max_tokens}, expected at most "

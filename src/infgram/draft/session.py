@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..archives import read_arrays
-from ..directory import replacing
 from ..errors import NotASession
+from ..store.archives import read_arrays
+from ..store.directory import replacing
 
 _FORMAT = 1
 _MOST_BYTES = 1 << 30

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import tokens
 from ..errors import InfgramError, InvalidParameter, MalformedRecord
+from ..text import tokens
 from .drafter import Drafter, check_cost
-from .retokenize import TextDrafter
+from .text_drafter import TextDrafter
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import tokens
 from ..errors import InputError, InvalidParameter, MissingExtra
+from ..text import tokens
 from .drafter import Drafter
-from .retokenize import TextDrafter
+from .text_drafter import TextDrafter
 
 _DRAFTS = "infgram, drafts"
 
@@ -100,7 +100,7 @@ def measure_speed(
             f"found {len(prompts)} prompts, {rounds} rounds and {max_new_tokens} tokens, expected "
             "at least one of each"
         )
-    from .huggingface import Report
+    from .engines.huggingface import Report
 
     writers = _writers(model, drafter, max_new_tokens, temperature)
     seconds: dict[str, list[float]] = {name: [] for name in writers}
@@ -134,7 +134,7 @@ def _writers(
 ) -> dict[str, Callable[[tokens.Ids, Any], tuple[int, ...]]]:
     import torch
 
-    from .huggingface import decode
+    from .engines.huggingface import decode
 
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     how = sampling if temperature > 0 else {"do_sample": False}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidParameter
-from ..index import generator
+from ..seeds import generator
 from .drafter import Draft
 
 
@@ -83,18 +83,11 @@ def _follow(draft: Draft, choose: Callable[[int], int]) -> Verified:
     at = -1
     while True:
         written.append(choose(at + 1))
-        child = _child(draft, at, written[-1])
+        child = draft.child(at, written[-1])
         if child is None:
             return Verified(np.array(written, np.int64), np.array(places, np.int64))
         places.append(child)
         at = child
-
-
-def _child(draft: Draft, parent: int, token: int) -> int | None:
-    for child in draft.children(parent):
-        if draft.token_ids[child] == token:
-            return child
-    return None
 
 
 def _reject(draft: Draft, laws: NDArray[np.float64], random: np.random.Generator) -> Verified:

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .copying import Certificate, certify
+from ..tracing.copying import Certificate, certify
 from .edits import Edit, Refined, Trace
-from .polish import polish, polish_many
+from .infilling import infill
+from .linting import lint
+from .polishing import polish, polish_many
 from .propose import Candidates, Proposer
 from .rewrite import refine, refine_many
 from .strategies import Editor, Remask, Schedule, Strategy, TokenToToken
 
 if TYPE_CHECKING:
-    from .score import Scorer
+    from .network.score import Scorer
+    from .network.training import train
 
 __all__ = [
     "Candidates",
@@ -37,17 +40,24 @@ __all__ = [
     "TokenToToken",
     "Trace",
     "certify",
+    "infill",
+    "lint",
     "polish",
     "polish_many",
     "refine",
     "refine_many",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Scorer imports PyTorch, so it waits until somebody asks. Raises MissingExtra."""
+    """What imports PyTorch waits until somebody asks. Raises MissingExtra."""
     if name == "Scorer":
-        from .score import Scorer
+        from .network.score import Scorer
 
         return Scorer
+    if name == "train":
+        from .network.training import train
+
+        return train
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

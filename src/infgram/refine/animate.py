@@ -14,8 +14,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import whole
 from ..errors import InvalidParameter
-from .characters import REPLACEMENT, characters
+from ..text.characters import REPLACEMENT, characters
 from .edits import Edit, Trace
 from .orders import Order, Scene, Step, left_to_right
 
@@ -101,10 +102,9 @@ def frames(
     to die [0, 0, 0, 4, 4, 4] round 1 of 1: kept, +1.5 nats
     to die [0, 0, 0, 4, 4, 4] after 1 round: 1 span edited, 2 of 6 tokens are others
     """
-    if columns < _FEWEST_COLUMNS:
-        raise InvalidParameter(f"columns is {columns}, expected at least {_FEWEST_COLUMNS}")
-    if rows is not None and rows < 1:
-        raise InvalidParameter(f"rows is {rows}, expected at least 1")
+    whole(_FEWEST_COLUMNS, columns=columns)
+    if rows is not None:
+        whole(1, rows=rows)
     trace.replay()  # says now what would go wrong later
     text, bounds = characters(tokenizer_of(trace), trace.token_ids)
     grid = _laid_out(text, bounds, columns)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..directory import replacing
 from ..errors import InvalidParameter, MalformedRecord
+from ..store.directory import replacing
 
 FORMAT = "infgram-trace/1"
 

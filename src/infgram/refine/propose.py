@@ -10,20 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, tokens
+from .. import native
+from ..checks import whole
 from ..errors import InvalidParameter
-from ..generators import spawn
 from ..index import Index
+from ..seeds import spawn
+from ..text import tokens
 from .words import letters
 
 SBIS, LEXICON = "sbis", "lexicon"
 PROPOSERS = (SBIS, LEXICON)
 _MAX_LEXICON_TOKENS = 1 << 26
-_PROPOSALS: dict[type, Any] = {
-    _core.Index8: _core.Proposals8,
-    _core.Index16: _core.Proposals16,
-    _core.Index32: _core.Proposals32,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Proposer:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self._native = _PROPOSALS[type(index.native)](
+        self._native = native.Proposals(
             index.native,
             index.backwards.native if index.is_two_sided else None,
             lexicon(index),
@@ -104,9 +101,7 @@ class Proposer:
 
         Raises InvalidParameter, TokenOutOfRange.
         """
-        for name, n in [("n_sbis", n_sbis), ("n_lexicon", n_lexicon)]:
-            if not isinstance(n, (int, np.integer)) or not 0 <= n < 2**32:
-                raise InvalidParameter(f"{name} is {n!r}, expected a whole number of at least 0")
+        whole(0, 2**32 - 1, n_sbis=n_sbis, n_lexicon=n_lexicon)
         ids = tokens.check_ids(token_ids, self.index.tokenizer.vocab_size).astype(np.uint32)
         bounds = np.array([0, len(ids)] if offsets is None else offsets, np.int64)
         flat = np.asarray(spans, np.int64).reshape(-1, 2)
@@ -122,7 +117,7 @@ class Proposer:
             begin, end = text
             own = flat[slice(*first)] - begin
             with rng.bit_generator.lock:
-                native = self._native.propose(
+                proposed = self._native.propose(
                     ids[begin:end],
                     np.ascontiguousarray(own[:, 0]),
                     np.ascontiguousarray(own[:, 1]),
@@ -130,24 +125,24 @@ class Proposer:
                     n_lexicon=n_lexicon,
                     bit_generator=rng.bit_generator,
                 )
-            found.append(from_native(self.index, native, first_span=first[0]))
+            found.append(from_native(self.index, proposed, first_span=first[0]))
         return _joined(found)
 
 
-def from_native(index: Index, native: tuple[Any, ...], *, first_span: int = 0) -> Candidates:
+def from_native(index: Index, proposed: tuple[Any, ...], *, first_span: int = 0) -> Candidates:
     """Candidates as the core returns them."""
-    token_ids, offsets, span_of, proposer, shards, positions = native
+    token_ids, offsets, span_of, proposer, shards, positions = proposed
     return Candidates(
         token_ids, offsets, span_of + first_span, proposer, index.source_offsets(shards, positions)
     )
 
 
-def lexicon(index: Index) -> _core.Lexicon:
+def lexicon(index: Index) -> native.Lexicon:
     """The words of an index's text, counted once while it is open; about 0.1 us a token."""
     known = _LEXICONS.get(index)
     if known is None:
         of_word, n_of_character = letters(index)
-        known = _LEXICONS[index] = _core.lexicon(
+        known = _LEXICONS[index] = native.Lexicon(
             index.native,
             of_word=of_word,
             n_of_character=n_of_character,
@@ -156,7 +151,7 @@ def lexicon(index: Index) -> _core.Lexicon:
     return known
 
 
-_LEXICONS: weakref.WeakKeyDictionary[Index, _core.Lexicon] = weakref.WeakKeyDictionary()
+_LEXICONS: weakref.WeakKeyDictionary[Index, native.Lexicon] = weakref.WeakKeyDictionary()
 
 
 def _check_bounds(bounds: NDArray[np.int64], spans: NDArray[np.int64], n_tokens: int) -> None:

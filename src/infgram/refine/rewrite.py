@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidParameter
-from ..index import Index, Query, generator
-from .asked import check, refined, settings
+from ..checks import one_of
+from ..index import Index
+from ..seeds import generator
+from ..text.tokens import Query
+from .editing import check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import Proposer
 from .strategies import STRATEGIES, Strategy, Tools
 from .strategies.cap import Cap
-from .texts import Text
+from .working_text import Text
 
 if TYPE_CHECKING:
-    from .score import Scorer
+    from .network.score import Scorer
 
 ROUNDS = 3
 _MOST_CAP_ROUNDS = 16
@@ -153,6 +155,5 @@ def _behind(edits: Sequence[Edit], n_prompt: int) -> Iterator[Edit]:
 def _strategy(given: str | Strategy) -> Strategy:
     if not isinstance(given, str):
         return given
-    if given not in STRATEGIES:
-        raise InvalidParameter(f"strategy is {given!r}, expected one of {', '.join(STRATEGIES)}")
+    one_of(STRATEGIES, strategy=given)
     return STRATEGIES[given]()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidParameter, RefinerMismatch
 from ..index import Index
+from ..text.characters import check_tokenizer
 
 MAX_CODES = 8192
-TOKENIZERS = ("bytes", "chars")
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,3 @@ class Vocabulary:
     @cached_property
     def _ids(self) -> NDArray[np.int64]:
         return np.array(self.token_ids, np.int64)
-
-
-def check_tokenizer(name: str) -> None:
-    """Raises InvalidParameter for a tokenizer that no refiner works with."""
-    if name not in TOKENIZERS:
-        raise InvalidParameter(
-            f"the tokenizer is {name!r}, expected bytes or characters: words are edited where "
-            "tokens are letters (--tokenizer bytes or chars)"
-        )

@@ -11,19 +11,17 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidParameter
 from ..index import Index
-from .vocabulary import check_tokenizer
+from ..text.characters import check_tokenizer
+from ..text.words import tokens_of_words
 
 NO, YES, PROMPT = 0, 1, 2
 """What may become of a token: nothing, anything, nothing and it is not counted as copied."""
-
-_APOSTROPHES = "'’"
 
 
 def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """For each of `Index.alphabet`: is it of a word, and how many tokens has its character?
 
-    Words are made of letters and apostrophes; of bytes, of all bytes that are not ASCII, too. A
-    byte that no character begins with has a character of 0 tokens.
+    A byte that no character begins with has a character of 0 tokens.
 
     Raises InvalidParameter.
     """
@@ -32,20 +30,8 @@ def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     n_of_character = np.ones(len(ids), np.uint8)
     if index.tokenizer.name == "bytes":
         n_of_character = np.array([_n_bytes(i) for i in ids.tolist()], np.uint8)
-    of_word = _of_word(index, ids).astype(np.uint8)
+    of_word = tokens_of_words(index.tokenizer.name, ids).astype(np.uint8)
     return np.append(np.uint8(0), of_word), np.append(np.uint8(0), n_of_character)
-
-
-def _of_word(index: Index, token_ids: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each token is of a word."""
-    different, places = np.unique(token_ids, return_inverse=True)
-    in_bytes = index.tokenizer.name == "bytes"
-    of_word = [
-        chr(i).isalpha() or chr(i) in _APOSTROPHES if not in_bytes or i < 0x80 else True
-        for i in different.tolist()
-    ]
-    found: NDArray[np.bool_] = np.array(of_word, bool)[places]
-    return found
 
 
 def _n_bytes(first: int) -> int:
@@ -62,7 +48,7 @@ def spans(index: Index, token_ids: NDArray[Any]) -> NDArray[np.int64]:
     [[0, 2], [3, 5], [7, 9]]
     """
     check_tokenizer(index.tokenizer.name)
-    inside = np.concatenate([[False], _of_word(index, token_ids), [False]])
+    inside = np.concatenate([[False], tokens_of_words(index.tokenizer.name, token_ids), [False]])
     return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
 
 
@@ -85,7 +71,9 @@ def editable(
     [2, 2, 2, 1, 1, 1, 0, 0]
     """
     known = np.isin(token_ids, index.alphabet)
-    may = np.where(known | _of_word(index, token_ids), YES, NO).astype(np.uint8)
+    may = np.where(known | tokens_of_words(index.tokenizer.name, token_ids), YES, NO).astype(
+        np.uint8
+    )
     in_bytes = index.tokenizer.name == "bytes"
     text = index.tokenizer.decode(token_ids)
     for pattern in [protect] if isinstance(protect, str) else protect:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...index import Index
-from ..copying import certify
+from ...tracing.copying import certify
 from ..edits import Edit
-from ..texts import Text, Word, far_apart
-from .tools import Candidate, Tools
+from ..working_text import Text, Word, far_apart
+from .strategy import Candidate, Tools
 
 _APART = 20  # tokens between words of one round: each is judged beside what is not edited
 

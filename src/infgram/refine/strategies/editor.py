@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidParameter
+from ...checks import number, whole
 from ..edits import Edit
-from ..texts import Text, Word, far_apart
-from .tools import Tools
+from ..working_text import Text, Word, far_apart
+from .strategy import Tools
 
 _APART = 20  # tokens between words of one round: each is judged beside what is not edited
 _PER = 256  # tokens that `words` counts for
@@ -48,9 +48,8 @@ class Editor:
     n_judged: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("words", "margin", "commonness", "n_judged"):
-            if not getattr(self, name) >= 0:
-                raise InvalidParameter(f"{name} is {getattr(self, name)}, expected at least 0")
+        whole(0, words=self.words, n_judged=self.n_judged)
+        number(0, margin=self.margin, commonness=self.commonness)
 
     def edit(
         self, texts: Sequence[Text], tools: Tools, rng: np.random.Generator

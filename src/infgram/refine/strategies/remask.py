@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidParameter
+from ...checks import number, whole
 from ..edits import Edit
-from ..texts import Text
 from ..words import YES
-from .tools import Tools, gain_around
+from ..working_text import Text
+from .strategy import Tools, gain_around
 
 _FILL = "fill"
 
@@ -114,10 +114,8 @@ class TokenToToken:
 
 
 def _check(how: Remask | Schedule) -> None:
-    if not 0 <= how.share <= 1 or not how.widen >= 0:
-        raise InvalidParameter(
-            f"share is {how.share} and widen {how.widen}, expected 0 to 1 and at least 0"
-        )
+    number(0, 1, share=how.share)
+    whole(0, widen=how.widen)
 
 
 def _worst(

@@ -1,0 +1,227 @@
+// Continuation counts: in how many different contexts, one token longer, a token follows a context.
+//
+// They are read off the column `same`, which tells for each row how much of its context the nearest
+// earlier row with the same next token shares: those rows are the leaves of a tree, and `same` is
+// the depth at which neighbours part. With exponent 0 a count is that of Kneser and Ney (1995), the
+// number of children of the tree's node. With an exponent above 0 a child passes on a power of its
+// own count instead of 1, as the customers of a hierarchical Pitman-Yor process do (Teh 2006).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "infgram/rows/shard.hpp"
+#include "infgram/rows/types.hpp"
+
+namespace infgram {
+
+// Contexts are told apart up to this many tokens: `same` saturates behind it.
+inline constexpr std::uint32_t max_context = 253;
+
+// x to a fixed power from 0 to 1. Most counts are small whole numbers: a table.
+class FixedPower {
+public:
+    explicit FixedPower(double exponent) : exponent_(exponent) {
+        for (std::size_t i = 0; i < known_.size(); ++i)
+            known_[i] = std::pow(static_cast<double>(i), exponent);
+    }
+    [[nodiscard]] double exponent() const noexcept { return exponent_; }
+    [[nodiscard]] double operator()(double x) const noexcept {
+        if (x == 1.0) return x;
+        const auto whole = static_cast<std::size_t>(x);
+        return whole < known_.size() && static_cast<double>(whole) == x ? known_[whole]
+                                                                        : std::pow(x, exponent_);
+    }
+
+private:
+    double exponent_;
+    std::array<double, 64> known_{};
+};
+
+// One next token of a context.
+struct Continuation {
+    std::uint32_t code;
+    std::uint32_t contexts;  // different contexts, one token longer, that it follows
+    double count;            // what they pass on: at least `contexts`
+};
+
+// What a context passes on to its next tokens.
+struct ContinuationStatistics {
+    double total = 0.0;                    // of all counts
+    std::array<std::uint32_t, 3> types{};  // next tokens with 1, 2, and more contexts
+    std::uint64_t m = 0;                   // matches that have a next token
+
+    [[nodiscard]] std::uint32_t n_types() const noexcept { return types[0] + types[1] + types[2]; }
+    void add(const Continuation& token) noexcept {
+        total += token.count;
+        ++types[std::min(token.contexts, 3u) - 1];
+    }
+};
+
+struct ContinuationTable : ContinuationStatistics {
+    std::vector<Continuation> tokens;     // rising codes
+    std::vector<std::uint32_t> heaviest;  // places of the largest counts, where they are asked for
+
+    // The token's entry, or nullptr. O(log n_types).
+    [[nodiscard]] const Continuation* find(std::uint32_t code) const noexcept {
+        const auto at = std::ranges::lower_bound(tokens, code, {}, &Continuation::code);
+        return at != tokens.end() && at->code == code ? &*at : nullptr;
+    }
+};
+
+// Which rows a count leaves out: those whose position lies in [begin, end). None by default.
+struct HeldOut {
+    Position begin = 0;
+    Position end = 0;
+    [[nodiscard]] bool any() const noexcept { return begin != end; }
+    [[nodiscard]] bool operator()(Position p) const noexcept { return begin <= p && p < end; }
+};
+
+// Counts ranges, one after another: scratch space that is used again. Not for two threads.
+class ContinuationCounter {
+public:
+    ContinuationCounter(std::uint32_t n_codes, const FixedPower& power)
+        : power_(power), trees_(n_codes) {}
+
+    // Adds the rows of a shard that share exactly the last n tokens or more, n <= max_context.
+    // O(range). The counts of several shards add up.
+    template <class Code>
+    void add(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out = {}) {
+        read(shard, range, n, held_out);
+        close();
+    }
+
+    // The same, but of a range of more than max_rows the rows of evenly spaced parts alone: an
+    // approximation for what need not be exact.
+    template <class Code>
+    void add_sample(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out,
+                    std::uint32_t max_rows) {
+        constexpr std::uint32_t n_parts = 32;
+        if (range.size() <= max_rows) return add(shard, range, n, held_out);
+        const std::uint32_t step = range.size() / n_parts;
+        for (std::uint32_t part = 0; part < n_parts; ++part) {
+            const Row begin = range.begin + part * step;
+            read(shard, {begin, begin + max_rows / n_parts}, n, held_out);
+        }
+        close();
+    }
+
+    // Writes what was added since the last time.
+    void finish(ContinuationTable& table) {
+        table.total = 0.0;
+        table.types = {};
+        table.tokens.clear();
+        table.heaviest.clear();
+        table.m = std::exchange(m_, 0);
+        std::ranges::sort(counted_);
+        for (const std::uint32_t code : counted_) {
+            Tree& tree = trees_[code];
+            table.tokens.push_back({code, tree.counted_contexts, tree.counted});
+            table.add(table.tokens.back());
+            tree.counted_contexts = 0;
+            tree.counted = 0.0;
+        }
+        counted_.clear();
+    }
+
+private:
+    static constexpr std::uint32_t nothing_skipped = ~0u;
+
+    template <class Code>
+    void read(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {
+        if (shard.has_end(range)) {  // the end of the text has no next token
+            read(shard, {range.begin, shard.end_row()}, n, held_out);
+            read(shard, {shard.end_row() + 1, range.end}, n, held_out);
+        } else if (held_out.any()) {
+            read_rows<true>(shard, range, n, held_out);
+        } else {
+            read_rows<false>(shard, range, n, held_out);
+        }
+    }
+
+    template <bool leave_out, class Code>
+    void read_rows(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {
+        const std::uint32_t root = n + 1;  // how `same` writes that n tokens are shared
+        for (Row row = range.begin; row != range.end; ++row) {
+            const std::uint32_t code = shard.next()[row];
+            if (code >= trees_.size()) throw_corrupt("next");
+            Tree& tree = trees_[code];
+            std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], root);
+            if constexpr (leave_out) {
+                // Rows before and after one that is left out share what both share with it.
+                if (tree.open) tree.skipped = std::min(tree.skipped, depth);
+                if (held_out(shard.position(row))) continue;
+                depth = std::exchange(tree.skipped, nothing_skipped);
+            }
+            ++m_;
+            if (!tree.open) {
+                tree.open = true;
+                tree.pending = 1.0;
+                tree.contexts = 1;
+                open_.push_back(code);
+            } else {
+                tree.contexts += depth == root ? 1 : 0;
+                tree.append_leaf(depth, power_);
+            }
+        }
+    }
+
+    // The end of what a shard has.
+    void close() {
+        for (const std::uint32_t code : open_) {
+            Tree& tree = trees_[code];
+            const double count = tree.close(power_);
+            if (tree.counted_contexts == 0) counted_.push_back(code);
+            tree.counted_contexts += tree.contexts;
+            tree.counted += count;
+        }
+        open_.clear();
+    }
+
+    // The tree of one token's rows, while they are read from left to right: the nodes on the way
+    // from its root to the last leaf, each with the sum of what its finished children pass on.
+    struct Tree {
+        struct Node {
+            std::uint32_t depth;
+            double passed;
+        };
+        bool open = false;
+        std::uint32_t skipped = nothing_skipped;
+        std::uint32_t contexts = 0;
+        std::uint32_t counted_contexts = 0;
+        double pending = 0.0;  // count of the last finished child, not passed on yet
+        double counted = 0.0;
+        std::vector<Node> path;
+
+        void append_leaf(std::uint32_t depth, const FixedPower& power) {
+            while (!path.empty() && path.back().depth > depth) finish_node(power);
+            if (path.empty() || path.back().depth != depth) path.push_back({depth, 0.0});
+            path.back().passed += power(pending);
+            pending = 1.0;
+        }
+        void finish_node(const FixedPower& power) {
+            pending = path.back().passed + power(pending);
+            path.pop_back();
+        }
+        // The count that the context has of this token.
+        double close(const FixedPower& power) {
+            while (!path.empty()) finish_node(power);
+            open = false;
+            skipped = nothing_skipped;
+            return contexts > 1 ? pending : power(pending);
+        }
+    };
+
+    FixedPower power_;
+    std::vector<Tree> trees_;             // by code
+    std::vector<std::uint32_t> open_;     // codes met in the shard being added
+    std::vector<std::uint32_t> counted_;  // codes met in any shard
+    std::uint64_t m_ = 0;
+};
+
+}  // namespace infgram

@@ -1,0 +1,241 @@
+// An index: an alphabet and its shards. Token ids in, token ids out; counts add up over shards.
+//
+// Ownership: none, as for Shard. Thread-safety: const methods may run in parallel.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory_resource>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "infgram/contexts/chain.hpp"
+#include "infgram/contexts/histogram.hpp"
+#include "infgram/rows/alphabet.hpp"
+#include "infgram/rows/shard.hpp"
+
+namespace infgram {
+
+// A level of the whole index: `n` tokens of context matched, `m` matches that have a next token.
+struct IndexLevel {
+    std::uint32_t n;
+    std::uint64_t m;
+};
+
+template <class Code>
+class Index {
+public:
+    Index(Alphabet alphabet, std::vector<Shard<Code>> shards)
+        : alphabet_(std::move(alphabet)), shards_(std::move(shards)) {
+        if (shards_.empty()) throw InvalidParameter("an index has at least one shard");
+        for (const auto& shard : shards_)
+            if (shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
+    }
+
+    [[nodiscard]] const Alphabet& alphabet() const noexcept { return alphabet_; }
+    [[nodiscard]] std::span<const Shard<Code>> shards() const noexcept { return shards_; }
+    [[nodiscard]] const Shard<Code>& shard(std::size_t s) const {
+        if (s >= shards_.size()) throw InvalidParameter("there is no such shard");
+        return shards_[s];
+    }
+
+    // All rows, one range a shard.
+    [[nodiscard]] std::vector<Range> everything() const {
+        std::vector<Range> ranges;
+        for (const auto& shard : shards_) ranges.push_back(shard.all());
+        return ranges;
+    }
+    [[nodiscard]] std::uint64_t n_rows() const noexcept {
+        std::uint64_t n = 0;
+        for (const auto& shard : shards_) n += shard.n_rows();
+        return n;
+    }
+
+    // Of rows of a shard, the positions behind their contexts.
+    [[nodiscard]] std::vector<Position> positions(std::size_t s, std::span<const Row> rows) const {
+        const Shard<Code>& of = shard(s);
+        std::vector<Position> positions;
+        for (const Row row : rows) {
+            if (row >= of.n_rows()) throw InvalidParameter("row outside the shard");
+            positions.push_back(of.position(row));
+        }
+        return positions;
+    }
+    // The token ids between two positions of a shard.
+    [[nodiscard]] std::vector<std::uint32_t> tokens(std::size_t s, std::size_t begin,
+                                                    std::size_t end) const {
+        const auto text = shard(s).text();
+        if (begin > end || end > text.size()) throw InvalidParameter("positions outside the shard");
+        std::vector<std::uint32_t> token_ids;
+        token_ids.reserve(end - begin);
+        for (const Code code : text.subspan(begin, end - begin))
+            token_ids.push_back(alphabet_.token_id(code));
+        return token_ids;
+    }
+
+    // Occurrences of the n-gram; of the empty one, the tokens of the corpus. O(n) ranks a shard.
+    template <class Token>
+    [[nodiscard]] std::uint64_t count(std::span<const Token> ngram) const {
+        const Codes codes(*this, ngram);
+        if (codes.known().size() != ngram.size()) return 0;
+        if (ngram.empty()) return n_tokens();
+        std::uint64_t total = 0;
+        for (const auto& shard : shards_) {
+            auto search = shard.begin_count(codes.known());
+            while (shard.step(search)) {
+            }
+            total += search.range.size();
+        }
+        return total;
+    }
+
+    // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
+    // their way at once, so that the processor waits for the memory of one while it ranks another.
+    template <class Token>
+    void count_batch(std::span<const Token> flat, std::span<const std::int64_t> offsets,
+                     std::span<std::int64_t> counts) const {
+        for (std::size_t i = 0; i + 1 < offsets.size(); i += lanes)
+            count_lanes(flat, offsets.subspan(i, std::min(lanes + 1, offsets.size() - i)),
+                        counts.subspan(i));
+    }
+
+    // The rows of each shard whose context ends in the n-gram.
+    template <class Token>
+    [[nodiscard]] std::vector<Range> find(std::span<const Token> ngram) const {
+        const Codes codes(*this, ngram);
+        std::vector<Range> ranges(shards_.size());
+        if (codes.known().size() == ngram.size())
+            for (std::size_t s = 0; s < shards_.size(); ++s)
+                ranges[s] = shards_[s].find(codes.known());
+        return ranges;
+    }
+
+    // The chains of a context, one a shard. Tokens up to the last one that occurs nowhere are lost.
+    template <class Token>
+    [[nodiscard]] std::vector<Chain> chains(std::span<const Token> context) const {
+        const Codes codes(*this, context);
+        std::vector<Chain> chains(shards_.size());
+        for (std::size_t s = 0; s < shards_.size(); ++s)
+            shards_[s].descend(codes.known(), chains[s]);
+        return chains;
+    }
+
+    // The chains at the start of a document, where only the boundary has been read.
+    [[nodiscard]] std::vector<Chain> start_of_document() const {
+        std::vector<Chain> chains(shards_.size());
+        for (std::size_t s = 0; s < shards_.size(); ++s) advance(shards_[s], chains[s], boundary);
+        return chains;
+    }
+
+    // O(levels) ranks a shard. A token that occurs nowhere empties the chains.
+    void advance_chains(std::vector<Chain>& chains, std::uint32_t token_id,
+                        std::uint32_t window) const {
+        advance_all(shards(), std::span<Chain>(chains), alphabet_.code(token_id), window);
+    }
+
+    [[nodiscard]] std::vector<IndexLevel> levels(std::span<const Chain> chains) const {
+        std::vector<IndexLevel> levels;
+        std::vector<Range> ranges;
+        for_each_level(shards(), chains, -1, ranges,
+                       [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) {
+                           levels.push_back({n, m});
+                       });
+        return levels;
+    }
+
+    // Next-token counts after the rows of `ranges`, one a shard.
+    [[nodiscard]] Histogram next_tokens(std::span<const Range> ranges) const {
+        Histogram histogram(alphabet_.n_codes());
+        for (std::size_t s = 0; s < shards_.size(); ++s)
+            if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
+        return histogram;
+    }
+
+    // For every place of the tokens, how many tokens up to and including it occur in the corpus as
+    // one run, at most `window`. O(levels) ranks a token.
+    template <class Token>
+    [[nodiscard]] std::vector<std::uint32_t> match_lengths(std::span<const Token> tokens,
+                                                           std::uint32_t window) const {
+        std::vector<Chain> chains(shards_.size());
+        std::vector<std::uint32_t> lengths;
+        lengths.reserve(tokens.size());
+        for (const Token token : tokens) {
+            advance_chains(chains, token, window);
+            std::uint32_t longest = 0;
+            for (const Chain& chain : chains)
+                if (!chain.empty()) longest = std::max(longest, chain.front().n);
+            lengths.push_back(longest);
+        }
+        return lengths;
+    }
+
+private:
+    // Tokens as codes, on the stack while they are few. Keeps those after the last unknown token.
+    class Codes {
+    public:
+        template <class Token>
+        Codes(const Index& index, std::span<const Token> tokens) {
+            codes_.reserve(tokens.size());
+            for (const Token token : tokens) {
+                const std::uint32_t code = index.alphabet_.code(token);
+                if (code == Alphabet::unknown)
+                    codes_.clear();
+                else
+                    codes_.push_back(code);
+            }
+        }
+        [[nodiscard]] std::span<const std::uint32_t> known() const noexcept { return codes_; }
+
+    private:
+        std::array<std::byte, 1024> buffer_;
+        std::pmr::monotonic_buffer_resource arena_{buffer_.data(), buffer_.size()};
+        std::pmr::vector<std::uint32_t> codes_{&arena_};
+    };
+
+    static constexpr std::size_t lanes = 8;
+
+    [[nodiscard]] std::uint64_t n_tokens() const noexcept {
+        std::uint64_t total = 0;
+        for (const auto& shard : shards_) total += shard.n_rows() - shard.bucket(boundary).size();
+        return total;
+    }
+
+    // count_batch for at most `lanes` n-grams.
+    template <class Token>
+    void count_lanes(std::span<const Token> flat, std::span<const std::int64_t> offsets,
+                     std::span<std::int64_t> counts) const {
+        std::array<std::optional<Codes>, lanes> codes;
+        for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+            const std::int64_t begin = offsets[i];
+            const std::int64_t end = offsets[i + 1];
+            if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
+                throw InvalidParameter(
+                    "offsets must rise and stay within the tokens given; found " +
+                    std::to_string(begin) + " before " + std::to_string(end) + " among " +
+                    std::to_string(flat.size()) + " tokens");
+            const auto ngram = flat.subspan(static_cast<std::size_t>(begin),
+                                            static_cast<std::size_t>(end - begin));
+            codes[i].emplace(*this, ngram);
+            counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
+            if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();
+        }
+        for (const auto& shard : shards_) {
+            std::array<typename Shard<Code>::Search, lanes> searches{};
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) searches[i] = shard.begin_count(codes[i]->known());
+            for (bool any = true; any;) {
+                any = false;
+                for (auto& search : searches) any |= shard.step(search);
+            }
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) counts[i] += searches[i].range.size();
+        }
+    }
+
+    Alphabet alphabet_;
+    std::vector<Shard<Code>> shards_;
+};
+
+}  // namespace infgram

@@ -1,0 +1,105 @@
+// Continuation tables of ranges of the corpus: counted, or from a cache where they were before.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "infgram/contexts/continuation.hpp"
+#include "infgram/models/tables.hpp"
+#include "infgram/rows/shard.hpp"
+#include "infgram/rows/types.hpp"
+
+namespace infgram {
+
+// Not for two threads; the cache may be shared by several.
+template <class Code>
+class CorpusTables {
+public:
+    CorpusTables(std::uint32_t n_codes, const FixedPower& power, TableCache& cache)
+        : counter_(n_codes, power), cache_(&cache) {}
+
+    // From now on, of ranges of more than most_rows rows evenly spaced parts alone are counted, so
+    // many rows of them.
+    void sample(std::uint32_t most_rows) noexcept { most_rows_ = most_rows; }
+
+    // From now on, tables of more tokens than that tell which have the largest counts.
+    void find_heaviest(std::size_t n) noexcept { n_heaviest_ = n; }
+
+    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
+    // `held_out_rows` rows keep them: few of so many would be missing; and of very wide ones a
+    // sample is counted.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows) {
+        held_out_ = held_out;
+        held_out_shard_ = shard;
+        held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
+        most_rows_ = held_out_sample_rows;
+    }
+
+    // Gives back the tables that were not kept: pointers to them are good until then.
+    void clear() noexcept { n_scratch_ = 0; }
+
+    // The table of the rows that share n tokens, one range a shard, m of them with a next token.
+    const ContinuationTable* of(std::span<const Shard<Code>> shards, std::uint32_t n,
+                                std::span<const Range> ranges, std::uint64_t m) {
+        n = std::min(n, max_context);
+        const bool leave_out = held_out_.any() && m <= held_out_rows;
+        TableCache& cache = leave_out ? *held_out_cache_ : *cache_;
+        const bool keep = m > TableCache::narrow_rows;
+        if (keep)
+            if (const auto* known = cache.find(n, ranges)) return known;
+        if (n_scratch_ == scratch_.size())
+            scratch_.push_back(std::make_unique<ContinuationTable>());
+        ContinuationTable& table = *scratch_[n_scratch_++];
+        if (m == 1 && shards.size() == 1 && ranges[0].size() == 1 && !leave_out) {
+            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0});
+            if (table.tokens[0].code >= shards[0].n_codes()) throw_corrupt("next");
+            table.total = 1.0;
+            table.types = {1, 0, 0};
+            table.m = 1;
+            return &table;
+        }
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            if (!ranges[s].empty())
+                counter_.add_sample(shards[s], ranges[s], n,
+                                    leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
+                                    most_rows_);
+        counter_.finish(table);
+        if (!leave_out) table.m = m;
+        if (table.tokens.size() > n_heaviest_) find_heaviest(table);
+        if (keep) cache.insert(n, ranges, table);
+        return &table;
+    }
+
+private:
+    void find_heaviest(ContinuationTable& table) {
+        order_.resize(table.tokens.size());
+        std::iota(order_.begin(), order_.end(), std::uint32_t{0});
+        const auto middle = order_.begin() + static_cast<std::ptrdiff_t>(n_heaviest_);
+        std::ranges::partial_sort(order_, middle, std::greater{},
+                                  [&](std::uint32_t i) { return table.tokens[i].count; });
+        table.heaviest.assign(order_.begin(), middle);
+    }
+
+    static constexpr std::uint32_t held_out_rows = 1u << 14;
+    static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
+    static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
+
+    ContinuationCounter counter_;
+    TableCache* cache_;
+    std::uint32_t most_rows_ = std::numeric_limits<std::uint32_t>::max();
+    std::size_t n_heaviest_ = std::numeric_limits<std::size_t>::max();
+    std::vector<std::uint32_t> order_;
+    std::vector<std::unique_ptr<ContinuationTable>> scratch_;
+    std::size_t n_scratch_ = 0;
+    HeldOut held_out_;
+    std::size_t held_out_shard_ = 0;
+    std::unique_ptr<TableCache> held_out_cache_;
+};
+
+}  // namespace infgram

@@ -1,0 +1,213 @@
+// A predictor: an estimator over a context that moves, asked in token ids; and a sampler, which
+// draws from one. Whatever the width of codes and whichever the estimator, each is one kind.
+//
+// Thread-safety: all methods may run in parallel; they take turns.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "infgram/contexts/any.hpp"
+#include "infgram/contexts/context.hpp"
+#include "infgram/models/sampler.hpp"
+
+namespace infgram {
+
+struct Drawn {
+    std::vector<std::uint32_t> token_ids;
+    const char* ended = "";  // or "end_of_text" or "max_copy"
+};
+
+class AnySampler {
+public:
+    virtual ~AnySampler() = default;
+    // Draws up to n tokens; fewer only where a text ends, whose end is not among them, or where a
+    // copy limit leaves no token.
+    virtual Drawn sample(std::size_t n) = 0;
+};
+
+// What a model says of each token of a text, and the longest level of the corpus before it.
+struct TokenScores {
+    std::vector<double> log_prob;
+    std::vector<std::uint32_t> n;
+    std::vector<std::int64_t> m;
+};
+
+class AnyPredictor {
+public:
+    virtual ~AnyPredictor() = default;
+    [[nodiscard]] virtual std::size_t n_codes() const noexcept = 0;
+    virtual void read(const Tokens& tokens) = 0;
+    // Of each token before it is read.
+    virtual TokenScores score(const Tokens& tokens) = 0;
+    // Before each token is read: rows of n_codes() probabilities.
+    virtual void distributions(const Tokens& tokens, std::span<double> rows) = 0;
+    // Of the next token, by code.
+    virtual std::vector<double> distribution() = 0;
+    // Draws what comes next; the predictor stays where it is. uniform must live on.
+    [[nodiscard]] virtual std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
+                                                              const Uniform& uniform) const = 0;
+};
+
+template <class Code, class Estimator>
+class SamplerOf final : public AnySampler {
+public:
+    SamplerOf(Owner<Code> owner, Sampler<Code, Estimator> sampler, const Uniform& uniform)
+        : owner_(std::move(owner)), sampler_(std::move(sampler)), uniform_(uniform) {}
+
+    Drawn sample(std::size_t n) override {
+        const std::scoped_lock lock(mutex_);
+        const auto& index = owner_->index;
+        Drawn drawn;
+        drawn.token_ids.reserve(n);
+        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.shards(), n));
+        while (drawn.token_ids.size() < n) {
+            const std::uint32_t code = sampler_(uniform_);
+            if (code == boundary || code == Alphabet::unknown) {
+                drawn.ended = code == boundary ? "end_of_text" : "max_copy";
+                break;
+            }
+            drawn.token_ids.push_back(index.alphabet().token_id(code));
+        }
+        return drawn;
+    }
+
+private:
+    Owner<Code> owner_;
+    Sampler<Code, Estimator> sampler_;
+    Uniform uniform_;
+    std::mutex mutex_;
+};
+
+template <class Code, class Estimator>
+class PredictorOf final : public AnyPredictor {
+public:
+    using Parameters = typename Estimator::Parameters;
+
+    // live_tokens: of the text read that are counted too; 0: none.
+    PredictorOf(const Cursor<Code>& cursor, Parameters parameters, std::uint32_t live_tokens)
+        : owner_(cursor.owner()),
+          parameters_(std::move(parameters)),
+          context_(owner_->index.shards(), cursor.chains(), cursor.window(),
+                   live_text(live_tokens, cursor.window())),
+          estimator_(parameters_, owner_->index.shards()) {
+        weights_.of.assign(context_.n_codes(), 0.0);
+    }
+
+    [[nodiscard]] std::size_t n_codes() const noexcept override { return context_.n_codes(); }
+
+    void read(const Tokens& tokens) override {
+        const std::scoped_lock lock(mutex_);
+        std::visit(
+            [&](auto given) {
+                for (const auto token : given) context_.read(code(token));
+            },
+            tokens);
+    }
+
+    TokenScores score(const Tokens& tokens) override {
+        const std::scoped_lock lock(mutex_);
+        TokenScores scores;
+        std::visit(
+            [&](auto given) {
+                for (const auto token : given) {
+                    const std::uint32_t next = code(token);
+                    estimator_.look(context_);
+                    scores.log_prob.push_back(
+                        std::log(next == Alphabet::unknown ? 0.0 : estimator_.prob(next)));
+                    const IndexLevel level = longest();
+                    scores.n.push_back(level.n);
+                    scores.m.push_back(static_cast<std::int64_t>(level.m));
+                    context_.read(next);
+                }
+            },
+            tokens);
+        return scores;
+    }
+
+    void distributions(const Tokens& tokens, std::span<double> rows) override {
+        const std::scoped_lock lock(mutex_);
+        std::visit(
+            [&](auto given) {
+                for (std::size_t i = 0; i < given.size(); ++i) {
+                    write_distribution(rows.subspan(i * n_codes(), n_codes()));
+                    context_.read(code(given[i]));
+                }
+            },
+            tokens);
+    }
+
+    std::vector<double> distribution() override {
+        std::vector<double> probs(n_codes());
+        const std::scoped_lock lock(mutex_);
+        write_distribution(probs);
+        return probs;
+    }
+
+    [[nodiscard]] std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
+                                                      const Uniform& uniform) const override {
+        const std::scoped_lock lock(mutex_);
+        Estimator estimator(parameters_, owner_->index.shards());
+        return std::make_unique<SamplerOf<Code, Estimator>>(
+            owner_, Sampler<Code, Estimator>(context_, std::move(estimator), parameters), uniform);
+    }
+
+private:
+    [[nodiscard]] std::optional<LiveText> live_text(std::uint32_t max_tokens,
+                                                    std::uint32_t window) const {
+        if (max_tokens == 0) return std::nullopt;
+        return LiveText(Estimator::live_power(parameters_), max_tokens,
+                        std::min(window, LiveText::model_window));
+    }
+
+    [[nodiscard]] std::uint32_t code(std::uint32_t token_id) const {
+        return owner_->index.alphabet().code(token_id);
+    }
+
+    [[nodiscard]] IndexLevel longest() {
+        IndexLevel found{0, 0};
+        for_each_level(
+            context_.shards(), context_.chains(), 1, ranges_,
+            [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) { found = {n, m}; });
+        if (found.n == 0)
+            for (const auto& shard : context_.shards()) found.m += shard.m(shard.all());
+        return found;
+    }
+
+    void write_distribution(std::span<double> row) {
+        weights_.clear();
+        estimator_.look(context_);
+        estimator_.weigh(weights_);
+        double total = 0.0;
+        for (const std::uint32_t code : weights_.codes) total += weights_.of[code];
+        std::ranges::transform(weights_.of, row.begin(),
+                               [&](double weight) { return weight / total; });
+    }
+
+    Owner<Code> owner_;
+    Parameters parameters_;
+    Context<Code> context_;
+    Estimator estimator_;
+    Weights weights_;
+    std::vector<Range> ranges_;
+    mutable std::mutex mutex_;
+};
+
+// A predictor that begins where a cursor is.
+template <template <class> class Estimator, class Parameters>
+std::unique_ptr<AnyPredictor> make_predictor(const AnyCursor& cursor, const Parameters& parameters,
+                                             std::uint32_t live_tokens) {
+    return cursor.visit([&]<class Code>(const Cursor<Code>& of) -> std::unique_ptr<AnyPredictor> {
+        return std::make_unique<PredictorOf<Code, Estimator<Code>>>(of, parameters, live_tokens);
+    });
+}
+
+}  // namespace infgram

@@ -1,0 +1,205 @@
+// The walk over levels that interpolated Kneser-Ney makes: levels of a corpus and of texts that
+// grow, the longest first, each with its tokens and with what its discounts depend on. Estimating,
+// fitting and drafting read the same steps; a level's tokens are not counted before it is read.
+//
+// Thread-safety: none. A walk is used again for one context after another.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "infgram/contexts/chain.hpp"
+#include "infgram/contexts/continuation.hpp"
+#include "infgram/contexts/live.hpp"
+#include "infgram/models/corpus_tables.hpp"
+#include "infgram/models/discounts.hpp"
+
+namespace infgram {
+
+// How long the longest levels of a context are, in corpora and in texts that grow.
+struct Reach {
+    std::uint32_t corpus = 0;
+    std::uint32_t live = 0;
+};
+
+// A level: of a corpus, whose tokens are in `table`, or of a text that grows.
+struct Step {
+    std::uint32_t n = 0;
+    const ContinuationTable* table = nullptr;
+    LiveLevel live{};
+    ContinuationStatistics statistics;
+    LevelShape shape;
+
+    [[nodiscard]] bool is_live() const noexcept { return table == nullptr; }
+    // What it keeps back for shorter levels, as a share of its tokens.
+    [[nodiscard]] double kept_back(const Discount& kept) const noexcept {
+        double sum = 0.0;
+        for (std::size_t k = 0; k < 3; ++k) sum += kept[k] * statistics.types[k];
+        return sum / statistics.total;
+    }
+};
+
+// What a level gives to a token, before it is divided by the level's total.
+inline double discounted(const Continuation& token, const Discount& kept) noexcept {
+    return token.count - kept[std::min(token.contexts, 3u) - 1];
+}
+
+// A step whose next shorter level of its kind has these tokens; nullptr: there is none.
+inline Step step_of(std::uint32_t n, const ContinuationStatistics& level, std::uint32_t n_shorter,
+                    const ContinuationStatistics* shorter, const Reach& reach) {
+    const std::uint32_t n_types = level.n_types();
+    Step step;
+    step.n = n;
+    step.statistics = level;
+    step.shape = {n,       n_shorter,    n_types,    shorter != nullptr ? shorter->n_types() : 0,
+                  level.m, reach.corpus, reach.live, level.types[0] == n_types};
+    return step;
+}
+
+// The levels of a corpus. Borrows its shards and the cache.
+template <class Code>
+class CorpusLevels {
+public:
+    CorpusLevels(std::span<const Shard<Code>> shards, const FixedPower& power, TableCache& cache)
+        : shards_(shards), tables_(shards.front().n_codes(), power, cache) {
+        for (const auto& shard : shards) {
+            everything_.push_back(shard.all());
+            m_ += shard.m(shard.all());
+        }
+    }
+
+    // How tables are counted.
+    [[nodiscard]] CorpusTables<Code>& tables() noexcept { return tables_; }
+
+    // Finds the levels of a context, whose chains these are, one a shard. Steps are good until
+    // then.
+    void look(std::span<const Chain> chains) {
+        levels_.clear();
+        ranges_.clear();
+        tables_.clear();
+        for_each_level(shards_, chains, -1, scratch_,
+                       [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
+                           levels_.push_back({n, m});
+                           ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+                       });
+        levels_.push_back({0, m_});
+        ranges_.insert(ranges_.end(), everything_.begin(), everything_.end());
+        at_ = 0;
+        last_m_ = 0;
+        count();
+        longest_ = levels_[at_].n;
+    }
+
+    // Tokens of the next level; the last one is the empty context.
+    [[nodiscard]] std::optional<std::uint32_t> next() const noexcept {
+        return at_ != levels_.size() ? std::optional(levels_[at_].n) : std::nullopt;
+    }
+    [[nodiscard]] std::uint32_t longest() const noexcept { return longest_; }
+
+    [[nodiscard]] Step read(const Reach& reach) {
+        const std::uint32_t n = levels_[at_].n;
+        const ContinuationTable* table = table_;
+        ++at_;
+        if (at_ != levels_.size()) count();
+        const bool is_last = at_ == levels_.size();
+        Step step =
+            step_of(n, *table, is_last ? 0 : levels_[at_].n, is_last ? nullptr : table_, reach);
+        step.table = table;
+        return step;
+    }
+
+    [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
+        const Continuation* found = step.table->find(code);
+        return found != nullptr ? std::optional(*found) : std::nullopt;
+    }
+    template <class Visit>
+    void for_each_token(const Step& step, Visit&& visit) const {
+        std::ranges::for_each(step.table->tokens, visit);
+    }
+
+private:
+    struct CorpusLevel {
+        std::uint32_t n;
+        std::uint64_t m;
+    };
+
+    // Counts the next level. Where positions are left out, what gains no match is no level.
+    void count() {
+        const std::size_t n_shards = shards_.size();
+        for (;; ++at_) {
+            table_ =
+                tables_.of(shards_, levels_[at_].n,
+                           std::span(ranges_).subspan(at_ * n_shards, n_shards), levels_[at_].m);
+            if (table_->m > last_m_ || at_ + 1 == levels_.size()) break;
+        }
+        last_m_ = table_->m;
+    }
+
+    std::span<const Shard<Code>> shards_;
+    CorpusTables<Code> tables_;
+    std::vector<Range> everything_;    // of each shard
+    std::uint64_t m_ = 0;              // of it
+    std::vector<CorpusLevel> levels_;  // longest first, the empty context last
+    std::vector<Range> ranges_;        // of each level, one a shard
+    std::vector<Range> scratch_;
+    std::size_t at_ = 0;                        // the next level to be read
+    const ContinuationTable* table_ = nullptr;  // its
+    std::uint64_t last_m_ = 0;
+    std::uint32_t longest_ = 0;
+};
+
+// The levels of a text that grows.
+class LiveLevels {
+public:
+    // Finds the levels of what the text's end becomes with more codes behind it. nullptr: no text.
+    void look(const LiveText* text, std::span<const std::uint32_t> more = {}) {
+        text_ = text;
+        levels_.clear();
+        if (text != nullptr && !text->empty()) {
+            if (more.empty())
+                levels_.assign(text->levels().begin(), text->levels().end());
+            else
+                text->find_levels(more, levels_);
+        }
+        left_ = levels_.size();
+        if (left_ != 0) statistics_ = text_->statistics(levels_[left_ - 1]);
+    }
+
+    [[nodiscard]] std::optional<std::uint32_t> next() const noexcept {
+        return left_ != 0 ? std::optional(levels_[left_ - 1].n) : std::nullopt;
+    }
+    [[nodiscard]] std::uint32_t longest() const noexcept {
+        return levels_.empty() ? 0 : levels_.back().n;
+    }
+
+    [[nodiscard]] Step read(const Reach& reach) {
+        const LiveLevel level = levels_[--left_];
+        const ContinuationStatistics own = statistics_;
+        if (left_ != 0) statistics_ = text_->statistics(levels_[left_ - 1]);
+        Step step = step_of(level.n, own, left_ != 0 ? levels_[left_ - 1].n : 0,
+                            left_ != 0 ? &statistics_ : nullptr, reach);
+        step.live = level;
+        return step;
+    }
+
+    [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
+        return text_->token(step.live, code);
+    }
+    template <class Visit>
+    void for_each_token(const Step& step, Visit&& visit) const {
+        text_->for_each_token(step.live,
+                              [&](const Continuation& token, std::uint32_t) { visit(token); });
+    }
+
+private:
+    const LiveText* text_ = nullptr;
+    std::vector<LiveLevel> levels_;      // shortest first
+    std::size_t left_ = 0;               // levels that were not read
+    ContinuationStatistics statistics_;  // of the next one
+};
+
+}  // namespace infgram

@@ -1,0 +1,174 @@
+// Computes a shard's columns from its text and suffix array. Every function is linear in the rows
+// and says what memory it takes beside its arguments.
+//
+// Threads may call all of it, each on memory of its own.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "infgram/rows/alphabet.hpp"
+#include "infgram/rows/rank.hpp"
+#include "infgram/rows/types.hpp"
+
+namespace infgram {
+
+namespace detail {
+inline constexpr std::size_t ahead = 24;  // iterations between a prefetch and its use
+}
+
+// Writes the shard's text: a boundary before each document and, where there is room for it, at the
+// end; token ids as codes. Token ids of all documents follow one another. No extra memory.
+template <class Token, class Code>
+void assemble(std::span<const Token> tokens, std::span<const std::uint32_t> document_lengths,
+              const Alphabet& alphabet, std::span<Code> codes) {
+    std::size_t from = 0;
+    std::size_t to = 0;
+    for (const std::uint32_t length : document_lengths) {
+        if (from + length > tokens.size() || to + length + 1 > codes.size())
+            throw InvalidParameter("document lengths add up to more than the tokens given");
+        codes[to++] = static_cast<Code>(boundary);
+        for (std::uint32_t i = 0; i < length; ++i) {
+            const std::uint32_t code = alphabet.code(tokens[from++]);
+            if (code == Alphabet::unknown) throw InvalidParameter("token id outside the alphabet");
+            codes[to++] = static_cast<Code>(code);
+        }
+    }
+    if (to + 1 == codes.size()) codes[to++] = static_cast<Code>(boundary);
+    if (from != tokens.size() || to != codes.size())
+        throw InvalidParameter("document lengths add up to less than the tokens given");
+}
+
+// buckets[c] = first row whose context ends in c; n_codes + 1 values. O(n_codes) memory.
+template <class Code>
+std::vector<Row> count_buckets(std::span<const Code> codes, std::uint32_t n_codes) {
+    std::vector<Row> buckets(std::size_t{n_codes} + 1, 0);
+    for (const Code code : codes) ++buckets[std::size_t{code} + 1];
+    for (std::size_t c = 1; c < buckets.size(); ++c) buckets[c] += buckets[c - 1];
+    return buckets;
+}
+
+// shared[p] = tokens that the contexts of position p and of the row before p's row have in common,
+// saturating at 255; position p is 1 <= p <= n. Linear on any input: the phi algorithm (Kärkkäinen,
+// Manzini, Puglisi 2009) run backwards over positions. `row_before` is scratch space for n + 1
+// values.
+template <class Code>
+void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
+                     std::span<Position> row_before, std::span<std::uint8_t> shared) {
+    const std::size_t n = codes.size();
+    row_before[sa[0]] = 0;  // elsewhere the position of the row before
+    for (std::size_t r = 1; r < n; ++r) {
+        if (r + detail::ahead < n) __builtin_prefetch(&row_before[sa[r + detail::ahead]], 1);
+        row_before[sa[r]] = sa[r - 1];
+    }
+    std::size_t length = 0;
+    shared[0] = 0;
+    for (std::size_t p = n; p > 0; --p) {
+        if (p > detail::ahead) {
+            const std::size_t soon = row_before[p - detail::ahead];
+            __builtin_prefetch(&codes[soon > length ? soon - 1 - length : 0]);
+        }
+        const std::size_t q = row_before[p];
+        if (q == 0) {
+            length = 0;
+        } else {
+            const std::size_t limit = std::min(p, q);
+            while (length < limit && codes[p - 1 - length] == codes[q - 1 - length]) ++length;
+        }
+        shared[p] = static_cast<std::uint8_t>(std::min<std::size_t>(length, 255));
+        if (length > 0) --length;
+    }
+}
+
+// next[r] = the token at row r, boundary at the end of the text; same[r] = 0 if no earlier row has
+// the same next token, else 1 + the tokens of context shared with the nearest such row, at most
+// 255. Returns the row of the end of the text. No extra memory.
+//
+// Appending the same token to two contexts keeps their order, so rows with one next token that are
+// neighbours among themselves become neighbours, and share one token more.
+template <class Code>
+Row fill_next_and_same(std::span<const Code> codes, std::span<const Position> sa,
+                       std::span<const std::uint8_t> shared, std::span<Code> next,
+                       std::span<std::uint8_t> same) {
+    const std::size_t n = codes.size();
+    Row end_row = 0;
+    for (std::size_t r = 0; r < n; ++r) {
+        if (r + detail::ahead < n) {
+            __builtin_prefetch(&codes[std::min<std::size_t>(sa[r + detail::ahead], n - 1)]);
+            __builtin_prefetch(&shared[sa[r + detail::ahead]]);
+        }
+        const Position p = sa[r];
+        if (p == n) {
+            end_row = static_cast<Row>(r);
+            next[r] = static_cast<Code>(boundary);
+            same[r] = 0;
+        } else {
+            next[r] = codes[p];
+            same[r] = shared[p + 1];
+        }
+    }
+    return end_row;
+}
+
+// Does the suffix array sort the text? True if sa is a permutation of 1..n, next holds the tokens
+// there, and each row's successor by one token is the next row of that token's bucket (Burkhardt
+// and Kärkkäinen 2003). O(n), one bit a row.
+template <class Code>
+bool is_sorted(std::span<const Code> codes, std::span<const Position> sa,
+               std::span<const Code> next, std::span<const Row> buckets) {
+    const std::size_t n = codes.size();
+    std::vector<Row> successor(buckets.begin(), buckets.end() - 1);
+    std::vector<bool> seen(n + 1, false);
+    if (n == 0 || sa[0] != 1) return false;
+    successor[boundary] = 1;  // position 1 is nobody's successor: position 0 has no row
+    for (std::size_t r = 0; r < n; ++r) {
+        const Position p = sa[r];
+        if (p == 0 || p > n || seen[p]) return false;
+        seen[p] = true;
+        const Code code = p == n ? Code{boundary} : codes[p];
+        if (next[r] != code || code >= successor.size()) return false;
+        if (p == n) continue;
+        const Row to = successor[code]++;
+        if (to >= buckets[std::size_t{code} + 1] || sa[to] != p + 1) return false;
+    }
+    return true;
+}
+
+// Counts for BlockRank. No extra memory but O(n_codes).
+inline void fill_block_ranks(std::span<const std::uint8_t> next, std::span<const Row> buckets,
+                             std::uint32_t block_rows, std::span<std::uint16_t> blocks,
+                             std::span<std::uint32_t> supers) {
+    const std::size_t n_codes = buckets.size() - 1;
+    std::vector<std::uint32_t> total(buckets.begin(), buckets.end() - 1);
+    std::vector<std::uint32_t> super(n_codes);
+    for (std::size_t row = 0; row <= next.size(); row += block_rows) {
+        if (row % BlockRank::super_rows == 0) {
+            super = total;
+            std::ranges::copy(super, supers.begin() + static_cast<std::ptrdiff_t>(
+                                                          row / BlockRank::super_rows * n_codes));
+        }
+        std::uint16_t* counts = &blocks[row / block_rows * n_codes];
+        for (std::size_t c = 0; c < n_codes; ++c)
+            counts[c] = static_cast<std::uint16_t>(total[c] - super[c]);
+        for (std::size_t r = row; r < std::min<std::size_t>(row + block_rows, next.size()); ++r)
+            ++total[next[r]];
+    }
+}
+
+// psi for BucketRank. No extra memory but O(n_codes). Throws InvalidParameter where buckets do not
+// hold the rows.
+template <class Code>
+void fill_psi(std::span<const Code> next, std::span<const Row> buckets, std::span<Row> psi) {
+    std::vector<Row> to(buckets.begin(), buckets.end() - 1);
+    for (std::size_t r = 0; r < next.size(); ++r) {
+        const Code code = next[r];
+        if (code >= to.size() || to[code] >= buckets[std::size_t{code} + 1])
+            throw InvalidParameter("next tokens and buckets contradict each other");
+        psi[to[code]++] = static_cast<Row>(r);
+    }
+}
+
+}  // namespace infgram

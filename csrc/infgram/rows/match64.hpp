@@ -1,0 +1,93 @@
+// Which of 64 bytes equal a given one: the inner step of ranks over byte-wide codes.
+//
+// Pure: threads may call all of it.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace infgram {
+
+// Byte columns must stay readable for this many bytes past their last row (files are padded to
+// it), so that whole blocks of 64 may be loaded.
+inline constexpr std::size_t padding_bytes = 64;
+
+// Bit i is set if bytes[i] == byte, 0 <= i < 64. Reads 64 bytes.
+inline std::uint64_t match64(const std::uint8_t* bytes, std::uint8_t byte) noexcept {
+    std::uint64_t matches = 0;
+#if defined(__SSE2__)
+    const __m128i wanted = _mm_set1_epi8(static_cast<char>(byte));
+    for (int i = 0; i < 4; ++i) {
+        const __m128i found = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * i));
+        const int equal = _mm_movemask_epi8(_mm_cmpeq_epi8(found, wanted));
+        matches |= static_cast<std::uint64_t>(static_cast<unsigned>(equal)) << (16 * i);
+    }
+#else
+    constexpr std::uint64_t ones = 0x0101010101010101ULL;
+    constexpr std::uint64_t low7 = 0x7f7f7f7f7f7f7f7fULL;
+    for (int i = 0; i < 8; ++i) {
+        std::uint64_t word;
+        std::memcpy(&word, bytes + 8 * i, sizeof word);
+        word ^= ones * byte;  // a zero byte where it matches
+        const std::uint64_t zero = ~(((word & low7) + low7) | word | low7);  // 0x80 there
+        matches |= (((zero >> 7) * 0x0102040810204080ULL) >> 56) << (8 * i);
+    }
+#endif
+    return matches;
+}
+
+// Bit i is set if bytes[i] < least, 0 <= i < 64. Reads 64 bytes.
+inline std::uint64_t below64(const std::uint8_t* bytes, std::uint8_t least) noexcept {
+    std::uint64_t below = 0;
+#if defined(__SSE2__)
+    const __m128i bound = _mm_set1_epi8(static_cast<char>(least));
+    for (int i = 0; i < 4; ++i) {
+        const __m128i found = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * i));
+        const int reached = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(found, bound), found));
+        below |= static_cast<std::uint64_t>(static_cast<unsigned>(~reached & 0xffff)) << (16 * i);
+    }
+#else
+    for (int i = 0; i < 64; ++i) below |= std::uint64_t{bytes[i] < least} << i;
+#endif
+    return below;
+}
+
+// The n lowest bits, n <= 64. Two shifts, because one by 64 is not defined and a test costs more.
+constexpr std::uint64_t low_bits(std::uint32_t n) noexcept {
+    const std::uint32_t half = n / 2;
+    return (std::uint64_t{1} << half << (n - half)) - 1;
+}
+
+// Set bits. Without the instruction, std::popcount calls a library function; this does not.
+constexpr std::uint32_t count_bits(std::uint64_t bits) noexcept {
+#if defined(__POPCNT__) || defined(__aarch64__)
+    return static_cast<std::uint32_t>(std::popcount(bits));
+#else
+    bits -= (bits >> 1) & 0x5555555555555555ULL;
+    bits = (bits & 0x3333333333333333ULL) + ((bits >> 2) & 0x3333333333333333ULL);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+    return static_cast<std::uint32_t>((bits * 0x0101010101010101ULL) >> 56);
+#endif
+}
+
+// Occurrences of `byte` in bytes[0..n), n <= most. Reads `most` bytes, rounded up to 64, whatever n
+// is: a loop that always has as many rounds costs less than one whose end cannot be predicted.
+inline std::uint32_t count_equal(const std::uint8_t* bytes, std::uint32_t n, std::uint32_t most,
+                                 std::uint8_t byte) noexcept {
+    std::uint32_t count = 0;
+    for (std::uint32_t done = 0; done < most; done += 64) {
+        const std::uint32_t here = std::min(n, 64u);
+        count += count_bits(match64(bytes + done, byte) & low_bits(here));
+        n -= here;
+    }
+    return count;
+}
+
+}  // namespace infgram

@@ -1,0 +1,60 @@
+"""What an argument must be, and what is said where it is not: found, expected. Said once.
+
+What needs more words than these has its own message where it is checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+
+from .errors import InvalidParameter
+
+
+def whole(least: int, most: int | None = None, /, **named: object) -> None:
+    """Each is a whole number in that range. Raises InvalidParameter.
+
+    >>> whole(1, jobs=0)
+    Traceback (most recent call last):
+    infgram.errors.InvalidParameter: jobs is 0, expected a whole number of at least 1
+    """
+    for name, value in named.items():
+        if not isinstance(value, (int, np.integer)) or not least <= value <= (most or math.inf):
+            asked = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise InvalidParameter(f"{name} is {value!r}, expected a whole number {asked}")
+
+
+def number(
+    least: float, most: float = math.inf, /, *, above: bool = False, **named: object
+) -> None:
+    """Each is a finite number in that range; `above`: more than the least.
+
+    Raises InvalidParameter.
+
+    >>> number(0, 1, above=True, top_p=0.0)
+    Traceback (most recent call last):
+    infgram.errors.InvalidParameter: top_p is 0.0, expected a number above 0 and up to 1
+    """
+    for name, value in named.items():
+        given = float(value) if isinstance(value, (int, float, np.number)) else math.nan
+        if least <= given <= most and math.isfinite(given) and not (above and given == least):
+            continue
+        if above:
+            asked = f"above {least}" if most == math.inf else f"above {least} and up to {most}"
+        else:
+            asked = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise InvalidParameter(f"{name} is {value!r}, expected a number {asked}")
+
+
+def one_of(known: Collection[str], /, **named: object) -> None:
+    """Each is one of those that are known. Raises InvalidParameter.
+
+    >>> one_of(["cpu", "cuda"], device="gpu")
+    Traceback (most recent call last):
+    infgram.errors.InvalidParameter: device is 'gpu', expected one of: cpu, cuda
+    """
+    for name, value in named.items():
+        if value not in known:
+            raise InvalidParameter(f"{name} is {value!r}, expected one of: {', '.join(known)}")

@@ -1,0 +1,219 @@
+"""Fitting the discounts of Kneser-Ney on an index's own text, and keeping them beside it."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import native
+from ..errors import CorruptIndex
+from ..index import Index
+from ..native import KneserNeyModel
+from ..store.memory import enough
+from ..store.storage import CALIBRATION
+
+_N_BLOCKS = 8
+_MAX_BLOCK_TOKENS = 48_000
+_MIN_BLOCK_TOKENS = 8_000
+_LARGE = 1 << 20
+_MAX_GUARD_TOKENS = 60_000
+_SHARE = 16  # a block, and its guard, are at most this part of the corpus
+_STEPS = 80
+_PULL = 1e-5
+_MIN_TOKENS = 1_000
+# What a context passes on is its count to this power: docs/estimators.md has the figures.
+_EXPONENT = 0.2
+_CACHE_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Discounts of Kneser-Ney for one index, with or without a live text.
+
+    - `exponent`: of the fractional counts.
+    - `corpus`, `live`: the tables that discounts are the sums of; `live` is None without a live
+      text. What their rows mean is the core's (csrc/infgram/models/discounts.hpp).
+    - `n_tokens`: tokens the fit saw; 0 where the corpus is too small, and textbook discounts stand.
+    - `nats`: their mean negative log probability, each with its surroundings left out.
+    """
+
+    exponent: float
+    corpus: NDArray[np.float64]
+    live: NDArray[np.float64] | None
+    n_tokens: int
+    nats: float
+    native: KneserNeyModel = field(repr=False, compare=False)
+
+    def discount(self, **shape: Any) -> tuple[float, float, float]:
+        """What a level keeps back of counts from 1, 2, and 3 or more contexts."""
+        d1, d2, d3 = self.native.discount(**shape)
+        return d1, d2, d3
+
+
+def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibration]:
+    """Fits the discounts without and with a live text; seconds. Deterministic.
+
+    Blocks spread over the corpus are scored one after another as if they and their surroundings
+    were not in it, and the discounts that make them most probable are kept in the index's folder
+    (unless `save` is False). `infgram.build` does this at its end.
+
+    Raises IndexReplaced if another build has taken the place of this one, StorageError if the
+    folder cannot be written.
+
+    >>> import infgram
+    >>> static, adapting = calibrate(infgram.open(demo_index))
+    >>> static.n_tokens  # too small a corpus: textbook discounts
+    0
+    """
+    with enough("fitting the discounts", "build with calibrate=False, or raise the limit"):
+        fits = _fit(index)
+    if save:
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, fitted in zip(_NAMES, fits, strict=True):
+            arrays[f"{name}_corpus"] = fitted.corpus.astype(np.float32)
+            if fitted.live is not None:
+                arrays[f"{name}_live"] = fitted.live.astype(np.float32)
+            arrays[f"{name}_fit"] = np.array([fitted.exponent, fitted.n_tokens, fitted.nats])
+        index.stored.write_extra(arrays)
+        _CACHE[index] = fits
+    static, adapting = fits
+    return static, adapting
+
+
+def calibration_of(index: Index, *, adapt: bool) -> Calibration:
+    """The index's calibration: the one stored in it, or else one fitted now and not stored."""
+    known = _CACHE.get(index)
+    if known is None:
+        known = _CACHE[index] = stored_calibration(index) or calibrate(index, save=False)
+    return known[adapt]
+
+
+def exponent_of(index: Index) -> float:
+    """Of the fractional counts that the index's discounts were, or will be, fitted with."""
+    if index in _CACHE:
+        return _CACHE[index][0].exponent
+    arrays = index.stored.read_extra() or {}
+    fit = arrays.get("static_fit", np.zeros(0))
+    return float(fit[0]) if fit.shape == (3,) and 0 <= fit[0] <= 1 else _EXPONENT
+
+
+def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
+    """An exponent and tables for a text that no index's calibration fits."""
+    return _EXPONENT, native.textbook_discounts()
+
+
+_NAMES = ("static", "adapting")
+_CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
+    """The calibrations kept in the index's folder, without and with a live text, if there are any.
+
+    Raises CorruptIndex.
+    """
+    arrays = index.stored.read_extra()
+    if arrays is None:
+        return None
+    try:
+        _check(arrays)
+        static, adapting = (
+            _calibration(
+                index,
+                float(arrays[f"{name}_fit"][0]),
+                arrays[f"{name}_corpus"],
+                arrays.get(f"{name}_live"),
+                int(arrays[f"{name}_fit"][1]),
+                float(arrays[f"{name}_fit"][2]),
+            )
+            for name in _NAMES
+        )
+    except (LookupError, ValueError) as error:
+        raise CorruptIndex(
+            f"{index.stored.folder / CALIBRATION} is damaged or of another infgram ({error}): "
+            "run `infgram calibrate`"
+        ) from error
+    return static, adapting
+
+
+def _check(arrays: dict[str, NDArray[Any]]) -> None:
+    shapes = {"static_fit": 3, "adapting_fit": 3}
+    shapes |= dict.fromkeys(
+        ("static_corpus", "adapting_corpus", "adapting_live"), native.n_discounts
+    )
+    for name, length in shapes.items():
+        if arrays[name].shape != (length,) or arrays[name].dtype.kind != "f":
+            raise ValueError(f"{name} is not {length} numbers")
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} holds what is no number")
+    for name in _NAMES:
+        exponent, n_tokens, _ = arrays[f"{name}_fit"]
+        if not 0 <= exponent <= 1 or n_tokens < 0:
+            raise ValueError(f"{name}_fit is out of range")
+
+
+def _calibration(
+    index: Index,
+    exponent: float,
+    corpus: NDArray[Any],
+    live: NDArray[Any] | None,
+    n_tokens: int,
+    nats: float,
+) -> Calibration:
+    # Stored as float32: rounded at once, so that what was fitted and what is read are the same.
+    corpus = corpus.astype(np.float32).astype(np.float64)
+    live = None if live is None else live.astype(np.float32).astype(np.float64)
+    model = native.KneserNeyModel(
+        exponent=exponent,
+        corpus=corpus,
+        live=live,
+        n_rows=index.n_rows,
+        cache_bytes=_CACHE_BYTES,
+    )
+    return Calibration(exponent, corpus, live, n_tokens, nats, model)
+
+
+def _fit(index: Index) -> tuple[Calibration, Calibration]:
+    corpus, nats, adapting, adapting_nats, n_tokens = native.fit_discounts(
+        index.native,
+        exponent=_EXPONENT,
+        blocks=_blocks(index),
+        guard=_length(index, _MAX_GUARD_TOKENS),
+        n_steps=_STEPS,
+        pull=_PULL,
+        n_threads=min(os.cpu_count() or 1, _N_BLOCKS),
+    )
+    split = native.n_discounts
+    return (
+        _calibration(index, _EXPONENT, corpus, None, n_tokens, nats),
+        _calibration(index, _EXPONENT, adapting[:split], adapting[split:], n_tokens, adapting_nats),
+    )
+
+
+def _length(index: Index, most: int) -> int:
+    return min(most, index.n_rows // _SHARE)
+
+
+def _blocks(index: Index) -> NDArray[np.uint32]:
+    """(shard, begin, end) of blocks spread evenly over the corpus, one after another."""
+    if index.n_tokens < _MIN_TOKENS:
+        return np.zeros(0, np.uint32)
+    # A large corpus has much to count for each token, and its discounts are less delicate.
+    most = max(_MIN_BLOCK_TOKENS, _MAX_BLOCK_TOKENS * _LARGE // max(index.n_rows, _LARGE))
+    size = _length(index, most)
+    blocks = []
+    for start in np.linspace(1, index.n_rows - size, _N_BLOCKS).astype(np.int64).tolist():
+        for shard, n_rows in enumerate(index.shard_rows):
+            if start < n_rows:
+                begin = max(start, 1)
+                if begin < min(begin + size, n_rows):
+                    blocks.append((shard, begin, min(begin + size, n_rows)))
+                break
+            start -= n_rows
+    return np.array(blocks, np.uint32).reshape(-1)

@@ -1,0 +1,306 @@
+"""What an estimator is, and all that follows from its definition alone: its mixture explained, its
+law asked, texts drawn from it. The readable twin of the core's predictor and sampler.
+
+Slow, a token in a fraction of a millisecond; for whoever wants to see why, for estimators that the
+core does not have, and for mixtures of several indexes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index import Cursor
+from ..native import Predictor
+from .context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLevel:
+    """What one level had to say about a token: its weight in the mixture, its own probability.
+
+    `m` is 0 for the uniform distribution behind all levels; `live` levels are of the text itself.
+    """
+
+    n: int
+    m: int
+    live: bool
+    weight: float
+    prob: float
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """A law of the next token, given what was read.
+
+    `Model` takes whatever has these four; `Mixture` has two of them for estimators that are
+    mixtures of levels.
+    """
+
+    @property
+    def window(self) -> int:
+        """Tokens of context that are seen."""
+
+    def distribution(self, context: Context) -> NDArray[np.float64]:
+        """Probabilities of `context.alphabet`, in its order; they sum to one. The definition."""
+
+    def explain(self, context: Context, token_id: int) -> Sequence[TraceLevel]:
+        """What the levels had to say about a token; weight * prob sum to its probability."""
+
+    def native(self, cursor: Cursor, *, live: bool) -> Predictor | None:
+        """The same law in the core, at a cursor; `live`: what is read is counted too.
+
+        None if the core does not have it: then the definition is what runs.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a mixture: a level, its weight, and its distribution over next tokens.
+
+    `m` is 0 for what is no level: the uniform distribution behind all of them.
+    """
+
+    n: int
+    m: int
+    live: bool
+    weight: float
+    token_ids: NDArray[np.uint32]
+    prob: NDArray[np.float64]
+
+    def prob_of(self, token_id: int) -> float:
+        """The component's probability of a token."""
+        return float(self.prob[self.token_ids == token_id].sum())
+
+
+class Mixture(ABC):
+    """An estimator that mixes levels: each has a weight and a distribution."""
+
+    @abstractmethod
+    def mixture(self, context: Context) -> list[Component]:
+        """The levels mixed, longest first; weights sum to one."""
+
+    def distribution(self, context: Context) -> NDArray[np.float64]:
+        """Probabilities of the context's alphabet, in its order."""
+        return distribution(self.mixture(context), context.alphabet)
+
+    def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
+        """The mixture's weights, and what each of its parts says of a token."""
+        return tuple(
+            TraceLevel(part.n, part.m, part.live, part.weight, part.prob_of(token_id))
+            for part in self.mixture(context)
+        )
+
+
+def distribution(mixture: Sequence[Component], alphabet: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Probabilities of the alphabet's tokens, in its order."""
+    place = {int(token_id): i for i, token_id in enumerate(alphabet)}
+    prob = np.zeros(len(alphabet))
+    for component in mixture:
+        at = [place[token_id] for token_id in component.token_ids.tolist()]
+        prob[at] += component.weight * component.prob
+    return prob
+
+
+class Blend:
+    """Distributions over the alphabets of several indexes, as one over `token_ids`.
+
+    - `token_ids`: uint32, the end of text and then all that occur in any, rising.
+    """
+
+    def __init__(
+        self, alphabets: Sequence[NDArray[np.uint32]], weights: NDArray[np.float64]
+    ) -> None:
+        self.weights = weights
+        known = [alphabet[1:] for alphabet in alphabets]
+        ids = known[0] if len(known) == 1 else np.unique(np.concatenate(known))
+        self.token_ids: NDArray[np.uint32] = np.concatenate([alphabets[0][:1], ids])
+        self._places = [np.searchsorted(ids, alphabet) + 1 for alphabet in known]
+
+    def __call__(self, distributions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Arrays of shape (..., n_codes of the index), one an index, mixed by their weights."""
+        if len(distributions) == 1:
+            return distributions[0]
+        mixed = np.zeros((*distributions[0].shape[:-1], len(self.token_ids)))
+        for weight, places, probs in zip(self.weights, self._places, distributions, strict=True):
+            mixed[..., 0] += weight * probs[..., 0]
+            mixed[..., places] += weight * probs[..., 1:]
+        return mixed
+
+
+class DefinedPredictor:
+    """An estimator at a context, by its definition; asked as the core's predictors are."""
+
+    def __init__(self, estimator: Estimator, context: Context) -> None:
+        self._estimator = estimator
+        self._context = context
+
+    def read(self, ids: NDArray[Any]) -> None:
+        """Reads tokens."""
+        for token_id in ids.tolist():
+            self._context.advance(token_id)
+
+    def distribution(self) -> NDArray[np.float64]:
+        """Of the next token, by code."""
+        return self._estimator.distribution(self._context)
+
+    def distributions(self, ids: NDArray[Any]) -> NDArray[np.float64]:
+        """Before each token, which is then read: shape (n_tokens, n_codes)."""
+        rows = np.empty((len(ids), len(self._context.alphabet)))
+        for row, token_id in zip(rows, ids.tolist(), strict=True):
+            row[:] = self.distribution()
+            self._context.advance(token_id)
+        return rows
+
+    def score(
+        self, ids: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint32], NDArray[np.int64]]:
+        """Of each token its log probability, and n and m of the longest level before it."""
+        longest = []
+        probs = np.zeros(len(ids))
+        for i, token_id in enumerate(ids.tolist()):
+            longest.append(self._context.longest())
+            probs[i] = self.distribution()[self._context.alphabet == token_id].sum()
+            self._context.advance(token_id)
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(probs)
+        levels = np.array(longest, np.int64).reshape(-1, 2)
+        return log_prob, levels[:, 0].astype(np.uint32), levels[:, 1]
+
+
+def draw(
+    token_ids: NDArray[np.uint32],
+    weights: NDArray[np.float64],
+    *,
+    temperature: float,
+    rng: np.random.Generator,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+) -> int:
+    """Draws a token with probability proportional to weight**(1 / temperature).
+
+    `top_k` keeps so many of the heaviest (0: all), `top_p` the heaviest of those that together
+    reach this share, `min_p` those with at least this share of the heaviest one's probability.
+    The heaviest always stays. One uniform number decides; at temperature 0 none is drawn and the
+    heaviest token wins, the first among equals.
+
+    >>> draw(np.array([7, 9], np.uint32), np.array([1.0, 3.0]), temperature=0.0,
+    ...      rng=np.random.default_rng(0))
+    9
+    """
+    if temperature == 0.0:
+        return int(token_ids[np.argmax(weights)])
+    heaviest = weights.max()
+    exponent = 1.0 / temperature
+    shares = np.array([float(w / heaviest) ** exponent for w in weights])
+    if top_k or top_p < 1.0 or min_p > 0.0:
+        order = np.argsort(-shares, kind="stable")[: top_k or None]
+        before = np.concatenate([[0.0], np.cumsum(shares[order])])
+        kept = (before[:-1] < top_p * before[-1]) & (shares[order] >= min_p * shares[order[0]])
+        kept[0] = True
+        limited = np.zeros_like(shares)
+        limited[order[kept]] = shares[order[kept]]
+        shares = limited
+    reached = np.cumsum(shares)
+    drawn = rng.random() * reached[-1]
+    chosen = np.searchsorted(reached, drawn, side="right")
+    return int(token_ids[min(chosen, len(token_ids) - 1)])
+
+
+class DefinedSampler:
+    """The definition of sampling, over any number of contexts: a law, its limits, a draw.
+
+    `how`: temperature, top_k, top_p and min_p, as `draw` takes them.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        contexts: Sequence[Context],
+        blend: Blend,
+        rng: np.random.Generator,
+        *,
+        max_copy: int | None,
+        **how: Any,
+    ) -> None:
+        self._estimator = estimator
+        self._contexts = contexts
+        self._blend = blend
+        self._rng = rng
+        self._max_copy = max_copy
+        self._how = how
+        self._n_generated = 0
+
+    def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
+        """Up to n tokens, and why there are fewer: "", "end_of_text" or "max_copy"."""
+        token_ids: list[int] = []
+        while len(token_ids) < n:
+            token_id = self._draw()
+            if token_id is None or token_id == self._contexts[0].end_of_text:
+                ended = "max_copy" if token_id is None else "end_of_text"
+                return np.array(token_ids, np.uint32), ended
+            token_ids.append(token_id)
+            self._n_generated += 1
+            for context in self._contexts:
+                context.advance(token_id)
+        return np.array(token_ids, np.uint32), ""
+
+    def _draw(self) -> int | None:
+        banned = self._banned()
+        token_ids = self._blend.token_ids
+        for prob in self._laws():
+            allowed = (prob > 0) & ~np.isin(token_ids, banned)
+            if allowed.any():
+                return draw(token_ids[allowed], prob[allowed], rng=self._rng, **self._how)
+        return None
+
+    def _laws(self) -> Iterator[NDArray[np.float64]]:
+        """The estimator's, and where a copy limit leaves nothing of it, shorter levels alone."""
+        yield self._blend([self._estimator.distribution(context) for context in self._contexts])
+        end_of_text = self._contexts[0].end_of_text
+        deepest = min(
+            level.n
+            for context in self._contexts
+            for level in self._estimator.explain(context, end_of_text)
+        )
+        merged = [
+            [Component(c.n, c.m, False, 1.0, c.token_ids, c.counts / c.m) for c in levels]
+            for levels in (context.merged_levels() for context in self._contexts)
+        ]
+        for n in sorted({part.n for parts in merged for part in parts if part.n < deepest})[::-1]:
+            yield self._blend(
+                [
+                    distribution([part for part in parts if part.n == n], context.alphabet)
+                    for parts, context in zip(merged, self._contexts, strict=True)
+                ]
+            )
+
+    def _banned(self) -> NDArray[np.uint32]:
+        """Tokens that would make a verbatim run of generated tokens longer than `max_copy`."""
+        limit = self._max_copy
+        banned = [np.zeros(0, np.uint32)]
+        if limit is not None and self._n_generated >= limit:
+            for context in self._contexts:
+                long = [level for level in context.levels() if level.n >= limit]
+                if long:
+                    ids = long[-1].token_ids
+                    banned.append(ids[ids != context.end_of_text])
+        return np.concatenate(banned)
+
+
+def explained(
+    estimator: Estimator, contexts: Sequence[Context], weights: Sequence[float], token_id: int
+) -> tuple[TraceLevel, ...]:
+    """What the levels of several contexts have to say about a token, longest first."""
+    levels = [
+        replace(level, weight=weight * level.weight)
+        for weight, context in zip(weights, contexts, strict=True)
+        for level in estimator.explain(context, token_id)
+    ]
+    return tuple(sorted(levels, key=lambda level: -level.n))

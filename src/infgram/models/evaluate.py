@@ -1,0 +1,353 @@
+"""Judging a model by text: how probable the text is to it, and whether it knows how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import whole
+from ..errors import InvalidParameter
+from ..index import Index
+from ..text.tokens import Query, Tokenizer
+from .estimators import SBIS, check_levels
+from .model import Model
+
+_PUBLISHED_WINDOW = 100
+_PUBLISHED_FLOOR = 1e-10
+
+# Perplexity ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """How surprising a text is to a model.
+
+    - `n_tokens`, `n_bytes`: of the text; `n_bytes` is None for bare token ids.
+    - `n_zero`: tokens to which the model gives probability zero. One is enough to make
+      `nats_per_token`, `perplexity` and `bits_per_byte` infinite.
+    - `nats_per_token`: mean negative natural logarithm of a token's probability.
+    - `perplexity`: its exponential.
+    - `perplexity_nonzero`: of the tokens alone that have a probability. Not of the model: it has
+      not paid for the others.
+    - `bits_per_byte`: the same for every tokenizer; None for bare token ids.
+    """
+
+    n_tokens: int
+    n_bytes: int | None
+    n_zero: int
+    nats_per_token: float
+    perplexity: float
+    perplexity_nonzero: float
+    bits_per_byte: float | None
+
+
+def perplexity(model: Model, *texts: Query, context: Query = ()) -> Perplexity:
+    """Perplexity of a model on text it should not have seen.
+
+    Of several texts, each is read on its own, after `context`, which does not count itself. Without
+    one, the first token has nothing before it.
+
+    Raises InvalidParameter for texts without tokens.
+
+    >>> import infgram
+    >>> model = infgram.Model(infgram.open(demo_index), infgram.Longest())
+    >>> perplexity(model, "be or", context="to ").perplexity
+    1.148698354997035
+    """
+    log_prob = [model.score(text, context=context).log_prob for text in texts]
+    return _perplexity(_joined(log_prob), _n_bytes(model.tokenizer, texts))
+
+
+def published_perplexity(
+    index: Index,
+    *texts: Query,
+    k: int = 2,
+    weighting: Literal["counts", "distributions"] = "counts",
+) -> Perplexity:
+    """Perplexity of SBIS exactly as its author's program measures it.
+
+    With decay 0.1 and 100 tokens of context. The first token of a text is context alone. A token
+    of probability zero is given 1e-10, as is every token where nothing of the context occurs.
+    `n_zero` counts them and `perplexity_nonzero` leaves them out, though nothing is infinite here.
+
+    On Tiny Shakespeare, first 90 % against last 10 %, at k = 1, 2, 3, 5, -1: 4036.19, 97.73, 18.24,
+    7.10, 6.06.
+
+    Source: Nathan Barry, tiny-infini-gram, `Perplexity` in infini-gram.go (2026).
+
+    >>> import infgram
+    >>> published_perplexity(infgram.open(demo_index), "bet", k=1).n_zero
+    1
+    """
+    model = Model(index, SBIS.published(k, weighting, _PUBLISHED_WINDOW))
+    ids = [index.ids(text) for text in texts]
+    scores = [model.score(i[1:], context=i[:1]) for i in ids]
+    log_prob = _joined([s.log_prob for s in scores])
+    floored = np.isneginf(log_prob) | (_joined([s.n for s in scores]) == 0)
+    return _perplexity(
+        np.where(floored, math.log(_PUBLISHED_FLOOR), log_prob),
+        _n_bytes(index.tokenizer, [i[1:] for i in ids]),
+        floored,
+    )
+
+
+def _perplexity(
+    log_prob: NDArray[np.float64], n_bytes: int | None, zero: NDArray[np.bool_] | None = None
+) -> Perplexity:
+    if not len(log_prob):
+        raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
+    zero = np.isneginf(log_prob) if zero is None else zero
+    nats = 0.0 - float(log_prob.mean())
+    others = log_prob[~zero]
+    return Perplexity(
+        n_tokens=len(log_prob),
+        n_bytes=n_bytes,
+        n_zero=int(zero.sum()),
+        nats_per_token=nats,
+        perplexity=_exp(nats),
+        perplexity_nonzero=_exp(-float(others.mean())) if len(others) else math.inf,
+        bits_per_byte=nats * len(log_prob) / math.log(2) / n_bytes if n_bytes else None,
+    )
+
+
+# Reliability --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Predictions by how probable they said something was, and how often it happened.
+
+    Bin i holds predictions in [edges[i], edges[i + 1]), the last one also its upper edge. Arrays of
+    shape (n_bins,) but for `edges`, (n_bins + 1,).
+
+    - `counts`: predictions.
+    - `predicted`: their mean; nan in an empty bin.
+    - `actual`: the share of them that came true; nan in an empty bin.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    actual: NDArray[np.float64]
+
+    @property
+    def error(self) -> float:
+        """Mean distance of predicted and actual over all predictions: the ECE of these bins."""
+        filled = self.counts > 0
+        distances = np.abs(self.predicted - self.actual)[filled]
+        return float(np.average(distances, weights=self.counts[filled]))
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether what a model expects is what happens.
+
+    - `n_tokens`: tokens of the text.
+    - `expected_nats`: mean entropy of the distributions, the nats a token that the model expects to
+      need. `actual_nats`: what it needs; above the former it is too sure of itself. Infinite where
+      a token had probability zero.
+    - `top`: the most probable token of every place, in bins of equal width.
+    - `tokens`: every token of the alphabet at every place, in bins of which each is twice as
+      probable as the one before; the lowest reaches down to zero.
+
+    Source of the ECE: Guo et al., "On calibration of modern neural networks" (2017),
+    arXiv 1706.04599.
+    """
+
+    n_tokens: int
+    expected_nats: float
+    actual_nats: float
+    top: Bins
+    tokens: Bins
+
+    @property
+    def accuracy(self) -> float:
+        """How often the most probable token came."""
+        return _mean(self.top.counts, self.top.actual)
+
+    @property
+    def confidence(self) -> float:
+        """Mean probability of the most probable token."""
+        return _mean(self.top.counts, self.top.predicted)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: the mean distance of confidence and accuracy, bin by bin."""
+        return self.top.error
+
+    @property
+    def expected_perplexity(self) -> float:
+        """The perplexity that the model's own distributions promise."""
+        return _exp(self.expected_nats)
+
+    @property
+    def actual_perplexity(self) -> float:
+        """The perplexity it has."""
+        return _exp(self.actual_nats)
+
+
+def reliability(model: Model, *texts: Query, context: Query = (), n_bins: int = 20) -> Reliability:
+    """Expected against actual, on text the model should not have seen.
+
+    A low perplexity does not tell whether a model is right about how sure it is; this does. O(size
+    of the alphabet) a token.
+
+    Raises InvalidParameter for texts without tokens, or without bins.
+
+    >>> import infgram
+    >>> found = reliability(infgram.Model(infgram.open(demo_index)), "to be or to see")
+    >>> 0 <= found.ece <= 1
+    True
+    """
+    whole(1, n_bins=n_bins)
+    top = _Tally(np.linspace(0, 1, n_bins + 1))
+    tokens = _Tally(np.concatenate([[0.0], 2.0 ** np.arange(1 - n_bins, 1)]))
+    entropy = actual = 0.0
+    n_tokens = 0
+    order = np.argsort(model.token_ids)
+    for text in texts:
+        for ids, probs in model.distributions(text, context=context):
+            # A token outside the alphabet has no column: then the first place is a wrong guess.
+            column = order[np.searchsorted(model.token_ids, ids, sorter=order) % len(order)]
+            prob = np.where(model.token_ids[column] == ids, probs[np.arange(len(ids)), column], 0.0)
+            best = probs.argmax(axis=1)
+            confidence = probs[np.arange(len(ids)), best]
+            top.add(confidence, confidence[model.token_ids[best] == ids])
+            tokens.add(probs.ravel(), prob[model.token_ids[column] == ids])
+            entropy -= float((probs * _log(probs)).sum())
+            actual -= float(_log(prob).sum()) if prob.all() else -math.inf
+            n_tokens += len(ids)
+    if not n_tokens:
+        raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
+    return Reliability(n_tokens, entropy / n_tokens, actual / n_tokens, top.bins(), tokens.bins())
+
+
+class _Tally:
+    """Counts predictions, and those that came true, into bins."""
+
+    def __init__(self, edges: NDArray[np.float64]) -> None:
+        self._edges = edges
+        self._counts = np.zeros(len(edges) - 1, np.int64)
+        self._happened = np.zeros(len(edges) - 1, np.int64)
+        self._predicted = np.zeros(len(edges) - 1)
+
+    def add(self, predicted: NDArray[np.float64], happened: NDArray[np.float64]) -> None:
+        """Predictions, and again those of them that came true."""
+        bins = self._bins_of(predicted)
+        n = len(self._counts)
+        self._counts += np.bincount(bins, minlength=n)
+        self._predicted += np.bincount(bins, weights=predicted, minlength=n)
+        self._happened += np.bincount(self._bins_of(happened), minlength=n)
+
+    def bins(self) -> Bins:
+        counts = np.where(self._counts, self._counts, np.nan)
+        return Bins(self._edges, self._counts, self._predicted / counts, self._happened / counts)
+
+    def _bins_of(self, predicted: NDArray[np.float64]) -> NDArray[np.intp]:
+        # A sum of rounded numbers may be a little more than 1.
+        return np.searchsorted(self._edges[1:-1], predicted, side="right")
+
+
+# Levels -------------------------------------------------------------------------------------------
+
+
+class Summary(NamedTuple):
+    """Mean, standard deviation (of these numbers, not of what they were drawn from), median."""
+
+    mean: float
+    std: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True)
+class LevelStatistics:
+    """One back-off level over all places of a text.
+
+    - `level`: 1 for the longest.
+    - `n_places`: tokens whose context has so many levels. The others do not count below.
+    - `n`, `m`: tokens of context matched, and matches that have a next token.
+    """
+
+    level: int
+    n_places: int
+    n: Summary
+    m: Summary
+
+
+def level_statistics(
+    index: Index, *texts: Query, context: Query = (), k: int = 2, window: int = 200
+) -> list[LevelStatistics]:
+    """What the first k levels (-1: all) are like before each token of a text, the longest first.
+
+    For generated text with its prompt as `context`, these are the statistics that the published
+    SBIS program prints. A level that no place has is not listed. O(levels) a token.
+
+    Raises InvalidParameter.
+
+    >>> import infgram
+    >>> for found in level_statistics(infgram.open(demo_index), "to be or"):
+    ...     print(found.level, found.n_places, found.n.median, found.m.mean)
+    1 7 4.0 1.8571428571428572
+    2 5 1.0 4.2
+    """
+    check_levels(k)
+    levels: list[list[tuple[int, int]]] = []
+    for text in texts:
+        cursor = index.cursor(context, window=window).native
+        ids = index.ids(text)
+        for i in range(len(ids)):
+            found = cursor.levels()
+            found = found if k == -1 else found[:k]
+            while len(levels) < len(found):
+                levels.append([])
+            for places, level in zip(levels, found, strict=False):
+                places.append(level)
+            cursor.read(ids[i : i + 1])
+    return [
+        LevelStatistics(i, len(places), *map(_summary, np.array(places, np.int64).T))
+        for i, places in enumerate(levels, 1)
+    ]
+
+
+def _summary(numbers: NDArray[np.int64]) -> Summary:
+    return Summary(float(numbers.mean()), float(numbers.std()), float(np.median(numbers)))
+
+
+# Helpers ------------------------------------------------------------------------------------------
+
+
+def _n_bytes(tokenizer: Tokenizer, texts: Sequence[Query]) -> int | None:
+    """Bytes of texts as they were given, or as ids decode; None where nobody knows."""
+    if tokenizer.name == "ids":
+        return None
+    return sum(
+        len(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+        if isinstance(text, (str, bytes))
+        else len(tokenizer.decode(text))
+        for text in texts
+    )
+
+
+def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *arrays])
+
+
+def _log(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm, and 0 for 0."""
+    return np.log(probs, out=np.zeros_like(probs), where=probs > 0)
+
+
+def _exp(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
+
+
+def _mean(counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:
+    return float(np.average(values[counts > 0], weights=counts[counts > 0]))

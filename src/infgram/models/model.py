@@ -1,0 +1,385 @@
+"""A language model: one index or several, an estimator, and whether the text read counts too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import whole
+from ..errors import InvalidParameter
+from ..index import Index
+from ..native import Predictor
+from ..seeds import generator, spawn
+from ..text.tokens import Query
+from . import sampling as writing
+from .context import Context
+from .definition import Blend, DefinedPredictor, DefinedSampler, Estimator, explained
+from .estimators import SBIS, KneserNey
+from .sampling import Generation, Plan, Sampling, TokenTrace, plan_of
+
+_CHUNK_PROBABILITIES = 1 << 21
+Seed = int | np.random.Generator | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model says about a text, token by token; arrays of shape (n_tokens,).
+
+    - `token_ids`: the tokens, uint32.
+    - `log_prob`: natural logarithm of each token's probability, float64; -inf where that is 0.
+    - `n`, `m`: uint32 and int64, of the longest level of the corpus before each token; 0 and all
+      tokens where nothing of the context occurs.
+    """
+
+    token_ids: NDArray[np.uint32]
+    log_prob: NDArray[np.float64]
+    n: NDArray[np.uint32]
+    m: NDArray[np.int64]
+
+
+class Model:
+    """A language model over an index.
+
+    - `index`: an index, or several that share a tokenizer: their distributions are mixed.
+    - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`.
+    - `weights`: of the indexes, not negative; they are normalised. None: equal ones.
+    - `adapt`: what is read (prompt, generated or scored text) is counted too, on top of the index,
+      which does not change. The last million tokens or so; the cost of a token does not depend on
+      how many were read.
+
+    Models are immutable and safe to use from many threads.
+
+    Raises InvalidParameter.
+
+    >>> import infgram
+    >>> model = Model(infgram.open(demo_index), KneserNey())
+    >>> round(float(model.distribution("to b").sum()), 12)
+    1.0
+    """
+
+    def __init__(
+        self,
+        index: Index | Sequence[Index],
+        estimator: Estimator | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        adapt: bool = False,
+    ) -> None:
+        self.indexes: tuple[Index, ...] = (index,) if isinstance(index, Index) else tuple(index)
+        self.estimator: Estimator = KneserNey() if estimator is None else estimator
+        self.adapt = adapt
+        if not self.indexes or not all(isinstance(i, Index) for i in self.indexes):
+            raise InvalidParameter("expected an index or several: infgram.open gives one")
+        if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
+            raise InvalidParameter(
+                f"estimator is {self.estimator!r}, expected Longest(), SBIS() or KneserNey()"
+            )
+        first = self.indexes[0]
+        for other in self.indexes[1:]:
+            if other.tokenizer.spec() != first.tokenizer.spec():
+                raise InvalidParameter(
+                    f"{other.path.name} has another tokenizer than {first.path.name}: only indexes "
+                    "with the same one can be mixed"
+                )
+        self.weights = _normalised(weights, len(self.indexes))
+        self.tokenizer = first.tokenizer
+        self.end_of_text = first.end_of_text
+        self._blend = Blend([i.alphabet for i in self.indexes], self.weights)
+        self.token_ids = self._blend.token_ids
+
+    def __repr__(self) -> str:
+        names = ", ".join(index.path.name for index in self.indexes)
+        return f"<infgram.Model of {names}: {self.estimator}{', adapting' if self.adapt else ''}>"
+
+    @property
+    def window(self) -> int:
+        """Tokens of context that are seen."""
+        return self.estimator.window
+
+    # Probabilities --------------------------------------------------------------------------------
+
+    def distribution(self, context: Query = ()) -> NDArray[np.float64]:
+        """Probability of each of `token_ids` after the context, of shape (n_alphabet,). Sums to 1.
+
+        Nothing stands before the context, not even the beginning of a document.
+        """
+        return self._blend([p.distribution() for p in self._start(context)])
+
+    def defined_distribution(self, context: Query = ()) -> NDArray[np.float64]:
+        """The same by the estimator's definition, in Python."""
+        contexts = self._contexts(context)
+        return self._blend([self.estimator.distribution(each) for each in contexts])
+
+    def distributions(
+        self, text: Query, *, context: Query = ()
+    ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float64]]]:
+        """The distribution before each token of the text, chunk by chunk.
+
+        Yields the tokens' ids, of shape (n,), and distributions of shape (n, n_alphabet).
+        """
+        predictors = self._start(context)
+        ids = self._ids(text)
+        n_chunk = max(1, _CHUNK_PROBABILITIES // len(self.token_ids))
+        for start in range(0, len(ids), n_chunk):
+            chunk = ids[start : start + n_chunk]
+            yield (
+                chunk.astype(np.uint32),
+                self._blend([p.distributions(chunk) for p in predictors]),
+            )
+
+    def score(self, text: Query, *, context: Query = ()) -> Scores:
+        """Log probability of each token of the text, given the context and what came before.
+
+        >>> import infgram
+        >>> model = Model(infgram.open(demo_index), infgram.Longest())
+        >>> model.score("be", context="to ").log_prob.tolist()
+        [0.0, 0.0]
+        """
+        ids = self._ids(text)
+        scored = [p.score(ids) for p in self._start(context)]
+        log_prob, n, m = scored[0]
+        if len(scored) > 1:
+            log_probs = [
+                lp + np.log(w) for (lp, _, _), w in zip(scored, self.weights, strict=True) if w > 0
+            ]
+            log_prob = np.logaddexp.reduce(log_probs, axis=0)
+            lengths = np.array([lengths for _, lengths, _ in scored])
+            longest = lengths.argmax(axis=0)
+            n = lengths.max(axis=0)
+            m = np.array([matches for _, _, matches in scored])[longest, np.arange(len(ids))]
+        return Scores(ids.astype(np.uint32), log_prob, n, m)
+
+    # Text -----------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompt: Query = (),
+        *,
+        seed: Seed = None,
+        trace: bool = False,
+        **sampling: Unpack[Sampling],
+    ) -> Generation:
+        """Generates text after the prompt; an empty one begins a document.
+
+        Keyword arguments are those of `Sampling`: max_tokens, temperature, top_k, top_p, min_p,
+        max_copy, stop. The same seed gives the same text. `trace` also tells for every token where
+        it came from, which takes about a millisecond each.
+
+        Raises InvalidParameter and, for a prompt of ids, TokenOutOfRange.
+
+        >>> import infgram
+        >>> model = Model(infgram.open(demo_index), SBIS(k=1))
+        >>> model.generate("not to", max_tokens=3, seed=0).text
+        ' be'
+        """
+        plan = plan_of(sampling)
+        made = writing.run(self._sampler(prompt, plan, generator(seed)), plan, self._decode)
+        if trace:
+            traced = self._trace(made.token_ids.tolist(), prompt, begin=True)
+            made = replace(made, trace=tuple(traced))
+        return made
+
+    def stream(
+        self, prompt: Query = (), *, seed: Seed = None, **sampling: Unpack[Sampling]
+    ) -> Iterator[str]:
+        """The text of `generate`, piece by piece as it is made."""
+        plan = plan_of(sampling)
+        return writing.stream(self._sampler(prompt, plan, generator(seed)), plan, self._decode)
+
+    def samples(
+        self,
+        n: int,
+        prompt: Query = (),
+        *,
+        threads: int | None = None,
+        seed: Seed = None,
+        **sampling: Unpack[Sampling],
+    ) -> list[Generation]:
+        """`n` texts after one prompt, made by `threads` threads at once (None: one a core).
+
+        Text i depends on the seed and on i alone.
+        """
+        whole(0, n=n)
+        if threads is not None:
+            whole(1, threads=threads)
+        plan = plan_of(sampling)
+        # each thread draws from a generator of its own
+        samplers = [self._sampler(prompt, plan, rng) for rng in spawn(seed, n)]
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            return list(pool.map(lambda s: writing.run(s, plan, self._decode), samplers))
+
+    def trace(self, text: Query, *, context: Query = ()) -> Iterator[TokenTrace]:
+        """For each token of the text where its probability came from, by the definitions.
+
+        As for `score`, nothing stands before the context.
+        """
+        return self._trace(self._ids(text).tolist(), context, begin=False)
+
+    def _trace(self, ids: list[int], context: Query, *, begin: bool) -> Iterator[TokenTrace]:
+        read = self._ids(context).tolist()
+        contexts = self._contexts(context, begin=begin)
+        for token_id in ids:
+            levels = explained(self.estimator, contexts, self.weights.tolist(), token_id)
+            n, m = max(each.longest() for each in contexts)
+            matched = max(
+                (level.n for level in levels if level.prob > 0 and not level.live), default=0
+            )
+            yield TokenTrace(
+                token_id,
+                self._decode([token_id]),
+                sum(level.weight * level.prob for level in levels),
+                n,
+                m,
+                levels,
+                (*read[len(read) - min(matched, len(read)) :], token_id),
+            )
+            read.append(token_id)
+            for each in contexts:
+                each.advance(token_id)
+
+    # Helpers --------------------------------------------------------------------------------------
+
+    def _ids(self, query: Query) -> NDArray[Any]:
+        return self.indexes[0].ids(query)
+
+    def _decode(self, token_ids: Any) -> str:
+        return self.indexes[0].decode(token_ids)
+
+    def _start(self, context: Query) -> list[Predictor | DefinedPredictor]:
+        ids = self._ids(context)
+        return [self._predictor(index, ids) for index in self.indexes]
+
+    def _predictor(
+        self, index: Index, ids: NDArray[Any], *, begin: bool = False
+    ) -> Predictor | DefinedPredictor:
+        """The estimator after a context, or at the beginning of a document."""
+        if begin:
+            cursor = index.start_of_document(window=self.window)
+        else:
+            cursor = index.cursor((() if self.adapt else ids), window=self.window)
+        predictor: Predictor | DefinedPredictor | None = self.estimator.native(
+            cursor, live=self.adapt
+        )
+        if predictor is None:
+            predictor = DefinedPredictor(self.estimator, Context(cursor, adapt=self.adapt))
+        if self.adapt and not begin:
+            predictor.read(ids)
+        return predictor
+
+    def _sampler(self, prompt: Query, plan: Plan, rng: np.random.Generator) -> writing.Sampler:
+        if plan.max_copy is not None and plan.max_copy > self.window:
+            raise InvalidParameter(
+                f"max_copy is {plan.max_copy}, expected at most {self.window}, the tokens of "
+                "context that the estimator sees"
+            )
+        if len(self.indexes) == 1:
+            ids = self._ids(prompt)
+            predictor = self._predictor(self.indexes[0], ids, begin=not len(ids))
+            if isinstance(predictor, Predictor):
+                return _NativeSampler(predictor, plan, rng)
+        return self.defined_sampler(prompt, plan, rng)
+
+    def defined_sampler(
+        self, prompt: Query, plan: Plan, rng: np.random.Generator
+    ) -> DefinedSampler:
+        """The readable twin of the core's loop."""
+        return DefinedSampler(
+            self.estimator,
+            self._contexts(prompt, begin=True),
+            self._blend,
+            rng,
+            max_copy=plan.max_copy,
+            temperature=plan.temperature,
+            top_k=plan.top_k,
+            top_p=plan.top_p,
+            min_p=plan.min_p,
+        )
+
+    def _contexts(self, prompt: Query, *, begin: bool = False) -> list[Context]:
+        """The readable twin of `_start`, one context an index."""
+        contexts = []
+        ids = self._ids(prompt)
+        for index in self.indexes:
+            cursor = index.cursor(window=self.window)
+            if begin and not len(ids):
+                cursor = index.start_of_document(window=self.window)
+            context = Context(cursor, adapt=self.adapt)
+            for token_id in ids.tolist():
+                context.advance(token_id)
+            contexts.append(context)
+        return contexts
+
+
+class _NativeSampler:
+    """The core's loop over one index."""
+
+    def __init__(self, predictor: Predictor, plan: Plan, rng: np.random.Generator) -> None:
+        self._lock = rng.bit_generator.lock
+        self._native = predictor.sampler(
+            temperature=plan.temperature,
+            top_k=min(plan.top_k, 2**32 - 1),
+            top_p=plan.top_p,
+            min_p=plan.min_p,
+            max_copy=plan.max_copy or 0,
+            bit_generator=rng.bit_generator,
+        )
+
+    def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
+        with self._lock:
+            token_ids, ended = self._native.sample(n)
+        return token_ids, ended
+
+
+def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
+    values = np.ones(n) if weights is None else np.asarray(weights, np.float64)
+    if values.shape != (n,):
+        raise InvalidParameter(f"weights are {weights!r}, expected one for each of {n} indexes")
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+        raise InvalidParameter(
+            f"weights are {weights!r}, expected numbers of at least 0, one of them above"
+        )
+    shares: NDArray[np.float64] = values / values.sum()
+    return shares
+
+
+def generate(
+    index: Index,
+    prompt: Query = (),
+    *,
+    k: int = SBIS.k,
+    decay: float = SBIS.decay,
+    weighting: Literal["counts", "distributions"] = SBIS.weighting,
+    window: int = SBIS.window,
+    seed: Seed = None,
+    **sampling: Unpack[Sampling],
+) -> Generation:
+    """Generates text by SBIS: `Model(index, SBIS(k, decay, weighting, window)).generate(...)`.
+
+    >>> import infgram
+    >>> generate(infgram.open(demo_index), "not to", max_tokens=3, k=1, seed=0).text
+    ' be'
+    """
+    model = Model(index, SBIS(k, decay, weighting, window))
+    return model.generate(prompt, seed=seed, **sampling)
+
+
+def stream(
+    index: Index,
+    prompt: Query = (),
+    *,
+    k: int = SBIS.k,
+    decay: float = SBIS.decay,
+    weighting: Literal["counts", "distributions"] = SBIS.weighting,
+    window: int = SBIS.window,
+    seed: Seed = None,
+    **sampling: Unpack[Sampling],
+) -> Iterator[str]:
+    """The text of `generate`, piece by piece as it is made."""
+    model = Model(index, SBIS(k, decay, weighting, window))
+    return model.stream(prompt, seed=seed, **sampling)

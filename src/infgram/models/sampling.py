@@ -1,0 +1,206 @@
+"""Writing new text: tokens are drawn one after another, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import number, whole
+from ..errors import InvalidParameter
+from ..text.pieces import Decode, in_pieces
+from .definition import TraceLevel
+
+_CHUNK_TOKENS = 4096
+_CHUNK_TOKENS_TO_STOP = 128
+
+Reason = Literal["length", "end_of_text", "stop", "max_copy"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTrace:
+    """Where a token came from.
+
+    - `token_id`, `text`: the token.
+    - `prob`: its probability under the estimator, at temperature 1 and without limits.
+    - `n`, `m`: of the longest level of the corpus.
+    - `levels`: the mixture, longest level first.
+    - `match`: the longest context of the token, and the token: what `Index.find` takes to tell its
+      source documents.
+    """
+
+    token_id: int
+    text: str
+    prob: float
+    n: int
+    m: int
+    levels: tuple[TraceLevel, ...]
+    match: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Generated text, without its prompt.
+
+    - `text`: the text; bytes that are not UTF-8 show as U+FFFD.
+    - `token_ids`: uint32 array of shape (n_tokens,), an end of text not among them.
+    - `finish_reason`: "length" after max_tokens, "end_of_text" where a document ended, "stop"
+      before a stop string, "max_copy" where every next token would have made a run too long.
+    - `trace`: one entry a token, if it was asked for.
+    """
+
+    text: str
+    token_ids: NDArray[np.uint32]
+    finish_reason: Reason
+    trace: tuple[TokenTrace, ...] | None = None
+
+
+class Sampling(TypedDict, total=False):
+    """How tokens are drawn: the keyword arguments of `generate`.
+
+    - `max_tokens`: how many, unless the text ends before; 500.
+    - `temperature`: probabilities are raised to its inverse; 0 takes the most probable token. 0.8.
+    - `top_k`: only so many of the most probable tokens; 0 for all.
+    - `top_p`: only the most probable of those that together have this probability.
+    - `min_p`: only those with at least this share of the most probable one's probability.
+    - `max_copy`: no run of more generated tokens stands in the corpus, except across the end of a
+      document: where one would, the next token is drawn from what never followed it, if need be
+      after shorter contexts. None for no limit.
+    - `stop`: strings before which the text ends.
+
+    >>> import infgram
+    >>> how = Sampling(max_tokens=3, temperature=0.0)
+    >>> infgram.generate(infgram.open(demo_index), "not to", k=1, **how).text
+    ' be'
+    """
+
+    max_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    max_copy: int | None
+    stop: str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`Sampling`, checked, with what it leaves out.
+
+    Raises InvalidParameter.
+
+    >>> Plan(stop="ROMEO:").stops
+    ('ROMEO:',)
+    """
+
+    max_tokens: int = 500
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    max_copy: int | None = None
+    stop: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        whole(0, max_tokens=self.max_tokens, top_k=self.top_k)
+        if self.max_copy is not None:
+            whole(1, max_copy=self.max_copy)
+        number(0, temperature=self.temperature)
+        number(0, 1, above=True, top_p=self.top_p)
+        number(0, 1, min_p=self.min_p)
+        if not all(isinstance(stop, str) and stop for stop in self.stops):
+            raise InvalidParameter(f"stop is {self.stop!r}, expected strings that are not empty")
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+
+def plan_of(sampling: Sampling) -> Plan:
+    """What keyword arguments plan. Raises InvalidParameter; TypeError for another name."""
+    unknown = sampling.keys() - Plan.__dataclass_fields__.keys()
+    if unknown:
+        known = ", ".join(Plan.__dataclass_fields__)
+        raise TypeError(f"unexpected argument {sorted(unknown)[0]!r}, expected one of: {known}")
+    return Plan(**sampling)
+
+
+class Sampler(Protocol):
+    """Draws tokens from a context that it reads on."""
+
+    def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
+        """Up to n tokens, and why there are fewer: "", "end_of_text" or "max_copy"."""
+
+
+def run(sampler: Sampler, plan: Plan, decode: Decode) -> Generation:
+    """All of a text."""
+    chunks: list[NDArray[np.uint32]] = []
+    reasons: list[Reason] = []
+    pieces = in_pieces(_chunks(sampler, plan, chunks, reasons), decode)
+    text = "".join(_until_stop(pieces, plan))
+    token_ids = np.concatenate([np.zeros(0, np.uint32), *chunks])
+    reason: Reason = reasons[0] if reasons else "stop"
+    if plan.stops and len(decode(token_ids)) > len(text):
+        token_ids = token_ids[: _n_tokens_of(text, token_ids, decode)]
+        reason = "stop"
+    return Generation(text, token_ids, reason)
+
+
+def stream(sampler: Sampler, plan: Plan, decode: Decode) -> Iterator[str]:
+    """The text of `run`, piece by piece as it is made."""
+    return _until_stop(in_pieces(_chunks(sampler, plan, [], []), decode), plan)
+
+
+def _chunks(
+    sampler: Sampler,
+    plan: Plan,
+    made: list[NDArray[np.uint32]],
+    reasons: list[Reason],
+) -> Iterator[NDArray[np.uint32]]:
+    left = plan.max_tokens
+    while left:
+        wanted = min(left, _CHUNK_TOKENS_TO_STOP if plan.stops else _CHUNK_TOKENS)
+        chunk, ended = sampler.sample(wanted)
+        made.append(chunk)
+        if ended:
+            reasons.append("max_copy" if ended == "max_copy" else "end_of_text")
+        yield chunk
+        if ended:
+            return
+        left -= wanted
+    reasons.append("length")
+
+
+def _until_stop(pieces: Iterator[str], plan: Plan) -> Iterator[str]:
+    """Pieces up to the first stop string; what may be the beginning of one waits."""
+    longest = max(map(len, plan.stops), default=1)
+    waiting = ""
+    for piece in pieces:
+        waiting += piece
+        # the one that ends first, wherever pieces end
+        found = [(at + len(s), at) for s in plan.stops if (at := waiting.find(s)) >= 0]
+        if found:
+            yield waiting[: min(found)[1]]
+            return
+        settled = max(len(waiting) - longest + 1, 0)
+        yield waiting[:settled]
+        waiting = waiting[settled:]
+    yield waiting
+
+
+def _n_tokens_of(text: str, token_ids: NDArray[np.uint32], decode: Decode) -> int:
+    """The fewest tokens whose text reaches as far."""
+    low, high = 0, len(token_ids)
+    while low < high:
+        middle = (low + high) // 2
+        if len(decode(token_ids[:middle])) < len(text):
+            low = middle + 1
+        else:
+            high = middle
+    while low < len(token_ids) and not decode(token_ids[:low]).startswith(text):
+        low += 1  # half a character is as long as a whole one
+    return low

@@ -1,0 +1,152 @@
+"""Editing with the index alone: both sides of every word judge it, and what may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import native
+from ..checks import number
+from ..index import Index
+from ..models.calibration import calibration_of
+from ..seeds import spawn
+from ..text.tokens import Query
+from .editing import check, refined, settings
+from .edits import Edit, Refined, Trace
+from .propose import PROPOSERS, from_native, lexicon
+from .words import editable
+
+ROUNDS = 2
+MARGIN = 4.0
+WINDOW = 6
+"""Tokens of context that the judge sees: with more it finds copies too good to edit."""
+
+_SHARE = 0.3
+_N_SBIS = 3
+_N_LEXICON = 3
+
+
+def polish(
+    index: Index,
+    text: Query,
+    *,
+    prompt: Query = (),
+    rounds: int = ROUNDS,
+    margin: float = MARGIN,
+    max_copy: int | None = None,
+    protect: str | Sequence[str] = (),
+    seed: int | np.random.Generator | None = None,
+) -> Refined:
+    """Edits a text word by word, with a two-sided index of bytes or characters and nothing else.
+
+    Of the words, those that Kneser-Ney finds least probable from both sides get candidates of the
+    same length (`Proposer`). Each is judged by how much more probable it makes the text, read
+    forwards and read backwards; the best one stands if that is more than a margin. Where nothing is
+    edited the text is as it was, and so is its length.
+
+    - `text`: what may be edited, words of letters and apostrophes. A word that begins in the prompt
+      or ends with the text is left alone.
+    - `prompt`: what stands before it; never edited.
+    - `rounds`: how often; fewer where a round edits nothing. With 0, only `max_copy` edits.
+    - `margin`: nats, the mean of both sides.
+    - `max_copy`: at the end, words are edited until no run of more tokens of the text stands in the
+      corpus. Where none can be found the run stays: `Refined.runs` has what is left.
+    - `protect`: regular expressions; what they match in the text is never edited.
+    - `seed`: the same gives the same text.
+
+    Raises NotTwoSided, InvalidParameter, TokenOutOfRange.
+
+    >>> import infgram
+    >>> index = infgram.open(demo_index)
+    >>> edit = polish(index, "xo be or not ", seed=0).edits[0]
+    >>> index.decode(edit.old), index.decode(edit.new), edit.proposer
+    ('xo', 'to', 'sbis')
+    """
+    (polished,) = polish_many(
+        index,
+        [text],
+        prompts=[prompt],
+        rounds=rounds,
+        margin=margin,
+        max_copy=max_copy,
+        protect=protect,
+        seed=seed,
+    )
+    return polished
+
+
+def polish_many(
+    index: Index,
+    texts: Sequence[Query],
+    *,
+    prompts: Sequence[Query] | None = None,
+    rounds: int = ROUNDS,
+    margin: float = MARGIN,
+    max_copy: int | None = None,
+    protect: str | Sequence[str] = (),
+    seed: int | np.random.Generator | None = None,
+) -> list[Refined]:
+    """`polish` for several texts, each with a prompt of its own.
+
+    Text i depends on the seed and on i alone.
+
+    >>> import infgram
+    >>> index = infgram.open(demo_index)
+    >>> [refined.text for refined in polish_many(index, ["xo be ", "to xe "], seed=0)]
+    ['to be ', 'to be ']
+    """
+    check(texts, prompts, rounds, max_copy)
+    number(0, margin=margin)
+    backwards = index.backwards
+    polisher = native.Polisher(
+        index.native,
+        backwards.native,
+        lexicon(index),
+        model=calibration_of(index, adapt=False).native,
+        model_backwards=calibration_of(backwards, adapt=False).native,
+        window=WINDOW,
+    )
+    asked = settings(index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
+    done = []
+    for text, prompt, rng in zip(
+        texts, prompts or [()] * len(texts), spawn(seed, len(texts)), strict=True
+    ):
+        before = index.ids(prompt).astype(np.uint32)
+        draft = index.ids(text).astype(np.uint32)
+        token_ids = np.concatenate([before, draft])
+        with rng.bit_generator.lock:
+            found = polisher.polish(
+                token_ids,
+                editable(index, token_ids, n_prompt=len(before), protect=protect),
+                rounds=rounds,
+                share=_SHARE,
+                margin=margin,
+                max_copy=max_copy or 0,
+                n_sbis=_N_SBIS,
+                n_lexicon=_N_LEXICON,
+                bit_generator=rng.bit_generator,
+            )
+        edits = _edits(index, found, len(before))
+        trace = Trace(draft, edits, asked)
+        done.append(refined(index, found[0][len(before) :], trace, max_copy))
+    return done
+
+
+def _edits(index: Index, found: tuple[Any, ...], n_prompt: int) -> tuple[Edit, ...]:
+    _, rounds, begins, gains, old, candidates = found
+    new = from_native(index, candidates)
+    return tuple(
+        Edit(
+            start=int(begins[i]) - n_prompt,
+            end=int(begins[i]) - n_prompt + len(new[i]),
+            old=tuple(old[new.offsets[i] : new.offsets[i + 1]].tolist()),
+            new=tuple(new[i].tolist()),
+            gain=float(gains[i]),
+            proposer=PROPOSERS[new.proposer[i]],
+            source_offset=int(new.source_offset[i]) if new.source_offset[i] >= 0 else None,
+            round=int(rounds[i]),
+        )
+        for i in range(len(new))
+    )

@@ -1,0 +1,491 @@
+"""Documents to shards. Alone in importing pydivsufsort.
+
+A build has two phases. *Ingest* reads the documents once, writes their token ids to one spool file
+a shard and learns which ids occur. *Sort* turns each spool into the columns of its shard: the text
+as codes, the suffix array of the reversed text, and what is computed from the two. Shards are
+independent, so processes may sort them in parallel. A two-sided index has a second one in it, whose
+spools hold each document read backwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import native
+from ..checks import whole
+from ..errors import EmptyCorpus, InputError, StorageError, TokenError
+from ..text import tokens
+from ..text.corpus import Document
+from ..text.tokens import Tokenizer
+from .directory import Directory
+from .generations import building
+from .memory import enough, require
+from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
+
+MAX_SHARD_TOKENS = 2**31 - 2
+_CHUNK_TOKENS = 1 << 20
+
+
+def build_index(
+    documents: Iterable[Document],
+    path: str | os.PathLike[str],
+    *,
+    tokenizer: Tokenizer,
+    shard_tokens: int = MAX_SHARD_TOKENS,
+    jobs: int = 1,
+    two_sided: bool = False,
+    overwrite: bool = False,
+    description: Mapping[str, object] | None = None,
+    on_bad: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> StoredIndex:
+    """Builds an index folder at `path` from documents and opens what it has built.
+
+    - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
+    - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
+      shard for byte-wide codes.
+    - `two_sided`: also the index of every document read backwards, in a folder of its own inside.
+    - `description` is kept in the manifest.
+    - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
+    - `progress` is called with ("sort", done, total).
+
+    Nothing exists at `path` until the index is whole. The index that is returned is the one that
+    was built, whatever other builds have put into its place by then.
+
+    Raises EmptyCorpus, InputError, TokenError, IndexExists, StorageError, OutOfMemory.
+    """
+    whole(2, MAX_SHARD_TOKENS, shard_tokens=shard_tokens)
+    whole(1, jobs=jobs)
+    report: Progress = progress or (lambda _stage, _done, _total: None)
+    started = time.perf_counter()
+    with (
+        enough("building the index", "use smaller shards or fewer jobs, or raise the limit"),
+        building(Path(path), overwrite=overwrite) as folder,
+    ):
+        writer = IndexWriter(folder)
+        shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
+        token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
+        writer.write("token_ids", token_ids)
+        if tokenizer.file is not None:
+            writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
+        sides = [_Side(writer, shards)]
+        if two_sided:
+            sides.append(_backwards(writer, shards, tokenizer.dtype))
+        n_codes = len(token_ids) + 1
+        plan = _Plan(
+            folder=str(folder),
+            spool_dtype=tokenizer.dtype.name,
+            n_codes=n_codes,
+            code_bits=_code_bits(n_codes),
+            block_rows=_block_rows(n_codes),
+        )
+        tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
+        results = iter(_sort_all(tasks, jobs, report))
+        fields = {
+            "infgram": version("infgram"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tokenizer": tokenizer.spec(),
+            "code_bits": plan.code_bits,
+            "block_rows": plan.block_rows,
+            "n_tokens": sum(s["n_tokens"] for s in shards),
+            "n_documents": sum(s["n_documents"] for s in shards),
+        }
+        for side in sides:
+            for shard in side.shards:
+                result = next(results)
+                side.writer.files.update(result["files"])
+                shard["end_row"] = result["end_row"]
+        # The other side first: the manifest outside is the last file, and names the one inside.
+        for side in reversed(sides):
+            inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
+            identity = side.writer.finish({**fields, "shards": side.shards, **inside})
+            fields["backwards"] = identity
+        with Directory.open(folder) as generation:
+            stored = bind(generation, path=Path(path, folder.name))
+    return stored
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
+
+
+# Ingest -------------------------------------------------------------------------------------------
+
+
+class _Spool:
+    """One shard's documents on their way in: token ids in a file, the rest in memory."""
+
+    def __init__(
+        self, name: str, writer: IndexWriter, sources: dict[str, int], files: ExitStack
+    ) -> None:
+        self.name = name
+        self.n_tokens = 0
+        self._writer = writer
+        self._sources = sources  # shared by all shards
+        self._documents = array("I")  # position of each one's boundary
+        self._document_sources = array("I")
+        self._lines = array("I")
+        self._metadata = bytearray()
+        self._metadata_lengths = array("Q")
+        self._file = files.enter_context(open(_spool_path(writer.folder, name), "wb"))
+
+    @property
+    def n_rows(self) -> int:
+        return self.n_tokens + len(self._documents)
+
+    def append(self, document: Document, ids: NDArray[Any]) -> None:
+        self._documents.append(self.n_rows)
+        self._file.write(ids.data)
+        self.n_tokens += len(ids)
+        self._document_sources.append(self._sources.setdefault(document.source, len(self._sources)))
+        self._lines.append(document.line)
+        metadata = b""
+        if document.metadata:
+            metadata = json.dumps(document.metadata, allow_nan=False).encode()
+        self._metadata += metadata
+        self._metadata_lengths.append(len(metadata))
+
+    def close(self, *, last: bool) -> dict[str, Any]:
+        """Writes the document columns; returns the shard's entry in the manifest.
+
+        The last document of the corpus has no end of text, so only the last shard lacks a boundary
+        at its end.
+        """
+        self._file.close()
+        n_documents = len(self._documents)
+        self._documents.append(self.n_rows)
+        for column, values in [
+            ("documents", self._documents),
+            ("document_sources", self._document_sources),
+            ("document_lines", self._lines),
+        ]:
+            self._writer.write(f"{self.name}/{column}", np.asarray(values, np.uint32))
+        if self._metadata:
+            self._writer.write_strings(
+                f"{self.name}/metadata",
+                np.asarray(self._metadata_lengths, np.uint64),
+                np.frombuffer(self._metadata, np.uint8),
+                optional=True,
+            )
+        n_rows = self.n_tokens + n_documents + (0 if last else 1)
+        return {
+            "name": self.name,
+            "n_rows": n_rows,
+            "n_tokens": self.n_tokens,
+            "n_documents": n_documents,
+        }
+
+
+def _spool_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.spool"
+
+
+def _ingest(
+    documents: Iterable[Document],
+    writer: IndexWriter,
+    tokenizer: Tokenizer,
+    shard_tokens: int,
+    on_bad: Callable[[str], None] | None,
+) -> list[dict[str, Any]]:
+    """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
+    sources: dict[str, int] = {}
+    shards: list[dict[str, Any]] = []
+    with ExitStack() as files:
+        spool = _Spool("shard-00000", writer, sources, files)
+        for document in documents:
+            try:
+                ids = _encode(document, tokenizer)
+            except (InputError, TokenError) as error:
+                if on_bad is None:
+                    raise
+                on_bad(str(error))
+                continue
+            if len(ids) + 2 > shard_tokens:
+                raise InputError(
+                    f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
+                    f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
+                )
+            if spool.n_rows + len(ids) + 2 > shard_tokens:
+                shards.append(spool.close(last=False))
+                spool = _Spool(f"shard-{len(shards):05d}", writer, sources, files)
+            spool.append(document, ids)
+        shards.append(spool.close(last=True))
+    if not any(shard["n_tokens"] for shard in shards):
+        found = "every document is empty" if sources else "there is no document"
+        raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
+    writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))
+    return shards
+
+
+def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
+    """The document's token ids, of the tokenizer's dtype; errors say where it stands."""
+    try:
+        if isinstance(document.content, np.ndarray):
+            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
+            return ids.astype(tokenizer.dtype, copy=False)
+        return tokenizer.encode(document.content)
+    except (InputError, TokenError) as error:
+        raise type(error)(f"{_place(document)}: {error}") from error
+
+
+def _place(document: Document) -> str:
+    return f"{document.source}:{document.line}" if document.line else document.source
+
+
+def _distinct_ids(
+    folder: Path, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
+) -> NDArray[np.uint32]:
+    """Every token id that occurs, rising."""
+    found: NDArray[np.uint32] = np.zeros(0, np.uint32)
+    for shard in shards:
+        with open(_spool_path(folder, shard["name"]), "rb") as spool:
+            while len(chunk := np.fromfile(spool, dtype, _CHUNK_TOKENS)):
+                if int(chunk.max()) < _CHUNK_TOKENS:
+                    distinct = np.flatnonzero(np.bincount(chunk))
+                else:
+                    distinct = np.unique(chunk)
+                found = np.union1d(found, distinct.astype(np.uint32))
+    return found
+
+
+def _join(strings: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    lengths = np.array([len(s) for s in strings], np.uint64)
+    return lengths, np.frombuffer(b"".join(strings), np.uint8)
+
+
+# The other side -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Side:
+    """An index on its way: its writer, and its shards as the manifest lists them."""
+
+    writer: IndexWriter
+    shards: list[dict[str, Any]]
+
+    def plan(self, plan: _Plan) -> _Plan:
+        """The plan, for this side's folder."""
+        return replace(plan, folder=str(self.writer.folder))
+
+
+def _backwards(
+    writer: IndexWriter, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
+) -> _Side:
+    """Spools with every document read backwards; all that is known of documents stays as it is."""
+    backwards = IndexWriter(writer.folder / BACKWARDS)
+    for name in list(writer.files):
+        backwards.copy(name, writer)
+    for shard in shards:
+        spool = np.fromfile(_spool_path(writer.folder, shard["name"]), dtype)
+        documents = np.fromfile(
+            writer.folder / shard["name"] / "documents", np.uint32, shard["n_documents"] + 1
+        )
+        ends = (documents[1:] - np.arange(1, len(documents), dtype=np.uint32)).tolist()
+        begin = 0
+        for end in ends:
+            spool[begin:end] = spool[begin:end][::-1].copy()
+            begin = end
+        spool.tofile(_spool_path(backwards.folder, shard["name"]))
+    return _Side(backwards, [dict(shard) for shard in shards])
+
+
+# Sort ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a process must know to sort a shard."""
+
+    folder: str
+    spool_dtype: str
+    n_codes: int
+    code_bits: int
+    block_rows: int
+
+
+def _sort_all(
+    tasks: Sequence[tuple[_Plan, Mapping[str, Any]]], jobs: int, report: Progress
+) -> list[dict[str, Any]]:
+    """Sorts every shard, `jobs` at once; returns the files written and the end rows, in order."""
+    total = _STEPS * sum(shard["n_rows"] for _, shard in tasks)
+    if jobs == 1 or len(tasks) == 1:
+        done = 0
+
+        def step(n_rows: int) -> None:
+            nonlocal done
+            done += n_rows
+            report("sort", done, total)
+
+        return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for plan, shard in tasks]
+    workers: list[subprocess.Popen[str]] = []
+    finished = [0]
+    theirs, ours = os.pipe()  # it closes when this process ends, however that happens
+
+    def run(task: tuple[_Plan, Mapping[str, Any]]) -> dict[str, Any]:
+        plan, shard = task
+        # A fresh interpreter: no state is inherited and the caller's script is not imported again.
+        # -P: nor does it import from the current folder.
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from infgram.store.building import _worker; _worker()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=[theirs],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        workers.append(worker)
+        out, err = worker.communicate(json.dumps([asdict(plan), shard, theirs]))
+        if worker.returncode < 0:
+            raise StorageError(
+                f"sorting {shard['name']} was killed by signal {-worker.returncode}; if memory ran "
+                "out, use fewer jobs or smaller shards"
+            )
+        if worker.returncode:
+            last = err.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
+            raise StorageError(f"sorting {shard['name']} failed: {last[0]}")
+        result: dict[str, Any] = json.loads(out.splitlines()[-1])
+        if "errno" in result:
+            raise OSError(result["errno"], os.strerror(result["errno"]))
+        if "memory" in result:
+            raise MemoryError(result["memory"])
+        finished[0] += _STEPS * shard["n_rows"]
+        report("sort", finished[0], total)
+        return result
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(run, tasks))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.kill()
+            raise
+        finally:
+            os.close(theirs)
+            os.close(ours)
+
+
+def _worker() -> None:
+    """Entry of a sorting process: a task on standard input, its result on standard output."""
+    plan, shard, parent = json.load(sys.stdin)
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+    try:
+        result = _sort_shard(_Plan(**plan), shard, step=lambda: None)
+    except OSError as error:
+        result = {"errno": error.errno}
+    except MemoryError as error:
+        result = {"memory": str(error)}
+    json.dump(result, sys.stdout)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the other end of a pipe is closed."""
+    os.read(parent, 1)
+    os._exit(1)
+
+
+_STEPS = 5
+
+
+def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]) -> dict[str, Any]:
+    """Computes and writes the columns of one shard, calling `step` _STEPS times on the way.
+
+    For byte-wide codes the peak is 10 bytes a row: the text, the suffix array, the position of the
+    row before each position, the tokens they share. Columns are written behind what is computed.
+    """
+    folder, name = Path(plan.folder), shard["name"]
+    writer = IndexWriter(folder)
+    n_documents, n_rows = shard["n_documents"], shard["n_rows"]
+    documents = np.fromfile(folder / name / "documents", np.uint32, n_documents + 1)
+    token_ids = np.fromfile(folder / "token_ids", np.uint32, plan.n_codes - 1)
+
+    with ThreadPoolExecutor(1) as disk:
+        writes: list[Future[None]] = []
+
+        def write(column: str, values: NDArray[Any]) -> None:
+            for written in writes:
+                if written.done():
+                    written.result()  # a full disk should end the work, not wait for its end
+            writes.append(disk.submit(writer.write, f"{name}/{column}", values))
+
+        spool = _spool_path(folder, name)
+        ids = np.fromfile(spool, plan.spool_dtype)
+        codes = np.empty(n_rows, f"uint{plan.code_bits}")
+        native.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
+        del ids
+        spool.unlink()
+        write("codes", codes)
+        step()
+
+        sa = _suffix_array(codes)
+        write("sa", sa)
+        step()
+
+        shared = native.shared_contexts(codes, sa)
+        step()
+        next_ = np.empty_like(codes)
+        same = np.empty(n_rows, np.uint8)
+        end_row = native.fill_next_and_same(codes, sa, shared, next_, same)
+        del sa, shared
+        write("same", same)
+        write("next", next_)
+        step()
+
+        buckets = native.count_buckets(codes, plan.n_codes)
+        write("buckets", buckets)
+        if plan.code_bits == 8:
+            blocks, supers = native.block_ranks(next_, buckets, plan.block_rows)
+            write("rank_blocks", blocks)
+            write("rank_supers", supers)
+        else:
+            write("psi", native.psi(next_, buckets))
+        for written in writes:
+            written.result()
+        step()
+    return {"files": writer.files, "end_row": end_row}
+
+
+def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
+    """Positions 1..n sorted by what stands before them, read backwards.
+
+    The suffix array of the reversed text: its suffix at s is the context of position n - s.
+    """
+    from pydivsufsort import divsufsort  # only builds pay for this import
+
+    n = len(codes)
+    # It ends the process where it finds no memory for its threads.
+    require(5 * codes.nbytes, n_threads=os.cpu_count() or 1)
+    order: NDArray[Any] = divsufsort(np.ascontiguousarray(codes[::-1]))
+    np.subtract(n, order, out=order)
+    return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)
+
+
+def _code_bits(n_codes: int) -> int:
+    return 8 if n_codes <= 1 << 8 else 16 if n_codes <= 1 << 16 else 32
+
+
+def _block_rows(n_codes: int) -> int:
+    """Rows between two rank checkpoints: about 0.9 bytes of checkpoints a row, or less."""
+    rows = 64
+    while 2 * n_codes > 0.9 * rows:
+        rows *= 2
+    return rows

@@ -1,0 +1,91 @@
+"""The documents of a shard: where each stands, where it came from, what came with it.
+
+Columns may hold anything, from an index that nobody checked: what contradicts itself is
+CorruptIndex where it is met.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CorruptIndex
+from .layout import ShardLayout
+from .storage import StoredIndex
+
+
+class ShardDocuments:
+    """Documents are numbered from 0 inside the shard; positions are places of the shard's text."""
+
+    def __init__(self, stored: StoredIndex, shard: ShardLayout) -> None:
+        self._folder = stored.folder
+        self._shard = shard
+        self._boundaries = stored.column(f"{shard.name}/documents")  # position of each, then n_rows
+        self._sources = stored.column(f"{shard.name}/document_sources")
+        self._lines = stored.column(f"{shard.name}/document_lines")
+        self._names = stored.strings("sources")
+        metadata = f"{shard.name}/metadata"
+        self._metadata = stored.strings(metadata) if metadata in stored.columns else None
+
+    def __len__(self) -> int:
+        return self._shard.n_documents
+
+    def bounds(self, document: int) -> tuple[int, int]:
+        """Positions [begin, end) of a document's tokens."""
+        begin, end = int(self._boundaries[document]) + 1, int(self._boundaries[document + 1])
+        if not begin <= end <= self._shard.n_rows:
+            raise self._corrupt("documents are out of order")
+        return begin, end
+
+    def at(self, position: int) -> int:
+        """The document that holds a position."""
+        document = -1
+        if 0 <= position < self._shard.n_rows:
+            document = int(np.searchsorted(self._boundaries, np.uint32(position), "right")) - 1
+        if not 0 <= document < len(self):
+            raise self._corrupt("a match lies outside every document")
+        return document
+
+    def locate(self, n_before: int) -> tuple[int, int]:
+        """The document, and the offset in it, of the token that has so many before it. O(log n)."""
+        document = bisect.bisect_right(range(len(self)), n_before, key=self._tokens_until)
+        if document < len(self):
+            begin, end = self.bounds(document)
+            offset = n_before - (begin - 1 - document)
+            if 0 <= offset < end - begin:
+                return document, offset
+        raise self._corrupt("documents are out of order")
+
+    def _tokens_until(self, document: int) -> int:
+        """Tokens of the documents up to and including this one."""
+        return int(self._boundaries[document + 1]) - (document + 1)
+
+    def tokens_before(self, positions: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Tokens before positions of the text, boundaries not counted."""
+        n_boundaries = np.searchsorted(self._boundaries[:-1], positions, side="right")
+        return positions.astype(np.int64) - n_boundaries
+
+    def provenance(self, document: int) -> tuple[str, int, dict[str, Any]]:
+        """Source, line where it begins (0: the whole file), and what came with it."""
+        source = os.fsdecode(self._names[int(self._sources[document])])
+        return source, int(self._lines[document]), self._metadata_of(document)
+
+    def _metadata_of(self, document: int) -> dict[str, Any]:
+        raw = self._metadata[document] if self._metadata is not None else b""
+        if not raw:
+            return {}
+        try:
+            metadata = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise self._corrupt(f"metadata is not JSON: {error}") from error
+        if not isinstance(metadata, dict):
+            raise self._corrupt(f"metadata is {metadata!r:.80}, expected an object")
+        return metadata
+
+    def _corrupt(self, what: str) -> CorruptIndex:
+        return CorruptIndex(f"{self._folder}: of {self._shard.name}, {what}; build the index again")

@@ -1,0 +1,212 @@
+"""What a manifest must say, and which columns an index has, of which type and length.
+
+The tables of docs/format.md as checks. Nothing behind this module meets a manifest's field that is
+missing, of another type or out of range. What the columns hold is not looked at here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import CorruptIndex, UnsupportedFormat
+
+MAX_ROWS = 2**31 - 2
+"""Of a shard."""
+MAX_VOCAB_SIZE = 2**32 - 1
+_SUPER_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class ShardLayout:
+    """A shard as the manifest lists it."""
+
+    name: str
+    n_rows: int
+    n_tokens: int
+    n_documents: int
+    end_row: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An index as its manifest describes it."""
+
+    tokenizer: Mapping[str, Any]
+    code_bits: int
+    block_rows: int
+    n_tokens: int
+    n_documents: int
+    shards: tuple[ShardLayout, ...]
+    created: str
+    infgram: str
+    build: Mapping[str, Any]
+    files: tuple[str, ...]
+    """The files that are read. Others may be there, which a later version knows."""
+
+
+def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
+    """Checks a manifest; `path` is for messages. Raises CorruptIndex, UnsupportedFormat."""
+    fields = _Fields(manifest, path)
+    tokenizer = fields.object("tokenizer")
+    _Fields(tokenizer, path).integer("vocab_size", 1, MAX_VOCAB_SIZE)
+    code_bits = fields.integer("code_bits", 8, 32)
+    if not fields.list("shards"):
+        raise fields.error("shards", "at least one")
+    shards = []
+    for i, entry in enumerate(fields.list("shards")):
+        shard = _Fields(entry, path)
+        name = f"shard-{i:05d}"
+        if shard.text("name") != name:
+            raise shard.error("name", f"{name!r}")
+        n_rows = shard.integer("n_rows", 1, MAX_ROWS)
+        n_documents = shard.integer("n_documents", 0, n_rows)
+        shards.append(
+            ShardLayout(
+                name,
+                n_rows,
+                shard.integer("n_tokens", 0, n_rows),
+                n_documents,
+                shard.integer("end_row", 0, n_rows - 1),
+            )
+        )
+    files = fields.object("files")
+    found = Layout(
+        tokenizer,
+        code_bits,
+        fields.integer("block_rows", 32, 2048 if code_bits == 8 else 1 << 40),
+        fields.integer("n_tokens", 1, MAX_ROWS * len(shards)),
+        fields.integer("n_documents", 1, MAX_ROWS * len(shards)),
+        tuple(shards),
+        fields.text("created"),
+        fields.text("infgram"),
+        fields.object("build"),
+        (),
+    )
+    _check_sums(found, fields)
+    return replace(found, files=tuple(_known_files(found, fields, files)))
+
+
+def _check_sums(found: Layout, fields: _Fields) -> None:
+    if found.code_bits not in (8, 16, 32):
+        raise fields.error("code_bits", "8, 16 or 32")
+    if found.block_rows & (found.block_rows - 1):
+        raise fields.error("block_rows", "a power of two")
+    for name in ("n_tokens", "n_documents"):
+        total = sum(getattr(shard, name) for shard in found.shards)
+        if getattr(found, name) != total:
+            raise fields.error(name, f"{total}, what the shards have together")
+    for shard in found.shards:
+        last = shard is found.shards[-1]
+        n_rows = shard.n_tokens + shard.n_documents + (0 if last else 1)
+        if shard.n_rows != n_rows:
+            raise CorruptIndex(
+                f"{fields.path}: {shard.name} has {shard.n_rows} rows, expected {n_rows} for its "
+                "tokens and boundaries; build the index again"
+            )
+
+
+def _known_files(found: Layout, fields: _Fields, files: Mapping[str, Any]) -> list[str]:
+    optional = fields.list("optional") if fields.has("optional") else []
+    known = []
+    for name, dtype, length, needed in _columns(found, files):
+        if name not in files:
+            if needed:
+                raise CorruptIndex(f"{fields.path} names no file {name!r}: build the index again")
+            continue
+        known.append(name)
+        entry = files[name]
+        if entry["dtype"] != dtype or (length is not None and entry["length"] != length):
+            raise CorruptIndex(
+                f"{fields.path}: {name} holds {entry['length']} values of {entry['dtype']}, "
+                f"expected {'some' if length is None else length} of {dtype}; build the index again"
+            )
+    for name in files.keys() - set(known):
+        if name not in optional:
+            raise UnsupportedFormat(
+                f"{fields.path} has a file {name!r} that this infgram does not know and that is "
+                "not optional: use the infgram that built it, or a newer one"
+            )
+    return known
+
+
+def _columns(
+    found: Layout, files: Mapping[str, Any]
+) -> Iterator[tuple[str, str, int | None, bool]]:
+    """(name, dtype, length where it is known, whether it must be there) of each file."""
+    n_codes = 1 + (files["token_ids"]["length"] if "token_ids" in files else 0)
+    code = f"uint{found.code_bits}"
+    yield "token_ids", "uint32", None, True
+    yield "tokenizer.json", "uint8", None, False
+    yield "sources", "uint8", None, True
+    yield "sources_offsets", "uint64", None, True
+    for shard in found.shards:
+        n, n_documents = shard.n_rows, shard.n_documents
+        if found.code_bits == 8:
+            blocks, supers = n // found.block_rows + 1, n // _SUPER_ROWS + 1
+            ranks = [
+                ("rank_blocks", "uint16", blocks * n_codes),
+                ("rank_supers", "uint32", supers * n_codes),
+            ]
+        else:
+            ranks = [("psi", "uint32", n)]
+        for name, dtype, length in (
+            ("codes", code, n),
+            ("sa", "uint32", n),
+            ("next", code, n),
+            ("same", "uint8", n),
+            ("buckets", "uint32", n_codes + 1),
+            *ranks,
+            ("documents", "uint32", n_documents + 1),
+            ("document_sources", "uint32", n_documents),
+            ("document_lines", "uint32", n_documents),
+        ):
+            yield f"{shard.name}/{name}", dtype, length, True
+        has_metadata = f"{shard.name}/metadata" in files
+        yield f"{shard.name}/metadata", "uint8", None, False
+        yield f"{shard.name}/metadata_offsets", "uint64", n_documents + 1, has_metadata
+
+
+class _Fields:
+    """A JSON object of a manifest, whose fields come as what they must be."""
+
+    def __init__(self, found: object, path: Path) -> None:
+        self.path = path
+        if not isinstance(found, Mapping):
+            raise CorruptIndex(f"{path} holds {found!r:.80}, expected an object; build it again")
+        self._found = found
+
+    def error(self, name: str, expected: str) -> CorruptIndex:
+        return CorruptIndex(
+            f"{self.path}: its {name} is {self._found.get(name)!r:.80}, expected {expected}; "
+            "build the index again"
+        )
+
+    def has(self, name: str) -> bool:
+        return name in self._found
+
+    def integer(self, name: str, least: int, most: int) -> int:
+        value = self._found.get(name)
+        if type(value) is not int or not least <= value <= most:
+            raise self.error(name, f"a number from {least} to {most}")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self._found.get(name)
+        if not isinstance(value, str):
+            raise self.error(name, "a text")
+        return value
+
+    def list(self, name: str) -> list[Any]:
+        value = self._found.get(name)
+        if not isinstance(value, list):
+            raise self.error(name, "a list")
+        return value
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        value = self._found.get(name)
+        if not isinstance(value, Mapping):
+            raise self.error(name, "an object")
+        return value

@@ -1,0 +1,518 @@
+"""The on-disk format: write it, check it, map it. Alone in knowing bytes on disk.
+
+The files of a build are a manifest, and columns as raw little-endian arrays, each a file of its own
+padded with zeros. docs/format.md specifies them. This module knows names, sizes and checksums of
+files, and nothing of what the numbers in them mean.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import mmap
+import operator
+import os
+import re
+import shutil
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import (
+    CorruptIndex,
+    IndexReplaced,
+    InfgramError,
+    NotAnIndex,
+    StorageError,
+    UnsupportedFormat,
+)
+from . import generations
+from .archives import read_arrays
+from .directory import Directory, sync
+from .generations import FORMAT, MANIFEST
+from .layout import Layout, layout_of
+
+VERSION = 2
+READABLE = (1, 2)
+VERIFIED = "verified.json"
+CALIBRATION = "calibration.npz"
+BACKWARDS = "backwards"  # the folder of a two-sided index's other side
+PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
+DTYPES = {
+    name: np.dtype(name).newbyteorder("<") for name in ("uint8", "uint16", "uint32", "uint64")
+}
+
+_CHUNK = 1 << 22
+_MOST_MANIFEST = 1 << 25
+_MOST_EXTRA = 1 << 20
+_NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
+# A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
+_NO_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_Column = NDArray[Any]
+_Times = dict[str, list[int]]
+Progress = Callable[[str, int, int], None]
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+class IndexWriter:
+    """Writes the files of one index into `folder` and remembers their lengths and checksums."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, dict[str, object]] = {}
+        self.optional: list[str] = []
+        """Of the files, those that a reader need not know."""
+
+    def write(self, name: str, column: _Column) -> None:
+        """Writes a 1-D unsigned column under `name` ("shard-00000/sa") and syncs it."""
+        column = np.ascontiguousarray(column, dtype=DTYPES[column.dtype.name])
+        data = column.data.cast("B") if column.size else memoryview(b"")
+        n_bytes = padded(len(data))
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            checksum = 0
+            for start in range(0, len(data), _CHUNK):
+                chunk = data[start : start + _CHUNK]
+                checksum = zlib.crc32(chunk, checksum)
+                file.write(chunk)
+            padding = bytes(n_bytes - len(data))
+            checksum = zlib.crc32(padding, checksum)
+            file.write(padding)
+            sync(file)
+        self.files[name] = {
+            "dtype": column.dtype.name,
+            "length": int(column.size),
+            "n_bytes": n_bytes,
+            "crc32": checksum,
+        }
+
+    def copy(self, name: str, other: IndexWriter) -> None:
+        """Writes a file as another writer has written it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(other.folder / name, "rb") as source, open(path, "wb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
+            sync(file)
+        self.files[name] = other.files[name]
+        if name in other.optional:
+            self.optional.append(name)
+
+    def write_strings(
+        self, name: str, lengths: NDArray[np.uint64], blob: _Column, *, optional: bool = False
+    ) -> None:
+        """Writes strings, given one after another with their lengths, as two columns."""
+        offsets = np.zeros(len(lengths) + 1, np.uint64)
+        np.cumsum(lengths, out=offsets[1:])
+        self.write(name, blob)
+        self.write(f"{name}_offsets", offsets)
+        if optional:
+            self.optional += [name, f"{name}_offsets"]
+
+    def finish(self, manifest: Mapping[str, object]) -> str:
+        """Writes the manifest, the last file: without it the folder is not an index.
+
+        Returns the index's identity.
+        """
+        fields = {
+            "format": FORMAT,
+            "version": VERSION,
+            "byte_order": "little",
+            **manifest,
+            "optional": self.optional,
+            "files": self.files,
+        }
+        identity = _checksum(fields)
+        text = json.dumps({**fields, "checksum": identity}, indent=1)
+        with open(self.folder / MANIFEST, "w", encoding="utf-8") as file:
+            file.write(text)
+            sync(file)
+        with suppress(OSError), Directory.open(self.folder) as folder:
+            times = {name: _times(os.stat(self.folder / name)) for name in self.files}
+            _note_verified(folder, identity, times)
+        return identity
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class StoredIndex:
+    """An index whose manifest and file sizes have been checked, and whose files are mapped.
+
+    All of it belongs to one build, whatever happens to its folder from now on.
+    """
+
+    folder: Path
+    """Where the files of this build lie."""
+    manifest: Mapping[str, Any]
+    layout: Layout
+    """The manifest, checked field by field."""
+    identity: str
+    """The manifest's checksum: another build has another one."""
+    columns: Mapping[str, _Column]
+    """Every file as a read-only map with its padding, 1-D. Costs no memory until it is read."""
+    times: _Times
+    """Sizes and times of change of the files that are mapped."""
+    extra: bytes | StorageError | None
+    """What was computed from the index and kept beside it, or why that cannot be read."""
+    other_side: StoredIndex | InfgramError | None
+    """The text read backwards, where there is one, or why it cannot be read."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk, all files together."""
+        return sum(column.nbytes for column in self.columns.values())
+
+    def column(self, name: str, *, with_padding: bool = False) -> _Column:
+        """A column, 1-D. Raises CorruptIndex where there is no such file."""
+        try:
+            column = self.columns[name]
+        except KeyError:
+            raise CorruptIndex(
+                f"{self.folder}: the manifest has no file {name!r}; build the index again"
+            ) from None
+        return column if with_padding else column[: self.manifest["files"][name]["length"]]
+
+    def strings(self, name: str) -> Strings:
+        """Strings written by `write_strings`."""
+        return Strings(self.column(name), self.column(f"{name}_offsets"))
+
+    def read_extra(self) -> dict[str, _Column] | None:
+        """What `write_extra` wrote for this build, now or before it was opened; None if nothing.
+
+        Raises CorruptIndex.
+        """
+        content = self.extra
+        if content is None:
+            with suppress(OSError), Directory.open(self.folder) as folder:
+                content = _read_extra(folder)
+        if isinstance(content, StorageError):
+            raise content
+        if content is None:
+            return None
+        try:
+            arrays = read_arrays(content, most=_MOST_EXTRA)
+        except ValueError as error:
+            raise CorruptIndex(
+                f"{self.folder / CALIBRATION} is damaged ({error}): remove it and write it again"
+            ) from error
+        return arrays if str(arrays.pop("identity", "")) == self.identity else None
+
+    def write_extra(self, arrays: Mapping[str, _Column]) -> None:
+        """Keeps arrays that can be computed anew beside the files. All or nothing.
+
+        Raises IndexReplaced, StorageError.
+        """
+        content = io.BytesIO()
+        named: dict[str, Any] = {"identity": np.array(self.identity), **arrays}
+        np.savez_compressed(content, **named)
+        try:
+            with Directory.open(self.folder) as folder:
+                self._check_identity(folder)
+                with folder.replacing(CALIBRATION) as file:
+                    file.write(content.getbuffer())
+        except FileNotFoundError as error:
+            raise self._replaced() from error
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder / CALIBRATION} cannot be written: {error.strerror or error}. "
+                "Nothing is changed."
+            ) from error
+
+    def _check_identity(self, folder: Directory) -> None:
+        """Whether the folder still holds this build. One of format 1 can hold another by now."""
+        try:
+            same = _read_manifest(folder)[1] == self.identity
+        except (NotAnIndex, UnsupportedFormat, CorruptIndex):
+            same = False
+        if not same:
+            raise self._replaced()
+
+    def _replaced(self) -> IndexReplaced:
+        return IndexReplaced(
+            f"{self.folder} was replaced by another build since it was opened: open the index again"
+        )
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Byte strings, stored one after another."""
+
+    blob: NDArray[np.uint8]
+    offsets: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return max(len(self.offsets) - 1, 0)  # the offsets may come from a stranger
+
+    def __getitem__(self, i: int) -> bytes:
+        begin, end = map(int, self.offsets[i : i + 2]) if 0 <= i < len(self) else (1, 0)
+        if not begin <= end <= len(self.blob):
+            raise CorruptIndex("stored strings are out of order: build the index again")
+        return self.blob[begin:end].tobytes()
+
+
+def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> StoredIndex:
+    """Opens the current build of an index: checks its manifest and file sizes, maps its files.
+
+    `verify`: True checks every checksum; False none; None checks them unless the files are the very
+    ones that the build or an earlier check has seen (same size and times of change).
+
+    Raises NotAnIndex, UnsupportedFormat, CorruptIndex, StorageError.
+    """
+    root = Path(path)
+    while True:
+        with ExitStack() as cleanup:
+            folder = generations.enter(root, cleanup)
+            try:
+                return bind(folder, verify=verify)
+            except InfgramError:
+                if not generations.has_moved_on(root, folder):
+                    raise
+
+
+def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = None) -> StoredIndex:
+    """All of the index whose files lie in this folder, which stands at `path` from now on."""
+    manifest, identity = _read_manifest(folder)
+    path = path or folder.path
+    layout = layout_of(manifest, path / MANIFEST)
+    columns, times = _map_all(folder, {name: manifest["files"][name] for name in layout.files})
+    other_side: StoredIndex | InfgramError | None = None
+    if BACKWARDS in manifest:
+        try:
+            other_side = _bind_other_side(folder, manifest[BACKWARDS], verify, path / BACKWARDS)
+        except InfgramError as error:
+            other_side = error
+    stored = StoredIndex(
+        path, manifest, layout, identity, columns, times, _read_extra(folder), other_side
+    )
+    if verify or (verify is None and not _is_noted(folder, identity, times)):
+        check_sums(stored)
+    return stored
+
+
+def _bind_other_side(
+    folder: Directory, identity: object, verify: bool | None, path: Path
+) -> StoredIndex:
+    try:
+        with folder.folder(BACKWARDS) as inside:
+            stored = bind(inside, verify=verify, path=path)
+    except (FileNotFoundError, NotAnIndex) as error:
+        raise CorruptIndex(
+            f"{folder.path} has lost its other side ({error}); build the index again"
+        ) from error
+    if stored.identity != identity:
+        raise CorruptIndex(
+            f"{stored.folder} is of another build than {folder.path}; build the index again"
+        )
+    return stored
+
+
+def _map_all(
+    folder: Directory, files: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, _Column], _Times]:
+    columns: dict[str, _Column] = {}
+    times: _Times = {}
+    with ExitStack() as cleanup:
+        folders = {"": folder}
+        for name, entry in files.items():
+            inside, _, file = name.rpartition("/")
+            try:
+                if inside not in folders:
+                    folders[inside] = cleanup.enter_context(folder.folder(inside))
+                with folders[inside].file(file) as descriptor:
+                    found = os.fstat(descriptor)
+                    if found.st_size != entry["n_bytes"]:
+                        raise CorruptIndex(
+                            f"{folder.path / name} has {found.st_size} bytes, expected "
+                            f"{entry['n_bytes']}: build the index again"
+                        )
+                    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
+            except FileNotFoundError as error:
+                raise CorruptIndex(
+                    f"{folder.path / name} is missing: build the index again"
+                ) from error
+            except OSError as error:
+                advice = {
+                    errno.EMFILE: "raise the limit of open files (ulimit -n), or build with larger "
+                    "shards",
+                    errno.ENOMEM: "raise the limit of this process's memory (ulimit -v)",
+                }.get(error.errno or 0, "is the disk sound?")
+                raise StorageError(
+                    f"{folder.path / name} cannot be mapped: {error.strerror}; {advice}"
+                ) from error
+            columns[name] = np.frombuffer(mapped, DTYPES[entry["dtype"]])
+            times[name] = _times(found)
+    return columns, times
+
+
+def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
+    """Compares every file with its checksum; raises CorruptIndex at the first that differs.
+
+    Reads the files where they still stand, and otherwise what is mapped of them.
+    """
+    done = 0
+    for name in stored.layout.files:
+        entry = stored.manifest["files"][name]
+        checksum = 0
+        try:
+            for chunk in _chunks(stored, name):
+                checksum = zlib.crc32(chunk, checksum)
+                done += len(chunk)
+                if progress:
+                    progress("checksums", done, stored.n_bytes)
+        except OSError as error:
+            raise CorruptIndex(
+                f"{stored.folder / name} cannot be read: {error.strerror}"
+            ) from error
+        if checksum != entry["crc32"]:
+            raise CorruptIndex(
+                f"{stored.folder / name} was changed after the build: its checksum is "
+                f"{checksum:08x}, the manifest says {entry['crc32']:08x}. Build the index again."
+            )
+    with suppress(OSError, StorageError), Directory.open(stored.folder) as folder:
+        stored._check_identity(folder)
+        _note_verified(folder, stored.identity, stored.times)
+
+
+def _chunks(stored: StoredIndex, name: str) -> Iterator[bytes | memoryview]:
+    """The bytes of a file. Read and not taken from the map: a disk that fails is an error then."""
+    with ExitStack() as cleanup:
+        try:
+            path = (stored.folder / name).parent
+            folder = cleanup.enter_context(Directory.open(path))
+            descriptor = cleanup.enter_context(folder.file(name.rpartition("/")[2]))
+            found = _times(os.fstat(descriptor))
+        except (FileNotFoundError, NotADirectoryError, CorruptIndex):
+            found = []
+        if found == stored.times[name]:
+            at = 0
+            while chunk := os.pread(descriptor, _CHUNK, at):
+                at += len(chunk)
+                yield chunk
+            return
+    whole = stored.columns[name].data.cast("B")
+    for start in range(0, len(whole), _CHUNK):
+        yield whole[start : start + _CHUNK]
+
+
+def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
+    """The manifest without its checksum, and the checksum."""
+    path = folder.path / MANIFEST
+    try:
+        manifest = json.loads(folder.read(MANIFEST, most=_MOST_MANIFEST))
+    except FileNotFoundError as error:
+        raise NotAnIndex(
+            f"{folder.path} has no {MANIFEST}, nor a file {generations.CURRENT} that names the "
+            "folder it is in: it is not an infgram index, or its build did not end"
+        ) from error
+    except OSError as error:
+        raise NotAnIndex(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptIndex(
+            f"{path} is not JSON ({error}): it was changed after the build"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise NotAnIndex(f"{path} is not the manifest of an infgram index")
+    if type(manifest.get("version")) is not int or manifest["version"] not in READABLE:
+        raise UnsupportedFormat(
+            f"{folder.path} has format version {manifest.get('version')!r}, this infgram reads "
+            f"versions {READABLE[0]} to {READABLE[-1]}: build the index again, or use the infgram "
+            "that made it"
+        )
+    if manifest.get("byte_order") != "little" or sys.byteorder != "little":
+        raise UnsupportedFormat(
+            f"{folder.path} has byte order {manifest.get('byte_order')!r} and this machine "
+            f"{sys.byteorder!r}: infgram reads little-endian indexes on little-endian machines"
+        )
+    found = manifest.pop("checksum", None)
+    try:
+        expected = _checksum(manifest)
+    except RecursionError as error:
+        raise CorruptIndex(f"{path} is nested too deep: it was not written by infgram") from error
+    if found != expected:
+        raise CorruptIndex(f"{path} was changed after the build: its checksum does not fit")
+    _check_files(path, manifest.get("files"))
+    return manifest, expected
+
+
+def _check_files(path: Path, files: object) -> None:
+    """Whether the manifest's list of files makes sense in itself."""
+    if not isinstance(files, dict):
+        raise CorruptIndex(f"{path}: its list of files is damaged; build the index again")
+    for name, entry in files.items():
+        if not _NAME.fullmatch(name):
+            raise CorruptIndex(
+                f"{path} names the file {name[:200]!r}, expected one of the index's own: it was "
+                "not written by infgram"
+            )
+        try:
+            length, n_bytes, crc32 = (
+                operator.index(entry[field]) for field in ("length", "n_bytes", "crc32")
+            )
+            sound = (
+                0 <= length < 1 << 48
+                and n_bytes == padded(length * DTYPES[entry["dtype"]].itemsize)
+                and 0 <= crc32 < 1 << 32
+            )
+        except (LookupError, TypeError):
+            sound = False
+        if not sound:
+            raise CorruptIndex(f"{path}: its entry of {name} is damaged; build the index again")
+
+
+# What is kept beside the files --------------------------------------------------------------------
+
+
+def _read_extra(folder: Directory) -> bytes | StorageError | None:
+    try:
+        return folder.read(CALIBRATION, most=_MOST_EXTRA)
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        return error
+    except OSError as error:
+        return CorruptIndex(f"{folder.path / CALIBRATION} cannot be read: {error.strerror}")
+
+
+def _times(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _note_verified(folder: Directory, identity: str, times: _Times) -> None:
+    """Notes sizes and times of checked files; where it cannot, they are checked anew next time."""
+    with suppress(OSError), folder.replacing(VERIFIED) as file:
+        file.write(json.dumps({"identity": identity, "files": times}).encode())
+
+
+def _is_noted(folder: Directory, identity: str, times: _Times) -> bool:
+    """Whether these very files were checked already. Format 1 noted the times alone."""
+    try:
+        noted = json.loads(folder.read(VERIFIED, most=_MOST_MANIFEST))
+    except (OSError, ValueError, RecursionError, StorageError):
+        return False
+    return bool(noted in ({"identity": identity, "files": times}, times))
+
+
+# Small helpers ------------------------------------------------------------------------------------
+
+
+def padded(n_bytes: int) -> int:
+    """Size of the file that holds `n_bytes` bytes of a column."""
+    return (-(-n_bytes // PADDING) + 1) * PADDING
+
+
+def _checksum(fields: Mapping[str, object]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
