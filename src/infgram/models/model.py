@@ -47,7 +47,8 @@ class Model:
     """A language model over an index.
 
     - `index`: an index, or several that share a tokenizer: their distributions are mixed.
-    - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`.
+    - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`, or one of your own
+      (`models.definition.Estimator`).
     - `weights`: of the indexes, not negative; they are normalised. None: equal ones.
     - `adapt`: what is read (prompt, generated or scored text) is counted too, on top of the index,
       which does not change. The last million tokens or so; the cost of a token does not depend on
@@ -78,7 +79,8 @@ class Model:
             raise InvalidParameter("expected an index or several: infgram.open gives one")
         if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
             raise InvalidParameter(
-                f"estimator is {self.estimator!r}, expected Longest(), SBIS() or KneserNey()"
+                f"estimator is {self.estimator!r}, expected Longest(), SBIS() or KneserNey(), or what "
+                "has window, distribution, explain and native as they do"
             )
         first = self.indexes[0]
         for other in self.indexes[1:]:
