@@ -79,8 +79,8 @@ class Model:
             raise InvalidParameter("expected an index or several: infgram.open gives one")
         if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
             raise InvalidParameter(
-                f"estimator is {self.estimator!r}, expected Longest(), SBIS() or KneserNey(), or what "
-                "has window, distribution, explain and native as they do"
+                f"estimator is {self.estimator!r}, expected Longest(), SBIS(), KneserNey() "
+                "or what has window, distribution, explain and native as they do"
             )
         first = self.indexes[0]
         for other in self.indexes[1:]:
