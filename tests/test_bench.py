@@ -1741,7 +1741,7 @@ def test_a_summary_has_every_line_and_says_when_and_where() -> None:
 
 
 def test_a_summary_has_one_number_a_cell_and_fits_a_terminal() -> None:
-    results = answers.read(Path(summary.__file__).parents[1] / "results" / "results.json")
+    results = answers.read(Path(__file__).parents[1] / "bench" / "results" / "results.json")
     for line in lines_of(summary.summary(results)):
         assert len(line) <= 80
         _, who, figure, ratio = cells(line)
