@@ -79,10 +79,11 @@ public:
     [[nodiscard]] std::uint32_t longest() const noexcept override { return levels_.longest(); }
 
     double read(const Reach& reach, double rest, Candidates& candidates) override {
-        const Step step = levels_.read(reach);
+        Step step;
+        levels_.read(reach, step);
         const Discount kept = memo_(discounts_, step.shape, true);
         give(
-            levels_, step, kept, rest / step.statistics.total, origin_,
+            levels_, step, kept, rest / step.statistics->total, origin_,
             [](std::uint32_t code) { return code - 1; }, live_code, candidates);
         return step.kept_back(kept);
     }
@@ -131,11 +132,12 @@ public:
     [[nodiscard]] std::uint32_t longest() const noexcept override { return levels_.longest(); }
 
     double read(const Reach& reach, double rest, Candidates& candidates) override {
-        const Step step = levels_.read(reach);
+        Step step;
+        levels_.read(reach, step);
         const Discount kept = memo_(discounts_, step.shape, false);
         const Alphabet& alphabet = index().alphabet();
         give(
-            levels_, step, kept, weight_ * rest / step.statistics.total, Origin::corpus,
+            levels_, step, kept, weight_ * rest / step.statistics->total, Origin::corpus,
             [&](std::uint32_t code) { return alphabet.token_id(code); },
             [&](std::uint32_t id) { return alphabet.code(id); }, candidates);
         return 1.0 - weight_ * (1.0 - step.kept_back(kept));

@@ -119,9 +119,9 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
         for (std::size_t i = steps.size(); i-- > 0;) {
             const auto& step = steps[i];
             SampleLevel level{};
-            level.total = static_cast<float>(step.statistics.total);
+            level.total = static_cast<float>(step.statistics->total);
             for (std::size_t k = 0; k < 3; ++k)
-                level.types[k] = static_cast<float>(step.statistics.types[k]);
+                level.types[k] = static_cast<float>(step.statistics->types[k]);
             if (const auto token = estimator.token(step, shard.code_at(p))) {
                 level.count = static_cast<float>(token->count);
                 level.contexts = std::min(token->contexts, 3u);

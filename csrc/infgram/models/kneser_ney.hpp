@@ -75,7 +75,11 @@ public:
         steps_.clear();
         while (const auto n = corpus_.next()) {  // the live text before the corpus
             const auto n_live = live_.next();
-            steps_.push_back(n_live && *n_live >= *n ? live_.read(reach) : corpus_.read(reach));
+            Step& step = steps_.emplace_back();
+            if (n_live && *n_live >= *n)
+                live_.read(reach, step);
+            else
+                corpus_.read(reach, step);
         }
     }
 
@@ -101,7 +105,7 @@ public:
         for (const Step& step : steps_) {
             const Discount kept = discount(step);
             if (const auto found = token(step, code))
-                prob += rest * (discounted(*found, kept) / step.statistics.total);
+                prob += rest * (discounted(*found, kept) / step.statistics->total);
             rest *= step.kept_back(kept);
         }
         return known().find(code) != nullptr ? prob + rest / n_known() : prob;
@@ -117,7 +121,7 @@ public:
         for (const Step& step : steps_) {
             const Discount kept = discount(step);
             const auto add = [&](const Continuation& token) {
-                weights.of[token.code] += rest * (discounted(token, kept) / step.statistics.total);
+                weights.of[token.code] += rest * (discounted(token, kept) / step.statistics->total);
             };
             if (step.is_live())
                 live_.for_each_token(step, add);

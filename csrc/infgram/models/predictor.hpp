@@ -118,14 +118,17 @@ public:
         TokenScores scores;
         std::visit(
             [&](auto given) {
-                for (const auto token : given) {
-                    const std::uint32_t next = code(token);
+                scores.log_prob.resize(given.size());
+                scores.n.resize(given.size());
+                scores.m.resize(given.size());
+                for (std::size_t i = 0; i < given.size(); ++i) {
+                    const std::uint32_t next = code(given[i]);
                     estimator_.look(context_);
-                    scores.log_prob.push_back(
-                        std::log(next == Alphabet::unknown ? 0.0 : estimator_.prob(next)));
+                    scores.log_prob[i] =
+                        std::log(next == Alphabet::unknown ? 0.0 : estimator_.prob(next));
                     const IndexLevel level = longest();
-                    scores.n.push_back(level.n);
-                    scores.m.push_back(static_cast<std::int64_t>(level.m));
+                    scores.n[i] = level.n;
+                    scores.m[i] = static_cast<std::int64_t>(level.m);
                     context_.read(next);
                 }
             },

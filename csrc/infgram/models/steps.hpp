@@ -31,15 +31,15 @@ struct Step {
     std::uint32_t n = 0;
     const ContinuationTable* table = nullptr;
     LiveLevel live{};
-    ContinuationStatistics statistics;
+    const ContinuationStatistics* statistics = nullptr;
     LevelShape shape;
 
     [[nodiscard]] bool is_live() const noexcept { return table == nullptr; }
     // What it keeps back for shorter levels, as a share of its tokens.
     [[nodiscard]] double kept_back(const Discount& kept) const noexcept {
         double sum = 0.0;
-        for (std::size_t k = 0; k < 3; ++k) sum += kept[k] * statistics.types[k];
-        return sum / statistics.total;
+        for (std::size_t k = 0; k < 3; ++k) sum += kept[k] * statistics->types[k];
+        return sum / statistics->total;
     }
 };
 
@@ -48,16 +48,13 @@ inline double discounted(const Continuation& token, const Discount& kept) noexce
     return token.count - kept[std::min(token.contexts, 3u) - 1];
 }
 
-// A step whose next shorter level of its kind has these tokens; nullptr: there is none.
-inline Step step_of(std::uint32_t n, const ContinuationStatistics& level, std::uint32_t n_shorter,
-                    const ContinuationStatistics* shorter, const Reach& reach) {
+// What a level's discounts depend on; nullptr: there is no shorter one of its kind.
+inline LevelShape shape_of(std::uint32_t n, const ContinuationStatistics& level,
+                           std::uint32_t n_shorter, const ContinuationStatistics* shorter,
+                           const Reach& reach) noexcept {
     const std::uint32_t n_types = level.n_types();
-    Step step;
-    step.n = n;
-    step.statistics = level;
-    step.shape = {n,       n_shorter,    n_types,    shorter != nullptr ? shorter->n_types() : 0,
-                  level.m, reach.corpus, reach.live, level.types[0] == n_types};
-    return step;
+    return {n,       n_shorter,    n_types,    shorter != nullptr ? shorter->n_types() : 0,
+            level.m, reach.corpus, reach.live, level.types[0] == n_types};
 }
 
 // The levels of a corpus. Borrows its shards and the cache.
@@ -84,7 +81,7 @@ public:
         for_each_level(shards_, chains, -1, scratch_,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
                            levels_.push_back({n, m});
-                           ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
+                           for (const Range range : ranges) ranges_.push_back(range);
                        });
         levels_.push_back({0, m_});
         ranges_.insert(ranges_.end(), everything_.begin(), everything_.end());
@@ -100,16 +97,16 @@ public:
     }
     [[nodiscard]] std::uint32_t longest() const noexcept { return longest_; }
 
-    [[nodiscard]] Step read(const Reach& reach) {
-        const std::uint32_t n = levels_[at_].n;
-        const ContinuationTable* table = table_;
-        ++at_;
-        if (at_ != levels_.size()) count();
-        const bool is_last = at_ == levels_.size();
-        Step step =
-            step_of(n, *table, is_last ? 0 : levels_[at_].n, is_last ? nullptr : table_, reach);
-        step.table = table;
-        return step;
+    void read(const Reach& reach, Step& step) {
+        step.n = levels_[at_].n;
+        step.table = table_;
+        step.statistics = table_;
+        if (++at_ != levels_.size()) {
+            count();
+            step.shape = shape_of(step.n, *step.table, levels_[at_].n, table_, reach);
+        } else {
+            step.shape = shape_of(step.n, *step.table, 0, nullptr, reach);
+        }
     }
 
     [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
@@ -166,7 +163,8 @@ public:
                 text->find_levels(more, levels_);
         }
         left_ = levels_.size();
-        if (left_ != 0) statistics_ = text_->statistics(levels_[left_ - 1]);
+        statistics_.resize(left_);
+        if (left_ != 0) statistics_[left_ - 1] = text_->statistics(levels_[left_ - 1]);
     }
 
     [[nodiscard]] std::optional<std::uint32_t> next() const noexcept {
@@ -176,14 +174,18 @@ public:
         return levels_.empty() ? 0 : levels_.back().n;
     }
 
-    [[nodiscard]] Step read(const Reach& reach) {
-        const LiveLevel level = levels_[--left_];
-        const ContinuationStatistics own = statistics_;
-        if (left_ != 0) statistics_ = text_->statistics(levels_[left_ - 1]);
-        Step step = step_of(level.n, own, left_ != 0 ? levels_[left_ - 1].n : 0,
-                            left_ != 0 ? &statistics_ : nullptr, reach);
-        step.live = level;
-        return step;
+    void read(const Reach& reach, Step& step) {
+        step.live = levels_[--left_];
+        step.n = step.live.n;
+        step.table = nullptr;
+        step.statistics = &statistics_[left_];
+        if (left_ != 0) {
+            statistics_[left_ - 1] = text_->statistics(levels_[left_ - 1]);
+            step.shape = shape_of(step.n, statistics_[left_], levels_[left_ - 1].n,
+                                  &statistics_[left_ - 1], reach);
+        } else {
+            step.shape = shape_of(step.n, statistics_[0], 0, nullptr, reach);
+        }
     }
 
     [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
@@ -197,9 +199,9 @@ public:
 
 private:
     const LiveText* text_ = nullptr;
-    std::vector<LiveLevel> levels_;      // shortest first
-    std::size_t left_ = 0;               // levels that were not read
-    ContinuationStatistics statistics_;  // of the next one
+    std::vector<LiveLevel> levels_;                   // shortest first
+    std::vector<ContinuationStatistics> statistics_;  // of those read, and of the next
+    std::size_t left_ = 0;                            // levels that were not read
 };
 
 }  // namespace infgram
