@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import fixed_seed_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,14 +57,7 @@ Examples:
     show_default=True,
     help="2 plays twice as fast.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="Of orders that leave things to chance.",
-)
+@fixed_seed_option(0, "Of orders that leave things to chance.")
 def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int) -> None:
     """Play TRACE, which `--trace` of `infgram polish` and `infgram refine` has written.
 

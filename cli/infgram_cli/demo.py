@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import english, typed
+from .options import fixed_seed_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,14 +52,7 @@ Examples:
     help="Where texts and indexes go, 40 MB in all; an older demo there is replaced.  "
     "[default: infgram/demo in your cache]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Another seed, other text.",
-)
+@fixed_seed_option(1, "Another seed, other text.")
 def demo(output: Path | None, seed: int) -> None:
     """Show what infgram does, on the manual and the library of this Python.
 

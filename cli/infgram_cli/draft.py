@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import index_path, json_option, quiet_option
+from .options import index_path, json_option, quiet_option, torch_threads_option
 
 if TYPE_CHECKING:
     import infgram
@@ -90,7 +90,7 @@ Examples:
     show_default=True,
     help="Of the largest draft.",
 )
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@torch_threads_option
 @quiet_option
 def profile(
     model: str,
@@ -257,7 +257,7 @@ Examples:
     help="0 takes the likeliest tokens.",
 )
 @click.option("--rounds", type=click.IntRange(min=1), metavar="N", default=5, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@torch_threads_option
 @_path_option
 @json_option
 def bench(

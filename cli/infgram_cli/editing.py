@@ -12,6 +12,7 @@ import click
 
 from .options import (
     Decorated,
+    escape_option,
     index_option,
     json_option,
     open_index,
@@ -73,13 +74,7 @@ def editing_options(command: Decorated) -> Decorated:
                 metavar="FILE",
                 help="Keep draft and edits in FILE, for `infgram animate`.",
             ),
-            click.option(
-                "-e",
-                "--escape",
-                "escapes",
-                is_flag=True,
-                help=r"Read \n, \t, \r, \xHH in --prompt.",
-            ),
+            escape_option("--prompt"),
             quiet_option,
             json_option,
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import index_option, json_option, open_index, read_text, seed_option
+from .options import escape_option, index_option, json_option, open_index, read_text, seed_option
 from .refiners import open_refiner, refiner_options
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Examples:
     help="Results, the best first.",
 )
 @seed_option
-@click.option("-e", "--escape", "escapes", is_flag=True, help=r"Read \n, \t, \r, \xHH in PATTERN.")
+@escape_option("PATTERN")
 @json_option
 def infill(
     pattern: str,

@@ -33,6 +33,27 @@ seed_option = click.option(
     metavar="N",
     help="Repeat a result: the same seed draws the same.",
 )
+torch_threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU."
+)
+
+
+def fixed_seed_option(default: int, says: str) -> Callable[[Decorated], Decorated]:
+    """Adds `seed` where a result is the same unless another seed is asked for."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help=says,
+    )
+
+
+def escape_option(where: str) -> Callable[[Decorated], Decorated]:
+    """Adds `escapes`: whether backslashes are read in what is named."""
+    says = rf"Read \n, \t, \r, \xHH and \\ in {where}."
+    return click.option("-e", "--escape", "escapes", is_flag=True, help=says)
 
 
 def query_options(command: Decorated) -> Decorated:
@@ -40,9 +61,7 @@ def query_options(command: Decorated) -> Decorated:
     command = click.option(
         "--ids", is_flag=True, help='Read token ids, as in "12 7 9"; implied by bare-id indexes.'
     )(command)
-    return click.option(
-        "-e", "--escape", "escapes", is_flag=True, help=r"Read \n, \t, \r, \xHH and \\ in the text."
-    )(command)
+    return escape_option("the text")(command)
 
 
 def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .editing import edit_and_tell, editing_options
-from .options import json_option, quiet_option
+from .options import fixed_seed_option, json_option, quiet_option, torch_threads_option
 from .refiners import device_option, open_refiner, refiner_options
 
 _TEXT = "text"
@@ -114,9 +114,9 @@ Examples:
     show_default=True,
     help="That of the index to refine for.",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True)
+@fixed_seed_option(0, "Another seed, another refiner.")
 @device_option
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU.")
+@torch_threads_option
 @quiet_option
 @json_option
 def train(
