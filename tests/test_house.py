@@ -189,6 +189,31 @@ def test_every_header_says_what_threads_may_do(header: Path) -> None:
     assert re.search(r"^// .*[Tt]hread", header.read_text(), re.MULTILINE), header
 
 
+CORE = ["rows", "contexts", "models", "draft", "refine"]  # draft and refine do not meet
+
+
+def test_the_rooms_of_the_core_include_only_what_stands_below_them() -> None:
+    folder = ROOT / "csrc" / "infgram"
+    graph = {
+        str(header.relative_to(folder)): re.findall(r'#include "infgram/(.*)"', header.read_text())
+        for header in HEADERS
+        if header.is_relative_to(folder)
+    }
+    assert {name.partition("/")[0] for name in graph} == set(CORE)
+    for name, included in graph.items():
+        room = name.partition("/")[0]
+        below = CORE[: CORE.index(room)] if room != "refine" else CORE[:3]
+        assert {other.partition("/")[0] for other in included} <= {room, *below}, name
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        for other in graph[name]:
+            visit(other, (*path, name))
+
+    for name in graph:
+        visit(name, ())
+
+
 def drawn(contract: dict[str, object]) -> list[str]:
     """The layers of a contract, lowest first."""
     assert isinstance(contract["layers"], list)
