@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from conftest import generation, make_index
 
 import infgram
-from infgram import KneserNey, Model, native
+from infgram import SBIS, KneserNey, Model, native
 from infgram.errors import CorruptIndex, StorageError
 from infgram.models import calibration
 
@@ -124,6 +125,8 @@ def test_a_damaged_calibration_is_named(index: infgram.Index, damage: str) -> No
         {"adapting_live": np.zeros(5)},
         {"adapting_live": None},
         {"static_fit": np.zeros(1)},
+        {"static_fit": np.zeros(3, [("f0", "<f4"), ("f1", "<i4")])},
+        {"static_live": np.zeros(5)},
         {"static_fit": None},
         {"adapting_corpus": None},
         {"static_fit": np.full(3, np.nan)},
@@ -140,6 +143,10 @@ def test_a_calibration_of_wrong_contents_is_named(index: infgram.Index, change) 
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(CorruptIndex, match=FILE):
         Model(infgram.open(index.path), KneserNey(), adapt=True).distribution(b"a")
+    # by the definition of an estimator that needs none of it, either refused or answered from
+    model = Model(infgram.open(index.path), SBIS())
+    with suppress(CorruptIndex):
+        assert model.defined_distribution(b"a").sum() == pytest.approx(1)
 
 
 def test_the_calibration_of_another_build_is_not_used(index, memory_folder: Path) -> None:

@@ -95,11 +95,11 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
 
 def exponent_of(index: Index) -> float:
     """Of the fractional counts that the index's discounts were, or will be, fitted with."""
-    if index in _CACHE:
-        return _CACHE[index][0].exponent
-    arrays = index.stored.read_extra() or {}
-    fit = arrays.get("static_fit", np.zeros(0))
-    return float(fit[0]) if fit.shape == (3,) and 0 <= fit[0] <= 1 else _EXPONENT
+    known = _CACHE.get(index)
+    if known is not None:
+        return known[0].exponent
+    arrays = _stored_arrays(index)
+    return _EXPONENT if arrays is None else float(arrays["static_fit"][0])
 
 
 def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
@@ -118,11 +118,10 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
 
     Raises CorruptIndex.
     """
-    arrays = index.stored.read_extra()
+    arrays = _stored_arrays(index)
     if arrays is None:
         return None
     try:
-        _check(arrays)
         static, adapting = (
             _calibration(
                 index,
@@ -134,12 +133,28 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
             )
             for name in _NAMES
         )
-    except (LookupError, ValueError) as error:
-        raise CorruptIndex(
-            f"{index.stored.folder / CALIBRATION} is damaged or of another infgram ({error}): "
-            "run `infgram calibrate`"
-        ) from error
+    except (TypeError, ValueError) as error:
+        raise _damaged(index, error) from error
     return static, adapting
+
+
+def _stored_arrays(index: Index) -> dict[str, NDArray[Any]] | None:
+    """What is kept in the index's folder, checked. Raises CorruptIndex."""
+    arrays = index.stored.read_extra()
+    if arrays is None:
+        return None
+    try:
+        _check(arrays)
+    except (LookupError, ValueError) as error:
+        raise _damaged(index, error) from error
+    return arrays
+
+
+def _damaged(index: Index, error: Exception) -> CorruptIndex:
+    return CorruptIndex(
+        f"{index.stored.folder / CALIBRATION} is damaged or of another infgram ({error}): "
+        "run `infgram calibrate`"
+    )
 
 
 def _check(arrays: dict[str, NDArray[Any]]) -> None:
