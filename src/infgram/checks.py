@@ -21,7 +21,8 @@ def whole(least: int, most: int | None = None, /, **named: object) -> None:
     infgram.errors.InvalidParameter: jobs is 0, expected a whole number of at least 1
     """
     for name, value in named.items():
-        if not isinstance(value, (int, np.integer)) or not least <= value <= (most or math.inf):
+        above = math.inf if most is None else most
+        if not isinstance(value, (int, np.integer)) or not least <= value <= above:
             asked = f"of at least {least}" if most is None else f"from {least} to {most}"
             raise InvalidParameter(f"{name} is {value!r}, expected a whole number {asked}")
 

@@ -32,7 +32,7 @@ from .text import tokens
 from .text.pieces import shown
 from .text.tokens import Query, Tokenizer
 
-_NO_WINDOW = 2**32 - 1
+NO_WINDOW = 2**32 - 1
 
 
 class Index:
@@ -493,8 +493,8 @@ class Cursor:
 def _window_size(window: int | None) -> int:
     """A window as the core takes it: None is none."""
     if window is None:
-        return _NO_WINDOW
-    whole(1, _NO_WINDOW, window=window)
+        return NO_WINDOW
+    whole(1, NO_WINDOW, window=window)
     return int(window)
 
 

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from .. import native
 from ..checks import number, one_of, whole
 from ..errors import InvalidParameter
-from ..index import Cursor
+from ..index import NO_WINDOW, Cursor
 from .calibration import calibration_of
 from .context import LIVE_TOKENS, Context, Counts
 from .definition import Component, Mixture
 
-_NO_WINDOW = 2**32 - 1
 MAX_ORDER: int = native.max_context + 1
 
 
@@ -62,7 +61,7 @@ class SBIS(Mixture):
         check_levels(self.k)
         number(0, 1, decay=self.decay)
         one_of(("counts", "distributions"), weighting=self.weighting)
-        whole(1, _NO_WINDOW, window=self.window)
+        whole(1, NO_WINDOW, window=self.window)
         number(0, 1e-3, floor=self.floor)
 
     @classmethod
@@ -140,7 +139,7 @@ class Longest(Mixture):
     window: int = 1000
 
     def __post_init__(self) -> None:
-        whole(1, _NO_WINDOW, window=self.window)
+        whole(1, NO_WINDOW, window=self.window)
 
     def mixture(self, context: Context) -> list[Component]:
         """The longest level, alone."""
