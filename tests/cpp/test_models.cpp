@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
+#include "infgram/contexts/copying.hpp"
 #include "infgram/draft/engine.hpp"
 #include "infgram/models/calibration.hpp"
 #include "infgram/models/kneser_ney.hpp"
@@ -207,6 +208,24 @@ void test_samplers_of_any_width_draw_the_same(const Corpus& corpus) {
     }
 }
 
+void test_a_watch_tells_where_a_run_is_too_long(const Corpus& corpus) {
+    const AnyIndex& index = corpus.indexes[0];
+    std::vector<Owned<std::uint8_t>> owned;
+    for (const auto& text : corpus.texts) owned.emplace_back(text, n_codes);
+    std::vector<Shard<std::uint8_t>> shards;
+    for (const auto& shard : owned) shards.emplace_back(shard.columns());
+    const Ids ids = random_ids(60);
+    const Alphabet alphabet(token_ids, end_of_text);
+    for (const std::uint32_t max_copy : {1u, 2u, 4u}) {
+        RunWatch<std::uint8_t> watch(shards);
+        const auto lengths = index.match_lengths(tokens(ids), 100);
+        for (std::size_t i = 0; i < ids.size(); ++i)
+            CHECK(watch.too_long(alphabet.code(ids[i]), max_copy) == (lengths[i] > max_copy));
+        watch.separate();
+        CHECK(!watch.too_long(1, max_copy));
+    }
+}
+
 // A draft's probabilities are Kneser-Ney's, but for what lies behind all levels.
 void test_drafts_read_the_steps_that_kneser_ney_reads(const Corpus& corpus) {
     const auto model = random_model(true);
@@ -308,6 +327,7 @@ int main() {
         test_a_cursor_reads_a_level_as_one(corpus);
         test_predictors_say_what_they_score(corpus);
         test_samplers_of_any_width_draw_the_same(corpus);
+        test_a_watch_tells_where_a_run_is_too_long(corpus);
         test_drafts_read_the_steps_that_kneser_ney_reads(corpus);
     }
     test_a_draft_is_walked_down_in_one_way();

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "infgram/contexts/context.hpp"
-#include "infgram/contexts/histogram.hpp"
+#include "infgram/contexts/copying.hpp"
 #include "infgram/rows/alphabet.hpp"
 
 namespace infgram {
@@ -116,39 +116,6 @@ private:
     Power power_;
     std::vector<double> shares_;
     std::vector<std::uint32_t> order_;
-};
-
-// The tokens that would make a verbatim run of the corpus longer than a limit.
-template <class Code>
-class CopyLimit {
-public:
-    CopyLimit(std::uint32_t max_copy, std::uint32_t n_codes)
-        : max_copy_(max_copy), next_(n_codes) {}
-
-    // Takes them out of the weights, once as many tokens were generated as a run may have. The end
-    // of a text is no part of a run.
-    void apply(const Context<Code>& context, std::uint64_t n_generated, Weights& weights) {
-        if (max_copy_ == 0 || n_generated < max_copy_) return;
-        next_.clear();
-        for (std::size_t s = 0; s < context.shards().size(); ++s) {
-            const Chain& chain = context.chains()[s];
-            const Level* shortest = nullptr;  // of those that are long enough
-            for (const Level& level : chain)
-                if (level.n >= max_copy_) shortest = &level;
-            if (shortest != nullptr) next_.add(context.shards()[s], shortest->range);
-        }
-        if (next_.seen().empty()) return;
-        std::erase_if(weights.codes, [&](std::uint32_t code) {
-            // A weight of zero (decay 0) is none: nothing could be drawn from such alone.
-            if (weights.of[code] != 0.0 && (code == boundary || next_[code] == 0)) return false;
-            weights.of[code] = 0.0;
-            return true;
-        });
-    }
-
-private:
-    std::uint32_t max_copy_;
-    Histogram next_;
 };
 
 template <class Code, class Estimator>

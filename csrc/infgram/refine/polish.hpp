@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "infgram/contexts/copying.hpp"
 #include "infgram/refine/evidence.hpp"
 #include "infgram/refine/lexicon.hpp"
 #include "infgram/refine/propose.hpp"
@@ -51,13 +52,12 @@ public:
              std::shared_ptr<const KneserNeyModel> model,
              std::shared_ptr<const KneserNeyModel> model_backwards,
              std::shared_ptr<const Lexicon> lexicon, std::uint32_t window)
-        : shards_(forwards),
-          letters_(lexicon->letters()),
+        : letters_(lexicon->letters()),
           forwards_(forwards, std::move(model), window),
           backwards_(backwards, std::move(model_backwards), window),
           proposals_(forwards, backwards, std::move(lexicon)),
           reach_(window),
-          run_(forwards.size()) {}
+          run_(forwards) {}
 
     // Edits codes in place; only words all of whose tokens may be edited.
     Edits operator()(std::span<std::uint32_t> codes, std::span<const std::uint8_t> editable,
@@ -213,23 +213,18 @@ private:
     // Where the first verbatim run among these tokens becomes too long: it is of the max_copy + 1
     // tokens before. 0 if none does.
     [[nodiscard]] std::size_t end_of_run(Span at) {
-        const std::uint32_t longest = parameters_.max_copy;
-        for (Chain& chain : run_) chain.clear();
+        run_.separate();
         for (std::size_t i = at.begin; i < at.end; ++i) {
-            if (editable_[i] == prompt) {
-                for (Chain& chain : run_) chain.clear();
-                continue;
-            }
-            advance_all(shards_, std::span<Chain>(run_), codes_[i], longest + 1);
-            for (const Chain& chain : run_)
-                if (!chain.empty() && chain.front().n > longest) return i + 1;
+            if (editable_[i] == prompt)
+                run_.separate();
+            else if (run_.too_long(codes_[i], parameters_.max_copy))
+                return i + 1;
         }
         return 0;
     }
 
     static constexpr double most_of_a_side = 12.0;  // nats
 
-    std::span<const Shard<Code>> shards_;
     Letters letters_;
     Evidence<Code> forwards_;
     Evidence<Code> backwards_;
@@ -245,7 +240,7 @@ private:
     Candidates candidates_;
     std::size_t reach_;                  // tokens around an edit that are judged anew
     std::vector<std::uint8_t> touched_;  // by token: 1 where a word of it is to be looked at
-    std::vector<Chain> run_;
+    RunWatch<Code> run_;
 };
 
 }  // namespace infgram::refine

@@ -84,8 +84,8 @@ class Cap:
         first = max(text.n_prompt, begin - self.max_copy)
         around = text.token_ids[first : end + self.max_copy].copy()
         around[begin - first : end - first] = candidate.token_ids
-        lengths = self.index.match_lengths(around, window=self.max_copy + 1)
-        return not (lengths[begin - first :] > self.max_copy).any()
+        runs = certify(self.index, around, max_copy=self.max_copy).runs
+        return all(end <= begin - first for _, end in runs)
 
 
 def _least_loss(runs: Sequence[Sequence[Word]], gains: dict[Word, float]) -> list[Word]:
