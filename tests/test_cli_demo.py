@@ -45,7 +45,7 @@ def test_the_commands_that_the_demo_prints_can_be_typed_and_print_what_it_showed
         )
         assert done.returncode == 0, (command, done.stderr)
         if subcommand in ("next", "count", "find", "novelty") or "--seed" in command:
-            suggested = command in shown.partition("## Now you")[2]
+            suggested = command in shown.partition("## Your turn")[2]
             assert suggested or done.stdout in shown, command
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_no_demo_has_made_is_refused_and_stays() -> None:
             Path("mine/CACHEDIR.TAG").write_text(tag)
         before = sorted(Path("mine").iterdir())
         error = run("demo", "-o", "mine", exit_code=1).stderr
-        assert "mine holds what no demo has made" in error and "-o" in error
+        assert "mine holds files that no demo has made" in error and "-o" in error
         assert sorted(Path("mine").iterdir()) == before
         assert Path("mine/own.txt").read_text() == "mine"
 

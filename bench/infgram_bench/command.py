@@ -35,20 +35,24 @@ Examples:
 """
 )
 @click.argument("questions", nargs=-1, metavar="[QUESTION]...")
-@click.option("--list", "listed", is_flag=True, help="List the questions, with the time they take.")
-@click.option("--quick", is_flag=True, help="Under two minutes: fewer questions, no training.")
-@click.option("--again", is_flag=True, help="Measure anew what was measured already.")
+@click.option("--list", "listed", is_flag=True, help="List the questions and how long each takes.")
+@click.option("--quick", is_flag=True, help="Under two minutes: fewer questions and no training.")
+@click.option("--again", is_flag=True, help="Measure again what was measured already.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("infgram-bench"),
     show_default=True,
-    help="Folder of the results; a run goes on where one was interrupted.",
+    help="Folder for the results; an interrupted run resumes from there.",
 )
 @click.option("--corpus", type=_FILE, help="Text to measure on, instead of Tiny Shakespeare.")
 @click.option("--also", type=_FILE, multiple=True, help="Another text to predict; may be repeated.")
-@click.option("--large", type=_FILE, help="Text for growth, instead of this machine's text files.")
+@click.option(
+    "--large",
+    type=_FILE,
+    help="Text for peers, growth and building, instead of text files found here.",
+)
 @click.option(
     "--size",
     "sizes",
@@ -57,16 +61,16 @@ Examples:
     multiple=True,
     default=[1, 16, 128],
     show_default=True,
-    help="How much of it systems are compared at; may be repeated.",
+    help="How much of that text to compare systems on; may be repeated.",
 )
-@click.option("--tiny", type=_FILE, help="tiny-infini-gram as you built it, with k := 2.")
+@click.option("--tiny", type=_FILE, help="The tiny-infini-gram program, built with k := 2.")
 @click.option(
     "--tiny-perplexity",
     type=_FILE,
     multiple=True,
-    help="A build of it that prints validation perplexities; may be repeated.",
+    help="A build of tiny-infini-gram that prints validation perplexities; may be repeated.",
 )
-@click.option("--kenlm", type=_FOLDER, help="The folder of KenLM's lmplz.")
+@click.option("--kenlm", type=_FOLDER, help="Folder that holds KenLM's lmplz.")
 @click.option("--nanogpt", type=_FOLDER, help="A checkout of nanoGPT, to time its own model too.")
 @click.option(
     "--train-minutes",
@@ -74,18 +78,18 @@ Examples:
     metavar="N",
     default=30.0,
     show_default=True,
-    help="For training the 10.65 M model, in all; it goes on where it stopped.",
+    help="Minutes to train the 10.65 M model, in all; training resumes where it stopped.",
 )
 @click.option(
     "--animate",
     "animation",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw infgram and nanoGPT writing side by side: .gif, .mp4 or .html. Alone, unless "
-    "questions are named.",
+    help="Draw infgram and nanoGPT writing side by side, as .gif, .mp4 or .html; measures only "
+    "the questions that are named.",
 )
-@click.option("--core", type=click.IntRange(min=0), help="Core to measure on (default: the last).")
-@click.option("--no-pin", is_flag=True, help="Leave the choice of cores to the system.")
+@click.option("--core", type=click.IntRange(min=0), help="Core to measure on; by default the last.")
+@click.option("--no-pin", is_flag=True, help="Let the system choose the cores.")
 @quiet_option
 def bench(
     questions: tuple[str, ...],
@@ -107,11 +111,11 @@ def bench(
     no_pin: bool,
     quiet: bool,
 ) -> None:
-    """Measure infgram beside its rivals, on this machine.
+    """Measure infgram and its rivals on this machine.
 
-    Rivals that are not installed are named as such; the neural ones need the extra `neural` of
+    Rivals that are not installed are reported as such; the neural ones need the `neural` extra of
     infgram-bench. Results go to standard output and, with every single figure, to the output
-    folder. QUESTIONs narrow it down; --list names them.
+    folder. Name QUESTIONs to measure only those; --list shows them.
     """
     from infgram_cli.output import stderr
 
@@ -161,7 +165,9 @@ def _choose(names: Sequence[str], quick: bool) -> list[Question]:
     by_name = {question.name: question for question in QUESTIONS}
     for name in names:
         if name not in by_name:
-            raise click.UsageError(f"there is no question {name!r}: choose of {', '.join(by_name)}")
+            raise click.UsageError(
+                f"there is no question {name!r}: choose from {', '.join(by_name)}"
+            )
     return [question for question in QUESTIONS if question.name in names]
 
 
@@ -186,7 +192,7 @@ def _core(core: int | None, no_pin: bool) -> int | None:
     if no_pin or not ALL_CORES:
         return None
     if core is not None and core not in ALL_CORES:
-        raise click.UsageError(f"there is no core {core}: choose of {sorted(ALL_CORES)}")
+        raise click.UsageError(f"there is no core {core}: choose from {sorted(ALL_CORES)}")
     return max(ALL_CORES) if core is None else core
 
 
@@ -203,7 +209,7 @@ def _run(
         err.print(
             f"{len(open_questions)} questions, {_minutes(minutes)} on two cores"
             + (f"; {kept} kept from an earlier run" if kept else "")
-            + ". Interrupt it at will: the same command goes on."
+            + ". You can interrupt it: the same command resumes."
         )
     for question in asked:
         if question in open_questions:

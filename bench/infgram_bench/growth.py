@@ -49,7 +49,7 @@ _BARS = {"build": 1.1, "count, hot": 0.1, "cursor, hot": 0.1}
 def _answer(bench: Bench) -> None:
     sizes = _sizes(bench.settings)
     if len(sizes) < 2:
-        raise CannotMeasure("growth needs a --size of 2 MiB or more, and no --quick")
+        raise CannotMeasure("growth needs a --size of 2 MiB or more, and does not run with --quick")
     builds: dict[int, list[float]] = {mib: [] for mib in sizes}
     sorts: dict[int, list[float]] = {mib: [] for mib in sizes}
     trial = Trial()

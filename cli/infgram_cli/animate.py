@@ -40,14 +40,14 @@ Examples:
     "--html",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Write a web page that plays it, one file; an older one is replaced.",
+    help="Write a single-file web page that plays it; an existing file is replaced.",
 )
 @click.option(
     "--order",
     default="left-to-right",
     metavar="NAME",
     show_default=True,
-    help="How holes are filled: left-to-right, confidence, random, life, or MODULE:FUNCTION.",
+    help="Order in which holes fill: left-to-right, confidence, random, life, or MODULE:FUNCTION.",
 )
 @click.option(
     "--speed",
@@ -55,14 +55,15 @@ Examples:
     metavar="X",
     default=1.0,
     show_default=True,
-    help="2 plays twice as fast.",
+    help="Playback speed; 2 plays twice as fast.",
 )
-@fixed_seed_option(0, "Of orders that leave things to chance.")
+@fixed_seed_option(0, "Random seed, for orders that use chance.")
 def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int) -> None:
-    """Play TRACE, which `--trace` of `infgram polish` and `infgram refine` has written.
+    """Play back how a text was refined.
 
-    Words are suspected, hidden, filled in again and kept, round by round. Where the output is no
-    terminal, the refined text is printed.
+    TRACE is a file that `infgram polish --trace` or `infgram refine --trace` wrote. Round by round,
+    words are suspected, hidden, filled in again and kept. If the output is not a terminal, the
+    refined text is printed instead.
     """
     from infgram.refine import Trace
     from infgram.refine.orders import order_named

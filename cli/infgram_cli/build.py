@@ -34,44 +34,44 @@ Examples:
     "--output",
     type=click.Path(path_type=Path),
     metavar="INDEX.infgram",
-    help="The index to make; by default the name of the first input, in this folder.",
+    help="The index to write; by default named after the first input, in this folder.",
 )
 @click.option(
     "--tokenizer",
     default="bytes",
     show_default=True,
     metavar="NAME",
-    help="bytes, chars, ids, tiktoken:NAME, or a `tokenizers` JSON file.",
+    help="One of bytes, chars, ids, tiktoken:NAME, or a `tokenizers` JSON file.",
 )
 @click.option(
     "--documents",
     type=click.Choice(["file", "line", "paragraph"]),
     default="file",
     show_default=True,
-    help="What a document of plain text is. No match crosses documents.",
+    help="How to split plain text into documents; no match crosses documents.",
 )
 @click.option(
     "--glob",
     metavar="PATTERN",
     default="**/*",
     show_default=True,
-    help="Files to take from folders.",
+    help="Which files to read from folders.",
 )
 @click.option(
     "--text-field",
     metavar="NAME",
     default="text",
     show_default=True,
-    help="Field of the text in JSONL, Parquet.",
+    help="Field that holds the text in JSONL and Parquet.",
 )
 @click.option(
-    "--token-dtype", type=click.Choice(["uint16", "uint32"]), help="What .bin files of ids hold."
+    "--token-dtype", type=click.Choice(["uint16", "uint32"]), help="Type of the ids in .bin files."
 )
 @click.option(
     "--vocab-size",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Token ids are below it; for --tokenizer ids.",
+    help="For --tokenizer ids: all token ids are below N.",
 )
 @click.option(
     "--shard-tokens",
@@ -79,7 +79,7 @@ Examples:
     metavar="N",
     default=_MAX_SHARD_TOKENS,
     show_default=True,
-    help="Tokens sorted at once. Memory is about 11 bytes for each.",
+    help="Tokens to sort at once; each takes 11 bytes of memory (25 for token ids).",
 )
 @click.option(
     "-j",
@@ -88,20 +88,22 @@ Examples:
     metavar="N",
     default=1,
     show_default=True,
-    help="Shards sorted at once, a process each.",
+    help="Shards to sort at once, each in its own process.",
 )
 @click.option(
     "--two-sided",
     is_flag=True,
-    help="Also index the text read backwards, as `infgram polish` needs it. Twice the size.",
+    help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
 @click.option(
     "--no-calibrate",
     is_flag=True,
-    help="Do not fit Kneser-Ney to the index now; `infgram calibrate` does it later.",
+    help="Do not fit Kneser-Ney to the index now; `infgram calibrate` can do it later.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the index once the new one is whole.")
-@click.option("--skip-bad", is_flag=True, help="Leave out broken records, and say so.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace an existing index once the new one is complete."
+)
+@click.option("--skip-bad", is_flag=True, help="Skip broken records, and report them.")
 @quiet_option
 @json_option
 def build(
@@ -124,9 +126,9 @@ def build(
 ) -> None:
     """Build an index from text.
 
-    INPUT is a text file, .jsonl, .parquet, token ids (.npy, .u16, .u32), a folder, or - for
-    standard input; text may be compressed (.gz, .zst). The index appears when it is whole, or not
-    at all.
+    INPUT is a text file, a .jsonl or .parquet file, token ids (.npy, .u16, .u32), a folder, or -
+    for standard input. Text may be compressed (.gz, .zst). The index appears once it is complete,
+    or not at all.
     """
     import infgram
 

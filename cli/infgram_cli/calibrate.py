@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def calibrate(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
     """Fit Kneser-Ney to an index.
 
-    Stores in the index the discounts that make parts of its corpus most probable, each predicted
-    as if it and its surroundings were not there, and prints how well. `infgram build` does this at
-    its end.
+    Finds the discounts that make parts of the corpus most probable, each predicted as if it and its
+    surroundings were not in the index. Stores them in the index and prints how well they predict.
+    `infgram build` does this as its last step.
     """
     import infgram
 

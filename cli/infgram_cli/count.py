@@ -18,7 +18,10 @@ _BATCH = 10_000
 @click.argument("ngrams", nargs=-1, metavar="NGRAM...")
 @index_option
 @click.option(
-    "-f", "--file", type=click.File("rb"), help="Count each line of a file as well; - is stdin."
+    "-f",
+    "--file",
+    type=click.File("rb"),
+    help="Also count each line of a file; - is standard input.",
 )
 @query_options
 @json_option
@@ -32,12 +35,12 @@ def count(
 ) -> None:
     """Count n-grams of any length.
 
-    Prints a line for each: the count, a tab, the n-gram.
+    Prints one line for each: the count, a tab, and the n-gram.
     """
     from .output import escaped, print_json
 
     if not ngrams and file is None:
-        raise click.UsageError("give an n-gram, or a file of them with --file")
+        raise click.UsageError("give an n-gram, or a file of n-grams with --file")
     index = open_index(path)
     for batch in _batches(chain(ngrams, _lines(file))):
         queries = [read_query(index, text, escapes=escapes, ids=ids) for text in batch]

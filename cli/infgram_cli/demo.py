@@ -49,15 +49,15 @@ Examples:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where texts and indexes go, 40 MB in all; an older demo there is replaced.  "
+    help="Folder for texts and indexes, 40 MB in all; an older demo there is replaced.  "
     "[default: infgram/demo in your cache]",
 )
-@fixed_seed_option(1, "Another seed, other text.")
+@fixed_seed_option(1, "Random seed; each seed gives different text.")
 def demo(output: Path | None, seed: int) -> None:
-    """Show what infgram does, on the manual and the library of this Python.
+    """Show what infgram does, using Python's own manual and library.
 
-    Each command is printed as you can type it, and run. Nothing is downloaded, and everything that
-    is written is in FOLDER. Takes less than a minute.
+    The demo prints each command as you would type it, then runs it. It downloads nothing, writes
+    only to FOLDER, and takes less than a minute.
     """
     from .output import stdout
 
@@ -90,7 +90,7 @@ def _own_folder(folder: Path) -> Iterator[Path]:
     if folder.is_dir() and any(folder.iterdir()):
         if not tag.is_file() or tag.read_text() != _TAG:
             raise click.ClickException(
-                f"{folder} holds what no demo has made: name a new folder with -o"
+                f"{folder} holds files that no demo has made: name a new folder with -o"
             )
         shutil.rmtree(folder)
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -132,39 +132,41 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
     same = ("--seed", str(seed))
 
     english.write(prose, sorted(library.glob("*.py")))
-    _part(console, "New text, each character of it drawn from counts in Python's manual")
+    _part(console, "New text, each character drawn from counts in Python's manual")
     run("build", prose, "-o", of_prose, "--no-calibrate", "--overwrite", "-q")
     run("generate", "-i", of_prose, "The ", *same)
 
-    _part(console, f"{_N_TEXTS:,} more by one core, and how much of them is copied")
+    _part(console, f"{_N_TEXTS:,} more on one core, and how much of them is copied")
     many = ("--samples", str(_N_TEXTS), "--threads", "1")
     seconds = run("generate", "-i", of_prose, "The ", *many, *same, into=written)
     console.print(f"{written.stat().st_size:,} bytes in {seconds:.1f} s")
     run("novelty", "-i", of_prose, written)
 
-    _part(console, "How: what followed the longest context that occurs, and every shorter one")
+    _part(
+        console, "How it works: what followed the longest context that occurs, and each shorter one"
+    )
     run("next", "-i", of_prose, "the value of the ", "--levels")
 
-    _part(console, "New code, from the modules of the library from a to s")
+    _part(console, "New code, from the library's modules from a to s")
     run("build", _Modules(library), "-o", of_code, "--overwrite")
     run("generate", "-i", of_code, "def __", "-k", "3", *same)
     run("generate", "-i", of_code, "class ", "--estimator", "kneser-ney", "-T", "0.6", *same)
 
-    _part(console, "Exact counts of n-grams of any length, and where they stand")
+    _part(console, "Exact counts of n-grams of any length, and where they occur")
     run("count", "-i", of_code, "import os", "return self.", "except OSError as error:")
     run("next", "-i", of_code, "def __", "-n", "5")
     run("find", "-i", of_code, "raise ValueError(", "-n", "2", *same)
 
-    _part(console, f"Prediction of {_UNSEEN}, which the index has not seen")
+    _part(console, f"Predicting {_UNSEEN}, which the index has not seen")
     run("perplexity", "-i", of_code, library / _UNSEEN, "--adapt")
 
-    _part(console, f"Drafts for a neural model that writes {_UNSEEN}: several tokens a step")
+    _part(console, f"Drafts for a neural model that writes {_UNSEEN}: several tokens per step")
     unseen = (library / _UNSEEN).read_text(encoding="utf-8")
     answer = {"prompt": unseen[:_N_PROMPT], "output": unseen[_N_PROMPT:]}
     answers.write_text(json.dumps(answer) + "\n")
     run("draft", "simulate", answers, "-i", of_code, "-n", "8")
 
-    _part(console, "Now you")
+    _part(console, "Your turn")
     for command in (
         _typed("generate", "-i", of_prose, "Return ", "--max-copy", "20"),
         _typed("next", "-i", of_code, "import ", "--levels"),
@@ -174,7 +176,7 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
         console.print(f"$ {command}")
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     console.print(
-        f"\nEverything is in {typed.path(folder)}: {size / 1e6:.0f} MB. Remove it at will."
+        f"\nEverything is in {typed.path(folder)}: {size / 1e6:.0f} MB. Remove it any time."
     )
 
 

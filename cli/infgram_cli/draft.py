@@ -25,23 +25,23 @@ _indexes_option = click.option(
     type=click.Path(path_type=Path),
     metavar="PATH",
     multiple=True,
-    help="An index to draft from; may be repeated. Without it, the only *.infgram in this folder.",
+    help="An index to draft from; may be repeated; by default the only *.infgram in this folder.",
 )
 _tokenizer_option = click.option(
     "--tokenizer",
     metavar="NAME|FILE",
-    help="The model's tokenizer (a `tokenizers` JSON file, tiktoken:NAME), where the index is of "
-    "bytes. Without it, the index's own.",
+    help="The model's tokenizer if the index is of bytes: tiktoken:NAME or a `tokenizers` JSON "
+    "file; by default the index's own.",
 )
 _vocab_option = click.option(
     "--vocab-size",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The model's, where it is larger than the tokenizer's.",
+    help="The model's vocabulary size, if larger than the tokenizer's.",
 )
-_path_option = click.option("--path", "is_path", is_flag=True, help="Draft paths, not trees.")
+_path_option = click.option("--path", "is_path", is_flag=True, help="Draft paths instead of trees.")
 _cost_option = click.option(
-    "--cost", type=_FILE, help="What steps cost, measured by `infgram draft profile`."
+    "--cost", type=_FILE, help="What steps cost, as `infgram draft profile` measured it."
 )
 
 
@@ -54,10 +54,11 @@ Examples:
 """
 )
 def draft() -> None:
-    """Drafts from an index let a neural model write several tokens a step, and lose nothing.
+    """Draft from an index for a neural model.
 
-    `simulate` tells from a model's past outputs whether they would help, `profile` measures what a
-    step of a model costs, `bench` measures a model with drafts and without.
+    With drafts, a model writes several tokens per step, at no loss in quality. `simulate` tells
+    from a model's past outputs whether drafts would help, `profile` measures what a step of a model
+    costs, and `bench` measures a model with and without drafts.
     """
 
 
@@ -74,13 +75,13 @@ Examples:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="Where to write the curve, a small JSON file.",
+    help="Where to write the costs, a small JSON file.",
 )
 @click.option(
     "--context",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Tokens before the draft.  [default: 256, or what the model has room for]",
+    help="Tokens of context before the draft.  [default: 256, or as many as fit the model]",
 )
 @click.option(
     "--max-tokens",
@@ -88,7 +89,7 @@ Examples:
     metavar="N",
     default=32,
     show_default=True,
-    help="Of the largest draft.",
+    help="Tokens in the largest draft.",
 )
 @torch_threads_option
 @quiet_option
@@ -100,9 +101,9 @@ def profile(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Measure what a step of MODEL costs, with more and fewer drafted tokens.
+    """Measure what a step of MODEL costs, for drafts of each size.
 
-    MODEL is a folder or a name of Hugging Face. Needs `pip install 'infgram[draft]'`.
+    MODEL is a folder or a model name on Hugging Face. Needs `pip install 'infgram[draft]'`.
     """
     from infgram.draft.profile import measure_cost
     from infgram.draft.speed import load_model
@@ -123,7 +124,7 @@ def profile(
 
 @draft.command(
     epilog="""\b
-TRACE has a JSON object a line:
+TRACE has one JSON object per line:
   {"prompt": "...", "output": "..."}
   {"prompt_ids": [...], "output_ids": [...]}
 
@@ -145,7 +146,7 @@ Examples:
     type=click.IntRange(min=0),
     metavar="N",
     multiple=True,
-    help="Of a draft; may be repeated.  [default: 4, 8, 16, 32]",
+    help="Tokens in a draft, at most; may be repeated.  [default: 4, 8, 16, 32]",
 )
 @_path_option
 @click.option("--no-session", is_flag=True, help="Learn nothing from earlier outputs.")
@@ -161,10 +162,11 @@ def simulate(
     no_session: bool,
     as_json: bool,
 ) -> None:
-    """Replay TRACE, a model's past outputs, against an index: will drafts help?
+    """Replay a model's past outputs to see whether drafts would help.
 
-    Exact where the model takes its likeliest token, and exact in law where it samples. With a cost,
-    drafts are as large as pays, and the speed-up is predicted for the machine of the cost.
+    The result is exact for a model that takes its likeliest token, and exact in distribution for
+    one that samples. With --cost, drafts are as large as pays off, and the speed-up is predicted
+    for the machine where the cost was measured.
     """
     from infgram.draft import simulate as replay
     from infgram.draft.profile import Cost
@@ -238,7 +240,7 @@ Examples:
     metavar="N",
     default=8,
     show_default=True,
-    help="Of a draft.",
+    help="Tokens in a draft, at most.",
 )
 @click.option(
     "--new-tokens",
@@ -246,7 +248,7 @@ Examples:
     metavar="N",
     default=200,
     show_default=True,
-    help="Written after each prompt.",
+    help="Tokens to write after each prompt.",
 )
 @click.option(
     "--temperature",
@@ -254,9 +256,16 @@ Examples:
     metavar="T",
     default=0.0,
     show_default=True,
-    help="0 takes the likeliest tokens.",
+    help="Sampling temperature; 0 takes the likeliest tokens.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), metavar="N", default=5, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Rounds to measure, each with and without drafts.",
+)
 @torch_threads_option
 @_path_option
 @json_option
@@ -274,10 +283,10 @@ def bench(
     is_path: bool,
     as_json: bool,
 ) -> None:
-    """Let MODEL write after PROMPTS, with drafts and without, in turn.
+    """Measure how fast MODEL writes, with and without drafts in turn.
 
-    PROMPTS has a JSON object a line, with "prompt" or "prompt_ids". Needs `pip install
-    'infgram[draft]'`.
+    MODEL is a folder or a model name on Hugging Face. PROMPTS has one JSON object per line, with
+    "prompt" or "prompt_ids". Needs `pip install 'infgram[draft]'`.
     """
     from infgram.draft.profile import Cost
     from infgram.draft.simulation import read_prompts

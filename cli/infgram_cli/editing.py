@@ -43,26 +43,26 @@ def editing_options(command: Decorated) -> Decorated:
                 "--prompt",
                 default="",
                 metavar="TEXT",
-                help="What the text begins with: never edited.",
+                help="The beginning of the text, which is never edited.",
             ),
             click.option(
                 "--rounds",
                 type=click.IntRange(min=0),
                 metavar="N",
                 default=None,
-                help="Look for what is weak so often; 0 only keeps to --max-copy.",
+                help="Times to look for weak words; 0 only enforces --max-copy.",
             ),
             click.option(
                 "--max-copy",
                 type=click.IntRange(min=1),
                 metavar="N",
-                help="Edit until no more than N tokens in a row stand in the corpus.",
+                help="Edit until no run of more than N tokens occurs in the corpus.",
             ),
             click.option(
                 "--protect",
                 multiple=True,
                 metavar="REGEX",
-                help="Never edit what matches; ^ and $ are the ends of a line. May be repeated.",
+                help="Never edit what matches; ^ and $ are the ends of a line; may be repeated.",
             ),
             seed_option,
             click.option(
@@ -72,7 +72,7 @@ def editing_options(command: Decorated) -> Decorated:
                 "--trace",
                 type=click.Path(path_type=Path),
                 metavar="FILE",
-                help="Keep draft and edits in FILE, for `infgram animate`.",
+                help="Write the draft and its edits to FILE, for `infgram animate`.",
             ),
             escape_option("--prompt"),
             quiet_option,
@@ -184,6 +184,6 @@ def warn_of_runs(refined: Refined, max_copy: int | None) -> None:
         runs = ", ".join(f"{begin:,} to {end:,}" for begin, end in refined.runs[:5])
         more = ", ..." if len(refined.runs) > 5 else ""
         stderr().print(
-            f"infgram: {len(refined.runs):,} runs of more than {max_copy} tokens still stand in "
+            f"infgram: {len(refined.runs):,} runs of more than {max_copy} tokens still occur in "
             f"the corpus: tokens {runs}{more}"
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=10,
     show_default=True,
-    help="Occurrences shown, drawn at random from all.",
+    help="Occurrences to show, drawn at random from all.",
 )
 @click.option(
     "--context",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=60,
     show_default=True,
-    help="Tokens shown before and after.",
+    help="Tokens to show before and after.",
 )
 @seed_option
 @query_options
@@ -50,8 +50,8 @@ def find(
 ) -> None:
     """Show occurrences of an n-gram, with their documents.
 
-    Each begins with source:line, where the document begins, and the token of it where the n-gram
-    does.
+    Each shows source:line, where its document begins, and the token of that document at which the
+    n-gram begins.
     """
     from dataclasses import asdict
 

@@ -42,20 +42,20 @@ Examples:
     metavar="N",
     default=500,
     show_default=True,
-    help="Tokens to make; fewer where a document ends.",
+    help="Tokens to generate; fewer if a document ends first.",
 )
 @model_options_with(_ESTIMATOR)
 @click.option(
     "--published",
     is_flag=True,
-    help="The published setting of sbis: -k 2 --decay 0.1 --weighting counts -T 0.8.",
+    help="The published settings of sbis: -k 2 --decay 0.1 --weighting counts -T 0.8.",
 )
 @click.option(
     "-T",
     "--temperature",
     type=float,
     metavar="T",
-    help="Below 1 prefers what is probable; 0 always takes the most probable; "
+    help="Below 1 favours probable tokens; 0 always takes the most probable one; "
     f"by default {_TEMPERATURE}.",
 )
 @click.option(
@@ -64,7 +64,7 @@ Examples:
     metavar="N",
     default=0,
     show_default=True,
-    help="Draw from the N most probable tokens only; 0 for all.",
+    help="Draw only from the N most probable tokens; 0 for all.",
 )
 @click.option(
     "--top-p",
@@ -72,7 +72,7 @@ Examples:
     metavar="P",
     default=1.0,
     show_default=True,
-    help="Draw from the most probable tokens that together have probability P.",
+    help="Draw only from the most probable tokens that together have probability P.",
 )
 @click.option(
     "--min-p",
@@ -80,16 +80,16 @@ Examples:
     metavar="P",
     default=0.0,
     show_default=True,
-    help="Draw from tokens at least P times as probable as the most probable one.",
+    help="Draw only from tokens at least P times as probable as the most probable one.",
 )
 @click.option(
     "--max-copy",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Never write more than N tokens in a row as they stand in the corpus.",
+    help="Never write a run of more than N tokens that occurs in the corpus.",
 )
 @click.option(
-    "--stop", "stops", metavar="TEXT", multiple=True, help="End before TEXT; may be repeated."
+    "--stop", "stops", metavar="TEXT", multiple=True, help="Stop before TEXT; may be repeated."
 )
 @seed_option
 @click.option(
@@ -103,32 +103,30 @@ Examples:
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="For --samples: texts written at once; by default one a core.",
+    help="For --samples: texts to write at once; by default one per core.",
 )
 @click.option(
     "--color",
     is_flag=True,
-    help="Shade tokens by the length of the run of the corpus they end. In terminals, unless "
-    "FORCE_COLOR is set; never with NO_COLOR.",
+    help="Shade each token by the length of the run of the corpus that it ends; only in "
+    "terminals unless FORCE_COLOR is set, and never with NO_COLOR.",
 )
-@click.option(
-    "--trace", is_flag=True, help="Also show where the probability of each token is from."
-)
+@click.option("--trace", is_flag=True, help="Also show where each token's probability comes from.")
 @click.option(
     "--sources",
     "n_sources",
     type=click.IntRange(min=1),
     metavar="N",
-    help="For --trace: also show N places of the corpus where the token follows its context.",
+    help="For --trace: also show N places in the corpus where the token follows its context.",
 )
 @click.option(
     "--refine",
     "refiner",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Then let a refiner edit it, which `infgram refine train` has written.",
+    help="Then edit the text with a refiner that `infgram refine train` wrote.",
 )
-@click.option("--no-prompt", is_flag=True, help="Print only what is new.")
+@click.option("--no-prompt", is_flag=True, help="Print only the new text.")
 @query_options
 @json_option
 def generate(
@@ -150,10 +148,10 @@ def generate(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Generate text after PROMPT, or from the beginning of a document.
+    """Generate text after PROMPT, or from the start of a document.
 
-    The text is printed as it is made; with --color, --trace, --samples and --refine when all of it
-    is.
+    Text is printed as it is generated; with --color, --json, --trace, --samples or --refine
+    it is printed once all of it is there.
     """
     _check_together(
         {

@@ -33,7 +33,7 @@ Examples:
     metavar="N",
     default=5,
     show_default=True,
-    help="Results, the best first.",
+    help="Results to show, best first.",
 )
 @seed_option
 @escape_option("PATTERN")
@@ -48,10 +48,11 @@ def infill(
     escapes: bool,
     as_json: bool,
 ) -> None:
-    """Fill the holes of PATTERN: {8} has 8 tokens, {8..14} has 8 to 14, {} has 1 to 12.
+    """Fill the holes in PATTERN.
 
-    {{ and }} are braces. The index proposes what may stand there, and so does the refiner, which
-    judges: a result has so many nats, the more the likelier, whatever its length.
+    {8} is a hole of 8 tokens, {8..14} of 8 to 14, and {} of 1 to 12; {{ and }} are literal braces.
+    The index and the refiner propose what may fill a hole, and the refiner judges. Each result has
+    a score in nats: the higher, the likelier, whatever its length.
     """
     from infgram.refine.infilling import infill as fill
     from infgram.refine.pattern import parse

@@ -14,7 +14,7 @@ from .options import index_argument, index_option, json_option, open_index
 @index_option
 @json_option
 def info(index: Path | None, path: Path | None, as_json: bool) -> None:
-    """Say what an index holds, and how it was made."""
+    """Show what an index holds and how it was built."""
     import infgram
 
     from .output import escaped, print_facts, print_json, si, stdout

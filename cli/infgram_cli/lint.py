@@ -43,13 +43,13 @@ Examples:
     "path",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Tell what was drawn from n-grams of this index; without it none is used.",
+    help="Show what was drawn from n-grams of this index; by default none is used.",
 )
 @click.option(
     "--worst",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"List the N most suspicious words; {_WORST} where no heat map can be shown.",
+    help=f"List the N most suspicious words; by default {_WORST} if no heat map can be shown.",
 )
 @click.option(
     "--format",
@@ -57,13 +57,13 @@ Examples:
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="json: a suspicion for each character and each word, on one line.",
+    help="Output format; json gives a suspicion for each character and word, on one line.",
 )
 @click.option(
     "--html",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Write the heat map as a web page, one file; an older one is replaced.",
+    help="Write the heat map as a single-file web page; an existing file is replaced.",
 )
 def lint(
     text: str,
@@ -74,14 +74,15 @@ def lint(
     as_format: Literal["text", "json"],
     html: Path | None,
 ) -> None:
-    """Shade FILE, or - for standard input, by how little each character seems to belong there.
+    """Shade each character of a text by how out of place it looks.
 
-    The refiner must be trained on text of the same kind. It knows spelling and rhythm, not sense.
+    FILE is the text, or - for standard input. The refiner must be trained on text of the same kind.
+    It knows spelling and rhythm, not sense.
 
-    Without an index it shows what looks out of place to the network alone. With one it shows what
-    was drawn from n-grams of that index and does not belong, such as a sampled passage, and finds
-    far more. Long verbatim runs of the corpus count as evidence of that, so real quotations of it
-    look suspicious too.
+    Without an index, lint shows what looks out of place to the network alone. With one, it shows
+    what was drawn from n-grams of that index and does not belong, such as a sampled passage, and
+    finds far more. Long verbatim runs of the corpus count as evidence, so real quotations look
+    suspicious too.
     """
     from infgram.refine.linting import lint as find
 

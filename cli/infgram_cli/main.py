@@ -47,7 +47,7 @@ class _Failure(click.ClickException):
 _ELSEWHERE = "infgram.commands"
 """The group of entry points by which other distributions add commands."""
 _BENCH = (
-    "`infgram bench` is a distribution of its own, infgram-bench: `pip install ./bench` in a clone "
+    "`infgram bench` is in a separate package, infgram-bench: run `pip install ./bench` in a clone "
     "of infgram's repository"
 )
 
@@ -102,19 +102,19 @@ def _discard_output() -> None:
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
-Begin with:
+To get started:
   infgram demo
   infgram build corpus.txt
   infgram generate
 """,
 )
 @click.version_option(package_name="infgram")
-@click.option("--debug", is_flag=True, envvar="INFGRAM_DEBUG", help="Show tracebacks of errors.")
+@click.option("--debug", is_flag=True, envvar="INFGRAM_DEBUG", help="Show tracebacks for errors.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    """N-gram language models of unbounded order: an index of a corpus, and new text from it.
+    """N-gram language models of unbounded order: index a corpus, query it, generate new text.
 
-    Where a command needs an index, it takes -i PATH, or else the only *.infgram in this folder.
+    Commands that need an index take -i PATH; by default they use the only *.infgram in this folder.
     """
     ctx.obj = debug
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -118,7 +118,7 @@ def _model_options(
             type=click.Path(path_type=Path),
             metavar="PATH",
             multiple=True,
-            help="The index, or several to be mixed; by default the only *.infgram in this folder.",
+            help="The index, or several to mix; by default the only *.infgram in this folder.",
         ),
         click.option(
             "--weight",
@@ -126,7 +126,7 @@ def _model_options(
             type=float,
             metavar="W",
             multiple=True,
-            help="Weight of an index in the mixture, one for each -i, in order; by default equal.",
+            help="Weight of an index in the mixture, one per -i, in order; by default equal.",
         ),
         click.option(
             "--estimator",
@@ -169,5 +169,5 @@ def _model_options(
             metavar="N",
             help="For kneser-ney: the longest n-gram; by default 254.",
         ),
-        click.option("--adapt", is_flag=True, help="Count the text that was read, too."),
+        click.option("--adapt", is_flag=True, help="Also count the text that has been read."),
     ]

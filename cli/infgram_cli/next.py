@@ -25,7 +25,7 @@ _LEVEL_TOKENS = 5
     metavar="N",
     default=10,
     show_default=True,
-    help="Tokens shown.",
+    help="Tokens to show.",
 )
 @click.option("--infgram", "longest", is_flag=True, help="Back off to the longest suffix found.")
 @click.option("--levels", is_flag=True, help="Show every back-off level, longest first.")
@@ -43,11 +43,11 @@ def next_tokens(
 ) -> None:
     """Show which tokens follow CONTEXT, and how often.
 
-    The counts are exact and are those of the whole context. Where it never occurs, --infgram
-    shortens it from the left until it does.
+    The counts are exact and are for the whole context. If it never occurs, --infgram shortens it
+    from the left until it does.
     """
     if longest and levels:
-        raise click.UsageError("--levels shows what --infgram does: give one of them")
+        raise click.UsageError("--levels already shows what --infgram does: give one of them")
     index = open_index(path)
     query = read_query(index, context, escapes=escapes, ids=ids)
     n_tokens = len(index.tokenizer.encode(query)) if isinstance(query, str) else len(query)

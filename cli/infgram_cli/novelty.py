@@ -28,7 +28,7 @@ Examples:
     metavar="N",
     default=20,
     show_default=True,
-    help="Length of the n-grams that are looked up.",
+    help="Length of the n-grams to look up.",
 )
 @json_option
 def novelty(
@@ -38,9 +38,10 @@ def novelty(
     gram: int,
     as_json: bool,
 ) -> None:
-    """Measure how much of TEXT is copied from the corpus, and how varied it is.
+    """Measure how much of TEXT is copied, and how varied it is.
 
-    TEXT is a file as `infgram build` takes them, or - for standard input.
+    Text is copied if it occurs in the corpus of the index. TEXT is a file of any kind that `infgram
+    build` takes, or - for standard input.
     """
     import numpy as np
 

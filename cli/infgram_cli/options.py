@@ -20,21 +20,21 @@ index_option = click.option(
     "path",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The index; without it, the only *.infgram in this folder.",
+    help="The index to use; by default the only *.infgram in this folder.",
 )
 index_argument = click.argument(
     "index", type=click.Path(path_type=Path), metavar="[INDEX]", required=False
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 seed_option = click.option(
     "--seed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Repeat a result: the same seed draws the same.",
+    help="Random seed; the same seed gives the same result.",
 )
 torch_threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch, on a CPU."
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads that PyTorch uses on a CPU."
 )
 
 
@@ -52,14 +52,16 @@ def fixed_seed_option(default: int, says: str) -> Callable[[Decorated], Decorate
 
 def escape_option(where: str) -> Callable[[Decorated], Decorated]:
     """Adds `escapes`: whether backslashes are read in what is named."""
-    says = rf"Read \n, \t, \r, \xHH and \\ in {where}."
+    says = rf"Interpret \n, \t, \r, \xHH and \\ in {where}."
     return click.option("-e", "--escape", "escapes", is_flag=True, help=says)
 
 
 def query_options(command: Decorated) -> Decorated:
     """Adds `escapes` and `ids`: how the command reads its text."""
     command = click.option(
-        "--ids", is_flag=True, help='Read token ids, as in "12 7 9"; implied by bare-id indexes.'
+        "--ids",
+        is_flag=True,
+        help='Read token ids, as in "12 7 9"; implied if the index has only ids.',
     )(command)
     return escape_option("the text")(command)
 
@@ -74,7 +76,7 @@ def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index
 def index_path(path: Path | None, argument: Path | None = None) -> Path:
     """The index that was named, once, or the only one in the current folder."""
     if path and argument:
-        raise click.UsageError("the index is named twice: give it with -i or without")
+        raise click.UsageError("the index is named twice: give it with -i or without -i")
     if named := path or argument:
         return named
     found = sorted(Path().glob("*.infgram"))
@@ -82,11 +84,11 @@ def index_path(path: Path | None, argument: Path | None = None) -> Path:
         return found[0]
     if not found:
         raise click.UsageError(
-            "there is no *.infgram in this folder: make one with `infgram build`, "
+            "there is no *.infgram in this folder: build one with `infgram build`, "
             "or name one with -i PATH"
         )
     names = ", ".join(map(str, found))
-    raise click.UsageError(f"there are {len(found)} indexes here, choose one with -i: {names}")
+    raise click.UsageError(f"there are {len(found)} indexes here; choose one with -i: {names}")
 
 
 def read_query(index: infgram.Index, text: str, *, escapes: bool, ids: bool) -> str | list[int]:

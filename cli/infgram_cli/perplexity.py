@@ -38,10 +38,10 @@ Examples:
     "--published",
     is_flag=True,
     help="Measure sbis as its author's program does: decay 0.1, 100 tokens of context, 1e-10 for "
-    "what has no probability, the first token not predicted.",
+    "tokens of probability zero, and the first token not predicted.",
 )
 @click.option(
-    "--reliability", is_flag=True, help="Also show what the model expects against what happens."
+    "--reliability", is_flag=True, help="Also compare what the model expects with what happens."
 )
 @click.option(
     "--levels",
@@ -61,9 +61,9 @@ def perplexity(
 ) -> None:
     """Measure how well a model predicts TEXT.
 
-    TEXT is a file as `infgram build` takes them, or - for standard input; it should not be in the
-    index. One token of probability zero makes perplexity infinite. For kneser-ney these are only
-    the tokens that the whole index lacks.
+    TEXT is a file of any kind that `infgram build` takes, or - for standard input. It should not be
+    in the index. A single token of probability zero makes perplexity infinite. For kneser-ney, only
+    tokens that the whole index lacks have probability zero.
     """
     import infgram
 
@@ -117,7 +117,9 @@ def _as_published(choice: ModelChoice) -> ModelChoice:
     if len(choice.paths) > 1:
         fixed.append("a second --index")
     if fixed:
-        raise click.UsageError(f"--published measures sbis as it was published: no {fixed[0]}")
+        raise click.UsageError(
+            f"--published measures sbis as it was published: leave out {fixed[0]}"
+        )
     return replace(choice, name="sbis", given={**choice.given, "window": 100})
 
 

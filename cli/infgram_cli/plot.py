@@ -33,9 +33,9 @@ Examples:
 """
 )
 def plot() -> None:
-    """Draw a picture: PNG, SVG or PDF, as the name says.
+    """Draw a picture as PNG, SVG or PDF.
 
-    Needs matplotlib: pip install 'infgram[plot]'.
+    The file name decides the format. Needs matplotlib: pip install 'infgram[plot]'.
     """
 
 
@@ -46,7 +46,7 @@ def _output_option(default: str) -> Callable[[Decorated], Decorated]:
         type=click.Path(path_type=Path),
         default=Path(default),
         show_default=True,
-        help="The picture to make; an older one is replaced.",
+        help="The picture to write; an existing file is replaced.",
     )
 
 
@@ -72,7 +72,7 @@ def _k_option(default: Sequence[int]) -> Callable[[Decorated], Decorated]:
     metavar="N",
     default=5,
     show_default=True,
-    help="Levels shown, longest first.",
+    help="Levels to show, longest first.",
 )
 @click.option(
     "--window",
@@ -91,9 +91,9 @@ def plot_levels(
     window: int,
     output: Path,
 ) -> None:
-    """Draw what the back-off levels of TEXT are like.
+    """Draw statistics of the back-off levels of TEXT.
 
-    For each level the tokens of context matched, and the matches, over all tokens of TEXT.
+    Shows for each level the tokens of context matched and the matches, over all tokens of TEXT.
     """
     import infgram
     from infgram.plot import check, levels, save
@@ -117,9 +117,9 @@ def plot_reliability(
     ks: tuple[int, ...],
     output: Path,
 ) -> None:
-    """Draw whether probabilities come true on TEXT.
+    """Draw how well probabilities come true on TEXT.
 
-    For Kneser-Ney, SBIS and the longest level. TEXT should not be in the index.
+    Covers Kneser-Ney, SBIS and the longest level. TEXT should not be in the index.
     """
     import infgram
     from infgram.plot import check, reliability, save
@@ -147,7 +147,7 @@ def plot_reliability(
     default="bytes",
     show_default=True,
     metavar="NAME",
-    help="bytes, chars, tiktoken:NAME, or a `tokenizers` JSON file.",
+    help="One of bytes, chars, tiktoken:NAME, or a `tokenizers` JSON file.",
 )
 @click.option(
     "--halvings",
@@ -155,7 +155,7 @@ def plot_reliability(
     metavar="N",
     default=6,
     show_default=True,
-    help="How often the corpus is halved, to its beginning.",
+    help="Times to halve the corpus, keeping its beginning.",
 )
 @_output_option("corpus-size.png")
 def plot_corpus_size(
@@ -169,8 +169,8 @@ def plot_corpus_size(
 ) -> None:
     """Draw the perplexity of TEXT as the corpus grows.
 
-    Indexes of the first part of CORPUS, read as one document, are built in a temporary folder and
-    removed. SBIS is measured as it was published (see `infgram perplexity --published`).
+    Builds indexes of ever longer beginnings of CORPUS, read as one document, in a temporary folder,
+    and removes them. SBIS is measured as it was published (see `infgram perplexity --published`).
     """
     import infgram
     from infgram.plot import check, corpus_size, save
@@ -208,7 +208,7 @@ def plot_corpus_size(
     multiple=True,
     default=[0.1, 0.3],
     show_default=True,
-    help="How much less SBIS counts each further level; may be repeated, a line each.",
+    help="How much less SBIS counts each further level; may be repeated, one line each.",
 )
 @click.option(
     "-n",
@@ -217,7 +217,7 @@ def plot_corpus_size(
     metavar="N",
     default=30_000,
     show_default=True,
-    help="Tokens generated for each point.",
+    help="Tokens to generate for each point.",
 )
 @seed_option
 @_output_option("quality.png")
@@ -230,10 +230,11 @@ def plot_quality(
     seed: int | None,
     output: Path,
 ) -> None:
-    """Draw quality against copying of generated text.
+    """Draw the quality of generated text against copying.
 
-    The judge is Kneser-Ney on an index that does not hold the corpus: how many bits a byte of the
-    text takes it. Text as good as real text is near the dashed line; further left is newer.
+    The judge is Kneser-Ney on an index that does not hold the corpus; quality is how many bits per
+    byte it needs for the text. Text as good as real text is near the dashed line; text further left
+    is newer.
     """
     import infgram
     from infgram.plot import Written, check, quality, save

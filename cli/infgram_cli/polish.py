@@ -24,14 +24,14 @@ Examples:
     metavar="NATS",
     default=4.0,
     show_default=True,
-    help="Edit where that makes the text more probable by more.",
+    help="Make an edit only if it makes the text more probable by more than this.",
 )
 def polish(**asked: Any) -> None:
-    """Edit TEXT word by word, so that an index finds it more probable from both sides.
+    """Edit TEXT word by word, as both sides of each word suggest.
 
     TEXT is a file, or - for standard input. The index must be two-sided and of bytes or characters.
-    A word gives way to one of its length, or to what SBIS writes there, where that is better by a
-    margin; everything else stays as it is. What is edited is printed.
+    A word is replaced by one of the same length, or by what SBIS writes there, if the index finds
+    that more probable by a margin; everything else stays as it is. The edited text is printed.
     """
     from infgram import refine
 

@@ -34,9 +34,9 @@ Examples:
 """,
 )
 def refine() -> None:
-    """Find what is weak in a text that an index wrote, and write it better; or train what does.
+    """Improve a text that an index wrote, or train a refiner.
 
-    A file that has the name of a command is ./train, for instance. Needs `pip install
+    If a file has the name of a command, write ./train, for instance. Needs `pip install
     'infgram[refine]'`.
     """
 
@@ -56,13 +56,13 @@ Examples:
     type=click.Choice(["editor", "remask", "schedule", "t2t"]),
     default="editor",
     show_default=True,
-    help="editor: the index proposes, the refiner judges. The others let the refiner write.",
+    help="With editor the index proposes and the refiner judges; otherwise the refiner writes.",
 )
 def text(refiner: Path, device: str, **asked: Any) -> None:
-    """Edit TEXT, so that a refiner finds it more probable.
+    """Edit TEXT so that a refiner finds it more probable.
 
-    TEXT is a file, or - for standard input. The index is the one that proposes words; it may be
-    another than the one that wrote the text.
+    TEXT is a file, or - for standard input. The index proposes words; it need not be the one that
+    wrote the text.
     """
     from infgram.refine import refine as edit
 
@@ -90,31 +90,33 @@ Examples:
     type=click.Choice(["nano", "base"]),
     default="nano",
     show_default=True,
-    help="nano has 0.9 M parameters, for processors; base has 11 M, for GPUs.",
+    help="Size of the network: nano has 0.9 M parameters, for CPUs; base has 11 M, for GPUs.",
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
-    help="How long to train, measured on the first steps.  [default: 18]",
+    help="How long to train, estimated from the first steps.  [default: 18]",
 )
-@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Instead of minutes.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), metavar="N", help="Steps to train, instead of minutes."
+)
 @click.option(
     "--held-out",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     metavar="SHARE",
     default=0.1,
     show_default=True,
-    help="Of the text, at its end: not trained on, to measure the refiner.",
+    help="Share of the text, at its end, that is kept for measuring the refiner.",
 )
 @click.option(
     "--tokenizer",
     type=click.Choice(["bytes", "chars"]),
     default="bytes",
     show_default=True,
-    help="That of the index to refine for.",
+    help="Tokenizer of the index to refine for.",
 )
-@fixed_seed_option(0, "Another seed, another refiner.")
+@fixed_seed_option(0, "Random seed; each seed gives a different refiner.")
 @device_option
 @torch_threads_option
 @quiet_option
@@ -133,13 +135,14 @@ def train(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train a refiner on CORPUS: files and folders of any kind that `infgram build` takes.
+    """Train a refiner on CORPUS.
 
-    A training that was stopped goes on where it was when it is started again. Build the index to
-    draft from of the same text, without its held-out end if that is to be measured on.
+    CORPUS may be files and folders of any kind that `infgram build` takes. If training is stopped,
+    the same command resumes it. Build the index that writes the drafts from the same text; leave
+    out the held-out end if you want to measure on it.
     """
     if minutes is not None and steps is not None:
-        raise click.UsageError("--minutes and --steps exclude each other")
+        raise click.UsageError("give --minutes or --steps, not both")
     from infgram.refine.network.training import read_text
     from infgram.refine.network.training import train as train_refiner
 

@@ -18,7 +18,7 @@ device_option = click.option(
     type=click.Choice(["auto", "cuda", "mps", "cpu"]),
     default="auto",
     show_default=True,
-    help="What the refiner runs on.",
+    help="Device that the refiner runs on.",
 )
 
 
@@ -30,7 +30,7 @@ def refiner_options(command: Decorated) -> Decorated:
         type=click.Path(path_type=Path),
         required=True,
         metavar="PATH",
-        help="What `infgram refine train` has written.",
+        help="A refiner that `infgram refine train` wrote.",
     )(command)
 
 

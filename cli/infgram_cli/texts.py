@@ -20,7 +20,7 @@ def text_arguments(command: Decorated) -> Decorated:
         type=click.Choice(["file", "line", "paragraph"]),
         default="file",
         show_default=True,
-        help="What a text is. Each is judged on its own.",
+        help="How to split TEXT; each part is judged on its own.",
     )(command)
     return click.argument("inputs", nargs=-1, required=True, metavar="TEXT...")(command)
 
