@@ -18,7 +18,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +35,6 @@ from ..errors import EmptyCorpus, InputError, StorageError, TokenError
 from ..text import tokens
 from ..text.corpus import Document
 from ..text.tokens import Tokenizer
-from .directory import Directory
 from .generations import building
 from .memory import enough, require
 from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
@@ -78,8 +77,9 @@ def build_index(
     started = time.perf_counter()
     with (
         enough("building the index", "use smaller shards or fewer jobs, or raise the limit"),
-        building(Path(path), overwrite=overwrite) as folder,
+        building(Path(path), overwrite=overwrite) as new,
     ):
+        folder = new.folder
         writer = IndexWriter(folder)
         shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
         token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
@@ -118,9 +118,7 @@ def build_index(
             inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
             identity = side.writer.finish({**fields, "shards": side.shards, **inside})
             fields["backwards"] = identity
-        with Directory.open(folder) as generation:
-            stored = bind(generation, path=Path(path, folder.name))
-    return stored
+        return new.publish(partial(bind, path=Path(path, folder.name)))
 
 
 def _seconds_since(started: float) -> float:
@@ -335,34 +333,36 @@ def _sort_all(
             report("sort", done, total)
 
         return [_sort_shard(plan, shard, partial(step, shard["n_rows"])) for plan, shard in tasks]
-    workers: list[subprocess.Popen[str]] = []
+    workers: list[subprocess.Popen[bytes]] = []
     finished = [0]
-    theirs, ours = os.pipe()  # it closes when this process ends, however that happens
 
     def run(task: tuple[_Plan, Mapping[str, Any]]) -> dict[str, Any]:
         plan, shard = task
         # A fresh interpreter: no state is inherited and the caller's script is not imported again.
         # -P: nor does it import from the current folder.
-        worker = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-P", "-c", "from infgram.store.building import _worker; _worker()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            pass_fds=[theirs],
+            stderr=subprocess.STDOUT,
+            bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        workers.append(worker)
-        out, err = worker.communicate(json.dumps([asdict(plan), shard, theirs]))
+        ) as worker:
+            workers.append(worker)
+            assert worker.stdin and worker.stdout
+            with suppress(OSError):  # it has ended already; its exit code says more
+                worker.stdin.write(json.dumps([asdict(plan), shard]).encode() + b"\n")
+            # its input stays open until it has ended: how it knows that this process lives
+            said = worker.stdout.read().decode(errors="replace").splitlines()
         if worker.returncode < 0:
             raise StorageError(
                 f"sorting {shard['name']} was killed by signal {-worker.returncode}; if memory ran "
                 "out, use fewer jobs or smaller shards"
             )
         if worker.returncode:
-            last = err.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
+            last = said[-1:] or [f"exit code {worker.returncode}"]
             raise StorageError(f"sorting {shard['name']} failed: {last[0]}")
-        result: dict[str, Any] = json.loads(out.splitlines()[-1])
+        result: dict[str, Any] = json.loads(said[-1])
         if "errno" in result:
             raise OSError(result["errno"], os.strerror(result["errno"]))
         if "memory" in result:
@@ -379,15 +379,12 @@ def _sort_all(
             for worker in workers:
                 worker.kill()
             raise
-        finally:
-            os.close(theirs)
-            os.close(ours)
 
 
 def _worker() -> None:
     """Entry of a sorting process: a task on standard input, its result on standard output."""
-    plan, shard, parent = json.load(sys.stdin)
-    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+    plan, shard = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with, args=[sys.stdin.fileno()], daemon=True).start()
     try:
         result = _sort_shard(_Plan(**plan), shard, step=lambda: None)
     except OSError as error:
@@ -397,9 +394,9 @@ def _worker() -> None:
     json.dump(result, sys.stdout)
 
 
-def _end_with(parent: int) -> None:
+def _end_with(pipe: int) -> None:
     """Ends this process when the other end of a pipe is closed."""
-    os.read(parent, 1)
+    os.read(pipe, 1)
     os._exit(1)
 
 

@@ -2,46 +2,51 @@
 
 So one reader never mixes two folders that stood at one path one after the other, no link leads out
 of a folder, and what is no file (a pipe, a device) is refused instead of waited for. Alone in
-locking files and in knowing what a process that was killed leaves behind.
+knowing what a process that was killed leaves behind. (Windows keeps no folder open; there it goes
+by the path, and folders of the same name after each other are ruled out by names drawn at random.)
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import CorruptIndex, StorageError
+from . import system
 
 _WRITING = ".writing"
 
 
 class Directory:
-    """A folder that is open. `path` is for messages; nothing is looked up by it again."""
+    """A folder that is open. `path` is for messages; where the system holds folders open, nothing
+    is looked up by it again."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
-        self.descriptor = descriptor
+        self._descriptor = descriptor
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Directory]:
         """The folder that stands at `path` now; links to it are followed. Raises OSError."""
-        with _closing(os.open(path, os.O_RDONLY | os.O_DIRECTORY)) as descriptor:
+        with _closing(system.open_folder(path, follow=True)) as descriptor:
             yield cls(path, descriptor)
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Directory]:
         """A folder in this one. Raises FileNotFoundError, CorruptIndex for anything else."""
-        with _closing(self._open(name, os.O_DIRECTORY, "a folder")) as descriptor:
+        with self._refusing(name, "a folder"):
+            descriptor = system.open_folder(*self._place(name), follow=False)
+        with _closing(descriptor):
             yield Directory(self.path / name, descriptor)
 
     @contextmanager
@@ -50,18 +55,25 @@ class Directory:
 
         Raises FileNotFoundError; CorruptIndex for a link, a pipe, a device or a folder.
         """
-        # not blocking: to open a pipe would wait for somebody to write into it
-        with _closing(self._open(name, os.O_NONBLOCK, "a file")) as descriptor:
+        with self._refusing(name, "a file"):
+            descriptor = system.open_file(*self._place(name))
+        with _closing(descriptor):
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise CorruptIndex(
                     f"{self.path / name} is no file: remove it, or build the index again"
                 )
             yield descriptor
 
-    def _open(self, name: str, flags: int, kind: str) -> int:
+    def _place(self, name: str) -> tuple[str | Path, int | None]:
+        """Where something in this folder is, as `system` takes it."""
+        return (self.path / name, None) if self._descriptor is None else (name, self._descriptor)
+
+    @contextmanager
+    def _refusing(self, name: str, kind: str) -> Iterator[None]:
+        """Says what stands where something of another kind was expected."""
         path = self.path / name
         try:
-            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=self.descriptor)
+            yield
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -85,7 +97,7 @@ class Directory:
                     f"{self.path / name} has {size:,} bytes, expected at most {most:,}: it was not "
                     "written by infgram"
                 )
-            return os.pread(descriptor, size, 0)
+            return system.read_at(descriptor, size, 0)
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
@@ -97,48 +109,65 @@ class Directory:
         self._remove_abandoned(name)
         while True:
             temporary = f".{name}.{secrets.token_hex(4)}{_WRITING}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            descriptor = os.open(temporary, flags, 0o666, dir_fd=self.descriptor)
-            with os.fdopen(descriptor, "wb") as file:
-                if not (_lock(descriptor) and self._has(temporary, descriptor)):
+            descriptor = system.create_file(*self._place(temporary))
+            with ExitStack() as cleanup:
+                file = cleanup.enter_context(os.fdopen(descriptor, "wb"))
+                if not (system.lock(descriptor) and self._has(temporary, descriptor)):
                     continue  # somebody has just removed it: it was not locked yet
                 try:
                     yield file
                     sync(file)
-                    at = self.descriptor
-                    os.replace(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+                    if not system.MOVES_OPEN_FILES:
+                        cleanup.close()
+                    place, within = self._place(temporary)
+                    system.replace(place, self._place(name)[0], within)
                 except BaseException:
+                    if not system.MOVES_OPEN_FILES:
+                        cleanup.close()
                     with suppress(FileNotFoundError):
-                        os.unlink(temporary, dir_fd=self.descriptor)
+                        self._unlink(temporary)
                     raise
                 return
 
     def sync(self) -> None:
         """Waits until the folder's names are on the disk."""
-        os.fsync(self.descriptor)
+        system.sync_folder(self._descriptor)
+
+    def is_same(self, other: Directory) -> bool:
+        """Whether both are one folder."""
+        return os.path.samestat(self._stat(), other._stat())
+
+    def _stat(self) -> os.stat_result:
+        return os.stat(self.path if self._descriptor is None else self._descriptor)
+
+    def _unlink(self, name: str) -> None:
+        place, within = self._place(name)
+        os.unlink(place, dir_fd=within)
 
     def _remove_abandoned(self, name: str) -> None:
         pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}{re.escape(_WRITING)}")
-        for entry in filter(pattern.fullmatch, os.listdir(self.descriptor)):
-            with suppress(OSError, StorageError), self.file(entry) as descriptor:
-                if _lock(descriptor):
-                    os.unlink(entry, dir_fd=self.descriptor)
+        names = os.listdir(self.path if self._descriptor is None else self._descriptor)
+        for entry in filter(pattern.fullmatch, names):
+            with suppress(OSError, StorageError):
+                system.remove_abandoned(partial(self.file, entry), partial(self._unlink, entry))
 
     def _has(self, name: str, descriptor: int) -> bool:
         """Whether the file that is open is the one that stands there."""
         try:
-            found = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            place, within = self._place(name)
+            found = os.stat(place, dir_fd=within, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return os.path.samestat(found, os.fstat(descriptor))
 
 
 @contextmanager
-def _closing(descriptor: int) -> Iterator[int]:
+def _closing(descriptor: int | None) -> Iterator[int | None]:
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -174,12 +203,15 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
             lock = open(folder / _LOCK, "xb")
         except FileNotFoundError:
             continue  # somebody has just removed it: it was empty
-        with lock:
-            if not (_lock(lock.fileno()) and (folder / _LOCK).exists()):
+        with ExitStack() as cleanup:
+            cleanup.enter_context(lock)
+            if not (system.lock(lock.fileno()) and (folder / _LOCK).exists()):
                 continue
             try:
                 yield folder
             finally:
+                if not system.MOVES_OPEN_FILES:
+                    cleanup.close()
                 shutil.rmtree(folder, ignore_errors=True)
             return
 
@@ -193,9 +225,9 @@ def remove_abandoned(parent: Path, name: str) -> None:
     for entry in filter(pattern.fullmatch, os.listdir(parent)):
         folder = parent / entry
         try:
-            with open(folder / _LOCK, "rb") as lock:
-                if _lock(lock.fileno()):
-                    shutil.rmtree(folder, ignore_errors=True)
+            system.remove_abandoned(
+                partial(_opened, folder / _LOCK), partial(shutil.rmtree, folder, ignore_errors=True)
+            )
         except OSError:
             with suppress(OSError):
                 folder.rmdir()  # its process died, or is about to look for it: it is empty
@@ -205,7 +237,7 @@ def remove_abandoned(parent: Path, name: str) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Waits until no other process holds the folder's lock, and holds it. Raises OSError."""
     with open(folder / _LOCK, "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        system.lock(lock.fileno(), wait=True)
         yield
 
 
@@ -215,10 +247,7 @@ def sync(file: IO[Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _lock(descriptor: int) -> bool:
-    """Locks a file until it is closed; False if another process has."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    with open(path, "rb") as file:
+        yield file.fileno()

@@ -17,12 +17,16 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import CorruptIndex, IndexExists, NotAnIndex, StorageError
+from . import system
 from .directory import Directory, locked, remove_abandoned, scratch, sync
+
+T = TypeVar("T")
 
 FORMAT = "infgram"
 MANIFEST = "manifest.json"
@@ -73,7 +77,7 @@ def has_moved_on(root: Path, generation: Directory) -> bool:
     """Whether another build has taken the place of an open one."""
     with ExitStack() as cleanup, suppress(StorageError):
         now = enter(root, cleanup)
-        return not os.path.samestat(os.fstat(now.descriptor), os.fstat(generation.descriptor))
+        return not now.is_same(generation)
     return False
 
 
@@ -98,12 +102,66 @@ def _current(folder: Directory) -> str | None:
 # Writing ------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A new folder for the files of a build, which is `target`'s current one when the block ends
-    well.
+class Building:
+    """The files of a build, in `folder`, until they are published."""
 
-    Whatever else happens, error or interrupt, the folder is removed and `target` is untouched.
+    def __init__(self, work: Path, target: Path, *, overwrite: bool) -> None:
+        self._name = f"generation-{secrets.token_hex(8)}"
+        self._work = work
+        self._target = target
+        self._overwrite = overwrite
+        self.folder = work / self._name
+        self.folder.mkdir()
+
+    def publish(self, bind: Callable[[Directory], T]) -> T:
+        """Makes a finished build the target's current one, and opens what was built.
+
+        bind: opens the files, in a folder that no other build can have replaced yet.
+        """
+        with open(self._work / CURRENT, "xb") as file:
+            file.write(f"infgram 2 {self._name}\n".encode())
+            sync(file)
+        for folder in (self.folder, self._work):
+            _sync_folder(folder)
+        target, final = self._target, self._target / self._name
+
+        def bound(folder: Path) -> T:
+            with Directory.open(folder) as generation:
+                return bind(generation)
+
+        result = bound(self.folder) if system.MOVES_OPEN_FILES else None
+        while True:
+            _check(target, overwrite=self._overwrite)
+            try:
+                if not target.exists():
+                    if result is not None:
+                        os.rename(self._work, target)
+                        _sync_folder(target.parent)
+                        return result
+                    target.mkdir()
+                with locked(target):
+                    _check(target, overwrite=self._overwrite)
+                    os.rename(self.folder, final)
+                    _sync_folder(target)
+                    if result is None:
+                        result = bound(final)
+                    system.replace(self._work / CURRENT, target / CURRENT)
+                    _sync_folder(target)
+                    with suppress(OSError):  # the new one stands; the next build tries again
+                        _remove_replaced(target, self._name)
+                    return result
+            except OSError as error:
+                # another build came first, or somebody removed the target just now: look again
+                came_first = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+                if not self._work.exists() or (target.exists() and not came_first):
+                    raise
+
+
+@contextmanager
+def building(target: Path, *, overwrite: bool) -> Iterator[Building]:
+    """A build of an index at `target`, which is its current one once it is published.
+
+    Whatever else happens, error or interrupt, its files are removed and `target` is untouched.
     What a killed process left behind is put right by the next build of the same target. What
     infgram has not written is neither replaced nor removed.
 
@@ -116,10 +174,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Path]:
         # inside the target where there is one: it may be a disk of its own
         parent = target if target.is_dir() else target.parent
         with scratch(parent, target.name) as work:
-            generation = work / f"generation-{secrets.token_hex(8)}"
-            generation.mkdir()
-            yield generation
-            _publish(work, generation.name, target, overwrite=overwrite)
+            yield Building(work, target, overwrite=overwrite)
     except OSError as error:
         raise StorageError(
             f"writing the index {target} failed: {error.strerror or error}. Nothing is changed."
@@ -168,38 +223,8 @@ def _has_our_manifest(path: Path) -> bool:
     with suppress(OSError, StorageError), ExitStack() as cleanup:
         folder = cleanup.enter_context(Directory.open(path))
         with folder.file(MANIFEST) as descriptor:
-            return _OUR_MANIFEST.match(os.pread(descriptor, 1000, 0)) is not None
+            return _OUR_MANIFEST.match(system.read_at(descriptor, 1000, 0)) is not None
     return False
-
-
-def _publish(work: Path, generation: str, target: Path, *, overwrite: bool) -> None:
-    """Makes a finished build the target's current one."""
-    with open(work / CURRENT, "xb") as file:
-        file.write(f"infgram 2 {generation}\n".encode())
-        sync(file)
-    for folder in (work / generation, work):
-        _sync_folder(folder)
-    while True:
-        _check(target, overwrite=overwrite)
-        try:
-            if not target.exists():
-                os.rename(work, target)
-                _sync_folder(target.parent)
-                return
-            with locked(target):
-                _check(target, overwrite=overwrite)
-                os.rename(work / generation, target / generation)
-                _sync_folder(target)
-                os.replace(work / CURRENT, target / CURRENT)
-                _sync_folder(target)
-                with suppress(OSError):  # the new one stands; the next build tries again
-                    _remove_replaced(target, generation)
-                return
-        except OSError as error:
-            # another build came first, or somebody removed the target just now: look again
-            came_first = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-            if not work.exists() or (target.exists() and not came_first):
-                raise
 
 
 def _recover(target: Path) -> None:
@@ -229,10 +254,13 @@ def _remove_replaced(target: Path, current: str) -> None:
 
 
 def _remove(generation: Path) -> None:
-    """Removes a build's folder, into which somebody may be writing a side file just now."""
+    """Removes a build's folder, into which somebody may be writing a side file just now.
+
+    Where open files cannot be removed, what readers have mapped stays until a later build.
+    """
     for _ in range(100):
         shutil.rmtree(generation, ignore_errors=True)
-        if not generation.exists():
+        if not (system.MOVES_OPEN_FILES and generation.exists()):
             break
 
 

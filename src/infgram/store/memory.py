@@ -7,7 +7,7 @@ gives memory until it has none, and then ends somebody.
 from __future__ import annotations
 
 import os
-import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,16 +22,31 @@ def require(n_bytes: int, *, n_threads: int = 0) -> None:
 
     For libraries that end the process where they find too little.
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return
-    try:
-        used = int(Path("/proc/self/statm").read_bytes().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # a system that does not tell
-        return
+    left = _left()
     needed = n_bytes + n_threads * _THREAD_BYTES
-    if used + needed > limit:
-        raise MemoryError(f"{needed >> 20:,} MB more, of which {max(0, limit - used) >> 20:,} left")
+    if left is not None and needed > left:
+        raise MemoryError(f"{needed >> 20:,} MB more, of which {max(0, left) >> 20:,} left")
+
+
+if sys.platform == "win32":
+
+    def _left() -> int | None:
+        """None: the system has no such limit."""
+        return None
+
+else:
+    import resource
+
+    def _left() -> int | None:
+        """Bytes under the limit of this process's address space; None where there is none."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        try:
+            used = Path("/proc/self/statm").read_bytes().split()[0]
+        except OSError:  # a system that does not tell
+            return None
+        return limit - int(used) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager

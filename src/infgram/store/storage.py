@@ -35,7 +35,7 @@ from ..errors import (
     StorageError,
     UnsupportedFormat,
 )
-from . import generations
+from . import generations, system
 from .archives import read_arrays
 from .directory import Directory, sync
 from .generations import FORMAT, MANIFEST
@@ -56,7 +56,9 @@ _MOST_MANIFEST = 1 << 25
 _MOST_EXTRA = 1 << 20
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 # A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
-_NO_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_NO_DESCRIPTOR: dict[str, Any] = (
+    {"trackfd": False} if sys.version_info >= (3, 13) and sys.platform != "win32" else {}
+)
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
 Progress = Callable[[str, int, int], None]
@@ -398,7 +400,7 @@ def _chunks(stored: StoredIndex, name: str) -> Iterator[bytes | memoryview]:
             found = []
         if found == stored.times[name]:
             at = 0
-            while chunk := os.pread(descriptor, _CHUNK, at):
+            while chunk := system.read_at(descriptor, _CHUNK, at):
                 at += len(chunk)
                 yield chunk
             return
