@@ -10,6 +10,7 @@
 
 #include "infgram/contexts/chain.hpp"
 #include "infgram/contexts/neighbours.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/shard.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -62,7 +63,7 @@ private:
 
     // Asks for what is read around the first level's rows.
     void prefetch(Row row) const noexcept {
-        __builtin_prefetch(shard_.next() + row);
+        infgram::prefetch(shard_.next() + row);
         if (neighbours_ != nullptr) neighbours_->prefetch(row);
     }
 

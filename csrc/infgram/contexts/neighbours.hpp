@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "infgram/rows/match64.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/shard.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -91,7 +92,7 @@ public:
     }
 
     // Asks for the memory that `wider` reads first of a range that begins there.
-    void prefetch(Row row) const noexcept { __builtin_prefetch(&shared_[row]); }
+    void prefetch(Row row) const noexcept { infgram::prefetch(&shared_[row]); }
 
 private:
     static constexpr std::uint8_t saturated = 255;

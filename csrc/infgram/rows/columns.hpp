@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "infgram/rows/alphabet.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/rank.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -61,7 +62,7 @@ void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
     const std::size_t n = codes.size();
     row_before[sa[0]] = 0;  // elsewhere the position of the row before
     for (std::size_t r = 1; r < n; ++r) {
-        if (r + detail::ahead < n) __builtin_prefetch(&row_before[sa[r + detail::ahead]], 1);
+        if (r + detail::ahead < n) prefetch_to_write(&row_before[sa[r + detail::ahead]]);
         row_before[sa[r]] = sa[r - 1];
     }
     std::size_t length = 0;
@@ -69,7 +70,7 @@ void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
     for (std::size_t p = n; p > 0; --p) {
         if (p > detail::ahead) {
             const std::size_t soon = row_before[p - detail::ahead];
-            __builtin_prefetch(&codes[soon > length ? soon - 1 - length : 0]);
+            prefetch(&codes[soon > length ? soon - 1 - length : 0]);
         }
         const std::size_t q = row_before[p];
         if (q == 0) {
@@ -97,8 +98,8 @@ Row fill_next_and_same(std::span<const Code> codes, std::span<const Position> sa
     Row end_row = 0;
     for (std::size_t r = 0; r < n; ++r) {
         if (r + detail::ahead < n) {
-            __builtin_prefetch(&codes[std::min<std::size_t>(sa[r + detail::ahead], n - 1)]);
-            __builtin_prefetch(&shared[sa[r + detail::ahead]]);
+            prefetch(&codes[std::min<std::size_t>(sa[r + detail::ahead], n - 1)]);
+            prefetch(&shared[sa[r + detail::ahead]]);
         }
         const Position p = sa[r];
         if (p == n) {

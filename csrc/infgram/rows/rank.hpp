@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "infgram/rows/match64.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/types.hpp"
 
 namespace infgram {
@@ -76,8 +77,8 @@ public:
     void prefetch(std::uint32_t code, Range range) const noexcept {
         for (const Row row : {range.begin, range.end}) {
             const std::uint32_t block = (row + half_) >> shift_;
-            __builtin_prefetch(&blocks_[std::size_t{block} * n_codes_ + code]);
-            __builtin_prefetch(&next_[row]);
+            infgram::prefetch(&blocks_[std::size_t{block} * n_codes_ + code]);
+            infgram::prefetch(&next_[row]);
         }
     }
 
