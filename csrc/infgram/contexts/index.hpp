@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
@@ -177,21 +176,22 @@ private:
     public:
         template <class Token>
         Codes(const Index& index, std::span<const Token> tokens) {
-            codes_.reserve(tokens.size());
+            if (tokens.size() > few_.size()) many_.resize(tokens.size());
+            std::uint32_t* const codes = many_.empty() ? few_.data() : many_.data();
             for (const Token token : tokens) {
                 const std::uint32_t code = index.alphabet_.code(token);
-                if (code == Alphabet::unknown)
-                    codes_.clear();
-                else
-                    codes_.push_back(code);
+                codes[n_] = code;
+                n_ = code == Alphabet::unknown ? 0 : n_ + 1;
             }
         }
-        [[nodiscard]] std::span<const std::uint32_t> known() const noexcept { return codes_; }
+        [[nodiscard]] std::span<const std::uint32_t> known() const noexcept {
+            return {many_.empty() ? few_.data() : many_.data(), n_};
+        }
 
     private:
-        std::array<std::byte, 1024> buffer_;
-        std::pmr::monotonic_buffer_resource arena_{buffer_.data(), buffer_.size()};
-        std::pmr::vector<std::uint32_t> codes_{&arena_};
+        std::array<std::uint32_t, 256> few_;
+        std::vector<std::uint32_t> many_;
+        std::size_t n_ = 0;
     };
 
     static constexpr std::size_t lanes = 8;
