@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/continuation.hpp"
@@ -28,16 +29,20 @@ void test_count_equal() {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(below(3) * 127);
     for (std::uint32_t n = 0; n <= 512; ++n)
         for (std::uint32_t start : {0u, 1u, 7u, 16u, 511u})
-            for (const std::uint8_t byte : {0, 127, 254, 3})
-                CHECK(count_equal(&bytes[start], n, 512, byte) ==
-                      std::count(&bytes[start], &bytes[start] + n, byte));
+            for (const std::uint8_t byte : std::array<std::uint8_t, 4>{0, 127, 254, 3})
+                CHECK(std::cmp_equal(count_equal(&bytes[start], n, 512, byte),
+                                     std::count(&bytes[start], &bytes[start] + n, byte)));
     std::ranges::fill(bytes, std::uint8_t{255});
     CHECK(match64(bytes.data(), 255) == low_bits(64) && match64(bytes.data(), 254) == 0);
     CHECK(count_equal(bytes.data(), 1000, 1024, 255) == 1000);
-    for (const std::uint8_t least : {0, 1, 127, 128, 254, 255}) {
+    for (const std::uint8_t least : std::array<std::uint8_t, 6>{0, 1, 127, 128, 254, 255}) {
         for (auto& byte : bytes) byte = static_cast<std::uint8_t>(below(256));
         const std::uint64_t found = below64(bytes.data(), least);
         for (std::size_t i = 0; i < 64; ++i) CHECK((found >> i & 1) == (bytes[i] < least ? 1 : 0));
+        CHECK(found == detail::below64_by_bytes(bytes.data(), least));
+        for (std::size_t i = 0; i < 64; ++i)  // whatever the processor has, against plain words
+            CHECK(match64(&bytes[i], bytes[2 * i]) ==
+                  detail::match64_by_words(&bytes[i], bytes[2 * i]));
     }
     CHECK(low_bits(0) == 0 && low_bits(1) == 1 && low_bits(63) == ~std::uint64_t{0} >> 1);
 }
@@ -94,7 +99,8 @@ void test_shard(std::size_t n, std::uint32_t n_codes) {
         if (ngram.empty()) continue;
         std::uint32_t truth = 0;
         for (std::size_t i = 0; i + ngram.size() <= n; ++i)
-            truth += std::equal(ngram.begin(), ngram.end(), text.begin() + static_cast<long>(i));
+            truth += std::equal(ngram.begin(), ngram.end(),
+                                text.begin() + static_cast<std::ptrdiff_t>(i));
         auto search = shard.begin_count(ngram);
         while (shard.step(search)) {
         }
@@ -202,7 +208,7 @@ void test_continuations(std::size_t n, std::uint32_t n_codes) {
         std::uint64_t m = 0;
         for (std::size_t p = std::max<std::size_t>(length, 1); p < n; ++p) {
             if (!std::equal(context.begin(), context.end(),
-                            text.begin() + static_cast<long>(p - length)))
+                            text.begin() + static_cast<std::ptrdiff_t>(p - length)))
                 continue;
             before[text[p]].insert(p == length ? -1 : static_cast<int>(text[p - length - 1]));
             ++m;
@@ -227,15 +233,16 @@ void test_live_text(std::uint32_t max_tokens) {
     for (int i = 0; i < 2000; ++i) {
         const std::uint32_t code = below(30) == 0 ? boundary : 1 + below(2);
         if (kept.size() >= max_tokens)
-            kept.erase(kept.begin(), kept.end() - static_cast<long>(max_tokens / 2));
+            kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(max_tokens / 2));
         kept.push_back(code);
         live.read(code);
         for (std::size_t level = 0; level < live.levels().size(); ++level) {
             const std::size_t n = live.levels()[level].n;
             std::vector<std::uint32_t> truth(3);
             for (std::size_t p = n; p < kept.size(); ++p)
-                truth[kept[p]] += std::equal(kept.end() - static_cast<long>(n), kept.end(),
-                                             kept.begin() + static_cast<long>(p - n));
+                truth[kept[p]] +=
+                    std::equal(kept.end() - static_cast<std::ptrdiff_t>(n), kept.end(),
+                               kept.begin() + static_cast<std::ptrdiff_t>(p - n));
             std::vector<std::uint32_t> found(3);
             live.for_each_token(
                 live.levels()[level],

@@ -160,7 +160,9 @@ public:
 
     // Tokens that the contexts of two rows share at their ends, at most `most`.
     [[nodiscard]] std::uint32_t shared(Row row, Row other, std::uint32_t most) const {
-        constexpr std::uint32_t per_word = sizeof(std::uint64_t) / sizeof(Code);
+        static_assert(std::endian::native == std::endian::little);  // as columns are
+        constexpr std::uint32_t code_bits = 8 * sizeof(Code);
+        constexpr std::uint32_t per_word = 64 / code_bits;
         const Code* a = codes_.data() + position(row);
         const Code* b = codes_.data() + position(other);
         const std::uint32_t limit = std::min({most, sa_[row], sa_[other]});
@@ -170,10 +172,9 @@ public:
             std::uint64_t y;
             std::memcpy(&x, a - n - per_word, sizeof x);
             std::memcpy(&y, b - n - per_word, sizeof y);
-            if (x != y)
-                return n + static_cast<std::uint32_t>(std::countl_zero(x ^ y)) / (8 * sizeof(Code));
+            if (x != y) return n + static_cast<std::uint32_t>(std::countl_zero(x ^ y)) / code_bits;
         }
-        while (n < limit && a[-1 - std::ptrdiff_t{n}] == b[-1 - std::ptrdiff_t{n}]) ++n;
+        while (n < limit && *(a - n - 1) == *(b - n - 1)) ++n;
         return n;
     }
 
