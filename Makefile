@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp asan clean
+.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -32,7 +32,6 @@ check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/ruff format --check .
 	$(DEV)/clang-format --dry-run -Werror $(CXX_SOURCES)
 	$(DEV)/mypy
-	for system in win32 darwin; do $(DEV)/mypy --platform $$system -p infgram -p infgram_cli || exit; done
 	$(DEV)/lint-imports
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o build/stubs
 	diff -u src/infgram/_core.pyi build/stubs/infgram/_core.pyi
@@ -71,6 +70,9 @@ test-cpp: .venv-dev/.ready  ## tests of the core, without Python
 	$(DEV)/cmake -S . -B build/cpp -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(DEV)/ninja" -DINFGRAM_PYTHON=OFF -DINFGRAM_TESTS=ON
 	$(DEV)/cmake --build build/cpp
 	$(DEV)/ctest --test-dir build/cpp --output-on-failure
+
+cross: .venv-cross/.ready  ## the core for other systems: compiled, and run where an emulator is installed
+	.venv-cross/bin/python tools/cross.py
 
 asan: .venv-dev/.ready .venv-asan/.ready  ## C++ and Python tests under address and undefined-behaviour sanitizers
 	$(DEV)/cmake -S . -B build/cpp-asan -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(DEV)/ninja" -DCMAKE_BUILD_TYPE=Debug \
@@ -121,6 +123,12 @@ newest: .venv-newest/.ready
 	$(PYTHON) tests/bounds.py oldest $(foreach each,$(ASKED),'$(each)') > $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) -r $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) --no-deps . ./bench
+	touch $@
+
+# zig brings a C++ compiler, and headers and libraries of the systems that it compiles for.
+.venv-cross/.ready: Makefile
+	test -d .venv-cross || $(PYTHON) -m venv .venv-cross
+	.venv-cross/bin/python $(PIP) 'ziglang==0.17.1' 'pybind11>=2.13'
 	touch $@
 
 .venv-asan/.ready: $(SOURCES)
