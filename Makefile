@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -35,6 +35,13 @@ check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/lint-imports
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o build/stubs
 	diff -u src/infgram/_core.pyi build/stubs/infgram/_core.pyi
+
+wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dist, if they are as promised
+	.venv-release/bin/python tools/release.py wheel -o dist
+
+release-check: .venv-release/.ready  ## whether the last commit can be released
+	.venv-release/bin/python tools/release.py check
+	.venv-release/bin/python tools/release.py wheel
 
 stubs: .venv-dev/.ready  ## write the stub of the native module anew
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o src
@@ -126,6 +133,11 @@ newest: .venv-newest/.ready
 	touch $@
 
 # zig brings a C++ compiler, and headers and libraries of the systems that it compiles for.
+.venv-release/.ready: Makefile
+	test -d .venv-release || $(PYTHON) -m venv .venv-release
+	.venv-release/bin/python $(PIP) 'build>=1.2' 'twine>=6'
+	touch $@
+
 .venv-cross/.ready: Makefile
 	test -d .venv-cross || $(PYTHON) -m venv .venv-cross
 	.venv-cross/bin/python $(PIP) 'ziglang==0.17.1' 'pybind11>=2.13'

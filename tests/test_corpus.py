@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgram.errors import EmptyCorpus, InputError, InvalidParameter, MalformedRecord, MissingExtra
+from infgram.extras import how_to_install
 from infgram.text import corpus
 from infgram.text.corpus import Document, plan
 
@@ -687,7 +688,7 @@ def test_a_missing_library_names_the_extra_even_when_skipping(
 ) -> None:
     make(tmp_path, name)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=f"{name}: .*pip install 'infgram\\[{extra}\\]'"):
+    with pytest.raises(MissingExtra, match=f"{name}: .*{re.escape(how_to_install(extra))}"):
         list(plan([tmp_path]).documents(skip_bad=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 
 from infgram import plot
 from infgram.errors import InvalidParameter, MissingExtra
+from infgram.extras import how_to_install
 from infgram.models.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
 from infgram.plot import Written
 from infgram.tracing.copying import Novelty
@@ -207,5 +209,5 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'infgram\[plot\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(how_to_install("plot"))):
         call()

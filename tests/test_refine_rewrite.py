@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from infgram.errors import (
     TokenOutOfRange,
     UndecodableText,
 )
+from infgram.extras import how_to_install
 from infgram.refine import Editor, Refined, Remask, Trace, certify, refine, refine_many
 from infgram.refine.strategies import STRATEGIES
 from infgram.text.tokens import load
@@ -179,7 +181,7 @@ def test_what_cannot_be_refined_is_refused(index: infgram.Index) -> None:
 def test_a_scorer_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "infgram.refine.network.score", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'infgram\[refine\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(how_to_install("refine"))):
         infgram.refine.Scorer
 
 

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="needs torch, the extra `refine`")
 pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
 
 from infgram.errors import EmptyCorpus, InvalidParameter, NotARefiner, StorageError
+from infgram.extras import how_to_install
 from infgram.refine.network import checkpoint, training
 from infgram.refine.network.corrupt import Noise
 from infgram.refine.network.training import area_under_roc, read_text
@@ -208,4 +209,4 @@ def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
             environment={"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"},
         )
     )
-    assert code == 1 and b"pip install 'infgram[refine]'" in stderr
+    assert code == 1 and how_to_install("refine").encode() in stderr

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import infgram
+from infgram.extras import how_to_install
 
 from . import machine
 from .corpora import Corpus
@@ -62,7 +63,8 @@ def missing() -> str:
     """What the neural questions lack here, or nothing."""
     lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     return (
-        f"{', '.join(lacking)} not installed: pip install 'infgram-bench[neural]'"
+        f"{', '.join(lacking)} not installed: "
+        + how_to_install("neural", distribution="infgram-bench")
         if lacking
         else ""
     )

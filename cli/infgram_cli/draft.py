@@ -103,7 +103,7 @@ def profile(
 ) -> None:
     """Measure what a step of MODEL costs, for drafts of each size.
 
-    MODEL is a folder or a model name on Hugging Face. Needs `pip install 'infgram[draft]'`.
+    MODEL is a folder or a model name on Hugging Face. Needs the extra `draft`.
     """
     from infgram.draft.profile import measure_cost
     from infgram.draft.speed import load_model
@@ -286,7 +286,7 @@ def bench(
     """Measure how fast MODEL writes, with and without drafts in turn.
 
     MODEL is a folder or a model name on Hugging Face. PROMPTS has one JSON object per line, with
-    "prompt" or "prompt_ids". Needs `pip install 'infgram[draft]'`.
+    "prompt" or "prompt_ids". Needs the extra `draft`.
     """
     from infgram.draft.profile import Cost
     from infgram.draft.simulation import read_prompts

@@ -46,10 +46,6 @@ class _Failure(click.ClickException):
 
 _ELSEWHERE = "infgram.commands"
 """The group of entry points by which other distributions add commands."""
-_BENCH = (
-    "`infgram bench` is in a separate package, infgram-bench: run `pip install ./bench` in a clone "
-    "of infgram's repository"
-)
 
 
 class _Group(click.Group):
@@ -67,7 +63,10 @@ class _Group(click.Group):
             if isinstance(command, click.Command):
                 return command
         if name == "bench":
-            raise click.UsageError(_BENCH, ctx)
+            from infgram.extras import how_to_install
+
+            how = how_to_install(distribution="infgram-bench")
+            raise click.UsageError(f"`infgram bench` is in a separate package: {how}", ctx)
         return None
 
     def invoke(self, ctx: click.Context) -> object:

@@ -35,7 +35,7 @@ Examples:
 def plot() -> None:
     """Draw a picture as PNG, SVG or PDF.
 
-    The file name decides the format. Needs matplotlib: pip install 'infgram[plot]'.
+    The file name decides the format. Needs the extra `plot`.
     """
 
 

@@ -36,8 +36,8 @@ Examples:
 def refine() -> None:
     """Improve a text that an index wrote, or train a refiner.
 
-    If a file has the name of a command, write ./train, for instance. Needs `pip install
-    'infgram[refine]'`.
+    If a file has the name of a command, write ./train, for instance. Needs the extra
+    `refine`.
     """
 
 

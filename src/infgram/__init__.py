@@ -4,6 +4,8 @@ What most users need is here. Rooms behind it, on the way that data takes: `infg
 `.models`, `.tracing`, `.draft`, `.refine`, `.pages`; each says what lives in it.
 """
 
+from importlib.metadata import version
+
 from . import _moved
 from .create import build
 from .errors import InfgramError
@@ -33,6 +35,7 @@ __all__ = [
     "Sampling",
     "Scores",
     "TokenTrace",
+    "__version__",
     "build",
     "calibrate",
     "copied_share",
@@ -46,6 +49,8 @@ __all__ = [
     "stored_calibration",
     "stream",
 ]
+
+__version__ = version("infgram")
 
 _moved.install()
 

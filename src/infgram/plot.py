@@ -1,7 +1,7 @@
 """Pictures of what `evaluate` and `novelty` measure, and of costs. Alone in importing matplotlib.
 
 Each function takes results and returns a matplotlib Figure, which needs no display and nobody else
-knows of; `save` writes it. They need the extra: `pip install 'infgram[plot]'`.
+knows of; `save` writes it. They need the extra `plot`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidParameter, MissingExtra
+from .extras import how_to_install
 from .models.evaluate import Bins, LevelStatistics, Perplexity, Reliability
 from .tracing.copying import Novelty
 
@@ -309,7 +310,7 @@ def _matplotlib() -> Any:
         import matplotlib
     except ImportError as error:
         raise MissingExtra(
-            "pictures need matplotlib, which is not installed: pip install 'infgram[plot]'"
+            f"pictures need matplotlib, which is not installed: {how_to_install('plot')}"
         ) from error
     return matplotlib
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, InvalidParameter, MissingExtra
+from ..extras import how_to_install
 from ..text import tokens
 from .drafter import Drafter
 from .text_drafter import TextDrafter
@@ -29,7 +30,7 @@ def load_model(name: str, *, threads: int | None = None) -> Any:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise MissingExtra(
-            "models need torch and transformers: pip install 'infgram[draft]'"
+            f"models need torch and transformers: {how_to_install('draft')}"
         ) from error
     if threads:
         torch.set_num_threads(threads)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidParameter, MissingExtra
+from ..extras import how_to_install
 from . import verify
 from .drafter import Draft
 from .verify import Verified
@@ -22,7 +23,7 @@ try:
     import torch
 except ImportError as error:
     raise MissingExtra(
-        "verification on tensors needs torch, which is not installed: pip install 'infgram[draft]'"
+        f"verification on tensors needs torch, which is not installed: {how_to_install('draft')}"
     ) from error
 
 _NONE = -1

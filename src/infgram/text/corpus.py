@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EmptyCorpus, InputError, InvalidParameter, MalformedRecord, MissingExtra
+from ..extras import how_to_install
 
 __all__ = ["Corpus", "Document", "File", "plan"]
 
@@ -331,8 +332,7 @@ def _unreadable(path: str, error: Exception) -> InputError:
 
 def _missing(file: File, module: str, extra: str) -> MissingExtra:
     return MissingExtra(
-        f"{file.path}: reading it needs {module}, which is not installed: "
-        f"pip install 'infgram[{extra}]'"
+        f"{file.path}: reading it needs {module}, which is not installed: {how_to_install(extra)}"
     )
 
 

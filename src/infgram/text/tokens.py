@@ -27,6 +27,7 @@ from ..errors import (
     TokenOutOfRange,
     UndecodableText,
 )
+from ..extras import how_to_install
 
 __all__ = ["Ids", "Query", "TokenArray", "Tokenizer", "check_ids", "load", "restore"]
 
@@ -427,5 +428,5 @@ class _Ids(Tokenizer):
 
 def _missing(module: str) -> MissingExtra:
     return MissingExtra(
-        f"this tokenizer needs {module}, which is not installed: pip install 'infgram[tokenizers]'"
+        f"this tokenizer needs {module}, which is not installed: {how_to_install('tokenizers')}"
     )

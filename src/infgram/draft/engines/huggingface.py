@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidParameter, MissingExtra, TokenizerUnavailable
+from ...extras import how_to_install
 from .. import verify_torch
 from ..drafter import Draft, Drafter
 from ..text_drafter import TextDrafter
@@ -42,8 +43,9 @@ try:
         raise ImportError(f"found transformers {transformers.__version__}")
 except ImportError as error:
     raise MissingExtra(
-        "drafts for transformers need torch, and transformers {}.{} or later ({}): "
-        "pip install 'infgram[draft]'".format(*OLDEST_TRANSFORMERS, error)
+        "drafts for transformers need torch, and transformers {}.{} or later ({}): {}".format(
+            *OLDEST_TRANSFORMERS, error, how_to_install("draft")
+        )
     ) from error
 
 # What transformers calls a cache among arguments and results: `past_key_values` before 5.24. Models

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidParameter, MissingExtra, NotARefiner
+from ...extras import how_to_install
 from ...index import Index
 from ...seeds import spawn
 from ...tracing.copying import run_lengths
@@ -33,7 +34,7 @@ try:
     from .model import Refiner, Shape
 except ImportError as error:
     raise MissingExtra(
-        "a refiner needs torch and safetensors: pip install 'infgram[refine]'"
+        f"a refiner needs torch and safetensors: {how_to_install('refine')}"
     ) from error
 
 Text = NDArray[np.integer[Any]] | Sequence[int]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ...checks import number, one_of
 from ...errors import EmptyCorpus, InvalidParameter, MissingExtra, NotARefiner, StorageError
+from ...extras import how_to_install
 from ...store.storage import Progress
 from ...text.characters import check_tokenizer
 from ...text.corpus import plan
@@ -45,7 +46,7 @@ try:
     from .muon import Muon
 except ImportError as error:
     raise MissingExtra(
-        "a refiner needs torch and safetensors: pip install 'infgram[refine]'"
+        f"a refiner needs torch and safetensors: {how_to_install('refine')}"
     ) from error
 
 _STEPS_TO_COMPILE = 500  # compiling takes half a minute, and a step a third less time then
