@@ -50,7 +50,8 @@ $ infgram demo
 ```
 
 There are wheels for Linux (x86-64 and ARM64), macOS (ARM64) and Windows (x64), which need no \
-compiler; elsewhere, a C++20 compiler builds it in a minute. A clone has `make demo` and `make test`.
+compiler; elsewhere, a C++20 compiler builds it in a minute. A clone has `make demo` and \
+`make test`.
 <!-- end of installing -->"""
 NAMES = [
     (r"pip install \. \./bench\b", "pip install infgram infgram-bench"),
