@@ -32,6 +32,7 @@ check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/ruff format --check .
 	$(DEV)/clang-format --dry-run -Werror $(CXX_SOURCES)
 	$(DEV)/mypy
+	for system in win32 darwin; do $(DEV)/mypy --platform $$system -p infgram -p infgram_cli || exit; done
 	$(DEV)/lint-imports
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o build/stubs
 	diff -u src/infgram/_core.pyi build/stubs/infgram/_core.pyi
