@@ -133,12 +133,12 @@ newest: .venv-newest/.ready
 	$(@D)/bin/python $(PIP) --no-deps . ./bench
 	touch $@
 
-# zig brings a C++ compiler, and headers and libraries of the systems that it compiles for.
 .venv-release/.ready: Makefile
 	test -d .venv-release || $(PYTHON) -m venv .venv-release
 	.venv-release/bin/python $(PIP) 'build>=1.2' 'twine>=6'
 	touch $@
 
+# zig brings a C++ compiler, and headers and libraries of the systems that it compiles for.
 .venv-cross/.ready: Makefile
 	test -d .venv-cross || $(PYTHON) -m venv .venv-cross
 	.venv-cross/bin/python $(PIP) 'ziglang==0.17.1' 'pybind11>=2.13'
