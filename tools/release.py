@@ -179,18 +179,20 @@ def git(*arguments: str, root: Path = ROOT) -> str:
 
 
 @contextmanager
-def clone() -> Iterator[Path]:
-    """The last commit alone, in a new folder."""
+def clone(commit: str) -> Iterator[Path]:
+    """A commit alone, in a new folder."""
     with tempfile.TemporaryDirectory(prefix="infgram-release-") as folder:
-        subprocess.run(["git", "clone", "-q", ROOT, f"{folder}/infgram"], check=True)
-        yield Path(folder, "infgram")
+        root = Path(folder, "infgram")
+        git("clone", "--quiet", "--no-checkout", str(ROOT), str(root))
+        git("checkout", "--quiet", commit, root=root)
+        yield root
 
 
-def build(output: Path) -> list[Path]:
-    """Both distributions' sdists, and wheels made from them, of the last commit."""
-    when = git("log", "-1", "--format=%ct")
+def build(commit: str, output: Path) -> list[Path]:
+    """Both distributions' sdists, and wheels made from them."""
+    when = git("log", "-1", "--format=%ct", commit)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": when}
-    with clone() as root:
+    with clone(commit) as root:
         for folder in (root, root / "bench"):
             command = [sys.executable, "-m", "build", "--outdir", output, folder]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -203,7 +205,8 @@ def check_wheel(keep: Path | None = None) -> Iterator[tuple[str, str]]:
     """Whether what is built is the same each time, small, and runs without a compiler."""
     with tempfile.TemporaryDirectory(prefix="infgram-wheel-") as folder:
         one, other = Path(folder, "one"), Path(folder, "another folder")
-        files, again = build(one), build(other)
+        commit = git("rev-parse", "HEAD")
+        files, again = build(commit, one), build(commit, other)
         yield "four files", "" if len(files) == 4 else f"{[each.name for each in files]}"
         differ = [a.name for a, b in zip(files, again, strict=True) if digest(a) != digest(b)]
         yield "built twice, equal byte for byte", f"not {', '.join(differ)}" if differ else ""
