@@ -4,7 +4,8 @@
 
 zig's C++ compiler knows all of these systems; the GNU compilers are asked too where they are
 installed. One line a target as each is done, and at the end what was not run, and why. Exits with 1
-if anything does not compile, or fails where it runs.
+if anything does not compile, or fails where it runs. The first time takes minutes longer: zig makes
+the libraries of each system.
 """
 
 from __future__ import annotations
