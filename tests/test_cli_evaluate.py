@@ -14,6 +14,7 @@ from command_line import run
 from infgram_cli.output import json_able
 
 import infgram
+from infgram.extras import how_to_install
 
 CORPUS = b"to be or not to be\nthat is the question\n" * 40
 TEXT = "to be that is not\n"
@@ -278,7 +279,7 @@ def test_plot_without_matplotlib_names_the_extra_before_it_measures(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(infgram, "level_statistics", None)  # is not called
-    assert "infgram[plot]" in run("plot", "levels", "text.txt", exit_code=1).stderr
+    assert how_to_install("plot") in run("plot", "levels", "text.txt", exit_code=1).stderr
 
 
 @pytest.mark.usefixtures("_matplotlib")

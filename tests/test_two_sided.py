@@ -199,7 +199,7 @@ def test_the_command_builds_both_sides(tmp_path: Path, monkeypatch: pytest.Monke
     (index.backwards.path / "calibration.npz").unlink()
     run("calibrate")
     assert infgram.stored_calibration(index.backwards) is not None
-    assert "whole" in run("verify").stdout
+    assert "sound" in run("verify").stdout
     run("build", "corpus.txt", "--overwrite")
     assert lines(run("info", "--json"))[0]["two_sided"] is False
     assert not list(Path("corpus.infgram").glob("**/backwards"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,8 @@ def bench(
     infgram-bench. Results go to standard output and, with every single figure, to the output
     folder. Name QUESTIONs to measure only those; --list shows them.
     """
+    if sys.platform == "win32":
+        raise click.ClickException("the benchmarks run on Linux and macOS, and this is Windows")
     from infgram_cli.output import stderr
 
     from .animate import check as check_animation

@@ -75,7 +75,7 @@ def demo(output: Path | None, seed: int) -> None:
 
 
 def _cache() -> Path:
-    if found := os.environ.get("XDG_CACHE_HOME"):
+    if found := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
         return Path(found)
     home = Path(os.path.expanduser("~"))
     if not home.is_absolute():

@@ -118,6 +118,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.obj = debug
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
+        if sys.platform == "win32":  # text is written as it stands in the corpus
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
 
 
 for _command in (

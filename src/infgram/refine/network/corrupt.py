@@ -122,7 +122,7 @@ def cross_fitted(
 def index_of(texts: Sequence[TokenArray], tokenizer: str) -> Iterator[Index]:
     """An index of texts, gone when the block ends."""
     documents = (Document(text, "", 0, {}) for text in texts if len(text))
-    with tempfile.TemporaryDirectory(prefix="infgram-") as folder:
+    with tempfile.TemporaryDirectory(prefix="infgram-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "texts.infgram"
         yield Index.of(build_index(documents, path, tokenizer=load(tokenizer)), path)
 
