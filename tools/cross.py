@@ -134,6 +134,12 @@ def call(command: list[str], **environment: str) -> None:
         raise Failed(f"$ {' '.join(command)}\n{said}\nexit code {done.returncode}")
 
 
+def write(path: Path, text: str) -> None:
+    """Only what changed: zig knows by a file's times whether it compiled it before."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
 def do(target: Target) -> tuple[list[str], list[str]]:
     """Compiles and runs; returns what was done, and what was not and why."""
     done: list[str] = []
@@ -165,7 +171,7 @@ def do(target: Target) -> tuple[list[str], list[str]]:
             python = [f"-I{headers}", f"-I{pybind11.get_include()}"]
             whole = OUT / "bindings.cpp"
             sources = sorted((ROOT / "csrc" / "bindings").glob("*.cpp"))
-            whole.write_text("".join(f'#include "{source}"\n' for source in sources))
+            write(whole, "".join(f'#include "{source}"\n' for source in sources))
             output = str(OUT / f"{target.system}-bindings.o")
             call([*target.compiler, *FLAGS, *include, *python, "-c", str(whole), "-o", output])
             done.append("bindings compiled")
@@ -176,7 +182,7 @@ def do(target: Target) -> tuple[list[str], list[str]]:
 
 def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "no_throw.cpp").write_text(NO_THROW)
+    write(OUT / "no_throw.cpp", NO_THROW)
     left: list[str] = []
     failures: list[str] = []
 
