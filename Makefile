@@ -42,7 +42,7 @@ wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dis
 
 release-check: .venv-release/.ready  ## whether the last commit can be released
 	.venv-release/bin/python tools/release.py check
-	.venv-release/bin/python tools/release.py wheel
+	.venv-release/bin/python tools/release.py wheel --within 20
 
 stubs: .venv-dev/.ready  ## write the stub of the native module anew
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o src

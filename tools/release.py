@@ -30,7 +30,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 1_500_000  # of a wheel
-MOST_SECONDS = 20.0  # from an empty environment to the end of a demo
 VERSION = re.compile(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?")
 UNRELEASED = "## [Unreleased]"
 DOCUMENTS = ("README.md", "bench/README.md", "docs/drafting.md", "docs/refiner.md")
@@ -201,7 +200,7 @@ def build(commit: str, output: Path) -> list[Path]:
     return sorted(output.iterdir())
 
 
-def check_wheel(keep: Path | None = None) -> Iterator[tuple[str, str]]:
+def check_wheel(keep: Path | None = None, within: float | None = None) -> Iterator[tuple[str, str]]:
     """Whether what is built is the same each time, small, and runs without a compiler."""
     with tempfile.TemporaryDirectory(prefix="infgram-wheel-") as folder:
         one, other = Path(folder, "one"), Path(folder, "another folder")
@@ -217,7 +216,7 @@ def check_wheel(keep: Path | None = None) -> Iterator[tuple[str, str]]:
         command = [sys.executable, "-m", "twine", "check", "--strict", *files]
         said = subprocess.run(command, capture_output=True, text=True)
         yield "metadata that twine takes", said.stdout[-500:] if said.returncode else ""
-        yield from check_installed(wheel, Path(folder, "empty"))
+        yield from check_installed(wheel, Path(folder, "empty"), within)
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             for each in files:
@@ -239,7 +238,7 @@ def surplus(wheel: Path) -> str:
         return ", ".join(name for name in archive.namelist() if not wanted.fullmatch(name))
 
 
-def check_installed(wheel: Path, folder: Path) -> Iterator[tuple[str, str]]:
+def check_installed(wheel: Path, folder: Path, within: float | None) -> Iterator[tuple[str, str]]:
     """Whether a wheel installs and runs in an empty environment, without a compiler."""
     venv.create(folder / "venv", with_pip=True)
     bin_ = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
@@ -262,7 +261,7 @@ def check_installed(wheel: Path, folder: Path) -> Iterator[tuple[str, str]]:
     total = sum(seconds)
     yield (
         f"installed without a compiler in {seconds[0]:.1f} s, demo in {seconds[1]:.1f} s",
-        "" if total < MOST_SECONDS else f"{total:.1f} s, expected under {MOST_SECONDS:.0f} s",
+        f"{total:.1f} s, expected under {within:.0f} s" if within and total > within else "",
     )
     said = subprocess.run([bin_ / "infgram", "--version"], capture_output=True, text=True).stdout
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
@@ -293,13 +292,16 @@ def main(arguments: list[str] | None = None) -> int:
     checking.add_argument("--tag", help="the tag that it is released under")
     wheels = commands.add_parser("wheel", help="whether its wheel is as promised")
     wheels.add_argument("-o", "--output", type=Path, help="keep what was built in this folder")
+    wheels.add_argument(
+        "--within", type=float, metavar="SECONDS", help="from an empty environment to a demo's end"
+    )
     given = parser.parse_args(arguments)
     if given.command == "prepare":
         prepare(given.version)
         return report(check_text()) if ".dev" not in given.version else 0
     if given.command == "check":
         return report(check_text(tag=given.tag), check_repository())
-    return report(check_wheel(given.output))
+    return report(check_wheel(given.output, given.within))
 
 
 if __name__ == "__main__":
