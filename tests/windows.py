@@ -86,8 +86,7 @@ class _Stat:
 
     def __init__(self, found: os.stat_result) -> None:
         self._found = found
-        link = stat.S_ISLNK(found.st_mode)
-        self.st_file_attributes = stat.FILE_ATTRIBUTE_REPARSE_POINT if link else 0
+        self.st_reparse_tag = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._found, name)
@@ -166,6 +165,8 @@ def _pretend() -> None:
     system: Any = os
     for name in ("pread", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"):
         delattr(system, name)
+    constants: Any = stat
+    constants.IO_REPARSE_TAG_MOUNT_POINT = 0xA0000003
     system.O_BINARY, system.O_NOINHERIT = 0, os.O_CLOEXEC
     system.open, system.stat, system.lstat = _open, _stat, _lstat
     system.fsync, system.listdir = _fsync, _listdir

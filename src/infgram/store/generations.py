@@ -141,7 +141,7 @@ class Building:
                     target.mkdir()
                 with locked(target):
                     _check(target, overwrite=self._overwrite)
-                    os.rename(self.folder, final)
+                    system.replace(self.folder, final)
                     _sync_folder(target)
                     if result is None:
                         result = bound(final)

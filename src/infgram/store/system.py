@@ -68,12 +68,12 @@ if sys.platform == "win32":
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
 
     def replace(old: str | Path, new: str | Path, within: int | None = None) -> None:
-        """Renames a file, which takes the place of another. Raises OSError."""
+        """Renames a file, which takes the place of another, or a folder. Raises OSError."""
         until = time.monotonic() + _PATIENCE
         while True:
             try:
                 os.replace(old, new)
-            except PermissionError:  # somebody has it open
+            except PermissionError:  # somebody has it open, or looks for viruses
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
@@ -95,7 +95,8 @@ if sys.platform == "win32":
 
     def _stat_no_link(path: str | Path) -> os.stat_result:
         found = os.lstat(path)
-        if found.st_file_attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT:
+        is_junction = found.st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+        if stat.S_ISLNK(found.st_mode) or is_junction:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
         return found
 
@@ -129,7 +130,7 @@ else:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=within)
 
     def replace(old: str | Path, new: str | Path, within: int | None = None) -> None:
-        """Renames a file, which takes the place of another. Raises OSError."""
+        """Renames a file, which takes the place of another, or a folder. Raises OSError."""
         os.replace(old, new, src_dir_fd=within, dst_dir_fd=within)
 
     def sync_folder(descriptor: int | None) -> None:
