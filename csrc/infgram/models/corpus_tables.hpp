@@ -81,8 +81,12 @@ private:
         order_.resize(table.tokens.size());
         std::iota(order_.begin(), order_.end(), std::uint32_t{0});
         const auto middle = order_.begin() + static_cast<std::ptrdiff_t>(n_heaviest_);
-        std::ranges::partial_sort(order_, middle, std::greater{},
-                                  [&](std::uint32_t i) { return table.tokens[i].count; });
+        // The first of equals, or each standard library would take others.
+        std::ranges::partial_sort(order_, middle, [&](std::uint32_t a, std::uint32_t b) {
+            const auto of_a = table.tokens[a].count;
+            const auto of_b = table.tokens[b].count;
+            return of_a != of_b ? of_a > of_b : a < b;
+        });
         table.heaviest.assign(order_.begin(), middle);
     }
 
