@@ -65,8 +65,9 @@ def test_a_hint_names_a_way_that_works(
     hint = extras.how_to_install("zstd", distribution=distribution)
     assert bool(INSTALLS_BY_NAME.search(hint)) == published
     if not published:
-        folder = hint.split("'")[1].partition("[")[0]
+        *_, folder = re.findall(r"[ ']([./a-z]+)(?=\[)", hint)
         assert f'name = "{distribution}"' in (ROOT / folder / "pyproject.toml").read_text()
+        assert hint.startswith(("pip install '.", "pip install . "))  # never infgram by its name
 
 
 def test_every_place_has_the_one_version(release: ModuleType) -> None:

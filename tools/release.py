@@ -54,8 +54,7 @@ compiler; elsewhere, a C++20 compiler builds it in a minute. A clone has `make d
 <!-- end of installing -->"""
 NAMES = [
     (r"pip install \. \./bench\b", "pip install infgram infgram-bench"),
-    (r"pip install \./bench\b", "pip install infgram-bench"),
-    (r"pip install '\./bench\[(\w+)\]'", r"pip install 'infgram-bench[\1]'"),
+    (r"pip install \. '\./bench\[(\w+)\]'", r"pip install infgram 'infgram-bench[\1]'"),
     (r"pip install '\.\[(\w+)\]'", r"pip install 'infgram[\1]'"),
     (r"pip install \.(?=`)", "pip install infgram"),
     (r"(?s)<!-- installing -->.*<!-- end of installing -->", INSTALLING),

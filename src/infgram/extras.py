@@ -13,7 +13,9 @@ def how_to_install(extra: str = "", *, distribution: str = "infgram") -> str:
     >>> how_to_install("zstd").startswith("pip install ")
     True
     """
-    folder = {"infgram": ".", "infgram-bench": "./bench"}[distribution]
-    what = (distribution if PUBLISHED else folder) + (f"[{extra}]" if extra else "")
-    where = "" if PUBLISHED else " in a clone of infgram's repository"
-    return f"pip install '{what}'{where}"
+    wanted = f"[{extra}]" if extra else ""
+    if PUBLISHED:
+        return f"pip install '{distribution}{wanted}'"
+    # infgram beside infgram-bench, which asks for it by name
+    folder = {"infgram": "'.", "infgram-bench": ". './bench"}[distribution]
+    return f"pip install {folder}{wanted}' in a clone of infgram's repository"
