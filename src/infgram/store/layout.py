@@ -76,7 +76,7 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
     found = Layout(
         tokenizer,
         code_bits,
-        fields.integer("block_rows", 32, 2048 if code_bits == 8 else 1 << 40),
+        fields.integer("block_rows", 32, 2048 if code_bits == 8 else 1 << 31),
         fields.integer("n_tokens", 1, MAX_ROWS * len(shards)),
         fields.integer("n_documents", 1, MAX_ROWS * len(shards)),
         tuple(shards),
