@@ -5,6 +5,7 @@ The oracle is the library itself, on whole documents, and scans of token ids and
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
@@ -14,10 +15,18 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from command_line import run
 from tokenizers_of_all_kinds import KINDS, TEXT, made
 
 import infgram
-from infgram.errors import InvalidParameter, TokenError, UndecodableText
+from infgram.errors import (
+    BadRecordSkipped,
+    InvalidParameter,
+    TokenError,
+    TokenizerUnavailable,
+    UndecodableText,
+    UnknownTokens,
+)
 from infgram.models import sampling
 from infgram.store.building import build_index
 from infgram.text import long_texts
@@ -234,6 +243,87 @@ def test_the_unknown_token_can_be_spelt_out(tmp_path: Path) -> None:
     case = Case("word-level", tmp_path)
     assert case.index.count("[UNK]") == case.index.n_unknown > 0
     assert case.index.count("sun") == case.index.count("unicorn") == 0
+
+
+def test_the_blank_that_a_prompt_ends_with_is_not_written_twice(tmp_path: Path) -> None:
+    case = Case("word-level", tmp_path)
+    for prompt in ("Hello", "Hello ", "Hello\n"):
+        made = infgram.generate(case.index, prompt, k=1, max_tokens=2, seed=0)
+        assert made.text == " world and"[len(prompt) - 5 :]
+        pieces = infgram.stream(case.index, prompt, k=1, max_tokens=2, seed=0)
+        assert "".join(pieces) == made.text
+
+
+# ---- builds --------------------------------------------------------------------------------------
+
+
+def test_a_build_says_how_many_tokens_are_unknown(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(made("word-level"), encoding="utf-8")
+    (tmp_path / "a.txt").write_text("the sun and the unicorn\n")
+    with pytest.warns(UnknownTokens, match="2 of 5 tokens are unknown"):
+        index = infgram.build(tmp_path / "a.txt", tmp_path / "a.infgram", tokenizer=tmp_path)
+    assert index.n_unknown == 2
+
+
+def test_a_folder_without_a_tokenizer_says_what_it_has(tmp_path: Path) -> None:
+    with pytest.raises(TokenizerUnavailable, match=r"no tokenizer\.json: found no tokenizer"):
+        load(tmp_path)
+    (tmp_path / "spiece.model").touch()
+    with pytest.raises(TokenizerUnavailable, match=r"found only spiece\.model \(SentencePiece's\)"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "chars"])
+def test_token_ids_are_not_taken_for_bytes(tmp_path: Path, tokenizer: str) -> None:
+    np.save(tmp_path / "a.npy", np.array([1, 2, 200], np.uint8))
+    np.array([1, 2, 200], "<u2").tofile(tmp_path / "a.u16")
+    (tmp_path / "a.jsonl").write_text('{"text": [1, 2, 200]}\n{"text": "abc"}\n')
+    for name in ("a.npy", "a.u16", "a.jsonl"):
+        with pytest.raises(TokenError, match=rf"{name}.*--tokenizer ids and --vocab-size N"):
+            infgram.build(tmp_path / name, tmp_path / "a.infgram", tokenizer=tokenizer)
+    with pytest.warns(BadRecordSkipped, match="holds token ids"):
+        index = infgram.build(
+            tmp_path / "a.jsonl", tmp_path / "a.infgram", tokenizer=tokenizer, skip_bad=True
+        )
+    assert (index.n_documents, index.count("abc")) == (1, 1)
+
+
+def test_a_tokenizer_that_draws_its_tokens_in_training_does_not_here(tmp_path: Path) -> None:
+    spec = json.loads(made("byte-level"))
+    spec["model"]["dropout"] = 0.5
+    (tmp_path / "tokenizer.json").write_text(json.dumps(spec), encoding="utf-8")
+    (tmp_path / "plain.json").write_text(made("byte-level"), encoding="utf-8")
+    assert (
+        load(tmp_path).encode(TEXT).tolist() == load(tmp_path / "plain.json").encode(TEXT).tolist()
+    )
+
+
+# ---- the command line ----------------------------------------------------------------------------
+
+
+def test_the_command_line_says_how_a_query_was_cut(tmp_path: Path) -> None:
+    case = Case("byte-level", tmp_path)
+    path = str(case.index.path)
+    done = run("count", "-i", path, "the", "Hello")
+    assert done.stdout == f"0\tthe\n{case.index.count('Hello')}\tHello\n"
+    n, places = case.index.count(" the"), case.index.count_text("the")
+    assert f"as ' the': {n}" in done.stderr
+    assert f"however they are cut: {places} (infgram count --text)" in done.stderr
+    assert run("count", "-i", path, "--text", "the").stdout == f"{places}\tthe\n"
+    assert "was looked up as" in run("find", "-i", path, "the").stderr
+    assert "was looked up as" in run("next", "-i", path, "the").stderr
+    assert "was looked up as" in run("next", "-i", path, "the", "--levels").stderr
+    assert run("count", "-i", path, " world and").stderr == ""
+
+
+def test_the_command_line_says_that_words_are_unknown(tmp_path: Path) -> None:
+    case = Case("word-level", tmp_path)
+    path = str(case.index.path)
+    done = run("count", "-i", path, "unicorn", " ")
+    assert done.stdout == "0\tunicorn\n0\t \n"
+    assert "'unicorn' was read as '[UNK]': the tokenizer does not know all of it" in done.stderr
+    assert "' ' has no token of its own" in done.stderr
+    assert f"{case.index.n_unknown} tokens" in run("info", path).stdout
 
 
 # ---- long texts ----------------------------------------------------------------------------------

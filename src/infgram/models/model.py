@@ -16,7 +16,7 @@ from ..errors import InvalidParameter
 from ..index import Index
 from ..native import Predictor
 from ..seeds import generator, spawn
-from ..text.pieces import Behind
+from ..text.pieces import Behind, blank_between
 from ..text.tokens import Ids, Query
 from . import sampling as writing
 from .context import Context
@@ -255,7 +255,11 @@ class Model:
         return self.indexes[0].ids(query)
 
     def _behind(self, prompt: Query) -> Behind:
-        return Behind(self.tokenizer, self._ids(prompt))
+        ids = self._ids(prompt)
+        if isinstance(prompt, (str, bytes)) and len(ids):
+            skip = blank_between(self.tokenizer, prompt, ids)
+            return Behind(self.tokenizer, ids, skip=skip)
+        return Behind(self.tokenizer, ids)
 
     def _texts(self, ids: list[int], before: Ids) -> Iterator[str]:
         """What each token adds to the text; a number alone where tokens are numbers."""

@@ -48,10 +48,26 @@ def shown_alone(tokenizer: Tokenizer, token_id: int) -> str:
     return piece.encode("utf-8", "surrogateescape").decode(errors="replace")
 
 
+def blank_between(tokenizer: Tokenizer, text: str | bytes, token_ids: Ids) -> str:
+    """ " " if a text ends with blanks that its tokens have lost, else "".
+
+    Where words are tokens, "to " is one, and a blank comes in front of the next: one too many.
+
+    >>> from infgram.text.tokens import load
+    >>> blank_between(load("bytes"), "to ", [116, 111, 32])
+    ''
+    """
+    if tokenizer.name == "ids" or isinstance(text, bytes):
+        return ""
+    blanks = text[len(text.rstrip()) :]
+    return "" if shown(tokenizer, token_ids[-IN_FRONT:]).endswith(blanks) else " "
+
+
 class Behind:
     """What tokens add to the text of those `before` them, none at the beginning of a text.
 
-    A character of several tokens belongs to the last of them, even if it began before.
+    A character of several tokens belongs to the last of them, even if it began before. `skip` is
+    left out where the text that is added begins with it.
 
     >>> from infgram.text.tokens import load
     >>> behind = Behind(load("bytes"), [110, 195])
@@ -61,8 +77,9 @@ class Behind:
     ['é', '!', '']
     """
 
-    def __init__(self, tokenizer: Tokenizer, before: Ids = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, before: Ids = (), *, skip: str = "") -> None:
         self._tokenizer = tokenizer
+        self._skip = skip
         tail = np.asarray(before, np.uint32)
         if tokenizer.name == "ids":
             tail = tail[:0]
@@ -72,7 +89,8 @@ class Behind:
         """The text that tokens add, whatever will stand behind them."""
         whole = shown(self._tokenizer, np.concatenate([self._tail, _array(token_ids)]))
         before = shown(self._tokenizer, self._tail)
-        return whole[_n_common(before, whole) :]
+        added = whole[_n_common(before, whole) :]
+        return added[_n_common(self._skip, added) :]
 
     def in_pieces(self, chunks: Iterable[Ids]) -> Iterator[str]:
         """A piece of `text` for each chunk as it comes, and what is left.
@@ -80,6 +98,13 @@ class Behind:
         What tokens behind a chunk may change waits for them: half a character, and rows of bytes
         that the tokenizer decodes together.
         """
+        skip = self._skip
+        for piece in self._in_pieces(chunks):
+            n = _n_common(skip, piece)
+            skip = skip[n:] if n == len(piece) else ""
+            yield piece[n:]
+
+    def _in_pieces(self, chunks: Iterable[Ids]) -> Iterator[str]:
         tail = self._tail
         before: str | None = shown(self._tokenizer, tail)  # until something was shown
         n_shown = 0

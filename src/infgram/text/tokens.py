@@ -425,16 +425,16 @@ class _Tokenizers(Tokenizer):
             raise _unencodable(error) from error
 
     def encode_ngram(self, text: str | bytes) -> TokenArray:
-        decoded = _decoded(text)
-        encoding = self._encoding(decoded)
-        ids = np.array(encoding.ids, np.uint32)
-        if self.unknown_id is None or self.unknown_id not in encoding.ids:
+        ids = self.encode(text)
+        unknown = np.flatnonzero(ids == self.unknown_id) if self.unknown_id is not None else ()
+        if not len(unknown):
             return ids
+        decoded = _decoded(text)
         spelt = self._tokenizer.id_to_token(self.unknown_id)
-        for i in np.flatnonzero(ids == self.unknown_id).tolist():
-            begin, end = encoding.offsets[i]
-            if decoded[begin:end] != spelt:
-                ids[i] = ABSENT
+        if spelt in decoded:
+            offsets = self._encoding(decoded).offsets
+            unknown = [i for i in unknown if decoded[slice(*offsets[i])] != spelt]
+        ids[unknown] = ABSENT
         return ids
 
     def _encoding(self, text: str) -> Any:
