@@ -43,6 +43,12 @@ def encode_long(tokenizer: Any, text: bytes) -> NDArray[np.uint32]:
     """The ids of UTF-8 text by a `tokenizers.Tokenizer`, shape (n,), the same as of one call.
 
     Raises UnicodeDecodeError, and what the library raises.
+
+    >>> from tokenizers import Tokenizer, models, pre_tokenizers
+    >>> tokenizer = Tokenizer(models.WordLevel({"to": 0, "be": 1}))
+    >>> tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    >>> encode_long(tokenizer, b"to be " * 100_000).shape
+    (200000,)
     """
     encode = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
     parts = [np.zeros(0, np.uint32)]

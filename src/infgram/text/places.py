@@ -43,6 +43,12 @@ class Spelling:
     - `token_ids`: those that occur, rising.
     - `texts`: of each, behind others and at the beginning of a document.
     - `n_beginning`: how many documents begin with an n-gram.
+
+    >>> import infgram
+    >>> index = infgram.open(demo_index)
+    >>> ids = index.alphabet[1:]
+    >>> Spelling(ids, index.tokenizer.texts(ids), index.native, lambda ngram: 0).count(b"e or")
+    1
     """
 
     def __init__(
@@ -106,10 +112,12 @@ class Spelling:
                 continue
             begin, end = self._range(rest)
             if end - begin > _MANY:
+                ends = np.zeros(int(self._ids[-1]) + 1, np.bool_)
+                ends[self._sorted_ids[begin:end]] = True
                 for path in paths:
                     following = self._counts.next_tokens(path)[0]
-                    last = np.intersect1d(following, self._sorted_ids[begin:end])
-                    total += count(_extended(path[None], last))
+                    following = following[following < len(ends)]  # not the end of text
+                    total += count(_extended(path[None], following[ends[following]]))
             elif end > begin:
                 total += count(_extended(paths, self._sorted_ids[begin:end]))
             for n in range(min(len(rest) - 1, self._longest) + 1):

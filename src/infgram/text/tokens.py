@@ -426,9 +426,9 @@ class _Tokenizers(Tokenizer):
 
     def encode_ngram(self, text: str | bytes) -> TokenArray:
         ids = self.encode(text)
-        unknown = np.flatnonzero(ids == self.unknown_id) if self.unknown_id is not None else ()
-        if not len(unknown):
+        if self.unknown_id is None or self.unknown_id not in ids:
             return ids
+        unknown = np.flatnonzero(ids == self.unknown_id).tolist()
         decoded = _decoded(text)
         spelt = self._tokenizer.id_to_token(self.unknown_id)
         if spelt in decoded:
