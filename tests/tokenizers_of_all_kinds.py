@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -67,8 +68,8 @@ def _llama() -> str:
     """As Llama 2's: no pre-tokenizer, blanks by normalisers."""
     from tokenizers import Tokenizer, normalizers
 
-    tokenizer = Tokenizer.from_str(_metaspace_bpe(fallback=True))
-    tokenizer.pre_tokenizer = None
+    content = json.loads(_metaspace_bpe(fallback=True))
+    tokenizer = Tokenizer.from_str(json.dumps({**content, "pre_tokenizer": None}))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )

@@ -105,7 +105,7 @@ def _show_levels(
 
     cursor = index.cursor(query)
     levels = cursor.levels()
-    if not levels and isinstance(query, str):
+    if not levels or levels[0].n < n_tokens:
         explain(index, query, index.count(query))
     if as_json:
         for i, (n, m) in enumerate(levels):

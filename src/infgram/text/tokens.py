@@ -156,7 +156,10 @@ def load(spec: str | os.PathLike[str], *, vocab_size: int | None = None) -> Toke
     """
     if spec == "ids":
         if vocab_size is None:
-            raise InvalidParameter("the tokenizer 'ids' has no vocabulary: give vocab_size")
+            raise InvalidParameter(
+                "the tokenizer 'ids' has no vocabulary: give vocab_size (--vocab-size N), a number "
+                "above every id"
+            )
         return _Ids(vocab_size)
     if vocab_size is not None:
         raise InvalidParameter(f"vocab_size is for the tokenizer 'ids', not for {str(spec)!r}")
