@@ -24,14 +24,16 @@ from infgram.errors import (
     InvalidParameter,
     TokenError,
     TokenizerUnavailable,
+    TokenOutOfRange,
     UndecodableText,
     UnknownTokens,
 )
 from infgram.models import sampling
 from infgram.store.building import build_index
-from infgram.text import long_texts
+from infgram.text import long_texts, tokens
 from infgram.text.corpus import Document
-from infgram.text.tokens import ABSENT, Tokenizer, load
+from infgram.text.tokenizer_files import read_tokenizer
+from infgram.text.tokens import ABSENT, Tokenizer, load, restore
 
 pytest.importorskip("tokenizers")
 
@@ -286,6 +288,26 @@ def test_token_ids_are_not_taken_for_bytes(tmp_path: Path, tokenizer: str) -> No
             tmp_path / "a.jsonl", tmp_path / "a.infgram", tokenizer=tokenizer, skip_bad=True
         )
     assert (index.n_documents, index.count("abc")) == (1, 1)
+
+
+def test_a_stranger_s_tokenizer_file_crashes_nothing() -> None:
+    spec = json.loads(made("word-level"))
+    for unknown in (-1, 2**32, 2**70, True, "x", None, 1.5):
+        spec["model"]["vocab"]["[UNK]"] = unknown
+        assert read_tokenizer(json.dumps(spec).encode()).unknown_id is None
+    broken = [b"", b"[]", b"{}", b'{"model": 3}', b'{"model": {}, "decoder": []}', b"[" * 100_000]
+    for file in broken:
+        with pytest.raises(TokenizerUnavailable, match="not a `tokenizers` JSON file"):
+            read_tokenizer(file)
+    file = made("Llama").encode()
+    more = restore({**load_of(file).spec(), "vocab_size": 10**6}, file)
+    with pytest.raises(TokenOutOfRange, match="999999 stands for nothing"):
+        more.decode([5, 999_999])
+    assert more.can_begin([999_999, 5]).tolist()[0]
+
+
+def load_of(file: bytes) -> Tokenizer:
+    return tokens._Tokenizers(file)
 
 
 def test_a_tokenizer_that_draws_its_tokens_in_training_does_not_here(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_texts_are_found_and_counted_in_tokens_of_tiktoken(
     (match,) = index.find("と", context=3)
     assert (match.before, match.match, match.after) == ("猫", "と", "猫")
     made = infgram.generate(index, "he said", k=1, temperature=0, max_tokens=15)
-    assert made.text == text[7:22]
+    assert made.text.rstrip("\ufffd") == text[7:22]
     assert index.decode(index.ids("猫")[1:], after=index.ids("猫")[:1]) == "猫"
 
 

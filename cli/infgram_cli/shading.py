@@ -53,7 +53,7 @@ def shaded(
     run counts."""
     import numpy as np
 
-    from infgram.text.pieces import Behind
+    from infgram.text.pieces import Behind, blank_between
 
     from .output import harmless
 
@@ -61,7 +61,9 @@ def shaded(
     read = np.concatenate([before, token_ids])
     lengths = np.max([index.match_lengths(read) for index in indexes], axis=0)[len(before) :]
     shades = map(_shade, lengths.tolist())
-    texts = Behind(indexes[0].tokenizer, before).by_token(token_ids)
+    tokenizer = indexes[0].tokenizer
+    skip = blank_between(tokenizer, prompt, before) if isinstance(prompt, str) else ""
+    texts = Behind(tokenizer, before, skip=skip).by_token(token_ids)
     pieces = zip(shades, texts, strict=True)
     return "".join(
         click.style(harmless("".join(text for _, text in run)), **_SHADES[least])

@@ -256,7 +256,7 @@ class Model:
 
     def _behind(self, prompt: Query) -> Behind:
         ids = self._ids(prompt)
-        if isinstance(prompt, (str, bytes)) and len(ids):
+        if isinstance(prompt, (str, bytes)):
             skip = blank_between(self.tokenizer, prompt, ids)
             return Behind(self.tokenizer, ids, skip=skip)
         return Behind(self.tokenizer, ids)

@@ -59,7 +59,7 @@ def blank_between(tokenizer: Tokenizer, text: str | bytes, token_ids: Ids) -> st
     """
     if tokenizer.name == "ids" or isinstance(text, bytes):
         return ""
-    blanks = text[len(text.rstrip()) :]
+    blanks = text[len(text.rstrip()) :] if len(token_ids) else ""
     return "" if shown(tokenizer, token_ids[-IN_FRONT:]).endswith(blanks) else " "
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import TokenizerUnavailable
 
 NAME = "tokenizer.json"
+_NO_ID = 2**32 - 1
 _OTHERS = {
     "tokenizer.model": "SentencePiece's",
     "spiece.model": "SentencePiece's",
@@ -53,7 +54,7 @@ class TokenizerFile:
 def read_tokenizer(file: bytes) -> TokenizerFile:
     """Reads the content of a tokenizer.json that the library takes.
 
-    Raises TokenizerUnavailable if it is no JSON object.
+    Raises TokenizerUnavailable if it is not laid out as the library's.
 
     >>> file = b'{"model": {"unk_token": "?", "vocab": {"?": 7}}, "decoder": {"type": "ByteLevel"}}'
     >>> read_tokenizer(file).unknown_id, read_tokenizer(file).decoder.joins_bytes
@@ -61,25 +62,24 @@ def read_tokenizer(file: bytes) -> TokenizerFile:
     """
     try:
         content = json.loads(file)
-        model = content["model"]
-        decoder = content.get("decoder")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return TokenizerFile(
+            _unknown_id(content, content["model"]), _decoder(content.get("decoder"))
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise TokenizerUnavailable(
             f"not a `tokenizers` JSON file: {error!r}; expected what Tokenizer.save writes"
         ) from error
-    return TokenizerFile(_unknown_id(content, model), _decoder(decoder))
 
 
 def _unknown_id(content: dict[str, Any], model: dict[str, Any]) -> int | None:
-    if isinstance(model.get("unk_id"), int):
-        return int(model["unk_id"])
+    found = model.get("unk_id")
     unknown = model.get("unk_token")
-    if not isinstance(unknown, str):
-        return None
-    added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
-    vocabulary = model.get("vocab") or {}
-    found = vocabulary.get(unknown) if isinstance(vocabulary, dict) else None
-    return added.get(unknown) if found is None else int(found)
+    if isinstance(unknown, str):
+        added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+        vocabulary = model.get("vocab")
+        known = vocabulary if isinstance(vocabulary, dict) else {}
+        found = known.get(unknown, added.get(unknown))
+    return found if type(found) is int and 0 <= found < _NO_ID else None
 
 
 def _decoder(decoder: dict[str, Any] | None) -> Decoder:

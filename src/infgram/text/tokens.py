@@ -453,7 +453,7 @@ class _Tokenizers(Tokenizer):
 
     def _checked(self, ids: Ids) -> list[int]:
         checked = check_ids(ids, self.vocab_size)
-        known = self._is_token[checked]
+        known = self._is_token.take(checked, mode="clip") & (checked < len(self._is_token))
         if not known.all():
             _refuse_hole(self.name, int(checked[np.argmin(known)]))
         plain: list[int] = checked.tolist()
@@ -470,7 +470,7 @@ class _Tokenizers(Tokenizer):
         """Not between two bytes: the library decodes a row of them together."""
         can = np.ones(len(token_ids), np.bool_)
         if self._said.decoder.falls_back and len(can):
-            is_byte = self._bytes[np.asarray(token_ids)] >= 0
+            is_byte = self._bytes.take(np.asarray(token_ids), mode="clip") >= 0
             can[1:] = ~(is_byte[1:] & is_byte[:-1])
         return can
 
