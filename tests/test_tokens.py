@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import infgram
 from infgram.errors import (
     InvalidParameter,
     MissingExtra,
@@ -246,6 +247,22 @@ def test_tiktoken_takes_special_tokens_for_plain_text(toy_tiktoken: str) -> None
 def test_tiktoken_decodes_part_of_a_character(toy_tiktoken: str) -> None:
     tokenizer = tokens.load(toy_tiktoken)
     assert tokenizer.decode(tokenizer.encode("é")[:1]) == b"\xc3"
+
+
+def test_texts_are_found_and_counted_in_tokens_of_tiktoken(
+    toy_tiktoken: str, tmp_path: Path
+) -> None:
+    text = "he said: the hehe of 猫と猫, hé"
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    index = infgram.build(tmp_path / "a.txt", tmp_path / "a.infgram", tokenizer=toy_tiktoken)
+    for wanted in ("he", "e", "猫", "h", "eh", " hehe of 猫", "é", "x"):
+        expected = sum(text.startswith(wanted, i) for i in range(len(text)))
+        assert index.count_text(wanted) == expected
+    (match,) = index.find("と", context=3)
+    assert (match.before, match.match, match.after) == ("猫", "と", "猫")
+    made = infgram.generate(index, "he said", k=1, temperature=0, max_tokens=15)
+    assert made.text.rstrip("\ufffd") == text[7:22]
+    assert index.decode(index.ids("猫")[1:], after=index.ids("猫")[:1]) == "猫"
 
 
 def test_holes_of_tiktoken_have_no_text(toy_tiktoken: str) -> None:

@@ -76,13 +76,16 @@ class Material:
         return self.folder / "corpus.infgram"
 
     def build(self) -> None:
-        """Indexes the token files as they are; the tokenizer only goes along."""
+        """Indexes the token files as they are; the tokenizer only goes along. Bytes are a text."""
         tokenizer = self.folder / "tokenizer.json"
-        infgram.build(
-            self.folder / "corpus",
-            self.index,
-            tokenizer=tokenizer if tokenizer.exists() else "bytes",
-        )
+        if tokenizer.exists():
+            infgram.build(self.folder / "corpus", self.index, tokenizer=tokenizer)
+            return
+        text = self.folder / "corpus-text"
+        text.mkdir()
+        for i, document in enumerate(self.corpus):
+            document.astype(np.uint8).tofile(text / f"{i:06}.txt")
+        infgram.build(text, self.index)
 
     def add_corpus(self, documents: Sequence[Ids]) -> None:
         """What drafts come from."""

@@ -41,7 +41,7 @@ Examples:
     default="bytes",
     show_default=True,
     metavar="NAME",
-    help="One of bytes, chars, ids, tiktoken:NAME, or a `tokenizers` JSON file.",
+    help="One of bytes, chars, ids, tiktoken:NAME, a `tokenizers` JSON file, or a model's folder.",
 )
 @click.option(
     "--documents",
@@ -131,12 +131,14 @@ def build(
     or not at all.
     """
     import infgram
+    from infgram.errors import UnknownTokens
 
     from .output import Clock, print_json, progress, stderr
 
     output = output or _default_output(inputs[0])
     console = stderr()
     with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
+        warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
         skipped = _SkippedRecords(console)
         clock = Clock(report)
         index = infgram.build(
@@ -158,12 +160,18 @@ def build(
         )
     seconds, calibration_seconds = clock.stop()
     skipped.sum_up()
+    if index.n_unknown:
+        console.print(
+            f"infgram: {index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the "
+            "tokenizer: their text is lost, and no query finds it; use a tokenizer that knows it"
+        )
     if as_json:
         print_json(
             {
                 "path": str(index.path),
                 "tokenizer": index.tokenizer.name,
                 "n_tokens": index.n_tokens,
+                "n_unknown": index.n_unknown,
                 "n_documents": index.n_documents,
                 "n_shards": index.n_shards,
                 "n_bytes": index.n_bytes,

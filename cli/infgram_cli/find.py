@@ -55,11 +55,14 @@ def find(
     """
     from dataclasses import asdict
 
+    from .cuts import explain
     from .output import print_json, stdout
 
     index = open_index(path)
     query = read_query(index, ngram, escapes=escapes, ids=ids)
     matches = index.find(query, limit=limit, seed=seed, context=context)
+    if not matches and limit:
+        explain(index, query, 0)
     if as_json:
         for match in matches:
             print_json(asdict(match))

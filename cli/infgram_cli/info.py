@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import index_argument, index_option, json_option, open_index
+
+if TYPE_CHECKING:
+    import infgram
 
 
 @click.command(epilog="Example: infgram info corpus.infgram")
@@ -28,6 +32,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "path": str(opened.path),
                 "tokenizer": opened.tokenizer.spec(),
                 "n_tokens": opened.n_tokens,
+                "n_unknown": opened.n_unknown,
                 "n_documents": opened.n_documents,
                 "n_shards": opened.n_shards,
                 "n_bytes": opened.n_bytes,
@@ -48,6 +53,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "index": escaped(str(opened.path)),
         "tokens": f"{opened.n_tokens:,}",
         "tokenizer": f"{tokenizer.name}, {tokenizer.vocab_size:,} ids",
+        **_unknown(opened),
         "documents": f"{opened.n_documents:,}",
         "shards": f"{opened.n_shards:,}",
         "size": f"{si(opened.n_bytes, 'B')}, {opened.n_bytes / opened.n_tokens:.2f} bytes a token",
@@ -59,3 +65,10 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)
+
+
+def _unknown(opened: infgram.Index) -> dict[str, str]:
+    if opened.tokenizer.unknown_id is None:
+        return {}
+    share = opened.n_unknown / opened.n_tokens
+    return {"unknown": f"{opened.n_unknown:,} tokens, {share:.2%}: the tokenizer has none for them"}

@@ -48,13 +48,17 @@ def next_tokens(
     """
     if longest and levels:
         raise click.UsageError("--levels already shows what --infgram does: give one of them")
+    from .cuts import explain
+
     index = open_index(path)
     query = read_query(index, context, escapes=escapes, ids=ids)
-    n_tokens = len(index.tokenizer.encode(query)) if isinstance(query, str) else len(query)
+    n_tokens = len(index.ids(query))
     if levels:
         _show_levels(index, query, n_tokens, rows, as_json)
         return
     ntd = index.infgram_ntd(query) if longest else index.ntd(query)
+    if not len(ntd):
+        explain(index, query, 0)
     _show(index, ntd, n_tokens, rows, as_json)
 
 
@@ -96,10 +100,13 @@ def _show_levels(
 ) -> None:
     from rich.text import Text
 
+    from .cuts import explain
     from .output import print_json, stdout, table, token_text
 
     cursor = index.cursor(query)
     levels = cursor.levels()
+    if not levels or levels[0].n < n_tokens:
+        explain(index, query, index.count(query))
     if as_json:
         for i, (n, m) in enumerate(levels):
             ntd = cursor.ntd(i)

@@ -55,8 +55,9 @@ def novelty(
     begin = found.longest_run_begin
     ids = np.concatenate([np.zeros(0, np.uint32), *(index.ids(text) for text in texts)])
     run = ids[begin : begin + found.longest_run].astype(np.uint32)
+    before = ids[:begin]
     if as_json:
-        print_json({**json_able(found), "longest_run_text": index.decode(run)})
+        print_json({**json_able(found), "longest_run_text": index.decode(run, after=before)})
         return
     facts = {
         "tokens": f"{found.n_tokens:,}",
@@ -72,4 +73,6 @@ def novelty(
     print_facts(console, facts)
     if len(run):
         more = " ..." if len(run) > _SHOWN_TOKENS else ""
-        console.print(f"\nThe longest run: {quoted(index.decode(run[:_SHOWN_TOKENS]))}{more}")
+        console.print(
+            f"\nThe longest run: {quoted(index.decode(run[:_SHOWN_TOKENS], after=before))}{more}"
+        )

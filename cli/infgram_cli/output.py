@@ -97,15 +97,14 @@ def harmless(text: str) -> str:
 
 
 def token_text(index: infgram.Index, token_id: int) -> Text:
-    """A token as a table shows it: spaces and control characters can be seen."""
+    """A token as the vocabulary has it and a table shows it: spaces can be seen."""
     from rich.text import Text
 
     if token_id == index.end_of_text:
         return Text("end of text", style="dim italic")
     if index.tokenizer.name == "ids":
         return Text(str(token_id))
-    text = index.tokenizer.decode([token_id]).decode("utf-8", "surrogateescape")
-    return Text(quoted(text))
+    return Text(quoted(index.tokenizer.piece(token_id)))
 
 
 def stdout() -> Console:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,6 @@ _SHADES: dict[int, dict[str, Any]] = {
     32: {"fg": "yellow"},
     64: {"fg": "red", "bold": True},
 }
-_TAIL_TOKENS = 16
-_MAX_TOKENS_OF_A_CHARACTER = 4
 
 
 def shades_show(console: Console) -> bool:
@@ -55,13 +53,18 @@ def shaded(
     run counts."""
     import numpy as np
 
+    from infgram.text.pieces import Behind, blank_between
+
     from .output import harmless
 
     before = indexes[0].ids(prompt)
     read = np.concatenate([before, token_ids])
     lengths = np.max([index.match_lengths(read) for index in indexes], axis=0)[len(before) :]
     shades = map(_shade, lengths.tolist())
-    pieces = zip(shades, _pieces(indexes[0], token_ids), strict=True)
+    tokenizer = indexes[0].tokenizer
+    skip = blank_between(tokenizer, prompt, before) if isinstance(prompt, str) else ""
+    texts = Behind(tokenizer, before, skip=skip).by_token(token_ids)
+    pieces = zip(shades, texts, strict=True)
     return "".join(
         click.style(harmless("".join(text for _, text in run)), **_SHADES[least])
         for least, run in groupby(pieces, lambda piece: piece[0])
@@ -70,17 +73,3 @@ def shaded(
 
 def _shade(length: int) -> int:
     return max(least for least in _SHADES if least <= length)
-
-
-def _pieces(index: infgram.Index, token_ids: NDArray[np.uint32]) -> Iterator[str]:
-    """What each token adds to the text; a character of several tokens comes with its last one."""
-    begin = shown = 0
-    for i in range(len(token_ids)):
-        text = index.decode(token_ids[begin : i + 1])
-        waiting = len(text) - len(text.rstrip("\ufffd"))
-        if i + 1 == len(token_ids) or waiting >= _MAX_TOKENS_OF_A_CHARACTER:
-            waiting = 0
-        yield text[shown : len(text) - waiting]
-        shown = max(shown, len(text) - waiting)
-        if not waiting and i - begin >= _TAIL_TOKENS:
-            begin, shown = i, len(index.decode(token_ids[i : i + 1]))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from .errors import BadRecordSkipped, IndexReplaced
+from .errors import BadRecordSkipped, IndexReplaced, TokenError, UnknownTokens
 from .index import Index
 from .models.calibration import calibrate as fit_discounts
-from .store.building import MAX_SHARD_TOKENS, build_index
+from .store.building import MAX_SHARD_TOKENS, build_index, place_of
 from .store.storage import Progress
 from .text import corpus, tokens
+from .text.corpus import Document
 from .text.tokens import Tokenizer
 
 
@@ -41,8 +42,8 @@ def build(
     - `inputs`: text files of any kind, `.jsonl`, `.parquet`, token arrays (`.npy`, `.u16`, `.u32`),
       each text also as `.gz` or `.zst`; folders, walked with `glob`; "-" for standard input.
     - `path`: the index folder to make. It appears when the build has ended, or not at all.
-    - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file, "tiktoken:NAME", or "ids" (with
-      `vocab_size`) for inputs that are token ids already.
+    - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file or a model folder that has one,
+      "tiktoken:NAME", or "ids" (with `vocab_size`) for inputs that are token ids already.
     - `documents`: what a document of plain text is. No match crosses documents.
     - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
     - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
@@ -55,7 +56,8 @@ def build(
     - `progress`: called with (stage, done, total).
 
     The index that is returned is the one that was built, even if another process has replaced it by
-    then. Raises InputError, TokenError, StorageError and what derives from them.
+    then. Warns with UnknownTokens if the tokenizer has no token for some of the text. Raises
+    InputError, TokenError, StorageError and what derives from them.
 
     >>> folder = demo_index.parent
     >>> build(folder / "demo.txt", folder / "again.infgram").count("to be")
@@ -76,14 +78,13 @@ def build(
     def on_bad(message: str) -> None:
         warnings.warn(message, BadRecordSkipped, stacklevel=3)
 
+    if isinstance(tokenizer, (str, os.PathLike)):
+        tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
+    found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes)
     stored = build_index(
-        plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes),
+        _that_fit(found, tokenizer, on_bad if skip_bad else None),
         path,
-        tokenizer=(
-            tokens.load(tokenizer, vocab_size=vocab_size)
-            if isinstance(tokenizer, (str, os.PathLike))
-            else tokenizer
-        ),
+        tokenizer=tokenizer,
         shard_tokens=shard_tokens,
         jobs=jobs,
         two_sided=two_sided,
@@ -93,6 +94,13 @@ def build(
         progress=progress,
     )
     index = Index.of(stored, Path(path))
+    if index.n_unknown:
+        warnings.warn(
+            f"{index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the tokenizer: their "
+            "text is lost, and no query finds it; use a tokenizer that knows it, or bytes",
+            UnknownTokens,
+            stacklevel=2,
+        )
     if calibrate:
         if progress:
             progress("calibrate", 0, 1)
@@ -103,3 +111,24 @@ def build(
         if progress:
             progress("calibrate", 1, 1)
     return index
+
+
+def _that_fit(
+    documents: Iterable[Document], tokenizer: Tokenizer, on_bad: Callable[[str], None] | None
+) -> Iterator[Document]:
+    """Documents, but no token ids where tokens are bytes or characters.
+
+    A number below 256 could be a byte, and would be taken for one without a word.
+    """
+    for document in documents:
+        if tokenizer.name in ("bytes", "chars") and not isinstance(document.content, bytes):
+            message = (
+                f"{place_of(document)}: holds token ids, and the tokenizer is {tokenizer.name!r}, "
+                "which reads text: name the tokenizer that made them (--tokenizer FILE), or give "
+                "--tokenizer ids and --vocab-size N (tokenizer='ids', vocab_size=N)"
+            )
+            if on_bad is None:
+                raise TokenError(message)
+            on_bad(message)
+            continue
+        yield document

@@ -27,7 +27,8 @@
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
-`BadRecordSkipped` is a warning: a broken record was left out because the caller asked for that.
+Two are warnings. `BadRecordSkipped`: a broken record was left out because the caller asked for
+that. `UnknownTokens`: the tokenizer has no token for some of a corpus.
 
 Every message says what was found, what was expected and what to do next.
 """
@@ -143,3 +144,7 @@ class MissingExtra(InfgramError, ImportError):
 
 class BadRecordSkipped(UserWarning):
     """A broken record of a corpus was left out of the index, as `skip_bad` asks."""
+
+
+class UnknownTokens(UserWarning):
+    """Some text of a corpus has no token of its own, and became the tokenizer's unknown one."""

@@ -29,10 +29,12 @@ from .store.layout import ShardLayout
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
 from .text import tokens
-from .text.pieces import shown
-from .text.tokens import Query, Tokenizer
+from .text.pieces import Behind, around, shown, window
+from .text.places import Spelling
+from .text.tokens import ABSENT, Query, Tokenizer
 
 NO_WINDOW = 2**32 - 1
+_REACH = 64
 
 
 class Index:
@@ -181,6 +183,9 @@ class Index:
     def count(self, ngram: Query) -> int:
         """Occurrences of an n-gram of any length. O(n). The empty one occurs once a token.
 
+        Text is cut into tokens as if it began a text: `count_text` counts it wherever it stands.
+        Text that has no token, or one that the tokenizer does not know, occurs nowhere.
+
         >>> open(demo_index).count(b"be")
         3
         """
@@ -189,7 +194,53 @@ class Index:
                 return self.native.count(ngram)
             except UnicodeEncodeError:
                 pass
-        return self.native.count(self.ids(ngram))
+        return self.native.count(self._ngram(ngram))
+
+    def count_text(self, text: str | bytes) -> int:
+        """At how many places of the documents' text the characters of `text` stand.
+
+        Documents are what their tokens decode to: where a tokenizer makes small letters of all,
+        only they are found. However a place is cut into tokens, and wherever in a token it begins
+        or ends, it counts; places may overlap. As `count` where tokens are bytes or characters;
+        else some tens of counts a character, and a second or so for the first call.
+
+        Raises InvalidParameter for an empty text, TokenError where it cannot be told (bare token
+        ids, and decoders that look at several tokens at once), UndecodableText.
+
+        >>> open(demo_index).count_text("e or")
+        1
+        """
+        if not len(text):
+            raise InvalidParameter("cannot count the empty text: give at least one character")
+        if self.tokenizer.name in ("bytes", "chars"):
+            return self.count(text)
+        return self._spelling.count(tokens.utf8(text))
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        ids = self.stored.column("token_ids")
+        return Spelling(ids, self.tokenizer.texts(ids), self.native, self._n_beginning)
+
+    def _n_beginning(self, token_ids: NDArray[np.uint32]) -> int:
+        """Documents that begin with tokens."""
+        cursor = self.native.start_of_document(NO_WINDOW)
+        cursor.read(token_ids)
+        n, m = next(iter(cursor.levels()), (0, 0))
+        found = m if n == len(token_ids) + 1 else 0
+        last = self._shards[-1].documents  # nothing follows the corpus: not in m
+        ends = last.bounds(len(last) - 1)
+        of_last = self.native.tokens(len(self._shards) - 1, *ends)
+        return found + int(np.array_equal(of_last, token_ids))
+
+    @cached_property
+    def n_unknown(self) -> int:
+        """Tokens of the corpus that stand for text without one: words become [UNK].
+
+        >>> open(demo_index).n_unknown
+        0
+        """
+        unknown = self.tokenizer.unknown_id
+        return 0 if unknown is None else self.native.count(np.array([unknown], np.uint32))
 
     def count_batch(
         self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
@@ -221,7 +272,7 @@ class Index:
                 return self.native.count_texts(ngrams)
             except (TypeError, UnicodeEncodeError):
                 pass
-        ids = [self.ids(ngram) for ngram in ngrams]
+        ids = [self._ngram(ngram) for ngram in ngrams]
         flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
         return self.native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
@@ -240,7 +291,7 @@ class Index:
                 return NextTokens(token_ids, counts, m, n, self.tokenizer)
             except UnicodeEncodeError:
                 pass
-        ids = self.ids(prompt)
+        ids = self._ngram(prompt)
         token_ids, counts, m = self.native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
@@ -283,15 +334,24 @@ class Index:
 
         `window` bounds how many tokens back it sees.
         """
-        return Cursor(self, self.native.cursor(self.ids(context), _window_size(window)))
+        return Cursor(self, self.native.cursor(self._ngram(context), _window_size(window)))
 
     def start_of_document(self, *, window: int | None = None) -> Cursor:
         """A cursor at the beginning of a document. Its start counts as a token of the context."""
         return Cursor(self, self.native.start_of_document(_window_size(window)))
 
-    def decode(self, token_ids: tokens.Ids) -> str:
-        """Token ids as text; bytes that are not UTF-8 show as U+FFFD, bare ids as numbers."""
-        return shown(self.tokenizer, token_ids)
+    def decode(self, token_ids: tokens.Ids, *, after: tokens.Ids | None = None) -> str:
+        """Token ids as text; bytes that are not UTF-8 show as U+FFFD, bare ids as numbers.
+
+        `after`: tokens that stand in front. Many tokenizers put a blank between two words only
+        when they see both; with `after` the text is what the tokens add to that of those.
+
+        >>> open(demo_index).decode([98, 101], after=[32])
+        'be'
+        """
+        if after is None:
+            return shown(self.tokenizer, token_ids)
+        return Behind(self.tokenizer, after).text(token_ids)
 
     def match_lengths(self, query: Query, *, window: int = 1000) -> NDArray[np.uint32]:
         """For each token, how long a run of the corpus ends with it, at most `window` tokens.
@@ -301,7 +361,7 @@ class Index:
         >>> open(demo_index).match_lengths("to bees").tolist()
         [1, 2, 3, 4, 5, 1, 0]
         """
-        return self.native.match_lengths(self.ids(query), _window_size(window))
+        return self.native.match_lengths(self._looked_up(query), _window_size(window))
 
     # Documents ------------------------------------------------------------------------------------
 
@@ -319,7 +379,7 @@ class Index:
         if there are no more.
         """
         whole(0, limit=limit, context=context)
-        ids = self.ids(ngram)
+        ids = self._ngram(ngram)
         if not len(ids):
             raise InvalidParameter("cannot find the empty n-gram: give at least one token")
         ranges = self.native.find(ids)
@@ -389,15 +449,35 @@ class Index:
         begin, end = shard.documents.bounds(local)
         if not begin <= position <= position + n <= end:
             raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
-        tokens_of = self.native.tokens
+        places = np.array(
+            [
+                max(begin, position - context),
+                position,
+                position + n,
+                min(end, position + n + context),
+            ]
+        )
+        first, ids = self._window(s, int(places[0]), int(places[-1]), (begin, end))
         return Match(
             shard.first_document + local,
             position - begin,
             *shard.documents.provenance(local),
-            before=self.decode(tokens_of(s, max(begin, position - context), position)),
-            match=self.decode(tokens_of(s, position, position + n)),
-            after=self.decode(tokens_of(s, position + n, min(end, position + n + context))),
+            *around(self.tokenizer, ids, (places - first).tolist()),
         )
+
+    def _window(
+        self, s: int, begin: int, end: int, document: tuple[int, int]
+    ) -> tuple[int, NDArray[np.uint32]]:
+        """Tokens of a shard from which the text of [begin, end) can be told; where they begin."""
+        reach = _REACH
+        while True:
+            first, last = max(begin - reach, document[0]), min(end + reach, document[1])
+            ids = self.native.tokens(s, first, last)
+            whole = first == document[0], last == document[1]
+            found = window(self.tokenizer, ids, (begin - first, end - first), whole)
+            if found:
+                return first + found[0], ids[found[0] : found[1]]
+            reach *= 4
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
@@ -414,13 +494,26 @@ class Index:
             return self.tokenizer.encode(query)
         return tokens.check_ids(query, self.tokenizer.vocab_size)
 
+    def _looked_up(self, query: Query) -> NDArray[Any]:
+        """A query as token ids that are compared: what a tokenizer does not know equals nothing."""
+        if isinstance(query, (str, bytes)):
+            return self.tokenizer.encode_ngram(query)
+        return self.ids(query)
+
+    def _ngram(self, query: Query) -> NDArray[Any]:
+        """The same of an n-gram: only an empty query is the empty one, not text without a token."""
+        ids = self._looked_up(query)
+        if len(ids) or not len(query):
+            return ids
+        return np.array([ABSENT], np.uint32)
+
     def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
         if isinstance(token, (int, np.integer)):
             token_id = int(token)
             if token_id != self.end_of_text:
                 tokens.check_ids([token], self.tokenizer.vocab_size)
         else:
-            ids = self.ids(token)
+            ids = self._looked_up(token)
             if len(ids) != 1:
                 raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
             token_id = int(ids[0])
@@ -464,7 +557,7 @@ class Cursor:
                 self.native.start_document()
                 return self
             query = [query]
-        self.native.read(self.index.ids(query))
+        self.native.read(self.index._ngram(query))
         return self
 
     def copy(self) -> Cursor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import whole
-from .text.pieces import shown
+from .text.pieces import shown_alone
 from .text.tokens import Tokenizer
 
 
@@ -60,10 +60,14 @@ class NextTokens:
         return self.counts / max(self.prompt_cnt, 1)
 
     def text(self, token_id: int) -> str:
-        """The token as text; "" for the end of text."""
+        """The token as the vocabulary has it; "" for the end of text.
+
+        Of tokenizers that put blanks into tokens, or between them, this is the token's own name,
+        as "\u2581world" or "##ing": `Index.decode` gives the text of several.
+        """
         if token_id == self._tokenizer.vocab_size:
             return ""
-        return shown(self._tokenizer, [token_id])
+        return shown_alone(self._tokenizer, token_id)
 
     def most_common(self, n: int | None = None) -> list[tuple[str, int]]:
         """The n (all) most frequent tokens as (text, count), most frequent first.

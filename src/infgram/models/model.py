@@ -16,7 +16,8 @@ from ..errors import InvalidParameter
 from ..index import Index
 from ..native import Predictor
 from ..seeds import generator, spawn
-from ..text.tokens import Query
+from ..text.pieces import Behind, blank_between
+from ..text.tokens import Ids, Query
 from . import sampling as writing
 from .context import Context
 from .definition import Blend, DefinedPredictor, DefinedSampler, Estimator, explained
@@ -181,7 +182,8 @@ class Model:
         ' be'
         """
         plan = plan_of(sampling)
-        made = writing.run(self._sampler(prompt, plan, generator(seed)), plan, self._decode)
+        sampler = self._sampler(prompt, plan, generator(seed))
+        made = writing.run(sampler, plan, self._behind(prompt))
         if trace:
             traced = self._trace(made.token_ids.tolist(), prompt, begin=True)
             made = replace(made, trace=tuple(traced))
@@ -192,7 +194,8 @@ class Model:
     ) -> Iterator[str]:
         """The text of `generate`, piece by piece as it is made."""
         plan = plan_of(sampling)
-        return writing.stream(self._sampler(prompt, plan, generator(seed)), plan, self._decode)
+        sampler = self._sampler(prompt, plan, generator(seed))
+        return writing.stream(sampler, plan, self._behind(prompt))
 
     def samples(
         self,
@@ -213,8 +216,9 @@ class Model:
         plan = plan_of(sampling)
         # each thread draws from a generator of its own
         samplers = [self._sampler(prompt, plan, rng) for rng in spawn(seed, n)]
+        behind = self._behind(prompt)
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-            return list(pool.map(lambda s: writing.run(s, plan, self._decode), samplers))
+            return list(pool.map(lambda s: writing.run(s, plan, behind), samplers))
 
     def trace(self, text: Query, *, context: Query = ()) -> Iterator[TokenTrace]:
         """For each token of the text where its probability came from, by the definitions.
@@ -226,7 +230,7 @@ class Model:
     def _trace(self, ids: list[int], context: Query, *, begin: bool) -> Iterator[TokenTrace]:
         read = self._ids(context).tolist()
         contexts = self._contexts(context, begin=begin)
-        for token_id in ids:
+        for token_id, text in zip(ids, self._texts(ids, read), strict=True):
             levels = explained(self.estimator, contexts, self.weights.tolist(), token_id)
             n, m = max(each.longest() for each in contexts)
             matched = max(
@@ -234,7 +238,7 @@ class Model:
             )
             yield TokenTrace(
                 token_id,
-                self._decode([token_id]),
+                text,
                 sum(level.weight * level.prob for level in levels),
                 n,
                 m,
@@ -250,8 +254,18 @@ class Model:
     def _ids(self, query: Query) -> NDArray[Any]:
         return self.indexes[0].ids(query)
 
-    def _decode(self, token_ids: Any) -> str:
-        return self.indexes[0].decode(token_ids)
+    def _behind(self, prompt: Query) -> Behind:
+        ids = self._ids(prompt)
+        if isinstance(prompt, (str, bytes)):
+            skip = blank_between(self.tokenizer, prompt, ids)
+            return Behind(self.tokenizer, ids, skip=skip)
+        return Behind(self.tokenizer, ids)
+
+    def _texts(self, ids: list[int], before: Ids) -> Iterator[str]:
+        """What each token adds to the text; a number alone where tokens are numbers."""
+        if self.tokenizer.name == "ids":
+            return map(str, ids)
+        return Behind(self.tokenizer, before).by_token(ids)
 
     def _start(self, context: Query) -> list[Predictor | DefinedPredictor]:
         ids = self._ids(context)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..checks import number, whole
 from ..errors import InvalidParameter
-from ..text.pieces import Decode, in_pieces
+from ..text.pieces import Behind
 from .definition import TraceLevel
 
 _CHUNK_TOKENS = 4096
@@ -24,7 +24,8 @@ Reason = Literal["length", "end_of_text", "stop", "max_copy"]
 class TokenTrace:
     """Where a token came from.
 
-    - `token_id`, `text`: the token.
+    - `token_id`, `text`: the token, and what it adds to the text; a character of several tokens
+      comes with its last one.
     - `prob`: its probability under the estimator, at temperature 1 and without limits.
     - `n`, `m`: of the longest level of the corpus.
     - `levels`: the mixture, longest level first.
@@ -45,7 +46,8 @@ class TokenTrace:
 class Generation:
     """Generated text, without its prompt.
 
-    - `text`: the text; bytes that are not UTF-8 show as U+FFFD.
+    - `text`: what stands behind the prompt, with the blank in between if the tokenizer puts one
+      there; bytes that are not UTF-8 show as U+FFFD.
     - `token_ids`: uint32 array of shape (n_tokens,), an end of text not among them.
     - `finish_reason`: "length" after max_tokens, "end_of_text" where a document ended, "stop"
       before a stop string, "max_copy" where every next token would have made a run too long.
@@ -136,23 +138,23 @@ class Sampler(Protocol):
         """Up to n tokens, and why there are fewer: "", "end_of_text" or "max_copy"."""
 
 
-def run(sampler: Sampler, plan: Plan, decode: Decode) -> Generation:
-    """All of a text."""
+def run(sampler: Sampler, plan: Plan, behind: Behind) -> Generation:
+    """All of a text, behind that of the prompt."""
     chunks: list[NDArray[np.uint32]] = []
     reasons: list[Reason] = []
-    pieces = in_pieces(_chunks(sampler, plan, chunks, reasons), decode)
+    pieces = behind.in_pieces(_chunks(sampler, plan, chunks, reasons))
     text = "".join(_until_stop(pieces, plan))
     token_ids = np.concatenate([np.zeros(0, np.uint32), *chunks])
     reason: Reason = reasons[0] if reasons else "stop"
-    if plan.stops and len(decode(token_ids)) > len(text):
-        token_ids = token_ids[: _n_tokens_of(text, token_ids, decode)]
+    if plan.stops and len(behind.text(token_ids)) > len(text):
+        token_ids = token_ids[: _n_tokens_of(text, token_ids, behind)]
         reason = "stop"
     return Generation(text, token_ids, reason)
 
 
-def stream(sampler: Sampler, plan: Plan, decode: Decode) -> Iterator[str]:
+def stream(sampler: Sampler, plan: Plan, behind: Behind) -> Iterator[str]:
     """The text of `run`, piece by piece as it is made."""
-    return _until_stop(in_pieces(_chunks(sampler, plan, [], []), decode), plan)
+    return _until_stop(behind.in_pieces(_chunks(sampler, plan, [], [])), plan)
 
 
 def _chunks(
@@ -192,15 +194,15 @@ def _until_stop(pieces: Iterator[str], plan: Plan) -> Iterator[str]:
     yield waiting
 
 
-def _n_tokens_of(text: str, token_ids: NDArray[np.uint32], decode: Decode) -> int:
+def _n_tokens_of(text: str, token_ids: NDArray[np.uint32], behind: Behind) -> int:
     """The fewest tokens whose text reaches as far."""
     low, high = 0, len(token_ids)
     while low < high:
         middle = (low + high) // 2
-        if len(decode(token_ids[:middle])) < len(text):
+        if len(behind.text(token_ids[:middle])) < len(text):
             low = middle + 1
         else:
             high = middle
-    while low < len(token_ids) and not decode(token_ids[:low]).startswith(text):
+    while low < len(token_ids) and not behind.text(token_ids[:low]).startswith(text):
         low += 1  # half a character is as long as a whole one
     return low

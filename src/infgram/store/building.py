@@ -218,8 +218,8 @@ def _ingest(
                 continue
             if len(ids) + 2 > shard_tokens:
                 raise InputError(
-                    f"{_place(document)}: a document of {len(ids)} tokens does not fit a shard of "
-                    f"{shard_tokens}: split it into smaller documents (lines, paragraphs)"
+                    f"{place_of(document)}: a document of {len(ids)} tokens does not fit a shard "
+                    f"of {shard_tokens}: split it into smaller documents (lines, paragraphs)"
                 )
             if spool.n_rows + len(ids) + 2 > shard_tokens:
                 shards.append(spool.close(last=False))
@@ -241,10 +241,11 @@ def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
             return ids.astype(tokenizer.dtype, copy=False)
         return tokenizer.encode(document.content)
     except (InputError, TokenError) as error:
-        raise type(error)(f"{_place(document)}: {error}") from error
+        raise type(error)(f"{place_of(document)}: {error}") from error
 
 
-def _place(document: Document) -> str:
+def place_of(document: Document) -> str:
+    """Where it stands, for messages: source:line."""
     return f"{document.source}:{document.line}" if document.line else document.source
 
 

@@ -28,8 +28,21 @@ from ..errors import (
     UndecodableText,
 )
 from ..extras import how_to_install
+from .long_texts import LONG, encode_long
+from .tokenizer_files import TokenizerFile, in_folder, read_tokenizer
 
-__all__ = ["Ids", "Query", "TokenArray", "Tokenizer", "check_ids", "load", "restore"]
+__all__ = [
+    "ABSENT",
+    "Ids",
+    "Query",
+    "TokenArray",
+    "TokenTexts",
+    "Tokenizer",
+    "check_ids",
+    "load",
+    "restore",
+    "utf8",
+]
 
 TokenArray = NDArray[np.uint8 | np.uint32]
 """Token ids that were checked: one-dimensional, of bytes or of 32-bit numbers."""
@@ -40,7 +53,16 @@ Ids = Sequence[int] | NDArray[np.integer[Any]]
 Query = str | bytes | Ids
 """Text, or token ids: what every question about an n-gram or a context accepts."""
 
-_ACCEPTED = "'bytes', 'chars', 'ids', 'tiktoken:NAME' or the path of a `tokenizers` JSON file"
+TokenTexts = tuple[list[bytes], list[bytes]]
+"""What tokens add to a text behind others, and what they are at its beginning."""
+
+ABSENT = 2**32 - 1
+"""No token id: what no corpus has."""
+
+_ACCEPTED = (
+    "'bytes', 'chars', 'ids', 'tiktoken:NAME', or the path of a `tokenizers` JSON file or of the "
+    "model folder that has one"
+)
 _MAX_VOCAB_SIZE = 2**32 - 1  # the id after the last one must fit 32 bits too
 
 
@@ -64,6 +86,8 @@ class Tokenizer(Protocol):
     """Identity: tokenizers with the same hash give the same ids."""
     file: bytes | None = None
     """The tokenizer's own file, where it has one: `restore` needs it back."""
+    unknown_id: int | None = None
+    """The token that stands for text that has none, where there is one: [UNK]."""
 
     def encode(self, text: str | bytes) -> TokenArray:
         """The ids of `text`, shape (n,), of `dtype`, possibly read-only; no special token is added.
@@ -79,13 +103,46 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def encode_ngram(self, text: str | bytes) -> TokenArray:
+        """The ids of text that is looked up: as `encode`, but what is unknown is ABSENT.
+
+        Unknown words share a token, and one of them is no other. Where the text spells the
+        unknown token out, as in "[UNK]", that token is meant.
+        """
+        return self.encode(text)
+
+    def piece(self, token_id: int) -> str:
+        """A single token as it is shown, so that it cannot be taken for another one.
+
+        Its text, where texts are put together from those of tokens; else the vocabulary's own
+        piece, as in "\u2581world" or "##ing". Bytes that are not UTF-8 are lone surrogates, as
+        `surrogateescape` has them. Raises TokenOutOfRange.
+        """
+        return self.decode([token_id]).decode("utf-8", "surrogateescape")
+
+    def can_begin(self, token_ids: Ids) -> NDArray[np.bool_]:
+        """Whether decoding may begin at each token without changing the text of those behind."""
+        return np.ones(len(token_ids), np.bool_)
+
+    def texts(self, token_ids: Ids) -> TokenTexts:
+        """What each token adds to a text, in UTF-8: behind others, and as the first one.
+
+        Raises TokenError if that depends on more.
+        """
+        return self._each_decoded(token_ids)
+
+    def _each_decoded(self, token_ids: Ids) -> TokenTexts:
+        alone = [self.decode([token_id]) for token_id in token_ids]
+        return alone, alone
+
     def spec(self) -> dict[str, object]:
         """What `restore` needs besides `file`: JSON-able name, vocabulary size and hash."""
         return {"name": self.name, "vocab_size": self.vocab_size, "sha256": self.sha256}
 
 
 def load(spec: str | os.PathLike[str], *, vocab_size: int | None = None) -> Tokenizer:
-    """The tokenizer called `spec`: "bytes", "chars", "ids", "tiktoken:NAME", or a JSON file's path.
+    """The tokenizer called `spec`: "bytes", "chars", "ids", "tiktoken:NAME", or a path: of a
+    `tokenizers` JSON file, or of a folder with a tokenizer.json.
 
     `vocab_size` belongs to "ids" alone, which stands for token ids that were made elsewhere.
     A `tokenizers` file recognises its added tokens in text, as it does for the model it was made
@@ -99,7 +156,10 @@ def load(spec: str | os.PathLike[str], *, vocab_size: int | None = None) -> Toke
     """
     if spec == "ids":
         if vocab_size is None:
-            raise InvalidParameter("the tokenizer 'ids' has no vocabulary: give vocab_size")
+            raise InvalidParameter(
+                "the tokenizer 'ids' has no vocabulary: give vocab_size (--vocab-size N), a number "
+                "above every id"
+            )
         return _Ids(vocab_size)
     if vocab_size is not None:
         raise InvalidParameter(f"vocab_size is for the tokenizer 'ids', not for {str(spec)!r}")
@@ -110,7 +170,8 @@ def load(spec: str | os.PathLike[str], *, vocab_size: int | None = None) -> Toke
     if isinstance(spec, str) and spec.startswith("tiktoken:"):
         return _Tiktoken(spec)
     try:
-        file = Path(spec).read_bytes()
+        path = Path(spec)
+        file = (in_folder(path) if path.is_dir() else path).read_bytes()
     except (OSError, ValueError) as error:
         raise TokenizerUnavailable(
             f"no tokenizer {str(spec)!r}: expected {_ACCEPTED} ({error})"
@@ -202,6 +263,15 @@ def _refuse(token: int, place: int, vocab_size: int) -> NoReturn:
 
 def _refuse_hole(name: str, token: int) -> NoReturn:
     raise TokenOutOfRange(f"token id {token} stands for nothing in the vocabulary of {name!r}")
+
+
+def utf8(text: str | bytes) -> bytes:
+    """`text` as UTF-8. Raises UndecodableText.
+
+    >>> utf8("né")
+    b'n\\xc3\\xa9'
+    """
+    return _decoded(text).encode()
 
 
 def _decoded(text: str | bytes) -> str:
@@ -312,7 +382,18 @@ class _Tokenizers(Tokenizer):
         # the file may ask for what suits a model's input and would cut or stretch a corpus
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        if getattr(tokenizer.model, "dropout", None):
+            tokenizer.model.dropout = None  # for training: a text has other tokens each time
         return tokenizer
+
+    @cached_property
+    def _said(self) -> TokenizerFile:
+        return read_tokenizer(self.file)
+
+    @property
+    def unknown_id(self) -> int | None:  # type: ignore[override]
+        """Read from the file: that needs no library."""
+        return self._said.unknown_id
 
     @cached_property
     def _is_token(self) -> NDArray[np.bool_]:
@@ -322,21 +403,130 @@ class _Tokenizers(Tokenizer):
         is_token[ids] = True
         return is_token
 
+    @cached_property
+    def _bytes(self) -> NDArray[np.int16]:
+        """By id: the byte of a token like <0xE5> where the decoder makes bytes of them, else -1."""
+        values = np.full(len(self._is_token), -1, np.int16)
+        for byte in range(256) if self._said.decoder.falls_back else ():
+            token_id = self._tokenizer.token_to_id(f"<0x{byte:02X}>")
+            if token_id is not None:
+                values[token_id] = byte
+        return values
+
     def __reduce__(self) -> tuple[object, ...]:
         return _Tokenizers, (self.file, self.vocab_size)
 
     def encode(self, text: str | bytes) -> TokenArray:
-        encoding = self._tokenizer.encode(_decoded(text), add_special_tokens=False)
-        return np.array(encoding.ids, np.uint32)
+        """As the library encodes all of it, a long text in pieces that have the same tokens."""
+        if len(text) < LONG:
+            return np.array(self._encoding(_decoded(text)).ids, np.uint32)
+        try:
+            return encode_long(self._tokenizer, text.encode() if isinstance(text, str) else text)
+        except UnicodeError as error:
+            raise _undecodable(error) from error
+        except Exception as error:  # the library raises bare Exception
+            raise _unencodable(error) from error
+
+    def encode_ngram(self, text: str | bytes) -> TokenArray:
+        ids = self.encode(text)
+        if self.unknown_id is None or self.unknown_id not in ids:
+            return ids
+        unknown = np.flatnonzero(ids == self.unknown_id).tolist()
+        decoded = _decoded(text)
+        spelt = self._tokenizer.id_to_token(self.unknown_id)
+        if spelt in decoded:
+            offsets = self._encoding(decoded).offsets
+            unknown = [i for i in unknown if decoded[slice(*offsets[i])] != spelt]
+        ids[unknown] = ABSENT
+        return ids
+
+    def _encoding(self, text: str) -> Any:
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # the library raises bare Exception
+            raise _unencodable(error) from error
 
     def decode(self, ids: Ids) -> bytes:
         """As the library decodes: a character that is cut in the middle becomes U+FFFD."""
+        text: str = self._tokenizer.decode(self._checked(ids), skip_special_tokens=False)
+        return text.encode("utf-8")
+
+    def _checked(self, ids: Ids) -> list[int]:
         checked = check_ids(ids, self.vocab_size)
-        known = self._is_token[checked]
+        known = self._is_token.take(checked, mode="clip") & (checked < len(self._is_token))
         if not known.all():
             _refuse_hole(self.name, int(checked[np.argmin(known)]))
-        text: str = self._tokenizer.decode(checked.tolist(), skip_special_tokens=False)
-        return text.encode("utf-8")
+        plain: list[int] = checked.tolist()
+        return plain
+
+    def piece(self, token_id: int) -> str:
+        (checked,) = self._checked([token_id])
+        piece: str = self._tokenizer.id_to_token(checked)
+        if self._said.decoder.joins_bytes:
+            return _byte_level(piece).decode("utf-8", "surrogateescape")
+        return piece
+
+    def can_begin(self, token_ids: Ids) -> NDArray[np.bool_]:
+        """Not between two bytes: the library decodes a row of them together."""
+        can = np.ones(len(token_ids), np.bool_)
+        if self._said.decoder.falls_back and len(can):
+            is_byte = self._bytes.take(np.asarray(token_ids), mode="clip") >= 0
+            can[1:] = ~(is_byte[1:] & is_byte[:-1])
+        return can
+
+    def texts(self, token_ids: Ids) -> TokenTexts:
+        decoder = self._said.decoder
+        ids = self._checked(token_ids)
+        if decoder.joins_bytes:
+            alone = [_byte_level(self._tokenizer.id_to_token(token_id)) for token_id in ids]
+            return alone, alone
+        if not decoder.adds_up:
+            raise TokenError(
+                f"the decoder {decoder.name} makes the text of a token depend on others, so texts "
+                "cannot be counted by their tokens; count n-grams of tokens"
+            )
+        decode = self._tokenizer.decode_batch
+        first = [t.encode() for t in decode([[i] for i in ids], skip_special_tokens=False)]
+        bytes_of = self._bytes[np.asarray(ids, np.int64)].tolist()
+        front = next((i for i, t, b in zip(ids, first, bytes_of, strict=True) if t and b < 0), None)
+        if front is None:
+            later = list(first)
+        else:
+            cut = len(self.decode([front]))
+            pairs = decode([[front, i] for i in ids], skip_special_tokens=False)
+            later = [pair.encode()[cut:] for pair in pairs]
+        for i, byte in enumerate(bytes_of):
+            if byte >= 0:  # alone, most are no UTF-8
+                later[i] = bytes([byte])
+                first[i] = later[i] if byte >= 0x80 else first[i]
+        return later, first
+
+
+def _byte_level(piece: str) -> bytes:
+    """The bytes of a byte-level token; text that is not of that alphabet is itself."""
+    try:
+        return bytes(map(_BYTE_LEVEL.__getitem__, piece))
+    except KeyError:
+        return piece.encode()
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """The characters by which GPT-2 writes bytes: those that print are themselves."""
+    prints = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in prints]
+    return {chr(byte): byte for byte in prints} | {
+        chr(256 + n): byte for n, byte in enumerate(others)
+    }
+
+
+_BYTE_LEVEL = _byte_level_alphabet()
+
+
+def _unencodable(error: Exception) -> TokenError:
+    return TokenError(
+        f"the tokenizer has no tokens for this text: {error}; use a tokenizer that has an unknown "
+        "token, or one of bytes"
+    )
 
 
 class _Tiktoken(Tokenizer):

@@ -65,7 +65,10 @@ def novelty(index: Index, *texts: Query, gram: int = 20) -> Novelty:
     """
     whole(1, gram=gram)
     ids = [index.ids(text) for text in texts]
-    lengths = [index.match_lengths(i, window=max(len(i), 1)).astype(np.int64) for i in ids]
+    lengths = [
+        index.match_lengths(text, window=max(len(i), 1)).astype(np.int64)
+        for text, i in zip(texts, ids, strict=True)
+    ]
     n_tokens = sum(map(len, ids))
     all_lengths = np.concatenate([np.zeros(0, np.int64), *lengths])
     longest, end = 0, 0
@@ -218,7 +221,7 @@ def certify(index: Index, text: Query, *, max_copy: int) -> Certificate:
     """
     whole(1, max_copy=max_copy)
     ids = index.ids(text)
-    lengths = index.match_lengths(ids, window=max(len(ids), 1)).astype(np.int64)
+    lengths = index.match_lengths(text, window=max(len(ids), 1)).astype(np.int64)
     # a run goes on with the next token where that one's match is longer by it
     is_last = np.append(lengths[1:] != lengths[:-1] + 1, True)[: len(lengths)]
     ends = np.flatnonzero(is_last & (lengths > max_copy)) + 1
