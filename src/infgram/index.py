@@ -26,6 +26,7 @@ from .seeds import generator
 from .store import storage
 from .store.documents import ShardDocuments
 from .store.layout import ShardLayout
+from .store.lines import LineCounter
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
 from .text import tokens
@@ -33,6 +34,8 @@ from .text.pieces import shown
 from .text.tokens import Query, Tokenizer
 
 NO_WINDOW = 2**32 - 1
+_MAX_COLUMN = 1 << 16  # tokens of a line in which a match is placed
+_LINES = "a\nb c\n\n d"  # comes back whole from a tokenizer that keeps lines
 
 
 class Index:
@@ -390,14 +393,53 @@ class Index:
         if not begin <= position <= position + n <= end:
             raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
         tokens_of = self.native.tokens
+        source, line, metadata = shard.documents.provenance(local)
+        line, column = self._place(s, local, position, line)
         return Match(
             shard.first_document + local,
             position - begin,
-            *shard.documents.provenance(local),
+            source,
+            line,
+            column,
+            metadata,
             before=self.decode(tokens_of(s, max(begin, position - context), position)),
             match=self.decode(tokens_of(s, position, position + n)),
             after=self.decode(tokens_of(s, position + n, min(end, position + n + context))),
         )
+
+    def _place(self, s: int, local: int, position: int, first: int) -> tuple[int, int]:
+        """Line and column of a token of a document whose first line is `first` (0: all of it)."""
+        documents = self._shards[s].documents
+        lines = self._line_counters[s]
+        if lines is None or not documents.is_plain_text(local):
+            return first, 0
+        begin, _ = documents.bounds(local)
+        n_line_ends, last = lines.between(begin, position)
+        # a token that holds a line end may hold what begins the next line, too
+        start = max(begin, last, position - _MAX_COLUMN)
+        in_line = self.decode(self.native.tokens(s, start, position)).rpartition("\n")[2]
+        column = 0 if start == position - _MAX_COLUMN else len(in_line) + 1
+        return max(first, 1) + n_line_ends, column
+
+    @cached_property
+    def _line_counters(self) -> list[LineCounter | None]:
+        """What counts the lines of each shard, if tokens have any."""
+        table = self._n_line_ends()
+        return [None if table is None else LineCounter(s.codes, table) for s in self._shards]
+
+    def _n_line_ends(self) -> NDArray[np.uint32] | None:
+        """Line ends in each code's token, or None where the tokenizer does not keep them."""
+        try:
+            if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
+                return None
+        except InfgramError:
+            return None
+        ids = self.alphabet[1:]
+        if self._reads_bytes or self.tokenizer.name == "chars":
+            found = ids == ord("\n")
+        else:
+            found = np.array([self.decode([i]).count("\n") for i in ids.tolist()])
+        return np.append(0, found).astype(np.uint32)
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
@@ -516,6 +558,11 @@ class _Shard:
         self.documents = ShardDocuments(stored, layout)
         self.first_document = first
         """The number of its first document in the whole index."""
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """Its text."""
+        return self._stored.column(f"{self.layout.name}/codes")
 
     def columns(self, block_rows: int) -> dict[str, object]:
         """What the native core borrows."""
