@@ -593,7 +593,7 @@ def test_no_inputs_are_an_empty_corpus() -> None:
 def test_unknown_choices_are_refused() -> None:
     options: list[dict[str, Any]] = [
         {"documents": "word"},
-        {"token_dtype": "uint8"},
+        {"token_dtype": "uint9"},
         {"format": "docx"},
     ]
     for option in options:

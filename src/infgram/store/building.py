@@ -244,7 +244,6 @@ def _ingest(
         raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
     writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))
     writer.write("source_kinds", np.frombuffer(kinds, np.uint8))
-    writer.optional.append("source_kinds")
     return shards
 
 

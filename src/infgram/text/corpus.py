@@ -205,7 +205,7 @@ class Corpus:
             if kind == "bytes":
                 yield Document(source.whole(), given.path, 0, {}, True)
                 return
-            if no_text := kinds.binary(file.path, head, options) or _nested(head):
+            if no_text := _nested(head) or kinds.binary(file.path, head, options):
                 raise _NoText(no_text, told.n)
             is_whole = options.documents == "file" and kind in (None, "text") and is_plain
             if is_whole and not file.is_stream:

@@ -35,6 +35,9 @@ def array_documents(ids: Ids, source: str, separator: int | None) -> Iterator[Do
     """A document a row of a 2-d array, or a document where there is one row.
 
     With a `separator` each is cut at that id, which belongs to neither part; empty parts are none.
+
+    >>> [part.content.tolist() for part in array_documents(np.array([1, 2, 0, 3]), "a.npy", 0)]
+    [[1, 2], [3]]
     """
     if ids.ndim == 1 and separator is None:
         yield Document(ids, source, 0, {})

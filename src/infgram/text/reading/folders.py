@@ -140,7 +140,11 @@ def walk(folder: str, glob: str, exclude: Sequence[str], *, gitignore: bool) -> 
 
 
 def left_out_in_words(found: Found) -> str:
-    """What was left out, as the end of a sentence; "" if nothing was."""
+    """What was left out, as the end of a sentence; "" if nothing was.
+
+    >>> left_out_in_words(Found(n_excluded=3))
+    '; left out: 3 excluded'
+    """
     said = []
     if found.n_ignored:
         said.append(f"{found.n_ignored:,} that .gitignore names (--no-gitignore reads them)")

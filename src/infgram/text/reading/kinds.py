@@ -127,7 +127,11 @@ def kind_of(head: bytes, name_says: Kind | None, options: Options) -> Kind | Non
 
 
 def binary(path: str, head: bytes, options: Options) -> str:
-    """What a file is that holds no text by its first bytes: a name and what to do, or ""."""
+    """What a file is that holds no text by its first bytes: a name and what to do, or "".
+
+    >>> binary("a.txt", b"%PDF-1.7", Options()), binary("a.txt", b"text", Options())
+    ('a PDF: extract its text, as with pdftotext', '')
+    """
     for magic, name in _BINARIES:
         if head.startswith(magic):
             return name

@@ -38,6 +38,9 @@ def paths_in(inputs: object) -> list[str] | None:
     """The paths that the caller means, or None if they are texts, records or token ids.
 
     Raises InputError where both can be meant.
+
+    >>> paths_in(["to be", "or not"]), paths_in(["README.md"])
+    (None, ['README.md'])
     """
     if isinstance(inputs, os.PathLike):
         return [os.fspath(inputs)]

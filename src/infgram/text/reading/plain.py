@@ -30,6 +30,9 @@ def line_blocks(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
     The end of the file ends a line too: the last block ends in \\n though the file may not.
     Holds a chunk and the longest line.
+
+    >>> list(line_blocks([b"a\\nb", b"c\\nd"]))
+    [(1, b'a\\n'), (2, b'bc\\n'), (3, b'd\\n')]
     """
     first = 1
     begun: list[bytes] = []  # of a line whose end has not come yet

@@ -51,7 +51,11 @@ def holds_records(kind: str, head: bytes, text_field: str) -> bool:
 
 
 def are_lines(head: bytes) -> bool:
-    """Whether JSON stands in lines, an object each, and not in one array or over several lines."""
+    """Whether JSON stands in lines, an object each, and not in one array or over several lines.
+
+    >>> are_lines(b'{"text": "a"}\\n{}'), are_lines(b'[{"text": "a"}]')
+    (True, False)
+    """
     first = head.lstrip().partition(b"\n")
     if not first[0].startswith(b"{"):
         return False

@@ -185,7 +185,12 @@ def _nanoseconds(scalar: Any) -> str:
 
 
 def batches_of(table: Any) -> Iterator[Any]:
-    """The batches of a table in memory. Raises InputError."""
+    """The batches of a table in memory. Raises InputError.
+
+    >>> import pyarrow
+    >>> [batch.num_rows for batch in batches_of(pyarrow.table({"text": ["a", "b"]}))]
+    [2]
+    """
     try:
         yield from table.to_batches(max_chunksize=_ROWS)
     except (TypeError, ValueError) as error:
