@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infgram_cli.texts import FORMATS
 
 import infgram
 from infgram.errors import (
@@ -32,7 +33,7 @@ from infgram.errors import (
     NotUnicode,
     ReadAsText,
 )
-from infgram.text.corpus import Document, plan, plan_any
+from infgram.text.corpus import Document, Format, plan, plan_any
 
 pa = pytest.importorskip("pyarrow")
 zstandard = pytest.importorskip("zstandard")
@@ -329,6 +330,20 @@ def test_a_long_array_is_read_in_pieces(tmp_path: Path) -> None:
     assert contents(tmp_path / "a.json") == [text.encode() for text in texts]
 
 
+def test_an_endless_array_on_one_line_is_read_in_bounded_memory() -> None:
+    class Endless(io.RawIOBase):
+        begun = False
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 1 << 20
+            begin, self.begun = (b"" if self.begun else b"["), True
+            return begin + b'{"text": "\xe7\x8c\xab"}, ' * (size // 18)
+
+    corpus = plan(["-"], stdin=Endless(), format="json")  # type: ignore[arg-type]
+    documents = corpus.documents()
+    assert [next(documents).content for _ in range(200_000)][-1] == "猫".encode()
+
+
 def test_parquet_of_any_column_type_is_read(tmp_path: Path) -> None:
     import pyarrow.parquet
 
@@ -577,6 +592,7 @@ def test_text_in_memory_is_a_corpus() -> None:
     assert in_memory(text for text in ("to be", "or not")) == texts
     assert in_memory(({"body": t, "n": 1} for t in ("to be", "or not")), text_field="body") == texts
     assert in_memory(np.array(["to be", "or not"])) == texts
+    assert in_memory(pa.chunked_array([["to be"], ["or not"]])) == texts
     assert in_memory(pa.table({"text": ["to be", "or not"]})) == texts
     assert in_memory(io.StringIO("to be\nor not\n")) == [b"to be\nor not\n"]
     assert in_memory(io.BytesIO(b"to be\nor not\n"), documents="line") == texts
@@ -610,6 +626,7 @@ def test_data_frames_are_their_rows() -> None:
         (["a b", None], "memory:2: .*found NoneType"),
         ({"train": ["a"]}, "mapping with 'train'"),
         (7, "inputs are int"),
+        ((Path(name) for name in "ab"), "memory:1: .*give paths in a list"),
         (b"text", "give texts in a list"),
         ([{"body": "a"}], "memory:1: no field 'text', only 'body'"),
     ],
@@ -617,6 +634,17 @@ def test_data_frames_are_their_rows() -> None:
 def test_what_is_neither_path_nor_text_is_refused(inputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         in_memory(inputs)
+
+
+def test_options_that_fit_nothing_are_refused() -> None:
+    options: list[dict[str, Any]] = [{"text_field": 3}, {"text_field": ""}, {"separator": -1}]
+    for option in [*options, {"encoding": "idna9"}, {"encoding": "rot13"}, {"format": "docx"}]:
+        with pytest.raises(InvalidParameter, match=next(iter(option))):
+            plan(["-"], **option)
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert get_args(Format) == FORMATS
 
 
 def test_paths_and_texts_are_told_apart(tmp_path: Path) -> None:

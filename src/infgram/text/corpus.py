@@ -32,6 +32,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, BinaryIO, get_args
 
+from ..checks import whole
 from ..errors import (
     CorpusWarning,
     EmptyCorpus,
@@ -352,6 +353,10 @@ def plan(
     _check_choice("documents", documents, get_args(Split))
     _check_choice("format", format, (None, *get_args(Format)))
     _check_choice("token_dtype", token_dtype, (None, *get_args(TokenDtype)))
+    if not isinstance(text_field, str) or not text_field:
+        raise InvalidParameter(f"text_field is {text_field!r}, expected the name of a field")
+    if separator is not None:
+        whole(0, separator=separator)
     check_encoding(encoding)
     check_exclude(exclude)
     options = Options(documents, text_field, format, encoding, token_dtype, separator)

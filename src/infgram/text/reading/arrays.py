@@ -93,15 +93,15 @@ def _infini_gram(file: Input) -> Iterator[Document]:
     it is, has a line of JSON for each.
     """
     data = np.memmap(file.path, np.uint8, mode="r") if os.path.getsize(file.path) else None
-    beside = file.path.replace(os.path.basename(file.path), "")
-    number = os.path.basename(file.path).partition(".")[2]
-    offsets = _raw_offsets(f"{beside}offset.{number}")
+    folder, name = os.path.split(file.path)
+    number = name.partition(".")[2]
+    offsets = _raw_offsets(os.path.join(folder, f"offset.{number}"))
     if data is None or not len(offsets):
         return
     width = _width(file, data, offsets)
     ids: Ids = np.memmap(file.path, np.dtype(f"<u{width}"), mode="r")
     bounds = np.append(offsets // width, len(ids)).astype(np.int64)
-    lines = _metadata(f"{beside}metadata.{number}")
+    lines = _metadata(os.path.join(folder, f"metadata.{number}"))
     for i in range(len(offsets)):
         metadata = next(lines, {})
         yield Document(ids[bounds[i] + 1 : bounds[i + 1]], file.path, i + 1, metadata)
@@ -124,7 +124,7 @@ def _width(file: Input, data: NDArray[np.uint8], offsets: NDArray[np.uint64]) ->
     widths = (4, 2, 1) if asked is None else (np.dtype(asked).itemsize,)
     for width in widths:
         fits = not (offsets % np.uint64(width)).any() and len(data) % width == 0
-        if fits and int(offsets[-1]) + width <= len(data):
+        if fits and int(offsets.max()) + width <= len(data):
             starts = offsets.astype(np.int64)
             if all((data[starts + i] == 0xFF).all() for i in range(width)):
                 return width

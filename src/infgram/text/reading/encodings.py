@@ -23,6 +23,7 @@ def check_encoding(name: str | None) -> None:
     try:
         if name is not None:
             "".encode(name)
+            codecs.getincrementaldecoder(name)()
     except (LookupError, TypeError, ValueError) as error:
         raise InvalidParameter(
             f"encoding is {name!r}, expected one that Python knows, such as 'utf-8', 'latin-1', "

@@ -13,6 +13,7 @@ from .document import BadRecord, Content
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[\])*)")
 _JOINT = "\n"
+_HINT = "; name the field with the text (--text-field)"
 
 
 class Field:
@@ -56,11 +57,11 @@ class Field:
         if self.name in record or not self.is_path:
             if self.name not in record:
                 only = ", ".join(map(repr, record)) or "none"
-                raise BadRecord(f"no field {self.name!r}, only {only}")
+                raise BadRecord(f"no field {self.name!r}, only {only}{_HINT}")
             return content_of(record.pop(self.name), self.name)
         if self.root not in record:
             only = ", ".join(map(repr, record)) or "none"
-            raise BadRecord(f"no field {self.root!r}, only {only}")
+            raise BadRecord(f"no field {self.root!r}, only {only}{_HINT}")
         found = list(self._leaves(record, 0))
         if not found:
             raise BadRecord(f"no text at {self.name!r}")

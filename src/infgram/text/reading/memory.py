@@ -170,6 +170,10 @@ def _item(item: object, number: int, field: Field, file: Input) -> Iterator[Docu
         metadata = {str(key): json_able(value) for key, value in record.items()}
         yield Document(content, SOURCE, number, metadata)
         return
+    if isinstance(item, os.PathLike):
+        raise BadRecord("found a path among texts: give paths in a list")
+    if callable(getattr(item, "as_py", None)):  # of pyarrow
+        item = item.as_py()  # type: ignore[attr-defined]
     if isinstance(item, np.str_):
         item = str(item)
     if isinstance(item, bytearray | memoryview):

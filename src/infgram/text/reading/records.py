@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
@@ -122,7 +123,8 @@ class _Values:
 
     def __init__(self, path: str, chunks: Iterator[bytes]) -> None:
         self._path = path
-        self._blocks = line_blocks(chunks)
+        self._chunks = chunks
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
         self._line = 1
@@ -184,14 +186,16 @@ class _Values:
         """Reads at least `n` more characters, or what there is; whether there was any."""
         pieces = [self._text[self._at :]]
         found = 0
-        for _, block in self._blocks:
-            try:
-                pieces.append(block.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise self._broken(f"not UTF-8 (byte 0x{block[error.start]:02x})") from error
-            found += len(pieces[-1])
-            if found >= n:
-                break
+        try:
+            for chunk in self._chunks:
+                pieces.append(self._decoder.decode(chunk))
+                found += len(pieces[-1])
+                if found >= n:
+                    break
+            else:
+                self._decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise self._broken(f"not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
         self._text, self._at = "".join(pieces), 0
         return found > 0
 
