@@ -89,15 +89,15 @@ def test_characters_are_counted_as_characters(tmp_path: Path) -> None:
 
 def test_bytes_take_anything_and_characters_refuse_what_is_not_text(tmp_path: Path) -> None:
     corpus = write(tmp_path / "a.bin", bytes(range(256)) * 2 + b"\xff\xfe")
-    index = infgram.build(corpus, tmp_path / "a.infgram")
+    index = infgram.build(corpus, tmp_path / "a.infgram", format="bytes")
     assert index.count(b"\xff\x00") == 1
     assert index.count(bytes(range(256))) == 2
     with pytest.raises(UndecodableText, match=r"a\.bin.*byte 0x80 at byte offset 128"):
-        infgram.build(corpus, tmp_path / "b.infgram", tokenizer="chars")
+        infgram.build(corpus, tmp_path / "b.infgram", tokenizer="chars", format="bytes")
     good = write(tmp_path / "good.txt", "text")
     with pytest.warns(BadRecordSkipped, match=r"a\.bin"):
         index = infgram.build(
-            [corpus, good], tmp_path / "b.infgram", tokenizer="chars", skip_bad=True
+            [corpus, good], tmp_path / "b.infgram", tokenizer="chars", format="bytes", skip_bad=True
         )
     assert index.count("text") == 1
 

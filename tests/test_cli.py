@@ -425,7 +425,7 @@ def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str
     source = os.fsdecode(b"caf\xe9.txt")
     Path(source).write_bytes(b"caf\xe9 caf\xe9 \xf0\x9f\x98\x80")
     for arguments, expected in [
-        (("build", source, "-o", "x.infgram"), b"x.infgram"),
+        (("build", source, "-o", "x.infgram", "--format", "bytes"), b"x.infgram"),
         (("info",), b"caf\\xe9.txt"),
         (("count", b"caf\xe9"), b"2\tcaf\\xe9"),
         (("count", rb"\xe9", "-e"), b"2\t\\xe9"),

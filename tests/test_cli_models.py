@@ -295,8 +295,11 @@ def test_trace_names_sources_that_hold_the_match(index: infgram.Index) -> None:
         for source in step["sources"]:
             assert source["source"] == "corpus.txt"
             assert text[source["offset"] :].startswith(match)
+            before = text[: source["offset"]]
+            assert source["line"] == before.count("\n") + 1
+            assert source["column"] == len(before) - before.rfind("\n")
     shown = run(*options, "--sources", "1").stdout
-    assert shown.count("corpus.txt token ") == 12
+    assert len(re.findall(r"corpus\.txt:\d+ token ", shown)) == 12
 
 
 @pytest.mark.usefixtures("index")

@@ -10,11 +10,13 @@ import click
 
 from . import typed
 from .options import json_option, quiet_option
+from .texts import format_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     import infgram
+    from infgram.text.corpus import Format, TokenDtype
 
 _MAX_SHARD_TOKENS = 2**31 - 2
 _WARNINGS_SHOWN = 10
@@ -25,6 +27,8 @@ _WARNINGS_SHOWN = 10
 Examples:
   infgram build corpus.txt
   infgram build wiki.jsonl.gz news/ --glob '**/*.txt' -o all.infgram
+  infgram build src/ --exclude '*.min.js'
+  infgram build chats.jsonl --text-field 'messages[].content'
   zcat lines.gz | infgram build - --documents line
 """
 )
@@ -58,14 +62,23 @@ Examples:
     help="Which files to read from folders.",
 )
 @click.option(
-    "--text-field",
-    metavar="NAME",
-    default="text",
-    show_default=True,
-    help="Field that holds the text in JSONL and Parquet.",
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="What to leave out of folders, as in .gitignore; may be repeated.",
+)
+@click.option("--no-gitignore", is_flag=True, help="Also read what .gitignore names in a folder.")
+@format_options
+@click.option(
+    "--token-dtype",
+    type=click.Choice(["uint8", "uint16", "uint32"]),
+    help="Type of the ids in .bin files.",
 )
 @click.option(
-    "--token-dtype", type=click.Choice(["uint16", "uint32"]), help="Type of the ids in .bin files."
+    "--separator",
+    type=click.IntRange(min=0),
+    metavar="ID",
+    help="The id that separates documents in token arrays, such as 50256.",
 )
 @click.option(
     "--vocab-size",
@@ -112,8 +125,13 @@ def build(
     tokenizer: str,
     documents: Literal["file", "line", "paragraph"],
     glob: str,
+    exclude: tuple[str, ...],
+    no_gitignore: bool,
     text_field: str,
-    token_dtype: Literal["uint16", "uint32"] | None,
+    format: Format | None,
+    encoding: str | None,
+    token_dtype: TokenDtype | None,
+    separator: int | None,
     vocab_size: int | None,
     shard_tokens: int,
     jobs: int,
@@ -126,8 +144,9 @@ def build(
 ) -> None:
     """Build an index from text.
 
-    INPUT is a text file, a .jsonl or .parquet file, token ids (.npy, .u16, .u32), a folder, or -
-    for standard input. Text may be compressed (.gz, .zst). The index appears once it is complete,
+    INPUT is a file of text, JSON lines, JSON, CSV, Parquet or Arrow, token ids (.npy, .u16, .u32),
+    a folder, or - for standard input. Text may be compressed (gzip, bzip2, xz, zstd). Folders are
+    read without what .gitignore names and without binaries. The index appears once it is complete,
     or not at all.
     """
     import infgram
@@ -139,16 +158,21 @@ def build(
     console = stderr()
     with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
         warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
-        skipped = _SkippedRecords(console)
+        skipped = _Notes(console)
         clock = Clock(report)
         index = infgram.build(
-            inputs,
+            [path if path == "-" else Path(path) for path in inputs],
             output,
             tokenizer=tokenizer,
             documents=documents,
             glob=glob,
+            exclude=exclude,
+            gitignore=not no_gitignore,
             text_field=text_field,
+            format=format,
+            encoding=encoding,
             token_dtype=token_dtype,
+            separator=separator,
             vocab_size=vocab_size,
             shard_tokens=shard_tokens,
             jobs=jobs,
@@ -176,7 +200,8 @@ def build(
                 "n_shards": index.n_shards,
                 "n_bytes": index.n_bytes,
                 "two_sided": two_sided,
-                "n_skipped": skipped.n,
+                "n_skipped": skipped.n_records,
+                "n_files_skipped": skipped.n_files,
                 "calibrated": not no_calibrate,
                 "seconds": round(seconds, 3),
                 "calibration_seconds": round(calibration_seconds, 3),
@@ -186,18 +211,25 @@ def build(
         _print_summary(index, output, seconds, calibration_seconds)
 
 
-class _SkippedRecords:
-    """Shows the first warnings about broken records, a line each, and counts them all."""
+class _Notes:
+    """Shows the first warnings of each kind about the corpus, a line each, and counts them all."""
 
     def __init__(self, console: Console) -> None:
-        from infgram.errors import BadRecordSkipped
+        from infgram.errors import BadRecordSkipped, CorpusWarning, FilesSkipped
 
-        self.n = 0
+        self.n_files = 0
+        self._n: dict[type[Warning], int] = {}
         self._console = console
-        self._kind = BadRecordSkipped
+        self._record, self._files = BadRecordSkipped, FilesSkipped
+        self._kind = CorpusWarning
         self._show_others = warnings.showwarning
-        warnings.simplefilter("always", BadRecordSkipped)
+        warnings.simplefilter("always", CorpusWarning)
         warnings.showwarning = self._show
+
+    @property
+    def n_records(self) -> int:
+        """Broken records that were left out."""
+        return self._n.get(self._record, 0)
 
     def _show(
         self,
@@ -211,13 +243,19 @@ class _SkippedRecords:
         if not issubclass(category, self._kind):
             self._show_others(message, category, filename, lineno, file, line)
             return
-        self.n += 1
-        if self.n <= _WARNINGS_SHOWN:
-            self._console.print(f"infgram: skipped: {' '.join(str(message).split())}")
+        self._n[category] = n = self._n.get(category, 0) + 1
+        if isinstance(message, self._files):
+            self.n_files += message.n_files
+        if n <= _WARNINGS_SHOWN:
+            prefix = "skipped: " if category is self._record else ""
+            said = f"infgram: {prefix}{' '.join(str(message).split())}"
+            self._console.print(said, markup=False, highlight=False)
 
     def sum_up(self) -> None:
-        if self.n > _WARNINGS_SHOWN:
-            self._console.print(f"infgram: skipped {self.n:,} broken records in all")
+        for category, n in self._n.items():
+            if n > _WARNINGS_SHOWN:
+                what = "skipped {} broken records" if category is self._record else "{} such notes"
+                self._console.print(f"infgram: {what.format(f'{n:,}')} in all")
 
 
 def _default_output(first: str) -> Path:
@@ -227,7 +265,7 @@ def _default_output(first: str) -> Path:
     path = Path(first)
     if path.is_dir():
         return Path(f"{path.resolve().name or 'root'}.infgram")
-    if path.suffix in (".gz", ".zst"):
+    if path.suffix in (".gz", ".bz2", ".xz", ".zst"):
         path = path.with_suffix("")
     return Path(f"{path.stem}.infgram")
 
@@ -245,4 +283,19 @@ def _print_summary(
     console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")
     calibrated = f", and {calibration_seconds:.2f} s to calibrate" if calibration_seconds else ""
     console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s{calibrated}")
+    if _is_of_many_bytes(index):
+        console.print(
+            "  Most characters here are several bytes, of which models may write halves: "
+            "--tokenizer chars counts and writes whole characters"
+        )
     console.print(f"Next: {typed.program()} generate -i {typed.path(path)}")
+
+
+def _is_of_many_bytes(index: infgram.Index) -> bool:
+    """Whether an index of bytes is mostly of scripts such as Japanese, Russian or Hindi."""
+    if index.tokenizer.name != "bytes":
+        return False
+    lengths = {0xCE: 2, 0xCF: 2, **dict.fromkeys(range(0xD0, 0xE0), 2)}
+    lengths |= {lead: 3 for lead in range(0xE0, 0xEE) if lead != 0xE2}  # 0xE2: quotes and dashes
+    n_bytes = sum(length * index.count(bytes([lead])) for lead, length in lengths.items())
+    return n_bytes > index.n_tokens / 2

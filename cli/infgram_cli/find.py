@@ -50,8 +50,8 @@ def find(
 ) -> None:
     """Show occurrences of an n-gram, with their documents.
 
-    Each shows source:line, where its document begins, and the token of that document at which the
-    n-gram begins.
+    Each shows source:line:column, where it begins in a text, or source:line of its record, and the
+    token of its document at which it begins.
     """
     from dataclasses import asdict
 
@@ -78,7 +78,7 @@ def _rendered(match: infgram.Match, *, joint: str) -> Text:
 
     from .output import escaped
 
-    place = f"{match.source}:{match.line}" if match.line else match.source
+    place = match.source + "".join(f":{n}" for n in (match.line, match.column) if n)
     metadata = "".join(
         f"\n  {escaped(name)}: {escaped(str(value))}" for name, value in match.metadata.items()
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from .options import index_option, json_option, open_index
-from .texts import read_texts, text_arguments
+from .texts import Texts, text_arguments
 
 _SHOWN_TOKENS = 200
 
@@ -32,8 +31,7 @@ Examples:
 )
 @json_option
 def novelty(
-    inputs: tuple[str, ...],
-    documents: Literal["file", "line", "paragraph"],
+    given: Texts,
     path: Path | None,
     gram: int,
     as_json: bool,
@@ -50,7 +48,7 @@ def novelty(
     from .output import json_able, print_facts, print_json, quoted, stdout
 
     index = open_index(path)
-    texts = read_texts(inputs, documents)
+    texts = given.read()
     found = infgram.novelty(index, *texts, gram=gram)
     begin = found.longest_run_begin
     ids = np.concatenate([np.zeros(0, np.uint32), *(index.ids(text) for text in texts)])

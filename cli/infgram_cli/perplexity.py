@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from .models import ModelChoice, flag, model_options
 from .options import json_option
-from .texts import read_texts, text_arguments
+from .texts import Texts, text_arguments
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,8 +51,7 @@ Examples:
 )
 @json_option
 def perplexity(
-    inputs: tuple[str, ...],
-    documents: Literal["file", "line", "paragraph"],
+    given: Texts,
     choice: ModelChoice,
     published: bool,
     reliability: bool,
@@ -72,7 +71,7 @@ def perplexity(
     if published:
         choice = _as_published(choice)
     model = choice.model()
-    texts = read_texts(inputs, documents)
+    texts = given.read()
     if published:
         (index,) = model.indexes
         settings = {name: choice.given[name] for name in _FREE if name in choice.given}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import Decorated, index_option, open_index, seed_option
-from .texts import read_texts, text_arguments
+from .texts import Texts, read_texts, text_arguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,8 +84,7 @@ def _k_option(default: Sequence[int]) -> Callable[[Decorated], Decorated]:
 )
 @_output_option("levels.png")
 def plot_levels(
-    inputs: tuple[str, ...],
-    documents: Literal["file", "line", "paragraph"],
+    given: Texts,
     path: Path | None,
     k: int,
     window: int,
@@ -99,7 +98,7 @@ def plot_levels(
     from infgram.plot import check, levels, save
 
     check(output)
-    texts = read_texts(inputs, documents)
+    texts = given.read()
     statistics = infgram.level_statistics(open_index(path), *texts, k=k, window=window)
     save(levels(statistics), output)
     click.echo(output)
@@ -111,8 +110,7 @@ def plot_levels(
 @_k_option([5])
 @_output_option("reliability.png")
 def plot_reliability(
-    inputs: tuple[str, ...],
-    documents: Literal["file", "line", "paragraph"],
+    given: Texts,
     path: Path | None,
     ks: tuple[int, ...],
     output: Path,
@@ -126,7 +124,7 @@ def plot_reliability(
 
     check(output)
     index = open_index(path)
-    texts = read_texts(inputs, documents)
+    texts = given.read()
     models = {
         "Kneser-Ney": infgram.Model(index),
         "Kneser-Ney, adapting": infgram.Model(index, adapt=True),
@@ -160,8 +158,7 @@ def plot_reliability(
 @_output_option("corpus-size.png")
 def plot_corpus_size(
     corpus: str,
-    inputs: tuple[str, ...],
-    documents: Literal["file", "line", "paragraph"],
+    given: Texts,
     ks: tuple[int, ...],
     tokenizer: str,
     halvings: int,
@@ -176,7 +173,7 @@ def plot_corpus_size(
     from infgram.plot import check, corpus_size, save
 
     check(output)
-    texts = read_texts(inputs, documents)
+    texts = given.read()
     names = {k: f"SBIS as published, {_levels(k)}" for k in ks}
     series = ["Kneser-Ney", "Kneser-Ney, adapting", *names.values()]
     measured: dict[str, list[tuple[int, Any]]] = {name: [] for name in series}

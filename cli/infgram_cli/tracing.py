@@ -43,6 +43,7 @@ def trace_record(step: infgram.TokenTrace, sources: list[infgram.Match] | None) 
             {
                 "source": match.source,
                 "line": match.line,
+                "column": match.column,
                 "document": match.document,
                 "offset": match.offset,
                 "metadata": match.metadata,

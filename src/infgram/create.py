@@ -7,27 +7,39 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from .errors import BadRecordSkipped, IndexReplaced, TokenError, UnknownTokens
+from .errors import (
+    BadRecordSkipped,
+    CorpusWarning,
+    IndexReplaced,
+    TokenError,
+    UnknownTokens,
+)
 from .index import Index
 from .models.calibration import calibrate as fit_discounts
 from .store.building import MAX_SHARD_TOKENS, build_index, place_of
 from .store.storage import Progress
 from .text import corpus, tokens
-from .text.corpus import Document
+from .text.corpus import Format, Split, TokenDtype
+from .text.reading.document import Document
 from .text.tokens import Tokenizer
 
 
 def build(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    inputs: Any,
     path: str | os.PathLike[str],
     *,
     tokenizer: str | os.PathLike[str] | Tokenizer = "bytes",
-    documents: Literal["file", "line", "paragraph"] = "file",
+    documents: Split = "file",
     glob: str = "**/*",
+    exclude: Sequence[str] = (),
+    gitignore: bool = True,
     text_field: str = "text",
-    token_dtype: Literal["uint16", "uint32"] | None = None,
+    format: Format | None = None,
+    encoding: str | None = None,
+    token_dtype: TokenDtype | None = None,
+    separator: int | None = None,
     vocab_size: int | None = None,
     shard_tokens: int = MAX_SHARD_TOKENS,
     jobs: int = 1,
@@ -37,15 +49,27 @@ def build(
     calibrate: bool = True,
     progress: Progress | None = None,
 ) -> Index:
-    """Builds an index from files and folders and opens it.
+    """Builds an index from files, folders or text in memory, and opens it.
 
-    - `inputs`: text files of any kind, `.jsonl`, `.parquet`, token arrays (`.npy`, `.u16`, `.u32`),
-      each text also as `.gz` or `.zst`; folders, walked with `glob`; "-" for standard input.
+    - `inputs`: paths of files and folders, or "-" for standard input: text, JSON lines, `.json`,
+      CSV, Parquet, Arrow, token arrays (`.npy`, `.u16`, `.u32`), most also compressed with gzip,
+      bzip2, xz or zstd; folders that `datasets` saved, indexes of infini-gram. Or what is in
+      memory: an iterable of strings, of dicts with the text in `text_field`, or of token ids; a
+      data frame or a column of one, a table of pyarrow, an array, an open file. An iterator is read
+      once, and one item is held at a time. A `Path` is a path, and so is a string that exists as
+      one.
     - `path`: the index folder to make. It appears when the build has ended, or not at all.
     - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file or a model folder that has one,
       "tiktoken:NAME", or "ids" (with `vocab_size`) for inputs that are token ids already.
     - `documents`: what a document of plain text is. No match crosses documents.
-    - `text_field`: the field of JSON lines and Parquet that holds the text; other fields are kept.
+    - `glob`, `exclude`: which files to read from folders; `exclude` takes globs as in .gitignore.
+    - `gitignore`: leave out what .gitignore names.
+    - `text_field`: the field of a record, or the column of a table, that holds the text, or a path
+      to it such as `messages[].content`, of which all are joined by newlines; other fields are
+      kept.
+    - `format`: what the inputs are, whatever their names say; "bytes" is any file as it is.
+    - `encoding`: of text without a byte order mark, such as "latin-1".
+    - `token_dtype`: the width of token ids in `.bin` files; `separator`: the id between documents.
     - `shard_tokens`, `jobs`: a larger corpus is split; `jobs` processes sort shards at once.
     - `two_sided`: also index every document read backwards, which tells what stood before a text
       (`Index.backwards`). Twice the time and the size.
@@ -55,6 +79,9 @@ def build(
       are first asked for, or by `infgram.calibrate`.
     - `progress`: called with (stage, done, total).
 
+    What is no error but should be known comes as a `CorpusWarning`: files of folders that hold no
+    text, text that is not UTF-8.
+
     The index that is returned is the one that was built, even if another process has replaced it by
     then. Warns with UnknownTokens if the tokenizer has no token for some of the text. Raises
     InputError, TokenError, StorageError and what derives from them.
@@ -62,11 +89,20 @@ def build(
     >>> folder = demo_index.parent
     >>> build(folder / "demo.txt", folder / "again.infgram").count("to be")
     2
+    >>> build(["to be", "or not to be"], folder / "memory.infgram").count("to be")
+    2
     """
-    if isinstance(inputs, (str, os.PathLike)):
-        inputs = [inputs]
-    plan = corpus.plan(
-        inputs, glob=glob, documents=documents, text_field=text_field, token_dtype=token_dtype
+    plan, names = corpus.plan_any(
+        inputs,
+        glob=glob,
+        exclude=exclude,
+        gitignore=gitignore,
+        documents=documents,
+        text_field=text_field,
+        format=format,
+        encoding=encoding,
+        token_dtype=token_dtype,
+        separator=separator,
     )
     read = [0]
 
@@ -78,9 +114,12 @@ def build(
     def on_bad(message: str) -> None:
         warnings.warn(message, BadRecordSkipped, stacklevel=3)
 
+    def on_note(note: CorpusWarning) -> None:
+        warnings.warn(note, stacklevel=3)
+
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
-    found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes)
+    found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes, on_note=on_note)
     stored = build_index(
         _that_fit(found, tokenizer, on_bad if skip_bad else None),
         path,
@@ -89,7 +128,7 @@ def build(
         jobs=jobs,
         two_sided=two_sided,
         overwrite=overwrite,
-        description={"inputs": [os.fspath(i) for i in inputs], "documents": documents},
+        description={"inputs": names, "documents": documents},
         on_bad=on_bad if skip_bad else None,
         progress=progress,
     )

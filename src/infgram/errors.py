@@ -27,8 +27,14 @@
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
-Two are warnings. `BadRecordSkipped`: a broken record was left out because the caller asked for
-that. `UnknownTokens`: the tokenizer has no token for some of a corpus.
+`CorpusWarning` is what whoever builds an index should know of the corpus, and no error:
+
+    CorpusWarning
+    ├── BadRecordSkipped      a broken record was left out, because the caller asked for that
+    ├── FilesSkipped          files of a folder were left out: binaries, what .gitignore names
+    ├── NotUnicode            text that is not UTF-8 was kept as the bytes it is
+    ├── ReadAsText            a file of records has none of the field, and was read as plain text
+    └── UnknownTokens         the tokenizer has no token for some of the text
 
 Every message says what was found, what was expected and what to do next.
 """
@@ -142,9 +148,29 @@ class MissingExtra(InfgramError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
 
 
-class BadRecordSkipped(UserWarning):
+class CorpusWarning(UserWarning):
+    """Something that whoever builds an index should know of the corpus."""
+
+
+class BadRecordSkipped(CorpusWarning):
     """A broken record of a corpus was left out of the index, as `skip_bad` asks."""
 
 
-class UnknownTokens(UserWarning):
+class UnknownTokens(CorpusWarning):
     """Some text of a corpus has no token of its own, and became the tokenizer's unknown one."""
+
+
+class FilesSkipped(CorpusWarning):
+    """Files of a folder were left out: binaries, what .gitignore names, what was excluded."""
+
+    def __init__(self, message: str, n_files: int = 0) -> None:
+        super().__init__(message)
+        self.n_files = n_files
+
+
+class NotUnicode(CorpusWarning):
+    """Text that is not UTF-8 was kept as the bytes it is: what is typed may not match it."""
+
+
+class ReadAsText(CorpusWarning):
+    """A file of records in a folder has no record with the text field: it was read as text."""

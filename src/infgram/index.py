@@ -26,6 +26,7 @@ from .seeds import generator
 from .store import storage
 from .store.documents import ShardDocuments
 from .store.layout import ShardLayout
+from .store.lines import LineCounter
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
 from .text import tokens
@@ -35,6 +36,8 @@ from .text.tokens import ABSENT, Query, Tokenizer
 
 NO_WINDOW = 2**32 - 1
 _REACH = 64
+_MAX_COLUMN = 1 << 16  # tokens of a line in which a match is placed
+_LINES = "a\nb c\n\n d"  # comes back whole from a tokenizer that keeps lines
 
 
 class Index:
@@ -458,10 +461,15 @@ class Index:
             ]
         )
         first, ids = self._window(s, int(places[0]), int(places[-1]), (begin, end))
+        source, line, metadata = shard.documents.provenance(local)
+        line, column = self._place(s, local, position, line)
         return Match(
             shard.first_document + local,
             position - begin,
-            *shard.documents.provenance(local),
+            source,
+            line,
+            column,
+            metadata,
             *around(self.tokenizer, ids, (places - first).tolist()),
         )
 
@@ -478,6 +486,42 @@ class Index:
             if found:
                 return first + found[0], ids[found[0] : found[1]]
             reach *= 4
+
+    def _place(self, s: int, local: int, position: int, first: int) -> tuple[int, int]:
+        """Line and column of a token of a document whose first line is `first` (0: all of it)."""
+        documents = self._shards[s].documents
+        lines = self._line_counters[s]
+        if lines is None or not documents.is_plain_text(local):
+            return first, 0
+        begin, _ = documents.bounds(local)
+        n_line_ends, last = lines.between(begin, position)
+        # a token that holds a line end may hold what begins the next line, too
+        start = max(begin, last, position - _MAX_COLUMN)
+        tokens_of = self.native.tokens
+        before = tokens_of(s, max(begin, start - _REACH), start)
+        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition("\n")[2]
+        column = 0 if start == position - _MAX_COLUMN else len(in_line) + 1
+        return max(first, 1) + n_line_ends, column
+
+    @cached_property
+    def _line_counters(self) -> list[LineCounter | None]:
+        """What counts the lines of each shard, if tokens have any."""
+        table = self._n_line_ends()
+        return [None if table is None else LineCounter(s.codes, table) for s in self._shards]
+
+    def _n_line_ends(self) -> NDArray[np.uint32] | None:
+        """Line ends in each code's token, or None where the tokenizer does not keep them."""
+        try:
+            if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
+                return None
+        except InfgramError:
+            return None
+        ids = self.alphabet[1:]
+        if self._reads_bytes or self.tokenizer.name == "chars":
+            found = ids == ord("\n")
+        else:
+            found = np.array([self.decode([i]).count("\n") for i in ids.tolist()])
+        return np.append(0, found).astype(np.uint32)
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
@@ -609,6 +653,11 @@ class _Shard:
         self.documents = ShardDocuments(stored, layout)
         self.first_document = first
         """The number of its first document in the whole index."""
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """Its text."""
+        return self._stored.column(f"{self.layout.name}/codes")
 
     def columns(self, block_rows: int) -> dict[str, object]:
         """What the native core borrows."""

@@ -93,12 +93,18 @@ class Prob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One occurrence of an n-gram. `document` counts documents from 0, `offset` its tokens."""
+    """One occurrence of an n-gram. `document` counts documents from 0, `offset` its tokens.
+
+    `line` and `column` are where it begins in `source`, from 1, in plain text; `column` counts
+    characters. Of a record `line` is the record's own, and `column` 0. Both are 0 where nobody can
+    tell: in token ids of a file, and where a tokenizer drops line ends.
+    """
 
     document: int
     offset: int
     source: str
     line: int
+    column: int
     metadata: dict[str, Any]
     before: str
     match: str

@@ -69,6 +69,7 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
             f"memory/{i % 3}",
             i,
             {"number": i, "title": f"the {i}th"} if i % 2 else {},
+            isinstance(document, str) and i % 3 > 0,  # one source in three is records
         )
         for i, document in enumerate(documents)
     ]

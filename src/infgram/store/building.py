@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 
 from .. import native
 from ..checks import whole
-from ..errors import EmptyCorpus, InputError, StorageError, TokenError
+from ..errors import EmptyCorpus, InputError, StorageError, TokenError, UndecodableText
 from ..text import tokens
 from ..text.corpus import Document
 from ..text.tokens import Tokenizer
+from .documents import PLAIN_TEXT, RECORDS
 from .generations import building
 from .memory import enough, require
 from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
@@ -132,12 +133,18 @@ class _Spool:
     """One shard's documents on their way in: token ids in a file, the rest in memory."""
 
     def __init__(
-        self, name: str, writer: IndexWriter, sources: dict[str, int], files: ExitStack
+        self,
+        name: str,
+        writer: IndexWriter,
+        sources: dict[str, int],
+        kinds: bytearray,
+        files: ExitStack,
     ) -> None:
         self.name = name
         self.n_tokens = 0
         self._writer = writer
-        self._sources = sources  # shared by all shards
+        self._sources = sources  # shared by all shards, as the kinds are
+        self._kinds = kinds
         self._documents = array("I")  # position of each one's boundary
         self._document_sources = array("I")
         self._lines = array("I")
@@ -153,7 +160,12 @@ class _Spool:
         self._documents.append(self.n_rows)
         self._file.write(ids.data)
         self.n_tokens += len(ids)
-        self._document_sources.append(self._sources.setdefault(document.source, len(self._sources)))
+        source = self._sources.setdefault(document.source, len(self._sources))
+        if source == len(self._kinds):
+            self._kinds.append(PLAIN_TEXT)
+        if not document.is_text:
+            self._kinds[source] = RECORDS
+        self._document_sources.append(source)
         self._lines.append(document.line)
         metadata = b""
         if document.metadata:
@@ -205,9 +217,10 @@ def _ingest(
 ) -> list[dict[str, Any]]:
     """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
     sources: dict[str, int] = {}
+    kinds = bytearray()
     shards: list[dict[str, Any]] = []
     with ExitStack() as files:
-        spool = _Spool("shard-00000", writer, sources, files)
+        spool = _Spool("shard-00000", writer, sources, kinds, files)
         for document in documents:
             try:
                 ids = _encode(document, tokenizer)
@@ -223,13 +236,14 @@ def _ingest(
                 )
             if spool.n_rows + len(ids) + 2 > shard_tokens:
                 shards.append(spool.close(last=False))
-                spool = _Spool(f"shard-{len(shards):05d}", writer, sources, files)
+                spool = _Spool(f"shard-{len(shards):05d}", writer, sources, kinds, files)
             spool.append(document, ids)
         shards.append(spool.close(last=True))
     if not any(shard["n_tokens"] for shard in shards):
         found = "every document is empty" if sources else "there is no document"
         raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
     writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))
+    writer.write("source_kinds", np.frombuffer(kinds, np.uint8))
     return shards
 
 
@@ -240,6 +254,11 @@ def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
             ids = tokens.check_ids(document.content, tokenizer.vocab_size)
             return ids.astype(tokenizer.dtype, copy=False)
         return tokenizer.encode(document.content)
+    except UndecodableText as error:
+        raise UndecodableText(
+            f"{place_of(document)}: {error}; if it is in another encoding, name it (--encoding, "
+            "encoding=)"
+        ) from error
     except (InputError, TokenError) as error:
         raise type(error)(f"{place_of(document)}: {error}") from error
 

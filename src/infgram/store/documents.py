@@ -18,6 +18,9 @@ from ..errors import CorruptIndex
 from .layout import ShardLayout
 from .storage import StoredIndex
 
+PLAIN_TEXT, RECORDS = 0, 1
+"""What `source_kinds` says of a source: its documents are parts of it as it stands, or not."""
+
 
 class ShardDocuments:
     """Documents are numbered from 0 inside the shard; positions are places of the shard's text."""
@@ -29,6 +32,7 @@ class ShardDocuments:
         self._sources = stored.column(f"{shard.name}/document_sources")
         self._lines = stored.column(f"{shard.name}/document_lines")
         self._names = stored.strings("sources")
+        self._kinds = stored.column("source_kinds") if "source_kinds" in stored.columns else None
         metadata = f"{shard.name}/metadata"
         self._metadata = stored.strings(metadata) if metadata in stored.columns else None
 
@@ -74,6 +78,18 @@ class ShardDocuments:
         """Source, line where it begins (0: the whole file), and what came with it."""
         source = os.fsdecode(self._names[int(self._sources[document])])
         return source, int(self._lines[document]), self._metadata_of(document)
+
+    def is_plain_text(self, document: int) -> bool:
+        """Whether lines of a document are lines of its source: it is a part of it as it stands.
+
+        In an index that does not say, only of a document that is its whole source.
+        """
+        if self._kinds is None:
+            return not self._lines[document]
+        source = int(self._sources[document])
+        if source >= len(self._kinds):
+            raise self._corrupt("a document has a source of no kind")
+        return bool(self._kinds[source] == PLAIN_TEXT)
 
     def _metadata_of(self, document: int) -> dict[str, Any]:
         raw = self._metadata[document] if self._metadata is not None else b""

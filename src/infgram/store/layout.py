@@ -142,6 +142,7 @@ def _columns(
     yield "tokenizer.json", "uint8", None, False
     yield "sources", "uint8", None, True
     yield "sources_offsets", "uint64", None, True
+    yield "source_kinds", "uint8", None, False
     for shard in found.shards:
         n, n_documents = shard.n_rows, shard.n_documents
         if found.code_bits == 8:

@@ -105,3 +105,4 @@ def _verify_documents(stored: StoredIndex, shard: ShardLayout) -> None:
     documents = ShardDocuments(stored, shard)
     for document in range(len(documents)):
         documents.provenance(document)
+        documents.is_plain_text(document)
