@@ -85,7 +85,7 @@ class Material:
         text.mkdir()
         for i, document in enumerate(self.corpus):
             document.astype(np.uint8).tofile(text / f"{i:06}.txt")
-        infgram.build(text, self.index)
+        infgram.build(text, self.index, format="bytes")
 
     def add_corpus(self, documents: Sequence[Ids]) -> None:
         """What drafts come from."""

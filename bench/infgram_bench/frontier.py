@@ -100,7 +100,7 @@ def _settings(index: infgram.Index) -> list[tuple[str, Model, dict[str, Any]]]:
 def _index(text: bytes, stem: Path) -> infgram.Index:
     source = stem.with_suffix(".txt")
     source.write_bytes(text)
-    return infgram.build(source, stem.with_suffix(".infgram"), overwrite=True)
+    return infgram.build(source, stem.with_suffix(".infgram"), format="bytes", overwrite=True)
 
 
 def _row(

@@ -62,7 +62,7 @@ def _answer(bench: Bench) -> None:
         run_job("neural_train", "JUDGE", text, "inf", on_line=report)
         loss = run_job("neural_nanogpt_loss", "JUDGE", text).result["loss"]
     findings.setting["judge"] = f"held-out loss {loss:.3f} nats a character"
-    infgram.build(training, bench.folder / "training.infgram")
+    infgram.build(training, bench.folder / "training.infgram", format="bytes")
     bench.progress("writing and judging", 0, 0)
     trial, limit = Trial(), bench.settings.patience
     index = bench.folder / "training.infgram"

@@ -78,7 +78,7 @@ def _split(corpus: Corpus, folder: Path) -> Split:
     home = Path(tempfile.mkdtemp(dir=folder))  # names may be equal
     source = home / "training.txt"
     source.write_bytes(corpus.training)
-    return Split(corpus, infgram.build(source, home / "training.infgram"))
+    return Split(corpus, infgram.build(source, home / "training.infgram", format="bytes"))
 
 
 def _perplexity(model: Model, text: bytes) -> tuple[float, int]:

@@ -80,7 +80,9 @@ def _measure(bench: Bench) -> dict[str, Any]:
     corpus, folder = bench.settings.corpus, bench.folder
     (folder / "training.txt").write_bytes(corpus.training)
     (folder / "held_out.txt").write_bytes(corpus.validation)
-    infgram.build(folder / "training.txt", folder / "training.infgram", two_sided=True)
+    infgram.build(
+        folder / "training.txt", folder / "training.infgram", format="bytes", two_sided=True
+    )
     for judge in _JUDGES:
 
         def training(line: dict[str, Any], judge: str = judge) -> None:

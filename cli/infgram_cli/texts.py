@@ -106,5 +106,5 @@ def text_arguments(command: Decorated) -> Decorated:
 
 
 def read_texts(inputs: tuple[str, ...]) -> list[bytes | NDArray[np.integer[Any]]]:
-    """The texts in files of any kind that infgram reads; "-" is standard input."""
-    return Texts(inputs).read()
+    """The texts in files of any kind that infgram reads; "-" is standard input, read as it is."""
+    return Texts(inputs, format="bytes" if inputs == ("-",) else None).read()
