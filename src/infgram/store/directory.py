@@ -212,7 +212,7 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
             finally:
                 if not system.MOVES_OPEN_FILES:
                     cleanup.close()
-                shutil.rmtree(folder, ignore_errors=True)
+                system.remove_folder(folder)
             return
 
 

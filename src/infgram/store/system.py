@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 import time
@@ -80,6 +81,13 @@ if sys.platform == "win32":
             else:
                 return
 
+    def remove_folder(path: Path) -> None:
+        """Removes a folder and all that is in it, as far as that is possible."""
+        until = time.monotonic() + _PATIENCE
+        while path.exists() and time.monotonic() < until:  # others look whether it is abandoned
+            shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.01)
+
     def sync_folder(descriptor: int | None) -> None:
         """Nothing: the file system keeps a journal of names."""
 
@@ -132,6 +140,10 @@ else:
     def replace(old: str | Path, new: str | Path, within: int | None = None) -> None:
         """Renames a file, which takes the place of another, or a folder. Raises OSError."""
         os.replace(old, new, src_dir_fd=within, dst_dir_fd=within)
+
+    def remove_folder(path: Path) -> None:
+        """Removes a folder and all that is in it, as far as that is possible."""
+        shutil.rmtree(path, ignore_errors=True)
 
     def sync_folder(descriptor: int | None) -> None:
         """Waits until an open folder's names are on the disk."""
