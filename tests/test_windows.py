@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 TESTS = {
-    "test_generations.py": "open_index_keeps or computed_from_an_old or must_not_overwrite "
+    "test_generations.py": "open_index_keeps or computed_from_an_old "
     "or takes_an_index or not_replaced or torn or survives or still_opens or own_are_read "
     "or lead_out or moved_aside",
     "test_storage.py": "truncation or existing or overwriting or failing or odd or copied "
