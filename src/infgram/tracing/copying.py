@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..index import Index
+from ..index import NO_WINDOW, Index
 from ..text.tokens import Query
 from ..text.words import is_of_word, words_in
 
@@ -65,10 +65,7 @@ def novelty(index: Index, *texts: Query, gram: int = 20) -> Novelty:
     """
     whole(1, gram=gram)
     ids = [index.ids(text) for text in texts]
-    lengths = [
-        index.match_lengths(text, window=max(len(i), 1)).astype(np.int64)
-        for text, i in zip(texts, ids, strict=True)
-    ]
+    lengths = [index.match_lengths(text, window=NO_WINDOW).astype(np.int64) for text in texts]
     n_tokens = sum(map(len, ids))
     all_lengths = np.concatenate([np.zeros(0, np.int64), *lengths])
     longest, end = 0, 0
@@ -220,8 +217,7 @@ def certify(index: Index, text: Query, *, max_copy: int) -> Certificate:
     Certificate(max_copy=4, longest_run=7, runs=((0, 5), (6, 13)))
     """
     whole(1, max_copy=max_copy)
-    ids = index.ids(text)
-    lengths = index.match_lengths(text, window=max(len(ids), 1)).astype(np.int64)
+    lengths = index.match_lengths(text, window=NO_WINDOW).astype(np.int64)
     # a run goes on with the next token where that one's match is longer by it
     is_last = np.append(lengths[1:] != lengths[:-1] + 1, True)[: len(lengths)]
     ends = np.flatnonzero(is_last & (lengths > max_copy)) + 1
