@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from importlib.metadata import entry_points
@@ -91,6 +92,16 @@ class _Group(click.Group):
         return result
 
 
+def _say_what_takes_time() -> None:
+    """Shows what the library logs, to somebody who waits."""
+    logger = logging.getLogger("infgram")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("infgram: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
 def _discard_output() -> None:
     """Lets nothing try again, when Python ends, to write what could not be written."""
     with contextlib.suppress(io.UnsupportedOperation):  # where no file stands behind it
@@ -116,6 +127,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Commands that need an index take -i PATH; by default they use the only *.infgram in this folder.
     """
     ctx.obj = debug
+    if sys.stderr.isatty():
+        _say_what_takes_time()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
         if sys.platform == "win32":  # text is written as it stands in the corpus
