@@ -47,15 +47,11 @@ class _Failure(click.ClickException):
         click.echo(f"infgram: {error} {' '.join(self.message.split())}", file=file, err=True)
 
 
-_ELSEWHERE = "infgram.commands"
-"""The group of entry points by which other distributions add commands."""
+def _elsewhere() -> EntryPoints:
+    """The commands that other distributions add."""
+    from importlib.metadata import entry_points  # here, as it takes 30 ms
 
-
-def entry_points(group: str, **selected: str) -> EntryPoints:
-    """`importlib.metadata`'s, which is imported only where it is needed: it takes 30 ms."""
-    from importlib import metadata
-
-    return metadata.entry_points(group=group, **selected)
+    return entry_points(group="infgram.commands")
 
 
 class _Group(click.Group):
@@ -63,12 +59,12 @@ class _Group(click.Group):
     whichever command they come from."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group=_ELSEWHERE).names})
+        return sorted({*super().list_commands(ctx), *_elsewhere().names})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if command := super().get_command(ctx, name):
             return command
-        for entry in entry_points(group=_ELSEWHERE, name=name):
+        for entry in _elsewhere().select(name=name):
             command = entry.load()
             if isinstance(command, click.Command):
                 return command
