@@ -48,6 +48,7 @@ struct Continuation {
     std::uint32_t code;
     std::uint32_t contexts;  // different contexts, one token longer, that it follows
     double count;            // what they pass on: at least `contexts`
+    std::uint32_t matches = 0;  // how often it follows; 0 in a live text, which tells it beside
 };
 
 // What a context passes on to its next tokens.
@@ -121,9 +122,10 @@ public:
         std::ranges::sort(counted_);
         for (const std::uint32_t code : counted_) {
             Tree& tree = trees_[code];
-            table.tokens.push_back({code, tree.counted_contexts, tree.counted});
+            table.tokens.push_back({code, tree.counted_contexts, tree.counted, tree.matches});
             table.add(table.tokens.back());
             tree.counted_contexts = 0;
+            tree.matches = 0;
             tree.counted = 0.0;
         }
         counted_.clear();
@@ -159,6 +161,7 @@ private:
                 depth = std::exchange(tree.skipped, nothing_skipped);
             }
             ++m_;
+            ++tree.matches;
             if (!tree.open) {
                 tree.open = true;
                 tree.pending = 1.0;
@@ -194,6 +197,7 @@ private:
         std::uint32_t skipped = nothing_skipped;
         std::uint32_t contexts = 0;
         std::uint32_t counted_contexts = 0;
+        std::uint32_t matches = 0;  // in all shards
         double pending = 0.0;  // count of the last finished child, not passed on yet
         double counted = 0.0;
         std::vector<Node> path;

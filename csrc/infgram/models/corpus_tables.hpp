@@ -31,14 +31,15 @@ public:
     // From now on, tables of more tokens than that tell which have the largest counts.
     void find_heaviest(std::size_t n) noexcept { n_heaviest_ = n; }
 
-    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
-    // `held_out_rows` rows keep them: few of so many would be missing; and of very wide ones a
-    // sample is counted.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows) {
+    // From now on, counts as if positions of a shard were not in the corpus. Unless `exactly`,
+    // ranges of more than `held_out_rows` rows keep them: few of so many would be missing; and of
+    // very wide ones a sample is counted.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly) {
         held_out_ = held_out;
         held_out_shard_ = shard;
         held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
-        most_rows_ = held_out_sample_rows;
+        held_out_rows_ = exactly ? all_rows : held_out_rows;
+        most_rows_ = exactly ? all_rows : held_out_sample_rows;
     }
 
     // Gives back the tables that were not kept: pointers to them are good until then.
@@ -48,7 +49,7 @@ public:
     const ContinuationTable* of(std::span<const Shard<Code>> shards, std::uint32_t n,
                                 std::span<const Range> ranges, std::uint64_t m) {
         n = std::min(n, max_context);
-        const bool leave_out = held_out_.any() && m <= held_out_rows;
+        const bool leave_out = held_out_.any() && m <= held_out_rows_;
         TableCache& cache = leave_out ? *held_out_cache_ : *cache_;
         const bool keep = m > TableCache::narrow_rows;
         if (keep)
@@ -57,7 +58,7 @@ public:
             scratch_.push_back(std::make_unique<ContinuationTable>());
         ContinuationTable& table = *scratch_[n_scratch_++];
         if (m == 1 && shards.size() == 1 && ranges[0].size() == 1 && !leave_out) {
-            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0});
+            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0, 1});
             if (table.tokens[0].code >= shards[0].n_codes()) throw_corrupt("next");
             table.total = 1.0;
             table.types = {1, 0, 0};
@@ -90,19 +91,21 @@ private:
         table.heaviest.assign(order_.begin(), middle);
     }
 
+    static constexpr std::uint32_t all_rows = std::numeric_limits<std::uint32_t>::max();
     static constexpr std::uint32_t held_out_rows = 1u << 14;
     static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
     static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
 
     ContinuationCounter counter_;
     TableCache* cache_;
-    std::uint32_t most_rows_ = std::numeric_limits<std::uint32_t>::max();
+    std::uint32_t most_rows_ = all_rows;
     std::size_t n_heaviest_ = std::numeric_limits<std::size_t>::max();
     std::vector<std::uint32_t> order_;
     std::vector<std::unique_ptr<ContinuationTable>> scratch_;
     std::size_t n_scratch_ = 0;
     HeldOut held_out_;
     std::size_t held_out_shard_ = 0;
+    std::uint32_t held_out_rows_ = 0;
     std::unique_ptr<TableCache> held_out_cache_;
 };
 

@@ -108,7 +108,7 @@ public:
         const std::scoped_lock lock(mutex_);
         std::visit(
             [&](auto given) {
-                for (const auto token : given) context_.read(code(token));
+                for (const auto token : given) advance(code(token));
             },
             tokens);
     }
@@ -129,7 +129,7 @@ public:
                     const IndexLevel level = longest();
                     scores.n[i] = level.n;
                     scores.m[i] = static_cast<std::int64_t>(level.m);
-                    context_.read(next);
+                    advance(next);
                 }
             },
             tokens);
@@ -142,7 +142,7 @@ public:
             [&](auto given) {
                 for (std::size_t i = 0; i < given.size(); ++i) {
                     write_distribution(rows.subspan(i * n_codes(), n_codes()));
-                    context_.read(code(given[i]));
+                    advance(code(given[i]));
                 }
             },
             tokens);
@@ -159,6 +159,7 @@ public:
                                                       const Uniform& uniform) const override {
         const std::scoped_lock lock(mutex_);
         Estimator estimator(parameters_, owner_->index.shards());
+        if constexpr (ReadsText<Estimator>) estimator.resume(estimator_);
         return std::make_unique<SamplerOf<Code, Estimator>>(
             owner_, Sampler<Code, Estimator>(context_, std::move(estimator), parameters), uniform);
     }
@@ -169,6 +170,11 @@ private:
         if (max_tokens == 0) return std::nullopt;
         return LiveText(Estimator::live_power(parameters_), max_tokens,
                         std::min(window, LiveText::model_window));
+    }
+
+    void advance(std::uint32_t code) {
+        context_.read(code);
+        if constexpr (ReadsText<Estimator>) estimator_.read(code);
     }
 
     [[nodiscard]] std::uint32_t code(std::uint32_t token_id) const {

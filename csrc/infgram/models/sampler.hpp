@@ -11,6 +11,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <numeric>
 #include <optional>
@@ -38,6 +39,10 @@ struct SamplingParameters {
     std::uint32_t max_copy = 0;  // longest verbatim run of generated tokens; 0: any
 
     [[nodiscard]] bool cuts() const noexcept { return top_k != 0 || top_p < 1.0 || min_p > 0.0; }
+    // Whether the law is drawn from as it is.
+    [[nodiscard]] bool draws_the_law() const noexcept {
+        return temperature == 1.0 && !cuts() && max_copy == 0;
+    }
 };
 
 // x to a fixed power, remembering the last results: weights are made of few small counts.
@@ -118,6 +123,21 @@ private:
     std::vector<std::uint32_t> order_;
 };
 
+// An estimator that looks at more of a text than levels: it reads each code beside the context, and
+// goes on where another one is.
+template <class Estimator>
+concept ReadsText = requires(Estimator& estimator, const Estimator& other, std::uint32_t code) {
+    estimator.read(code);
+    estimator.resume(other);
+};
+
+// An estimator that draws from its own law faster than all weights are told: the code at which a
+// uniform number falls when the probabilities stand in a row.
+template <class Estimator>
+concept Draws = requires(Estimator& estimator, double uniform) {
+    { estimator.draw(uniform) } -> std::same_as<std::uint32_t>;
+};
+
 template <class Code, class Estimator>
 class Sampler {
 public:
@@ -142,25 +162,33 @@ public:
     // Draws the next code and reads it; Alphabet::unknown if a copy limit leaves none.
     std::uint32_t operator()(const Uniform& uniform) {
         estimator_.look(context_);
-        std::uint32_t code = parameters_.max_copy == 0 ? estimator_.only_code() : Alphabet::unknown;
-        if (code != Alphabet::unknown) {
-            if (parameters_.temperature != 0.0) uniform();
-        } else {
-            do {
-                weights_.clear();
-                estimator_.weigh(weights_);
-                if (weights_.codes.empty()) throw_corrupt("next");
-                limit_.apply(context_, n_generated_, weights_);
-            } while (weights_.codes.empty() && estimator_.back_off());
-            if (weights_.codes.empty()) return Alphabet::unknown;
-            code = draw_(weights_, uniform);
-        }
+        const std::uint32_t code = choose(uniform);
+        if (code == Alphabet::unknown) return code;
         context_.read(code);
+        if constexpr (ReadsText<Estimator>) estimator_.read(code);
         ++n_generated_;
         return code;
     }
 
 private:
+    std::uint32_t choose(const Uniform& uniform) {
+        if constexpr (Draws<Estimator>)
+            if (parameters_.draws_the_law()) return estimator_.draw(uniform());
+        const std::uint32_t only =
+            parameters_.max_copy == 0 ? estimator_.only_code() : Alphabet::unknown;
+        if (only != Alphabet::unknown) {
+            if (parameters_.temperature != 0.0) uniform();
+            return only;
+        }
+        do {
+            weights_.clear();
+            estimator_.weigh(weights_);
+            if (weights_.codes.empty()) throw_corrupt("next");
+            limit_.apply(context_, n_generated_, weights_);
+        } while (weights_.codes.empty() && estimator_.back_off());
+        return weights_.codes.empty() ? Alphabet::unknown : draw_(weights_, uniform);
+    }
+
     Context<Code> context_;
     Estimator estimator_;
     SamplingParameters parameters_;

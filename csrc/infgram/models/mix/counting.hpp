@@ -1,0 +1,130 @@
+// Counting what follows the named contexts of a text, so that parts of it can be left out again.
+//
+// Not for two threads.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "infgram/models/mix/counts.hpp"
+#include "infgram/models/mix/sight.hpp"
+
+namespace infgram::mix {
+
+class CountedText {
+public:
+    // codes: a shard's text, a boundary first; every place from 1 on is counted. O(contexts) time,
+    // and 4 bytes a context and place while it lives. symbols: by code.
+    template <class Code>
+    CountedText(std::span<const Code> codes, std::span<const std::uint32_t> symbols,
+                const WordClasses& classes)
+        : codes_(codes.begin(), codes.end()) {
+        std::vector<std::uint64_t> keys;         // of all contexts
+        std::vector<std::uint32_t> first_of_key;  // where their followers begin
+        for (std::size_t i = 0; i < n_named; ++i) {
+            std::vector<std::uint32_t> numbers = number(i, symbols, classes, keys);
+            const std::size_t n_before = first_of_key.size();
+            lay_out(numbers, keys.size() - n_before, first_of_key);
+            for (std::uint32_t& number : numbers) number = first_of_key[n_before + number];
+            begin_[i] = std::move(numbers);
+        }
+        slots_.assign(std::bit_ceil(keys.size() + keys.size() / 3 + 2), 0);
+        for (std::size_t key = 0; key < keys.size(); ++key) {
+            std::size_t at = Slots::first(keys[key], slots_.size());
+            while (slots_[at & (slots_.size() - 1)] != 0) ++at;
+            slots_[at & (slots_.size() - 1)] = Slots::slot(keys[key], first_of_key[key]);
+        }
+    }
+
+    // Where the followers of a place's context begin, as NamedCounts has them.
+    [[nodiscard]] const std::uint32_t* followers(std::size_t context,
+                                                 std::size_t place) const noexcept {
+        return &followers_[begin_[context][place]];
+    }
+
+    // The places from begin to end count no more.
+    void leave_out(std::size_t begin, std::size_t end) noexcept { change(begin, end, ~0u); }
+    // They do again.
+    void put_back(std::size_t begin, std::size_t end) noexcept { change(begin, end, 1); }
+
+    // The counts, for good.
+    [[nodiscard]] NamedCounts finish(std::uint32_t n_codes) && {
+        return {std::move(slots_), std::move(followers_), n_codes};
+    }
+
+private:
+    // The number of each place's context among those of its kind; appends the kind's keys.
+    std::vector<std::uint32_t> number(std::size_t kind, std::span<const std::uint32_t> symbols,
+                                      const WordClasses& classes,
+                                      std::vector<std::uint64_t>& keys) const {
+        constexpr std::uint32_t none = ~0u;
+        const std::size_t n_before = keys.size();
+        std::vector<std::uint32_t> table(std::bit_ceil(codes_.size() + codes_.size() / 2 + 2), none);
+        std::vector<std::uint32_t> numbers(codes_.size(), 0);
+        Text text;
+        for (std::size_t place = 1; place < codes_.size(); ++place) {
+            if (codes_[place - 1] == boundary)
+                text = {};
+            else
+                text.read(symbols[codes_[place - 1]], classes);
+            const std::uint64_t key = named_contexts[kind].key(text);
+            for (std::size_t at = Slots::first(key, table.size());; ++at) {
+                std::uint32_t& slot = table[at & (table.size() - 1)];
+                if (slot == none) {
+                    slot = static_cast<std::uint32_t>(keys.size() - n_before);
+                    keys.push_back(key);
+                }
+                if (keys[n_before + slot] == key) {
+                    numbers[place] = slot;
+                    break;
+                }
+            }
+        }
+        return numbers;
+    }
+
+    // Appends the followers of contexts 0 to n, and where each one's begin.
+    void lay_out(std::span<const std::uint32_t> numbers, std::size_t n,
+                 std::vector<std::uint32_t>& first) {
+        std::vector<std::uint32_t> ends(n + 1, 0);
+        for (std::size_t place = 1; place < numbers.size(); ++place) ++ends[numbers[place] + 1];
+        for (std::size_t i = 0; i < n; ++i) ends[i + 1] += ends[i];
+        std::vector<std::uint8_t> next(numbers.size());
+        std::vector<std::uint32_t> at(ends.begin(), ends.end() - 1);
+        for (std::size_t place = 1; place < numbers.size(); ++place)
+            next[at[numbers[place]]++] = codes_[place];
+        for (std::size_t i = 0; i < n; ++i) {
+            const auto of = std::span(next).subspan(ends[i], ends[i + 1] - ends[i]);
+            std::ranges::sort(of);
+            first.push_back(static_cast<std::uint32_t>(followers_.size()));
+            for (std::size_t k = 0; k < of.size();) {
+                const std::size_t begin = k;
+                while (k < of.size() && of[k] == of[begin]) ++k;
+                followers_.push_back(Follower(of[begin], k == of.size(),
+                                              static_cast<std::uint32_t>(k - begin))
+                                         .packed());
+            }
+        }
+    }
+
+    void change(std::size_t begin, std::size_t end, std::uint32_t by) noexcept {
+        for (const std::vector<std::uint32_t>& of_kind : begin_)
+            for (std::size_t place = begin; place < end; ++place) {
+                std::uint32_t at = of_kind[place];
+                while (Follower(followers_[at]).code() != codes_[place]) ++at;
+                followers_[at] += by;
+            }
+    }
+
+    std::vector<std::uint8_t> codes_;
+    std::vector<std::uint64_t> slots_;
+    std::vector<std::uint32_t> followers_;
+    std::array<std::vector<std::uint32_t>, n_named> begin_;  // of each place's context
+};
+
+}  // namespace infgram::mix

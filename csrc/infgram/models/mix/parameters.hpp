@@ -1,0 +1,224 @@
+// What is learnt, and how a question is answered with it: counts become log odds by maps, those are
+// mixed by several sets of weights, the sets by three more, and a curve corrects the result
+// (Mahoney 2005, "Adaptive weighing of context models for lossless data compression").
+//
+// The readable definition is src/infgram/models/mix/definition.py. Immutable once learnt: threads
+// may share it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "infgram/models/mix/evidence.hpp"
+
+namespace infgram::mix {
+
+// Inputs of a question, in this order: Kneser-Ney's log odds, each context's, and a constant.
+inline constexpr std::size_t n_inputs = n_counted + 2;
+inline constexpr std::size_t width = (n_inputs + 3) / 4 * 4;  // padded with zeros
+inline constexpr double constant = 0.3;
+
+inline constexpr std::array<std::uint32_t, 12> count_steps{0, 1, 2, 3, 4, 6, 9, 14, 22, 40, 80, 200};
+inline constexpr std::uint32_t n_steps = count_steps.size() + 1;
+inline constexpr std::size_t n_pairs = n_steps * n_steps;
+inline constexpr std::size_t n_trusts = 10;
+inline constexpr std::size_t n_said = n_sets + 1;  // the sets, and the inputs' own weights
+inline constexpr std::size_t n_points = 33;        // of a curve, from -8 to 8
+inline constexpr double most_odds = 12.0;
+inline constexpr double least_prob = 1e-6;
+inline constexpr std::size_t n_symbols = 256;  // whose low byte chooses
+
+// A count as one of 13 steps.
+constexpr std::uint8_t step_of(std::uint32_t count) noexcept {
+    constexpr auto table = [] {
+        std::array<std::uint8_t, 201> steps{};
+        for (std::uint32_t n = 0; n < steps.size(); ++n)
+            while (n > count_steps[steps[n]]) ++steps[n];
+        return steps;
+    }();
+    return count < table.size() ? table[count] : static_cast<std::uint8_t>(n_steps - 1);
+}
+
+inline double log_odds(double p) noexcept { return std::log(p / (1.0 - p)); }
+inline double probability(double odds) noexcept { return 1.0 / (1.0 + std::exp(-odds)); }
+inline double clipped(double p) noexcept { return std::clamp(p, least_prob, 1.0 - least_prob); }
+
+// How a question came to its answer.
+struct Answer {
+    std::array<double, width> x{};               // inputs
+    std::array<std::int32_t, n_counted> map;     // of each context; -1: it has seen nothing
+    std::array<std::uint8_t, n_inputs> trust;    // class of each input's own weight
+    std::array<std::size_t, n_sets> row;         // of each set's weights
+    std::array<double, n_said> said;             // log odds of each set, then of the own weights
+    std::array<std::size_t, 3> final_row;
+    std::array<double, 3> final_odds;
+    double odds = 0.0;                           // their mean
+    std::array<std::size_t, 2> curve;            // where the curves are read
+    double fraction = 0.0;                       // how far to their next point
+    double prob = 0.5;                           // of yes
+};
+
+// Arrays of float32, which are what is stored.
+struct Parameters {
+    std::vector<float> maps;                   // (n_counted, n_steps, n_steps): probabilities
+    std::vector<float> weights;                // (rows of all sets, width)
+    std::vector<float> own;                    // (n_inputs, n_trusts)
+    std::array<std::vector<float>, 3> finals;  // by question, symbol, order and kind: (, n_said)
+    std::array<std::vector<float>, 2> curves;  // by question, question and symbol: (, n_points)
+
+    // Before anything is learnt.
+    explicit Parameters(std::uint32_t n_questions) {
+        constexpr std::array<double, n_steps> typical{0,  1,  2,  3,  4,   5.5, 8,
+                                                      12, 18, 30, 60, 130, 300};
+        for (std::size_t i = 0; i < n_counted; ++i)
+            for (const double no : typical)
+                for (const double yes : typical)
+                    maps.push_back(static_cast<float>((yes + 0.3) / (no + yes + 0.6)));
+        const std::size_t rows = first_rows(n_questions).back();
+        for (std::size_t row = 0; row < rows; ++row)
+            for (std::size_t i = 0; i < width; ++i) weights.push_back(first_weight(i));
+        for (std::size_t i = 0; i < n_inputs; ++i) own.insert(own.end(), n_trusts, first_weight(i));
+        const std::array<std::size_t, 3> n_final{n_questions, n_symbols, n_orders * 16};
+        for (std::size_t f = 0; f < 3; ++f) finals[f].assign(n_final[f] * n_said, 1.0f / n_said);
+        const std::array<std::size_t, 2> n_curves{n_questions, n_questions * n_symbols};
+        for (std::size_t c = 0; c < 2; ++c)
+            for (std::size_t i = 0; i < n_curves[c] * n_points; ++i)
+                curves[c].push_back(static_cast<float>(
+                    probability((static_cast<double>(i % n_points) - 16.0) / 2.0)));
+    }
+
+    // All arrays, in one order.
+    [[nodiscard]] std::array<std::vector<float>*, 8> arrays() {
+        return {&maps,      &weights,   &own,       &finals[0],
+                &finals[1], &finals[2], &curves[0], &curves[1]};
+    }
+
+    // In `weights`, the first row of each set, and the number of all.
+    static std::array<std::size_t, n_sets + 1> first_rows(std::uint32_t n_questions) {
+        std::array<std::size_t, n_sets + 1> first{};
+        for (std::size_t s = 0; s < n_sets; ++s)
+            first[s + 1] = first[s] + weight_sets[s].n_values +
+                           std::size_t{weight_sets[s].per_question} * n_questions;
+        return first;
+    }
+
+private:
+    static float first_weight(std::size_t input) {
+        return input == 0 ? 0.5f : input <= n_counted ? 0.5f / n_counted : 0.0f;
+    }
+};
+
+// The sum of products, in four parts.
+inline double dot(const float* weights, const std::array<double, width>& x) noexcept {
+    std::array<double, 4> sums{};
+    for (std::size_t i = 0; i < width; i += 4)
+        for (std::size_t k = 0; k < 4; ++k)
+            sums[k] += static_cast<double>(weights[i + k]) * x[i + k];
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// How sure a context is: 0 nothing seen, 1 to 3 all yes, 4 and 5 all no, 6 both.
+constexpr std::uint32_t certainty_of(std::int32_t pair) noexcept {
+    if (pair < 0) return 0;
+    const auto no = static_cast<std::uint32_t>(pair) / n_steps;
+    const auto yes = static_cast<std::uint32_t>(pair) % n_steps;
+    if (no == 0) return 1 + std::min(2u, (yes - 1) / 2);
+    return yes == 0 ? 4 + std::min(1u, (no - 1) / 3) : 6;
+}
+
+class Answerer {
+public:
+    // Borrows the parameters, whose maps' log odds are in `map_odds`.
+    Answerer(const Parameters& parameters, std::span<const double> map_odds,
+             std::uint32_t n_questions)
+        : parameters_(&parameters),
+          map_odds_(map_odds),
+          first_rows_(Parameters::first_rows(n_questions)) {}
+
+    // kneser_ney: its probability of yes.
+    void operator()(std::uint32_t question, const Text& text, const Evidence& evidence,
+                    const Evidence::Place& place, const Evidence::Middles& middles,
+                    double kneser_ney, Answer& to) const {
+        const Parameters& with = *parameters_;
+        std::uint32_t with_data = 0;
+        to.x[0] = log_odds(clipped(kneser_ney));
+        to.trust[0] = static_cast<std::uint8_t>(evidence.longest() * n_trusts / n_orders);
+        std::array<std::int32_t, n_counted> pairs;
+        for (std::size_t i = 0; i < n_counted; ++i) {
+            if (place.begin[i] == place.end[i]) {
+                pairs[i] = to.map[i] = -1;
+                to.x[i + 1] = 0.0;
+                to.trust[i + 1] = 0;
+                continue;
+            }
+            const Sides sides = evidence.sides(place, middles, i);
+            const std::uint32_t no = step_of(sides.no);
+            const std::uint32_t yes = step_of(sides.yes);
+            pairs[i] = static_cast<std::int32_t>(no * n_steps + yes);
+            to.map[i] = static_cast<std::int32_t>(i * n_pairs) + pairs[i];
+            to.x[i + 1] = map_odds_[static_cast<std::size_t>(to.map[i])];
+            to.trust[i + 1] = static_cast<std::uint8_t>(
+                std::min(step_of(sides.no + sides.yes), std::uint8_t{4}) +
+                (no == 0 || yes == 0 ? 0 : 4));
+            if (i < n_orders) with_data = static_cast<std::uint32_t>(i);
+        }
+        to.x[n_inputs - 1] = constant;
+        to.trust[n_inputs - 1] = 0;
+
+        Situation situation{text, question, evidence.longest(), with_data, {}};
+        for (std::size_t k = 0; k < certain_contexts.size(); ++k)
+            situation.certainty[k] = certainty_of(pairs[certain_contexts[k]]);
+        choose_rows(situation, to, std::make_index_sequence<n_sets>());
+        for (std::size_t s = 0; s < n_sets; ++s)
+            to.said[s] = bounded(dot(&with.weights[to.row[s] * width], to.x));
+        double own = 0.0;
+        for (std::size_t i = 0; i < n_inputs; ++i)
+            own += static_cast<double>(with.own[i * n_trusts + to.trust[i]]) * to.x[i];
+        to.said[n_sets] = bounded(own);
+
+        const std::uint32_t symbol = text.last[0] & (n_symbols - 1);
+        to.final_row = {question, symbol,
+                        with_data * 16 + static_cast<std::size_t>(text.kinds & 15)};
+        for (std::size_t f = 0; f < 3; ++f) {
+            const float* weights = &with.finals[f][to.final_row[f] * n_said];
+            double odds = 0.0;
+            for (std::size_t s = 0; s < n_said; ++s)
+                odds += static_cast<double>(weights[s]) * to.said[s];
+            to.final_odds[f] = odds;
+        }
+        to.odds = (to.final_odds[0] + to.final_odds[1] + to.final_odds[2]) / 3.0;
+
+        const double at = (std::clamp(to.odds, -7.99, 7.99) + 8.0) * 2.0;
+        const auto point = static_cast<std::size_t>(at);
+        to.fraction = at - static_cast<double>(point);
+        to.curve = {question * n_points + point,
+                    (std::size_t{question} * n_symbols + symbol) * n_points + point};
+        double corrected = 0.0;
+        for (std::size_t c = 0; c < 2; ++c) {
+            const float* curve = &with.curves[c][to.curve[c]];
+            corrected += static_cast<double>(curve[0]) * (1.0 - to.fraction) +
+                         static_cast<double>(curve[1]) * to.fraction;
+        }
+        to.prob = clipped(0.5 * probability(to.odds) + 0.25 * corrected);
+    }
+
+private:
+    static double bounded(double odds) noexcept { return std::clamp(odds, -most_odds, most_odds); }
+
+    template <std::size_t... S>
+    void choose_rows(const Situation& situation, Answer& to, std::index_sequence<S...>) const {
+        ((to.row[S] = first_rows_[S] + weight_sets[S].value(situation)), ...);
+    }
+
+    const Parameters* parameters_;
+    std::span<const double> map_odds_;
+    std::array<std::size_t, n_sets + 1> first_rows_;
+};
+
+}  // namespace infgram::mix
