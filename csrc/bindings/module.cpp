@@ -10,6 +10,7 @@ void bind_draft(py::module_& m);
 void bind_ids(py::module_& m);
 void bind_index(py::module_& m);
 void bind_model(py::module_& m);
+void bind_mix(py::module_& m);
 void bind_refine(py::module_& m);
 
 PYBIND11_MODULE(_core, m) {
@@ -30,6 +31,7 @@ PYBIND11_MODULE(_core, m) {
     m.def("version", [] { return INFGRAM_VERSION; });  // to look it up costs Python 30 ms
     bind_index(m);  // first: the others take indexes and cursors
     bind_model(m);
+    bind_mix(m);
     bind_draft(m);
     bind_refine(m);
     bind_columns(m);

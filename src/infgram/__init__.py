@@ -11,6 +11,8 @@ from .index import Cursor, Index, open
 from .models.calibration import Calibration, calibrate, stored_calibration
 from .models.estimators import SBIS, KneserNey, Longest
 from .models.evaluate import level_statistics, perplexity, published_perplexity, reliability
+from .models.mix.estimator import Mix
+from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .results import Level, Match, NextTokens, Prob
@@ -27,6 +29,8 @@ __all__ = [
     "Level",
     "Longest",
     "Match",
+    "Mix",
+    "MixFit",
     "Model",
     "NextTokens",
     "Prob",
@@ -37,6 +41,7 @@ __all__ = [
     "build",
     "calibrate",
     "copied_share",
+    "fit",
     "generate",
     "level_statistics",
     "novelty",
@@ -45,6 +50,7 @@ __all__ = [
     "published_perplexity",
     "reliability",
     "stored_calibration",
+    "stored_fit",
     "stream",
 ]
 

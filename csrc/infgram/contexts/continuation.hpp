@@ -46,8 +46,8 @@ private:
 // One next token of a context.
 struct Continuation {
     std::uint32_t code;
-    std::uint32_t contexts;  // different contexts, one token longer, that it follows
-    double count;            // what they pass on: at least `contexts`
+    std::uint32_t contexts;     // different contexts, one token longer, that it follows
+    double count;               // what they pass on: at least `contexts`
     std::uint32_t matches = 0;  // how often it follows; 0 in a live text, which tells it beside
 };
 
@@ -198,7 +198,7 @@ private:
         std::uint32_t contexts = 0;
         std::uint32_t counted_contexts = 0;
         std::uint32_t matches = 0;  // in all shards
-        double pending = 0.0;  // count of the last finished child, not passed on yet
+        double pending = 0.0;       // count of the last finished child, not passed on yet
         double counted = 0.0;
         std::vector<Node> path;
 

@@ -58,8 +58,7 @@ public:
 
     // From now on, counts as if positions of a shard were not in the corpus; `exactly`: wide ranges
     // lose them, too.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows,
-                  bool exactly = false) {
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly = false) {
         corpus_.tables().hold_out(held_out, shard, n_rows, exactly);
     }
 

@@ -46,6 +46,8 @@ class Context:
     - `exponent`: of the fractional continuation counts (`Counts.passed`). None: the one that the
       index's discounts were fitted with.
     - `alphabet`: uint32, the token ids that have a probability, the end of text first.
+    - `text`: the token ids that `advance` read since a document began, or since one that occurs
+      nowhere in the corpus.
 
     >>> import infgram
     >>> context = Context(infgram.open(demo_index).cursor("to b"))
@@ -61,6 +63,8 @@ class Context:
         self.adapts = adapt
         self._index: Index = cursor.index
         self.alphabet = self._index.alphabet
+        self._codes = {token_id: code for code, token_id in enumerate(self.alphabet.tolist())}
+        self.text: list[int] = []
         self._live = (
             native.LiveText(
                 exponent=self.exponent, max_tokens=LIVE_TOKENS, window=cursor.native.window
@@ -82,9 +86,13 @@ class Context:
     def advance(self, token_id: int) -> None:
         """Reads a token, the end of text among them."""
         self.cursor.advance(token_id)
+        code = self._codes.get(token_id, _UNKNOWN)
+        if code in (0, _UNKNOWN):
+            self.text.clear()
+        else:
+            self.text.append(token_id)
         if self._live is not None:
-            code = np.flatnonzero(self.alphabet == token_id)
-            self._live.read(np.array(code if len(code) else [_UNKNOWN], np.uint32))
+            self._live.read(np.array([code], np.uint32))
 
     def levels(self) -> list[Counts]:
         """Levels of the corpus, longest first; the last is the empty context, n = 0."""

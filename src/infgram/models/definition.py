@@ -25,6 +25,8 @@ class TraceLevel:
     """What one level had to say about a token: its weight in the mixture, its own probability.
 
     `m` is 0 for the uniform distribution behind all levels; `live` levels are of the text itself.
+    Where an estimator is no mixture of levels, `name` says what had something to say instead, and
+    `push` in log odds how far it pushed the token.
     """
 
     n: int
@@ -32,6 +34,8 @@ class TraceLevel:
     live: bool
     weight: float
     prob: float
+    name: str = ""
+    push: float = 0.0
 
 
 @runtime_checkable
@@ -39,7 +43,8 @@ class Estimator(Protocol):
     """A law of the next token, given what was read.
 
     `Model` takes whatever has these four; `Mixture` has two of them for estimators that are
-    mixtures of levels.
+    mixtures of levels. One that looks at more of a text than its levels has `reads_text = True`
+    beside them: its native predictor, then, begins with nothing and reads the context.
     """
 
     @property

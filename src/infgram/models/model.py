@@ -48,7 +48,7 @@ class Model:
     """A language model over an index.
 
     - `index`: an index, or several that share a tokenizer: their distributions are mixed.
-    - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`, or one of your own
+    - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`, `Mix()`, or one of your own
       (`models.definition.Estimator`).
     - `weights`: of the indexes, not negative; they are normalised. None: equal ones.
     - `adapt`: what is read (prompt, generated or scored text) is counted too, on top of the index,
@@ -80,8 +80,8 @@ class Model:
             raise InvalidParameter("expected an index or several: infgram.open gives one")
         if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
             raise InvalidParameter(
-                f"estimator is {self.estimator!r}, expected Longest(), SBIS(), KneserNey() "
-                "or what has window, distribution, explain and native as they do"
+                f"estimator is {self.estimator!r}, expected Longest(), SBIS(), KneserNey(), "
+                "Mix() or what has window, distribution, explain and native as they do"
             )
         first = self.indexes[0]
         for other in self.indexes[1:]:
@@ -275,16 +275,17 @@ class Model:
         self, index: Index, ids: NDArray[Any], *, begin: bool = False
     ) -> Predictor | DefinedPredictor:
         """The estimator after a context, or at the beginning of a document."""
+        reads = self.adapt or getattr(self.estimator, "reads_text", False)
         if begin:
             cursor = index.start_of_document(window=self.window)
         else:
-            cursor = index.cursor((() if self.adapt else ids), window=self.window)
+            cursor = index.cursor(() if reads else ids, window=self.window)
         predictor: Predictor | DefinedPredictor | None = self.estimator.native(
             cursor, live=self.adapt
         )
         if predictor is None:
             predictor = DefinedPredictor(self.estimator, Context(cursor, adapt=self.adapt))
-        if self.adapt and not begin:
+        if reads and not begin:
             predictor.read(ids)
         return predictor
 

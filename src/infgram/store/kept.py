@@ -16,26 +16,28 @@ from ..errors import IndexReplaced, StorageError
 from . import system
 from .directory import Directory
 from .generations import MANIFEST
-from .storage import MOST_EXTRA, StoredIndex, arrays_of, packed
+from .storage import CALIBRATION, MOST_EXTRA, StoredIndex, arrays_of, packed
 
 _Arrays = dict[str, NDArray[Any]]
 _FOLDER = "calibrations"
 
 
-def kept(stored: StoredIndex) -> _Arrays | None:
-    """What was kept for this build, if anything was. Raises CorruptIndex."""
-    found = stored.read_extra()
-    return _cached(stored) if found is None else found
+def kept(stored: StoredIndex, name: str = CALIBRATION) -> _Arrays | None:
+    """What was kept for this build in the file of that name, if anything. Raises CorruptIndex."""
+    found = stored.read_extra(name)
+    return _cached(stored, name) if found is None else found
 
 
-def keep(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]]) -> bool:
+def keep(
+    stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str = CALIBRATION
+) -> bool:
     """Keeps arrays for whoever asks next, if it can: beside the index or else in the cache."""
     try:
-        stored.write_extra(arrays)
+        stored.write_extra(arrays, name)
     except IndexReplaced:
         return False  # nobody will open this build again
     except StorageError:
-        return _cache(stored, arrays)
+        return _cache(stored, arrays, name)
     return True
 
 
@@ -53,30 +55,30 @@ def alone(stored: StoredIndex) -> Iterator[None]:
         yield
 
 
-def _cached(stored: StoredIndex) -> _Arrays | None:
+def _cached(stored: StoredIndex, name: str) -> _Arrays | None:
     cache = system.cache_folder()
     if cache is None:
         return None
     try:
         with Directory.open(cache / _FOLDER) as folder:
-            arrays = arrays_of(folder.read(_name(stored), most=MOST_EXTRA))
+            arrays = arrays_of(folder.read(_name(stored, name), most=MOST_EXTRA[name]), name)
     except (OSError, ValueError, StorageError):
         return None  # not there, or of no use: it is computed anew
     return arrays if str(arrays.pop("identity", "")) == stored.identity else None
 
 
-def _cache(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]]) -> bool:
+def _cache(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str) -> bool:
     cache = system.cache_folder()
     if cache is None:
         return False
     try:
         (cache / _FOLDER).mkdir(parents=True, exist_ok=True)
-        with Directory.open(cache / _FOLDER) as folder, folder.replacing(_name(stored)) as file:
-            file.write(packed(stored.identity, arrays))
+        with Directory.open(cache / _FOLDER) as folder, folder.replacing(_name(stored, name)) as file:
+            file.write(packed(stored.identity, arrays, name))
     except OSError:
         return False
     return True
 
 
-def _name(stored: StoredIndex) -> str:
-    return f"{stored.identity}.npz"
+def _name(stored: StoredIndex, name: str) -> str:
+    return f"{stored.identity}.npz" if name == CALIBRATION else f"{stored.identity}-{name}"

@@ -45,6 +45,7 @@ VERSION = 2
 READABLE = (1, 2)
 VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
+MIXTURE = "mixture.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -53,7 +54,7 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-MOST_EXTRA = 1 << 20
+MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 # A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
 _NO_DESCRIPTOR: dict[str, Any] = (
@@ -191,43 +192,43 @@ class StoredIndex:
         """Strings written by `write_strings`."""
         return Strings(self.column(name), self.column(f"{name}_offsets"))
 
-    def read_extra(self) -> dict[str, _Column] | None:
+    def read_extra(self, name: str = CALIBRATION) -> dict[str, _Column] | None:
         """What `write_extra` wrote for this build, now or before it was opened; None if nothing.
 
         Raises CorruptIndex.
         """
-        content = self.extra
+        content = self.extra if name == CALIBRATION else None
         if content is None:
             with suppress(OSError), Directory.open(self.folder) as folder:
-                content = _read_extra(folder)
+                content = _read_extra(folder, name)
         if isinstance(content, StorageError):
             raise content
         if content is None:
             return None
         try:
-            arrays = arrays_of(content)
+            arrays = arrays_of(content, name)
         except ValueError as error:
             raise CorruptIndex(
-                f"{self.folder / CALIBRATION} is damaged ({error}): remove it and write it again"
+                f"{self.folder / name} is damaged ({error}): remove it and write it again"
             ) from error
         return arrays if str(arrays.pop("identity", "")) == self.identity else None
 
-    def write_extra(self, arrays: Mapping[str, _Column]) -> None:
+    def write_extra(self, arrays: Mapping[str, _Column], name: str = CALIBRATION) -> None:
         """Keeps arrays that can be computed anew beside the files. All or nothing.
 
         Raises IndexReplaced, StorageError.
         """
-        content = packed(self.identity, arrays)
+        content = packed(self.identity, arrays, name)
         try:
             with Directory.open(self.folder) as folder:
                 self._check_identity(folder)
-                with folder.replacing(CALIBRATION) as file:
+                with folder.replacing(name) as file:
                     file.write(content)
         except FileNotFoundError as error:
             raise self._replaced() from error
         except OSError as error:
             raise StorageError(
-                f"{self.folder / CALIBRATION} cannot be written: {error.strerror or error}. "
+                f"{self.folder / name} cannot be written: {error.strerror or error}. "
                 "Nothing is changed."
             ) from error
 
@@ -295,7 +296,7 @@ def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = N
         except InfgramError as error:
             other_side = error
     stored = StoredIndex(
-        path, manifest, layout, identity, columns, times, _read_extra(folder), other_side
+        path, manifest, layout, identity, columns, times, _read_extra(folder, CALIBRATION), other_side
     )
     if verify or (verify is None and not _is_noted(folder, identity, times)):
         check_sums(stored)
@@ -475,28 +476,29 @@ def _check_files(path: Path, files: object) -> None:
 # What is kept beside the files --------------------------------------------------------------------
 
 
-def packed(identity: str, arrays: Mapping[str, _Column]) -> bytes:
-    """Arrays that belong to the build of this identity, as a file's content."""
+def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION) -> bytes:
+    """Arrays that belong to the build of this identity, as the content of the file of that name."""
     content = io.BytesIO()
     named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    np.savez_compressed(content, **named)
+    # a mixture's hash table is large, and hardly shrinks
+    (np.savez if name == MIXTURE else np.savez_compressed)(content, **named)
     return content.getvalue()
 
 
-def arrays_of(content: bytes) -> dict[str, _Column]:
+def arrays_of(content: bytes, name: str = CALIBRATION) -> dict[str, _Column]:
     """What was packed, `identity` among it. Raises ValueError."""
-    return read_arrays(content, most=MOST_EXTRA)
+    return read_arrays(content, most=MOST_EXTRA[name])
 
 
-def _read_extra(folder: Directory) -> bytes | StorageError | None:
+def _read_extra(folder: Directory, name: str) -> bytes | StorageError | None:
     try:
-        return folder.read(CALIBRATION, most=MOST_EXTRA)
+        return folder.read(name, most=MOST_EXTRA[name])
     except FileNotFoundError:
         return None
     except StorageError as error:
         return error
     except OSError as error:
-        return CorruptIndex(f"{folder.path / CALIBRATION} cannot be read: {error.strerror}")
+        return CorruptIndex(f"{folder.path / name} cannot be read: {error.strerror}")
 
 
 def _times(found: os.stat_result) -> list[int]:

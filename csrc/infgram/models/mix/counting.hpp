@@ -24,20 +24,12 @@ public:
     CountedText(std::span<const Code> codes, std::span<const std::uint32_t> symbols,
                 const WordClasses& classes)
         : codes_(codes.begin(), codes.end()) {
-        std::vector<std::uint64_t> keys;         // of all contexts
-        std::vector<std::uint32_t> first_of_key;  // where their followers begin
         for (std::size_t i = 0; i < n_named; ++i) {
-            std::vector<std::uint32_t> numbers = number(i, symbols, classes, keys);
-            const std::size_t n_before = first_of_key.size();
-            lay_out(numbers, keys.size() - n_before, first_of_key);
-            for (std::uint32_t& number : numbers) number = first_of_key[n_before + number];
+            std::vector<std::uint32_t> numbers = number(i, symbols, classes);
+            const std::size_t n_before = first_.size();
+            lay_out(numbers, keys_.size() - n_before);
+            for (std::uint32_t& number : numbers) number = first_[n_before + number];
             begin_[i] = std::move(numbers);
-        }
-        slots_.assign(std::bit_ceil(keys.size() + keys.size() / 3 + 2), 0);
-        for (std::size_t key = 0; key < keys.size(); ++key) {
-            std::size_t at = Slots::first(keys[key], slots_.size());
-            while (slots_[at & (slots_.size() - 1)] != 0) ++at;
-            slots_[at & (slots_.size() - 1)] = Slots::slot(keys[key], first_of_key[key]);
         }
     }
 
@@ -52,19 +44,36 @@ public:
     // They do again.
     void put_back(std::size_t begin, std::size_t end) noexcept { change(begin, end, 1); }
 
-    // The counts, for good.
-    [[nodiscard]] NamedCounts finish(std::uint32_t n_codes) && {
-        return {std::move(slots_), std::move(followers_), n_codes};
+    // The counts, in a table that can be searched.
+    [[nodiscard]] NamedCounts table(std::uint32_t n_codes) const {
+        const std::size_t n = keys_.size() + keys_.size() / 2 + 2;
+        std::vector<std::uint32_t> slots(2 * n, 0);
+        std::vector<std::uint32_t> followers;
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            std::size_t at = Slot::first(keys_[i], n);
+            while (slots[2 * at + 1] != 0) at = at + 1 == n ? 0 : at + 1;
+            const std::uint32_t* of = &followers_[first_[i]];
+            const auto begin = static_cast<std::uint32_t>(followers.size());
+            const Slot slot = Follower(*of).is_last() ? Slot::of_single(keys_[i], Follower(*of))
+                                                      : Slot::of_several(keys_[i], begin);
+            slots[2 * at] = slot.check;
+            slots[2 * at + 1] = slot.value;
+            if (slot.is_single()) continue;
+            while (!Follower(*of).is_last()) followers.push_back(*of++);
+            followers.push_back(*of);
+        }
+        return {std::move(slots), std::move(followers), n_codes};
     }
 
 private:
-    // The number of each place's context among those of its kind; appends the kind's keys.
+    // The number of each place's context among those of its kind; appends the kind's
+    // keys.
     std::vector<std::uint32_t> number(std::size_t kind, std::span<const std::uint32_t> symbols,
-                                      const WordClasses& classes,
-                                      std::vector<std::uint64_t>& keys) const {
+                                      const WordClasses& classes) {
         constexpr std::uint32_t none = ~0u;
-        const std::size_t n_before = keys.size();
-        std::vector<std::uint32_t> table(std::bit_ceil(codes_.size() + codes_.size() / 2 + 2), none);
+        const std::size_t n_before = keys_.size();
+        std::vector<std::uint32_t> table(std::bit_ceil(codes_.size() + codes_.size() / 2 + 2),
+                                         none);
         std::vector<std::uint32_t> numbers(codes_.size(), 0);
         Text text;
         for (std::size_t place = 1; place < codes_.size(); ++place) {
@@ -73,13 +82,13 @@ private:
             else
                 text.read(symbols[codes_[place - 1]], classes);
             const std::uint64_t key = named_contexts[kind].key(text);
-            for (std::size_t at = Slots::first(key, table.size());; ++at) {
+            for (std::size_t at = Slot::first(key, table.size());; ++at) {
                 std::uint32_t& slot = table[at & (table.size() - 1)];
                 if (slot == none) {
-                    slot = static_cast<std::uint32_t>(keys.size() - n_before);
-                    keys.push_back(key);
+                    slot = static_cast<std::uint32_t>(keys_.size() - n_before);
+                    keys_.push_back(key);
                 }
-                if (keys[n_before + slot] == key) {
+                if (keys_[n_before + slot] == key) {
                     numbers[place] = slot;
                     break;
                 }
@@ -88,9 +97,8 @@ private:
         return numbers;
     }
 
-    // Appends the followers of contexts 0 to n, and where each one's begin.
-    void lay_out(std::span<const std::uint32_t> numbers, std::size_t n,
-                 std::vector<std::uint32_t>& first) {
+    // Appends the followers of a kind's contexts, and where each one's begin.
+    void lay_out(std::span<const std::uint32_t> numbers, std::size_t n) {
         std::vector<std::uint32_t> ends(n + 1, 0);
         for (std::size_t place = 1; place < numbers.size(); ++place) ++ends[numbers[place] + 1];
         for (std::size_t i = 0; i < n; ++i) ends[i + 1] += ends[i];
@@ -101,13 +109,13 @@ private:
         for (std::size_t i = 0; i < n; ++i) {
             const auto of = std::span(next).subspan(ends[i], ends[i + 1] - ends[i]);
             std::ranges::sort(of);
-            first.push_back(static_cast<std::uint32_t>(followers_.size()));
+            first_.push_back(static_cast<std::uint32_t>(followers_.size()));
             for (std::size_t k = 0; k < of.size();) {
                 const std::size_t begin = k;
                 while (k < of.size() && of[k] == of[begin]) ++k;
-                followers_.push_back(Follower(of[begin], k == of.size(),
-                                              static_cast<std::uint32_t>(k - begin))
-                                         .packed());
+                followers_.push_back(
+                    Follower(of[begin], k == of.size(), static_cast<std::uint32_t>(k - begin))
+                        .packed());
             }
         }
     }
@@ -122,8 +130,9 @@ private:
     }
 
     std::vector<std::uint8_t> codes_;
-    std::vector<std::uint64_t> slots_;
-    std::vector<std::uint32_t> followers_;
+    std::vector<std::uint64_t> keys_;                        // of all contexts
+    std::vector<std::uint32_t> first_;                       // where the followers of each begin
+    std::vector<std::uint32_t> followers_;                   // of one context after another
     std::array<std::vector<std::uint32_t>, n_named> begin_;  // of each place's context
 };
 

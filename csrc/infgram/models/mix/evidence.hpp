@@ -47,8 +47,7 @@ public:
                 next != 0 && (i + 1 == steps.size() || steps[i + 1].n < orders[next - 1]);
             if (!serves) continue;
             const std::uint32_t begin = open();
-            for (const Continuation& token : steps[i].table->tokens)
-                add(token.code, token.matches);
+            for (const Continuation& token : steps[i].table->tokens) add(token.code, token.matches);
             const std::uint32_t end = close();
             const std::uint32_t shorter = i + 1 == steps.size() ? 0 : steps[i + 1].n + 1;
             longest_ = std::max(longest_, static_cast<std::uint32_t>(next - 1));

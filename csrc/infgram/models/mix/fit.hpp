@@ -1,7 +1,7 @@
 // Learning the parameters of a mixture on the index's own text, in one pass. Each block is
-// predicted as if it, and what stands around it, were not in the corpus; each question's answer then
-// changes the weights a little, by the gradient of its own logarithmic loss. Blocks are visited in
-// a few sweeps over the text, so that early ones are not learnt long before late ones.
+// predicted as if it, and what stands around it, were not in the corpus; each question's answer
+// then changes the weights a little, by the gradient of its own logarithmic loss. Blocks are
+// visited in a few sweeps over the text, so that early ones are not learnt long before late ones.
 //
 // Deterministic: one thread, sums in a fixed order.
 #pragma once
@@ -34,7 +34,7 @@ struct MixFitParameters {
 };
 
 struct MixFit {
-    std::shared_ptr<const MixModel> model;
+    std::shared_ptr<MixModel> model;
     std::uint64_t n_tokens = 0;  // that were learnt
     double nats = 0.0;           // per token of them, each before it was learnt
 };
@@ -72,11 +72,12 @@ public:
             for (std::size_t s = 0; s < n_said; ++s)
                 weights[s] = static_cast<float>(weights[s] + step * answer.said[s]);
         }
+        std::array<float, width> x;
+        for (std::size_t i = 0; i < width; ++i) x[i] = static_cast<float>(answer.x[i]);
         for (std::size_t s = 0; s < n_sets; ++s) {
-            const double step = rate * (truth - probability(answer.said[s]));
+            const auto step = static_cast<float>(rate * (truth - probability(answer.said[s])));
             float* weights = &with.weights[answer.row[s] * width];
-            for (std::size_t i = 0; i < width; ++i)
-                weights[i] = static_cast<float>(weights[i] + step * answer.x[i]);
+            for (std::size_t i = 0; i < width; ++i) weights[i] += step * x[i];
         }
         const double step = rate * (truth - probability(answer.said[n_sets]));
         for (std::size_t i = 0; i < n_inputs; ++i) {
@@ -230,6 +231,8 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
         for (Position p = begin - std::min(begin - 1, max_context); p < begin; ++p)
             context.read(shard.code_at(p));
         mix::Text text = before[b];
+        const double done = static_cast<double>(n_done) / static_cast<double>(n_all);
+        const double rate = first_rate * std::pow(last_rate / first_rate, done);
         for (Position p = begin; p < stop; ++p, ++n_done) {
             const std::uint32_t code = shard.code_at(p);
             if (!is_repetition(context)) {
@@ -240,8 +243,6 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
                 evidence.take_suffixes(estimator.steps());
                 for (std::size_t i = 0; i < mix::n_named; ++i)
                     evidence.take_named(i, counted.followers(i, p));
-                const double done = static_cast<double>(n_done) / static_cast<double>(n_all);
-                const double rate = first_rate * std::pow(last_rate / first_rate, done);
                 mix::Evidence::Place place = evidence.all();
                 mix::Evidence::Middles middles;
                 for (std::int32_t at = questions.root(); at >= 0;) {
@@ -263,7 +264,8 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
             else
                 text.read(symbols[p], classes);
             // evenly over the second half
-            if ((n_done + 1) * 2 * n_notes >= n_all * (n_notes + n_noted + 1) && n_noted < n_notes) {
+            if ((n_done + 1) * 2 * n_notes >= n_all * (n_notes + n_noted + 1) &&
+                n_noted < n_notes) {
                 learner.note();
                 ++n_noted;
             }
@@ -273,9 +275,9 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
     progress(blocks.size(), blocks.size());
     learner.finish();
     fit.nats = fit.n_tokens == 0 ? 0.0 : loss / static_cast<double>(fit.n_tokens);
-    fit.model = std::make_shared<const MixModel>(
-        std::move(kneser_ney), std::move(asking), classes,
-        std::move(counted).finish(of->index.alphabet().n_codes()), std::move(parameters));
+    fit.model = std::make_shared<MixModel>(std::move(kneser_ney), std::move(asking), classes,
+                                           counted.table(of->index.alphabet().n_codes()),
+                                           std::move(parameters));
     return fit;
 }
 

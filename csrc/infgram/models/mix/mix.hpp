@@ -1,5 +1,5 @@
-// A log-linear mixture over binary questions: an estimator. A token is a path of questions, and each
-// is answered by a logistic mixture of what the suffixes of the text, further contexts and
+// A log-linear mixture over binary questions: an estimator. A token is a path of questions, and
+// each is answered by a logistic mixture of what the suffixes of the text, further contexts and
 // Kneser-Ney say, so the law is a product of answers and sums to one by construction.
 //
 // The readable definition is src/infgram/models/mix/definition.py.
@@ -192,9 +192,7 @@ public:
     static bool back_off() { return false; }
 
     // Probabilities of all codes; they sum to one. O(questions).
-    void weigh(Weights& weights) {
-        weigh_from(questions().root(), evidence_.all(), 1.0, weights);
-    }
+    void weigh(Weights& weights) { weigh_from(questions().root(), evidence_.all(), 1.0, weights); }
 
 private:
     [[nodiscard]] const mix::Questions& questions() const noexcept {

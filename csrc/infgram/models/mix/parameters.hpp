@@ -24,7 +24,8 @@ inline constexpr std::size_t n_inputs = n_counted + 2;
 inline constexpr std::size_t width = (n_inputs + 3) / 4 * 4;  // padded with zeros
 inline constexpr double constant = 0.3;
 
-inline constexpr std::array<std::uint32_t, 12> count_steps{0, 1, 2, 3, 4, 6, 9, 14, 22, 40, 80, 200};
+inline constexpr std::array<std::uint32_t, 12> count_steps{0, 1,  2,  3,  4,  6,
+                                                           9, 14, 22, 40, 80, 200};
 inline constexpr std::uint32_t n_steps = count_steps.size() + 1;
 inline constexpr std::size_t n_pairs = n_steps * n_steps;
 inline constexpr std::size_t n_trusts = 10;
@@ -34,15 +35,15 @@ inline constexpr double most_odds = 12.0;
 inline constexpr double least_prob = 1e-6;
 inline constexpr std::size_t n_symbols = 256;  // whose low byte chooses
 
-// A count as one of 13 steps.
+// Of small counts, which of 13 steps they are.
+inline constexpr auto small_steps = [] {
+    std::array<std::uint8_t, count_steps.back() + 1> steps{};
+    for (std::uint32_t n = 0; n < steps.size(); ++n)
+        while (n > count_steps[steps[n]]) ++steps[n];
+    return steps;
+}();
 constexpr std::uint8_t step_of(std::uint32_t count) noexcept {
-    constexpr auto table = [] {
-        std::array<std::uint8_t, 201> steps{};
-        for (std::uint32_t n = 0; n < steps.size(); ++n)
-            while (n > count_steps[steps[n]]) ++steps[n];
-        return steps;
-    }();
-    return count < table.size() ? table[count] : static_cast<std::uint8_t>(n_steps - 1);
+    return count < small_steps.size() ? small_steps[count] : static_cast<std::uint8_t>(n_steps - 1);
 }
 
 inline double log_odds(double p) noexcept { return std::log(p / (1.0 - p)); }
@@ -51,17 +52,17 @@ inline double clipped(double p) noexcept { return std::clamp(p, least_prob, 1.0 
 
 // How a question came to its answer.
 struct Answer {
-    std::array<double, width> x{};               // inputs
-    std::array<std::int32_t, n_counted> map;     // of each context; -1: it has seen nothing
-    std::array<std::uint8_t, n_inputs> trust;    // class of each input's own weight
-    std::array<std::size_t, n_sets> row;         // of each set's weights
-    std::array<double, n_said> said;             // log odds of each set, then of the own weights
+    std::array<double, width> x{};             // inputs
+    std::array<std::int32_t, n_counted> map;   // of each context; -1: it has seen nothing
+    std::array<std::uint8_t, n_inputs> trust;  // class of each input's own weight
+    std::array<std::size_t, n_sets> row;       // of each set's weights
+    std::array<double, n_said> said;           // log odds of each set, then of the own weights
     std::array<std::size_t, 3> final_row;
     std::array<double, 3> final_odds;
-    double odds = 0.0;                           // their mean
-    std::array<std::size_t, 2> curve;            // where the curves are read
-    double fraction = 0.0;                       // how far to their next point
-    double prob = 0.5;                           // of yes
+    double odds = 0.0;                 // their mean
+    std::array<std::size_t, 2> curve;  // where the curves are read
+    double fraction = 0.0;             // how far to their next point
+    double prob = 0.5;                 // of yes
 };
 
 // Arrays of float32, which are what is stored.
@@ -95,8 +96,7 @@ struct Parameters {
 
     // All arrays, in one order.
     [[nodiscard]] std::array<std::vector<float>*, 8> arrays() {
-        return {&maps,      &weights,   &own,       &finals[0],
-                &finals[1], &finals[2], &curves[0], &curves[1]};
+        return {&maps, &weights, &own, &finals[0], &finals[1], &finals[2], &curves[0], &curves[1]};
     }
 
     // In `weights`, the first row of each set, and the number of all.
@@ -163,9 +163,9 @@ public:
             pairs[i] = static_cast<std::int32_t>(no * n_steps + yes);
             to.map[i] = static_cast<std::int32_t>(i * n_pairs) + pairs[i];
             to.x[i + 1] = map_odds_[static_cast<std::size_t>(to.map[i])];
-            to.trust[i + 1] = static_cast<std::uint8_t>(
-                std::min(step_of(sides.no + sides.yes), std::uint8_t{4}) +
-                (no == 0 || yes == 0 ? 0 : 4));
+            to.trust[i + 1] =
+                static_cast<std::uint8_t>(std::min(step_of(sides.no + sides.yes), std::uint8_t{4}) +
+                                          (no == 0 || yes == 0 ? 0 : 4));
             if (i < n_orders) with_data = static_cast<std::uint32_t>(i);
         }
         to.x[n_inputs - 1] = constant;

@@ -27,7 +27,8 @@ public:
     // first: the smallest code that ever follows.
     Questions(const Alphabet& alphabet, std::uint32_t first) {
         std::vector<std::uint32_t> keys(alphabet.n_codes(), 0);
-        for (std::uint32_t code = 1; code < keys.size(); ++code) keys[code] = alphabet.token_id(code);
+        for (std::uint32_t code = 1; code < keys.size(); ++code)
+            keys[code] = alphabet.token_id(code);
         root_ = split(keys, first, static_cast<std::uint32_t>(keys.size()), 31);
     }
 

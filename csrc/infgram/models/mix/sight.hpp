@@ -46,15 +46,14 @@ inline constexpr std::array<NamedContext, 14> named_contexts{{
          return key_of(5, folded(t.last[0]), folded(t.last[1]), folded(t.last[2]),
                        folded(t.last[3]), folded(t.last[4]));
      }},
-    {"symbols 2 to 4 back", [](const Text& t) { return key_of(6, t.last[1], t.last[2], t.last[3]); }},
+    {"symbols 2 to 4 back",
+     [](const Text& t) { return key_of(6, t.last[1], t.last[2], t.last[3]); }},
     {"symbols 1, 2, 4 and 5 back",
      [](const Text& t) { return key_of(7, t.last[0], t.last[1], t.last[3], t.last[4]); }},
     {"the column and the last symbol",
      [](const Text& t) { return key_of(8, std::min(t.column, 60u), t.last[0]); }},
     {"the kinds of the last 5 symbols",
-     [](const Text& t) {
-         return key_of(9, t.kinds & 0xfffff, std::min(t.length, 8u), t.last[0]);
-     }},
+     [](const Text& t) { return key_of(9, t.kinds & 0xfffff, std::min(t.length, 8u), t.last[0]); }},
     {"the word so far after a class of words",
      [](const Text& t) { return key_of(10, t.prefix(), t.classes[0]); }},
     {"the word so far after two classes of words",
@@ -123,9 +122,7 @@ inline constexpr std::array<WeightSet, 13> weight_sets{{
                 std::min(s.text.column / 7, 7u);
      }},
     {"certainty", 0, 7 * 7 * 7,
-     [](const Situation& s) {
-         return (s.certainty[0] * 7 + s.certainty[1]) * 7 + s.certainty[2];
-     }},
+     [](const Situation& s) { return (s.certainty[0] * 7 + s.certainty[1]) * 7 + s.certainty[2]; }},
     {"lengths of words", 0, 4096,
      [](const Situation& s) {
          const auto& [first, second] = s.text.lengths;
@@ -133,9 +130,7 @@ inline constexpr std::array<WeightSet, 13> weight_sets{{
                 std::min(second, 15u);
      }},
     {"class of the word before", 0, 256 * 16,
-     [](const Situation& s) {
-         return s.text.classes[0] * 16u + std::min(s.text.length, 15u);
-     }},
+     [](const Situation& s) { return s.text.classes[0] * 16u + std::min(s.text.length, 15u); }},
 }};
 inline constexpr std::size_t n_sets = weight_sets.size();
 

@@ -1,0 +1,129 @@
+// The log-linear mixture: its fit, what it learnt as arrays, and its predictor.
+#include <array>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "arrays.hpp"
+#include "infgram/models/mix/fit.hpp"
+#include "infgram/models/predictor.hpp"
+
+using namespace infgram;
+using namespace infgram::bindings;
+
+namespace {
+
+// What this mixture can ask for: one shard, tokens of 8 bits.
+const std::shared_ptr<const OpenIndex<std::uint8_t>>& narrow(const AnyIndex& index) {
+    return index.visit([]<class Code>(const Owner<Code>& of) -> const Owner<std::uint8_t>& {
+        if constexpr (std::is_same_v<Code, std::uint8_t>)
+            if (of->index.shards().size() == 1) return of;
+        throw InvalidParameter("a mixture needs an index of one shard with codes of 8 bits");
+    });
+}
+
+std::shared_ptr<MixModel> make_model(const AnyIndex& index,
+                                     const std::shared_ptr<KneserNeyModel>& kneser_ney,
+                                     std::span<const std::uint64_t> words,
+                                     std::span<const std::uint8_t> classes,
+                                     std::span<const std::uint32_t> slots,
+                                     std::span<const std::uint32_t> followers,
+                                     std::span<const float> values) {
+    const auto& of = narrow(index);
+    mix::Asking asking(of->index.alphabet(), of->index.shards());
+    mix::Parameters parameters(asking.questions.size());
+    for (std::vector<float>* array : parameters.arrays()) {
+        if (values.size() < array->size()) throw_corrupt("parameters of the mixture");
+        array->assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(array->size()));
+        values = values.subspan(array->size());
+    }
+    if (!values.empty()) throw_corrupt("parameters of the mixture");
+    return std::make_shared<MixModel>(
+        kneser_ney, std::move(asking), mix::WordClasses(words, classes),
+        mix::NamedCounts({slots.begin(), slots.end()}, {followers.begin(), followers.end()},
+                         of->index.alphabet().n_codes()),
+        std::move(parameters));
+}
+
+// Calls back for each block, and sees whether the user has had enough.
+class Progress {
+public:
+    explicit Progress(py::object report) : report_(std::move(report)) {}
+    void operator()(std::size_t done, std::size_t total) const {
+        const py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!report_.is_none()) report_(done, total);
+    }
+
+private:
+    py::object report_;
+};
+
+std::unique_ptr<AnyPredictor> predictor(const AnyCursor& cursor,
+                                        const std::shared_ptr<MixModel>& model,
+                                        std::uint32_t live_tokens) {
+    return cursor.visit([&]<class Code>(const Cursor<Code>& of) -> std::unique_ptr<AnyPredictor> {
+        if constexpr (std::is_same_v<Code, std::uint8_t>)
+            if (of.owner()->index.alphabet().n_codes() == model->asking.symbols.size())
+                return std::make_unique<PredictorOf<Code, Mix<Code>>>(
+                    of, std::shared_ptr<const MixModel>(model), live_tokens);
+        throw InvalidParameter("a mixture predicts for the index that it was fitted to");
+    });
+}
+
+}  // namespace
+
+void bind_mix(py::module_& m) {
+    py::class_<MixModel, std::shared_ptr<MixModel>>(m, "MixModel")
+        .def(py::init(&make_model), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
+             py::arg("words"), py::arg("classes"), py::arg("slots"), py::arg("followers"),
+             py::arg("values"))
+        // (words, classes, slots, followers, sizes of the arrays of values, those one after
+        // another)
+        .def("arrays",
+             [](MixModel& self) {
+                 const auto copy = [](auto of) { return std::vector(of.begin(), of.end()); };
+                 std::vector<std::int64_t> sizes;
+                 std::vector<float> values;
+                 for (const std::vector<float>* array : self.parameters.arrays()) {
+                     sizes.push_back(static_cast<std::int64_t>(array->size()));
+                     values.insert(values.end(), array->begin(), array->end());
+                 }
+                 return std::tuple(copy(self.classes.words()), copy(self.classes.classes()),
+                                   copy(self.counts.slots()), copy(self.counts.followers()),
+                                   std::move(sizes), std::move(values));
+             })
+        // Of each question: first code, first code of yes, end, next question or ~code of no, of
+        // yes.
+        .def("questions", [](const MixModel& self) {
+            std::vector<std::int64_t> flat;
+            for (std::uint32_t i = 0; i < self.asking.questions.size(); ++i) {
+                const auto& question = self.asking.questions[static_cast<std::int32_t>(i)];
+                flat.insert(flat.end(), {question.begin, question.middle, question.end, question.no,
+                                         question.yes});
+            }
+            return flat;
+        });
+    // (model, tokens learnt, nats per token, each before it was learnt)
+    m.def(
+        "fit_mix",
+        [](const AnyIndex& index, const std::shared_ptr<KneserNeyModel>& kneser_ney,
+           std::uint32_t block_tokens, std::uint32_t guard, std::uint32_t n_sweeps,
+           std::uint32_t most_tokens, std::uint32_t most_learnt, py::object progress) {
+            const Progress report(std::move(progress));
+            MixFit fit;
+            {
+                const py::gil_scoped_release release;
+                fit = fit_mix(narrow(index), kneser_ney,
+                              {block_tokens, guard, n_sweeps, most_tokens, most_learnt},
+                              [&](std::size_t done, std::size_t total) { report(done, total); });
+            }
+            return std::tuple(std::move(fit.model), fit.n_tokens, fit.nats);
+        },
+        py::arg("index"), py::kw_only(), py::arg("kneser_ney"), py::arg("block_tokens"),
+        py::arg("guard"), py::arg("n_sweeps"), py::arg("most_tokens"), py::arg("most_learnt"),
+        py::arg("progress"));
+    m.def("mix", &predictor, py::arg("cursor"), py::kw_only(), py::arg("model"),
+          py::arg("live_tokens"), Released());
+}

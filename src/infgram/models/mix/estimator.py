@@ -1,0 +1,102 @@
+"""Mix, an estimator: what a model asks of the mixture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import native
+from ...errors import InvalidParameter
+from ...index import Cursor
+from ..context import Context
+from ..definition import TraceLevel
+from ..estimators import KneserNey
+from .definition import INPUTS, ORDERS, Answers, Floats, answers, counts_of, text_of
+from .fitting import fit_of
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A log-linear mixture over binary questions, fitted to the index: the best predictor here.
+
+    A token is a path of questions in a binary tree over the alphabet. Each question is answered by
+    a logistic mixture of what 24 contexts say of it (suffixes of the text, words, classes of words,
+    skips, columns) and of Kneser-Ney, with weights that small functions of the text choose, and
+    corrected by curves. The product of the answers is the token's probability, so they sum to one.
+
+    Unlike all else in infgram its weights are learnt: some hundred thousand numbers, by gradient
+    descent, in one pass over the index's own text (`infgram.fit`, or the first use). It reads bytes,
+    or characters of which at most 255 occur, in one shard, and does not adapt.
+
+    Sources: Mahoney (2005), "Adaptive weighing of context models for lossless data compression";
+    Mattern (2012), "Mixing strategies in data compression"; Brown et al. (1992), "Class-based
+    n-gram models of natural language". docs/estimators.md tells what each part gains.
+
+    >>> import infgram
+    >>> model = infgram.Model(infgram.open(demo_index), Mix())
+    >>> round(float(model.distribution("to b").sum()), 12)
+    1.0
+    """
+
+    reads_text = True
+    """It sees more of a text than its levels: whoever begins with a context must read it out."""
+
+    @property
+    def window(self) -> int:
+        """Tokens of context whose levels are seen."""
+        return KneserNey().window
+
+    def distribution(self, context: Context) -> NDArray[np.float64]:
+        """Probabilities of the context's alphabet, in its order. The definition."""
+        return self._answers(context).law(len(context.alphabet))
+
+    def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
+        """The token's probability, and what each input pushed it, the strongest push first.
+
+        A push is in log odds, summed over the questions that lead to the token: above 0 towards it.
+        The level of an input has no weight of its own; its `prob` is 0.
+        """
+        answered = self._answers(context)
+        code = int(np.flatnonzero(context.alphabet == token_id)[0])
+        prob = float(answered.law(len(context.alphabet))[code])
+        pushes = np.zeros(len(INPUTS))
+        for question, is_yes in answered.path(code):
+            push = answered.inputs[:, question] * answered.pull[:, question]
+            pushes += push if is_yes else -push
+        lengths = dict(zip(INPUTS[1:], ORDERS, strict=False))
+        levels = [
+            TraceLevel(lengths.get(name, 0), 0, False, 0.0, 0.0, name, float(push))
+            for name, push in zip(INPUTS, pushes, strict=True)
+        ]
+        return (
+            TraceLevel(0, 0, False, 1.0, prob, "the mixture"),
+            *sorted(levels, key=lambda level: -abs(level.push)),
+        )
+
+    def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
+        """The same law in the core."""
+        _check(live)
+        return native.mix(cursor.native, model=fit_of(cursor.index).native, live_tokens=0)
+
+    def _answers(self, context: Context) -> Answers:
+        _check(context.adapts)
+        fitted = fit_of(context.cursor.index)
+        alphabet = context.alphabet
+        codes = {token_id: code for code, token_id in enumerate(alphabet.tolist())}
+        suffixes = []
+        for level in context.levels():
+            counts = np.zeros(len(alphabet), np.int64)
+            counts[[codes[token_id] for token_id in level.token_ids.tolist()]] = level.counts
+            suffixes.append((level.n, counts))
+        text = text_of(fitted, context.text)
+        law: Floats = KneserNey().distribution(context)
+        return answers(fitted, text, counts_of(fitted, text, suffixes, len(alphabet)), law)
+
+
+def _check(live: bool) -> None:
+    if live:
+        raise InvalidParameter(
+            "Mix does not count the text that it reads: leave adapt out, or use KneserNey()"
+        )

@@ -1,0 +1,196 @@
+"""What a mixture learns from an index's own text, once: it is kept for next time."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import native
+from ...errors import CorruptIndex, InvalidParameter
+from ...index import Index
+from ...native import MixModel
+from ...store.kept import alone, keep, kept
+from ...store.memory import enough
+from ...store.storage import MIXTURE
+from ..calibration import calibration_of
+
+Progress = Callable[[int, int], object]
+
+_RECIPE = 1
+"""Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
+
+_BLOCK_TOKENS = 20_000
+_MAX_GUARD_TOKENS = 60_000
+_SHARE = 16  # a block, and its guard, are at most this part of what is counted
+_SWEEPS = 4
+_MOST_TOKENS = 1 << 22
+_MOST_LEARNT = 1_200_000
+_N_CODES = 256
+
+_log = logging.getLogger("infgram")
+
+
+@dataclass(frozen=True)
+class MixFit:
+    """What a mixture learnt of one index.
+
+    - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
+      with its surroundings left out and before it was learnt.
+    - `words`, `classes`: hashes of the words and marks that have a class of their own, and those.
+    - `slots`, `followers`: what followed the named contexts, a hash table (docs/format.md).
+    - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
+    - `sizes`: how many of them each array has.
+    """
+
+    n_tokens: int
+    nats: float
+    words: NDArray[np.uint64] = field(repr=False)
+    classes: NDArray[np.uint8] = field(repr=False)
+    slots: NDArray[np.uint32] = field(repr=False)
+    followers: NDArray[np.uint32] = field(repr=False)
+    values: NDArray[np.float32] = field(repr=False)
+    sizes: tuple[int, ...]
+    native: MixModel = field(repr=False, compare=False)
+
+    def parameters(self) -> list[NDArray[np.float32]]:
+        """Maps, weights, own weights, three final ones and two curves, flat."""
+        ends = np.cumsum([0, *self.sizes]).tolist()
+        return [self.values[begin:end] for begin, end in pairwise(ends)]
+
+
+def fit(index: Index, *, save: bool = True, progress: Progress | None = None) -> MixFit:
+    """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
+
+    Each block of the corpus is predicted as if it and its surroundings were not in it, and each
+    answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
+    is False), some 40 bytes for each byte of the corpus. The first model that needs it does this
+    too, if nobody has, and where the folder cannot be written it keeps it in the user's cache.
+
+    Of more than 4 million tokens the first 4 million are learnt from, and of them 1.2 million; all
+    levels and Kneser-Ney still see the whole corpus. `progress` is called with blocks done and
+    their number; what it raises, such as KeyboardInterrupt, ends the fit.
+
+    Raises InvalidParameter for an index that the mixture cannot predict, IndexReplaced if another
+    build has taken the place of this one, StorageError if the folder cannot be written.
+
+    >>> import infgram
+    >>> fit(infgram.open(demo_index)).n_tokens  # so small a corpus teaches little
+    20
+    """
+    fitted = _fitted(index, progress)
+    if save:
+        index.stored.write_extra(_as_arrays(fitted), MIXTURE)
+        _CACHE[index] = fitted
+    return fitted
+
+
+def fit_of(index: Index) -> MixFit:
+    """The index's mixture: the one that is kept for it, or else one fitted now, and kept.
+
+    Of several threads and processes that ask at once, one fits and the others wait for it. The
+    logger "infgram" tells that the fit begins, at the level INFO.
+    """
+    known = _CACHE.get(index) or stored_fit(index) or _fitted_once(index)
+    _CACHE[index] = known
+    return known
+
+
+def stored_fit(index: Index) -> MixFit | None:
+    """The mixture that is kept for the index, if there is one. Raises CorruptIndex."""
+    arrays = kept(index.stored, MIXTURE)
+    if arrays is None or arrays.get("recipe") != _RECIPE:
+        return None
+    try:
+        n_tokens, nats = arrays["fit"].tolist()
+        columns = {name: _column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
+        check_index(index)
+        model = MixModel(index=index.native, kneser_ney=_kneser_ney(index), **columns)
+    except (LookupError, TypeError, ValueError, CorruptIndex) as error:
+        raise CorruptIndex(
+            f"{index.stored.folder / MIXTURE} is damaged ({error}): run `infgram fit`"
+        ) from error
+    return _fit(model, int(n_tokens), float(nats))
+
+
+def check_index(index: Index) -> None:
+    """Whether the mixture can predict an index's tokens. Raises InvalidParameter."""
+    n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
+    if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
+        raise InvalidParameter(
+            f"Mix reads bytes, or characters of which at most {_N_CODES - 1} occur, in one shard; "
+            f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, {n_codes - 1:,} "
+            f"different tokens and {n_shards} shards: use KneserNey()"
+        )
+
+
+_DTYPES: dict[str, Any] = {
+    "words": np.uint64,
+    "classes": np.uint8,
+    "slots": np.uint32,
+    "followers": np.uint32,
+    "values": np.float32,
+}
+_CACHE: weakref.WeakKeyDictionary[Index, MixFit] = weakref.WeakKeyDictionary()
+
+
+def _kneser_ney(index: Index) -> native.KneserNeyModel:
+    return calibration_of(index, adapt=False).native
+
+
+def _fitted_once(index: Index) -> MixFit:
+    check_index(index)
+    _kneser_ney(index)  # which waits by itself
+    with alone(index.stored):
+        if found := _CACHE.get(index) or stored_fit(index):
+            return found
+        _log.info("fitting the mixture to %s, which is kept for next time", index.path)
+        fitted = _CACHE[index] = _fitted(index, None)
+        keep(index.stored, _as_arrays(fitted), MIXTURE)
+        return fitted
+
+
+def _fitted(index: Index, progress: Progress | None) -> MixFit:
+    check_index(index)
+    kneser_ney = _kneser_ney(index)
+    share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
+    with enough("fitting the mixture", "raise the limit, or use another estimator"):
+        model, n_tokens, nats = native.fit_mix(
+            index.native,
+            kneser_ney=kneser_ney,
+            block_tokens=min(_BLOCK_TOKENS, share),
+            guard=min(_MAX_GUARD_TOKENS, share),
+            n_sweeps=_SWEEPS,
+            most_tokens=_MOST_TOKENS,
+            most_learnt=_MOST_LEARNT,
+            progress=progress,
+        )
+    return _fit(model, n_tokens, nats)
+
+
+def _fit(model: MixModel, n_tokens: int, nats: float) -> MixFit:
+    words, classes, slots, followers, sizes, values = model.arrays()
+    return MixFit(
+        n_tokens, nats, words, classes, slots, followers, values, tuple(sizes.tolist()), model
+    )
+
+
+def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
+    return {
+        "recipe": np.array(_RECIPE),
+        "fit": np.array([fitted.n_tokens, fitted.nats]),
+        **{name: getattr(fitted, name) for name in _DTYPES},
+    }
+
+
+def _column(arrays: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[Any]:
+    array = arrays[name]
+    if array.ndim != 1 or array.dtype != dtype:
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
+    return array
