@@ -19,6 +19,7 @@ _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
     "kneser-ney": ("max_order",),
+    "mix": (),
 }
 
 
@@ -55,6 +56,7 @@ class ModelChoice:
             "longest": infgram.Longest,
             "sbis": infgram.SBIS,
             "kneser-ney": infgram.KneserNey,
+            "mix": infgram.Mix,
         }
         estimator = make[name](**self.given)
         weights = self.weights or None

@@ -84,7 +84,10 @@ def trace_table(
 
 
 def _levels(step: infgram.TokenTrace) -> str:
-    """The levels that gave most of the probability, longest first."""
+    """The levels that gave most of the probability, longest first; or what pushed it most."""
+    pushed = [level for level in step.levels if level.push]
+    if pushed:
+        return ", ".join(f"{level.name} {level.push:+.2f}" for level in pushed[:_LEVELS_SHOWN])
     gave = sorted(step.levels, key=lambda level: -level.weight * level.prob)[:_LEVELS_SHOWN]
     shown = []
     for level in sorted(gave, key=lambda level: -level.n):

@@ -39,10 +39,6 @@ struct SamplingParameters {
     std::uint32_t max_copy = 0;  // longest verbatim run of generated tokens; 0: any
 
     [[nodiscard]] bool cuts() const noexcept { return top_k != 0 || top_p < 1.0 || min_p > 0.0; }
-    // Whether the law is drawn from as it is.
-    [[nodiscard]] bool draws_the_law() const noexcept {
-        return temperature == 1.0 && !cuts() && max_copy == 0;
-    }
 };
 
 // x to a fixed power, remembering the last results: weights are made of few small counts.
@@ -131,11 +127,14 @@ concept ReadsText = requires(Estimator& estimator, const Estimator& other, std::
     estimator.resume(other);
 };
 
-// An estimator that draws from its own law faster than all weights are told: the code at which a
-// uniform number falls when the probabilities stand in a row.
+// An estimator that draws from its own law, and from its powers, faster than all weights are told:
+// the code at which a uniform number falls when they stand in a row. And that tells the k heaviest
+// weights faster than all.
 template <class Estimator>
-concept Draws = requires(Estimator& estimator, double uniform) {
-    { estimator.draw(uniform) } -> std::same_as<std::uint32_t>;
+concept Draws = requires(Estimator& estimator, double number, Weights& weights) {
+    { estimator.draw(number) } -> std::same_as<std::uint32_t>;
+    { estimator.draw(number, number) } -> std::same_as<std::uint32_t>;
+    estimator.weigh_heaviest(std::size_t{1}, weights);
 };
 
 template <class Code, class Estimator>
@@ -171,9 +170,24 @@ public:
     }
 
 private:
+    // Where not all weights matter.
+    std::optional<std::uint32_t> choose_early(const Uniform& uniform) {
+        const double temperature = parameters_.temperature;
+        const std::size_t k = temperature == 0.0 ? 1 : parameters_.top_k;
+        if (k != 0) {
+            weights_.clear();
+            estimator_.weigh_heaviest(k, weights_);
+            return draw_(weights_, uniform);
+        }
+        if (parameters_.cuts()) return std::nullopt;
+        return temperature == 1.0 ? estimator_.draw(uniform())
+                                  : estimator_.draw(uniform(), 1.0 / temperature);
+    }
+
     std::uint32_t choose(const Uniform& uniform) {
         if constexpr (Draws<Estimator>)
-            if (parameters_.draws_the_law()) return estimator_.draw(uniform());
+            if (parameters_.max_copy == 0)
+                if (const auto code = choose_early(uniform)) return *code;
         const std::uint32_t only =
             parameters_.max_copy == 0 ? estimator_.only_code() : Alphabet::unknown;
         if (only != Alphabet::unknown) {

@@ -19,6 +19,7 @@
 #include "infgram/contexts/context.hpp"
 #include "infgram/models/kneser_ney.hpp"
 #include "infgram/models/mix/counts.hpp"
+#include "infgram/models/mix/frontier.hpp"
 #include "infgram/models/mix/parameters.hpp"
 #include "infgram/models/mix/questions.hpp"
 #include "infgram/models/mix/text.hpp"
@@ -125,7 +126,8 @@ public:
         : model_(std::move(model)),
           kneser_ney_(model_->kneser_ney, shards),
           masses_(questions()),
-          answerer_(model_->parameters, model_->map_odds, questions().size()) {
+          answerer_(model_->parameters, model_->map_odds, questions().size()),
+          frontier_(questions()) {
         said_.of.assign(model_->asking.symbols.size(), 0.0);
     }
 
@@ -187,6 +189,19 @@ public:
         return static_cast<std::uint32_t>(~reached);
     }
 
+    // The same of the law to a power other than 1. O(questions of the parts that matter).
+    [[nodiscard]] std::uint32_t draw(double uniform, double power) {
+        frontier_.begin(evidence_.all());
+        return frontier_.draw(power, uniform, asker());
+    }
+
+    // Probabilities of the k heaviest codes, and of some others.
+    void weigh_heaviest(std::size_t k, Weights& weights) {
+        frontier_.begin(evidence_.all());
+        frontier_.weigh_heaviest(k, weights, asker());
+        std::ranges::sort(weights.codes);
+    }
+
     // Every token has a weight, so none is left alone and there is nothing to back off to.
     [[nodiscard]] static std::uint32_t only_code() { return Alphabet::unknown; }
     static bool back_off() { return false; }
@@ -206,6 +221,11 @@ private:
         answerer_(static_cast<std::uint32_t>(question), text_, evidence_, place, middles,
                   masses_.yes(question), answer_);
         return answer_.prob;
+    }
+
+    auto asker() {
+        return [this](std::int32_t question, const mix::Evidence::Place& place,
+                      mix::Evidence::Middles& middles) { return ask(question, place, middles); };
     }
 
     // From the first question to the last one, on the sides that `choose(question, yes)` takes.
@@ -246,6 +266,7 @@ private:
     KneserNey<Code> kneser_ney_;
     mix::Masses masses_;
     mix::Answerer answerer_;
+    mix::Frontier frontier_;
     mix::Text text_;
     mix::Evidence evidence_;
     mix::Answer answer_;

@@ -33,7 +33,7 @@ constexpr std::uint64_t key_of(std::uint64_t name, Values... values) noexcept {
 constexpr std::uint32_t folded(std::uint32_t c) noexcept { return c == '\n' ? ' ' : lower(c); }
 
 // The number in a key tells the contexts apart, and stays when others come or go.
-inline constexpr std::array<NamedContext, 14> named_contexts{{
+inline constexpr std::array<NamedContext, 20> named_contexts{{
     {"the word so far", [](const Text& t) { return key_of(1, t.prefix()); }},
     {"the word so far after the word before",
      [](const Text& t) { return key_of(2, t.prefix(), t.words[0]); }},
@@ -68,6 +68,27 @@ inline constexpr std::array<NamedContext, 14> named_contexts{{
      [](const Text& t) {
          return key_of(14, std::min(t.length, 6u), t.last[0], t.length > 1 ? t.last[1] : 0,
                        t.classes[0], t.classes[1]);
+     }},
+    {"the word so far, the word before the last and a class of words",
+     [](const Text& t) { return key_of(15, t.prefix(), t.words[1], t.classes[0]); }},
+    {"the word so far, its place in the sentence and the mark before",
+     [](const Text& t) {
+         return key_of(16, t.prefix(), std::min(t.n_words, 15u), t.mark,
+                       std::min(t.lengths[0], 15u));
+     }},
+    {"the last 6 symbols without case",
+     [](const Text& t) {
+         return key_of(17, folded(t.last[0]), folded(t.last[1]), folded(t.last[2]),
+                       folded(t.last[3]), folded(t.last[4]), folded(t.last[5]));
+     }},
+    {"the word so far and classes of words 1 and 3 back",
+     [](const Text& t) { return key_of(18, t.prefix(), t.classes[0], t.classes[2]); }},
+    {"the word so far after two words",
+     [](const Text& t) { return key_of(19, t.prefix(), t.words[0], t.words[1]); }},
+    {"the last 3 symbols, the place in the word and a class of words",
+     [](const Text& t) {
+         return key_of(20, std::min(t.length, 5u), t.shape(), t.last[0], t.last[1], t.last[2],
+                       t.classes[0]);
      }},
 }};
 inline constexpr std::size_t n_named = named_contexts.size();

@@ -51,6 +51,24 @@ NAMED: dict[str, Callable[[Text], tuple[int, ...]]] = {
         *(14, min(t.length, 6), t.last[0], t.last[1] if t.length > 1 else 0),
         *t.classes[:2],
     ),
+    "the word so far, the word before the last and a class of words": lambda t: (
+        *(15, t.prefix),
+        *(t.words[1], t.classes[0]),
+    ),
+    "the word so far, its place in the sentence and the mark before": lambda t: (
+        *(16, t.prefix, min(t.n_words, 15)),
+        *(t.mark, min(t.lengths[0], 15)),
+    ),
+    "the last 6 symbols without case": lambda t: (17, *map(_folded, t.last)),
+    "the word so far and classes of words 1 and 3 back": lambda t: (
+        *(18, t.prefix),
+        *(t.classes[0], t.classes[2]),
+    ),
+    "the word so far after two words": lambda t: (19, t.prefix, *t.words),
+    "the last 3 symbols, the place in the word and a class of words": lambda t: (
+        *(20, min(t.length, 5), t.shape),
+        *(*t.last[:3], t.classes[0]),
+    ),
 }
 """What each named context is made of; the first number tells it from the others."""
 

@@ -1,0 +1,221 @@
+// The mixture's parts, held against naive ones: what follows named contexts, with parts of the text
+// left out; the tree of questions; laws that are told no further than they must be.
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "infgram/models/mix/clustering.hpp"
+#include "infgram/models/mix/counting.hpp"
+#include "infgram/models/mix/frontier.hpp"
+#include "owned.hpp"
+
+using namespace infgram;
+using namespace infgram::mix;
+using namespace infgram::testing;
+
+namespace {
+
+constexpr std::uint32_t n_codes = 9;
+const std::vector<std::uint32_t> symbols{0, '\n', ' ', ',', '.', 'A', 'a', 'b', 'c'};
+
+using Counts = std::map<std::uint32_t, std::uint32_t>;  // by code
+
+Counts counts_of(const std::uint32_t* followers) {
+    Counts counts;
+    for (; followers != nullptr; ++followers) {
+        const Follower follower(*followers);
+        if (follower.count() != 0) counts[follower.code()] = follower.count();
+        if (follower.is_last()) break;
+    }
+    return counts;
+}
+
+// What followed each context of a kind, but for places from begin to end.
+std::map<std::uint64_t, Counts> counted_slowly(const std::vector<std::uint8_t>& codes,
+                                               std::size_t kind, const WordClasses& classes,
+                                               std::size_t begin, std::size_t end) {
+    std::map<std::uint64_t, Counts> counts;
+    for (std::size_t place = 1; place < codes.size(); ++place) {
+        std::size_t first = place;
+        while (codes[first - 1] != boundary) --first;
+        Text text;
+        for (std::size_t p = first; p < place; ++p) text.read(symbols[codes[p]], classes);
+        Counts& of = counts[named_contexts[kind].key(text)];
+        if (place < begin || place >= end) ++of[codes[place]];
+    }
+    return counts;
+}
+
+void test_counts_leave_parts_out_and_take_them_back() {
+    for (const std::size_t n : {2u, 60u, 700u}) {
+        const auto codes = random_text<std::uint8_t>(n, n_codes);
+        std::vector<std::uint32_t> read;
+        for (const std::uint8_t code : codes) read.push_back(symbols[code]);
+        const WordClasses classes = cluster_words(read);
+        CountedText counted(std::span<const std::uint8_t>(codes), symbols, classes);
+        const NamedCounts table = counted.table(n_codes);
+        const std::size_t begin = 1 + n / 4;
+        const std::size_t end = n - n / 4;
+        for (const bool left_out : {true, false}) {
+            if (left_out)
+                counted.leave_out(begin, end);
+            else
+                counted.put_back(begin, end);
+            for (std::size_t kind = 0; kind < n_named; ++kind) {
+                auto slowly =
+                    counted_slowly(codes, kind, classes, left_out ? begin : 0, left_out ? end : 0);
+                Text text;
+                for (std::size_t place = 1; place < n; ++place) {
+                    if (codes[place - 1] == boundary)
+                        text = {};
+                    else
+                        text.read(symbols[codes[place - 1]], classes);
+                    const std::uint64_t key = named_contexts[kind].key(text);
+                    CHECK(counts_of(counted.followers(kind, place)) == slowly[key]);
+                    if (!left_out) CHECK(counts_of(table.find(key)) == slowly[key]);
+                }
+            }
+        }
+        std::size_t n_found = 0;  // of contexts that never were
+        for (std::uint64_t i = 0; i < 1000; ++i)
+            n_found += table.find(combine(rng(), i)) != nullptr ? 1 : 0;
+        CHECK(n_found == 0);
+    }
+}
+
+void test_a_table_that_would_be_left_is_refused() {
+    const std::uint32_t one = Follower(1, true, 1).packed();
+    const auto refused = [](std::vector<std::uint32_t> slots,
+                            std::vector<std::uint32_t> followers) {
+        return throws<CorruptIndex>([&] { (void)NamedCounts(slots, followers, n_codes); });
+    };
+    CHECK(!refused({0, 0, 2, 1}, {one}));
+    CHECK(!refused({0, 0, 3, one}, {}));
+    CHECK(refused({}, {}));
+    CHECK(refused({0, 0, 2}, {one}));
+    CHECK(refused({2, 1}, {one}));                                        // a search would not end
+    CHECK(refused({0, 0, 2, 2}, {one}));                                  // behind the followers
+    CHECK(refused({0, 0, 2, 1}, {Follower(1, false, 1).packed()}));       // no last one
+    CHECK(refused({0, 0, 3, Follower(1, false, 1).packed()}, {}));        // not alone
+    CHECK(refused({0, 0, 2, 1}, {Follower(n_codes, true, 1).packed()}));  // no such code
+    CHECK(refused({0, 0, 2, 1}, {Follower(1, true, 0).packed()}));
+    CHECK(throws<CorruptIndex>([] {
+        (void)WordClasses(std::vector<std::uint64_t>{2, 1}, std::vector<std::uint8_t>{0, 0});
+    }));
+    CHECK(throws<CorruptIndex>(
+        [] { (void)WordClasses(std::vector<std::uint64_t>{1}, std::vector<std::uint8_t>{64}); }));
+}
+
+void test_every_code_has_a_path() {
+    for (const std::uint32_t first : {0u, 1u}) {
+        const std::span<const std::uint32_t> ids = std::span(symbols).subspan(1);
+        const Questions questions(Alphabet(ids, 256), first);
+        CHECK(questions.size() + 1 == n_codes - first);
+        for (std::uint32_t code = first; code < n_codes; ++code) {
+            std::int32_t at = questions.root();
+            std::uint32_t begin = first;
+            std::uint32_t end = n_codes;
+            while (at >= 0) {
+                const Question question = questions[at];
+                CHECK(question.begin == begin && question.end == end);
+                CHECK(begin < question.middle && question.middle < end);
+                (code >= question.middle ? begin : end) = question.middle;
+                at = code >= question.middle ? question.yes : question.no;
+            }
+            CHECK(at == ~static_cast<std::int32_t>(code));
+        }
+    }
+}
+
+void test_words_of_one_use_share_a_class() {
+    std::vector<std::uint32_t> words;
+    for (std::uint32_t i = 0; i < 4000; ++i) {  // one of 0 to 99, then one of 100 to 199
+        words.push_back(below(100));
+        words.push_back(100 + below(100));
+    }
+    const auto classes = cluster(words, 200, 10);
+    std::set<std::uint8_t> first(classes.begin(), classes.begin() + 100);
+    std::set<std::uint8_t> second(classes.begin() + 100, classes.end());
+    for (const std::uint8_t shared : first) CHECK(!second.contains(shared));
+    CHECK(classes == cluster(words, 200, 10));
+    CHECK(cluster(words, 200, 10'000)[0] == WordClasses::none);
+}
+
+// A law of random answers, its codes' weights, and how many questions were asked of it.
+struct RandomLaw {
+    Questions questions{Alphabet(std::span(symbols).subspan(1), 256), 0};
+    std::vector<double> yes;
+    std::vector<double> weights = std::vector<double>(n_codes);
+    std::size_t n_asked = 0;
+
+    RandomLaw() {
+        for (std::uint32_t i = 0; i < questions.size(); ++i)
+            yes.push_back((1.0 + below(999)) / 1000.0);
+        for (std::uint32_t code = 0; code < n_codes; ++code) {
+            weights[code] = 1.0;
+            for (std::int32_t at = questions.root(); at >= 0;) {
+                const bool right = code >= questions[at].middle;
+                const double p = yes[static_cast<std::size_t>(at)];
+                weights[code] *= right ? p : 1.0 - p;
+                at = right ? questions[at].yes : questions[at].no;
+            }
+        }
+    }
+    auto asker() {
+        return [this](std::int32_t at, const Evidence::Place& place, Evidence::Middles& middles) {
+            ++n_asked;
+            middles = place.begin;
+            return yes[static_cast<std::size_t>(at)];
+        };
+    }
+};
+
+void test_a_law_is_told_as_far_as_it_matters() {
+    std::size_t n_asked = 0;
+    std::size_t n_all = 0;
+    for (int i = 0; i < 2000; ++i) {
+        RandomLaw law;
+        Frontier frontier(law.questions);
+        for (const double power : {1.25, 0.7, 4.0}) {
+            double total = 0.0;
+            for (const double weight : law.weights) total += std::pow(weight, power);
+            const double uniform = below(1u << 20) / static_cast<double>(1u << 20);
+            double reached = 0.0;
+            std::uint32_t expected = 0;
+            while ((reached += std::pow(law.weights[expected], power)) <= uniform * total)
+                ++expected;
+            frontier.begin({});
+            CHECK(frontier.draw(power, uniform, law.asker()) == expected);
+            n_all += law.questions.size();
+        }
+        n_asked += law.n_asked;
+        for (const std::size_t k : {1u, 3u, 20u}) {
+            Weights told;
+            told.of.assign(n_codes, 0.0);
+            frontier.begin({});
+            frontier.weigh_heaviest(k, told, law.asker());
+            auto all = law.weights;
+            auto some = told.of;
+            std::ranges::sort(all, std::greater{});
+            std::ranges::sort(some, std::greater{});
+            for (std::size_t j = 0; j < std::min<std::size_t>(k, n_codes); ++j)
+                CHECK(std::abs(all[j] - some[j]) < 1e-15);
+        }
+    }
+    CHECK(n_asked < n_all * 9 / 10);  // some never are
+}
+
+}  // namespace
+
+int main() {
+    test_counts_leave_parts_out_and_take_them_back();
+    test_a_table_that_would_be_left_is_refused();
+    test_every_code_has_a_path();
+    test_words_of_one_use_share_a_class();
+    test_a_law_is_told_as_far_as_it_matters();
+    std::puts("1 passed, 0 failed");
+}
