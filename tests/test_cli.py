@@ -113,6 +113,7 @@ def test_wrong_usage_ends_with_exit_code_2(arguments: Sequence[str]) -> None:
         ["info"],
         ["verify"],
         ["calibrate"],
+        ["fit"],
         ["count", "a"],
         ["next", "a"],
         ["find", "a"],

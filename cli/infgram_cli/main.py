@@ -21,6 +21,7 @@ from .count import count
 from .demo import demo
 from .draft import draft
 from .find import find
+from .fit import fit
 from .generate import generate
 from .infill import infill
 from .info import info
@@ -143,6 +144,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 for _command in (
     build,
     calibrate,
+    fit,
     info,
     verify,
     count,

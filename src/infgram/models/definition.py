@@ -302,10 +302,13 @@ class DefinedSampler:
 def explained(
     estimator: Estimator, contexts: Sequence[Context], weights: Sequence[float], token_id: int
 ) -> tuple[TraceLevel, ...]:
-    """What the levels of several contexts have to say about a token, longest first."""
+    """What the levels of several contexts have to say about a token, longest first.
+
+    What has a name is no level: it stays where its estimator put it.
+    """
     levels = [
         replace(level, weight=weight * level.weight)
         for weight, context in zip(weights, contexts, strict=True)
         for level in estimator.explain(context, token_id)
     ]
-    return tuple(sorted(levels, key=lambda level: -level.n))
+    return tuple(sorted(levels, key=lambda level: 0 if level.name else -level.n))

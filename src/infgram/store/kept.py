@@ -28,9 +28,7 @@ def kept(stored: StoredIndex, name: str = CALIBRATION) -> _Arrays | None:
     return _cached(stored, name) if found is None else found
 
 
-def keep(
-    stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str = CALIBRATION
-) -> bool:
+def keep(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str = CALIBRATION) -> bool:
     """Keeps arrays for whoever asks next, if it can: beside the index or else in the cache."""
     try:
         stored.write_extra(arrays, name)
@@ -73,7 +71,10 @@ def _cache(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str) -
         return False
     try:
         (cache / _FOLDER).mkdir(parents=True, exist_ok=True)
-        with Directory.open(cache / _FOLDER) as folder, folder.replacing(_name(stored, name)) as file:
+        with (
+            Directory.open(cache / _FOLDER) as folder,
+            folder.replacing(_name(stored, name)) as file,
+        ):
             file.write(packed(stored.identity, arrays, name))
     except OSError:
         return False

@@ -296,7 +296,14 @@ def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = N
         except InfgramError as error:
             other_side = error
     stored = StoredIndex(
-        path, manifest, layout, identity, columns, times, _read_extra(folder, CALIBRATION), other_side
+        path,
+        manifest,
+        layout,
+        identity,
+        columns,
+        times,
+        _read_extra(folder, CALIBRATION),
+        other_side,
     )
     if verify or (verify is None and not _is_noted(folder, identity, times)):
         check_sums(stored)

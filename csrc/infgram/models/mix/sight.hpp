@@ -1,7 +1,8 @@
 // What a mixture looks at: contexts beside the suffixes of the text, and what chooses its weights.
 // Each is a small named function of the text before; one more is a line more.
 //
-// The readable definition is src/infgram/models/mix/sight.py. Constants and pure functions.
+// The readable definition is src/infgram/models/mix/sight.py. Constants and pure functions: threads
+// may call them.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // What a mixture remembers of the text before a token: words, their classes, columns, capitals. It
 // reads symbols, which are token ids of bytes or characters.
 //
-// The readable definition is `Text` in src/infgram/models/mix/text.py. Plain values.
+// The readable definition is `Text` in src/infgram/models/mix/text.py. Plain values: a
+// text is one thread's.
 #pragma once
 
 #include <algorithm>

@@ -13,8 +13,9 @@ from ...index import Cursor
 from ..context import Context
 from ..definition import TraceLevel
 from ..estimators import KneserNey
-from .definition import INPUTS, ORDERS, Answers, Floats, answers, counts_of, text_of
+from .definition import INPUTS, Answers, answers, counts_of, text_of
 from .fitting import fit_of
+from .sight import ORDERS, Numbers
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Mix:
     """A log-linear mixture over binary questions, fitted to the index: the best predictor here.
 
     A token is a path of questions in a binary tree over the alphabet. Each question is answered by
-    a logistic mixture of what 24 contexts say of it (suffixes of the text, words, classes of words,
+    a logistic mixture of what 30 contexts say of it (suffixes of the text, words, classes of words,
     skips, columns) and of Kneser-Ney, with weights that small functions of the text choose, and
     corrected by curves. The product of the answers is the token's probability, so they sum to one.
 
     Unlike all else in infgram its weights are learnt: some hundred thousand numbers, by gradient
-    descent, in one pass over the index's own text (`infgram.fit`, or the first use). It reads bytes,
-    or characters of which at most 255 occur, in one shard, and does not adapt.
+    descent, in one pass over the index's own text (`infgram.fit`, or the first use). It reads
+    bytes, or characters of which at most 255 occur, in one shard, and does not adapt.
 
     Sources: Mahoney (2005), "Adaptive weighing of context models for lossless data compression";
     Mattern (2012), "Mixing strategies in data compression"; Brown et al. (1992), "Class-based
@@ -50,25 +51,29 @@ class Mix:
 
     def distribution(self, context: Context) -> NDArray[np.float64]:
         """Probabilities of the context's alphabet, in its order. The definition."""
-        return self._answers(context).law(len(context.alphabet))
+        return self._answers(context)[0].law(len(context.alphabet))
 
     def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
         """The token's probability, and what each input pushed it, the strongest push first.
 
         A push is in log odds, summed over the questions that lead to the token: above 0 towards it.
-        The level of an input has no weight of its own; its `prob` is 0.
+        Inputs have no weight of their own. Those that are contexts tell how often each was seen,
+        and the share of the token.
         """
-        answered = self._answers(context)
+        answered, counts = self._answers(context)
         code = int(np.flatnonzero(context.alphabet == token_id)[0])
         prob = float(answered.law(len(context.alphabet))[code])
         pushes = np.zeros(len(INPUTS))
         for question, is_yes in answered.path(code):
             push = answered.inputs[:, question] * answered.pull[:, question]
             pushes += push if is_yes else -push
-        lengths = dict(zip(INPUTS[1:], ORDERS, strict=False))
+        # Kneser-Ney, which is the first, and the constant, which is the last, count nothing
+        seen = np.pad(counts.sum(axis=1), 1).tolist()
+        shares = np.pad(counts[:, code], 1) / np.maximum(seen, 1)
+        lengths = [0, *ORDERS, *[0] * (len(INPUTS) - len(ORDERS) - 1)]
         levels = [
-            TraceLevel(lengths.get(name, 0), 0, False, 0.0, 0.0, name, float(push))
-            for name, push in zip(INPUTS, pushes, strict=True)
+            TraceLevel(n, m, False, 0.0, float(share), name, float(push))
+            for n, m, share, name, push in zip(lengths, seen, shares, INPUTS, pushes, strict=True)
         ]
         return (
             TraceLevel(0, 0, False, 1.0, prob, "the mixture"),
@@ -80,7 +85,8 @@ class Mix:
         _check(live)
         return native.mix(cursor.native, model=fit_of(cursor.index).native, live_tokens=0)
 
-    def _answers(self, context: Context) -> Answers:
+    def _answers(self, context: Context) -> tuple[Answers, Numbers]:
+        """All questions answered, and what followed each context (`counts_of`)."""
         _check(context.adapts)
         fitted = fit_of(context.cursor.index)
         alphabet = context.alphabet
@@ -91,8 +97,8 @@ class Mix:
             counts[[codes[token_id] for token_id in level.token_ids.tolist()]] = level.counts
             suffixes.append((level.n, counts))
         text = text_of(fitted, context.text)
-        law: Floats = KneserNey().distribution(context)
-        return answers(fitted, text, counts_of(fitted, text, suffixes, len(alphabet)), law)
+        counts = counts_of(fitted, text, suffixes, len(alphabet))
+        return answers(fitted, text, counts, KneserNey().distribution(context)), counts
 
 
 def _check(live: bool) -> None:

@@ -136,8 +136,10 @@ SETS: dict[str, WeightSet] = {
     ),
     "lengths of words": WeightSet(
         *(0, 4096),
-        lambda s: (min(s.text.length, 15) * 16 + min(s.text.lengths[0], 15)) * 16
-        + min(s.text.lengths[1], 15),
+        lambda s: (
+            (min(s.text.length, 15) * 16 + min(s.text.lengths[0], 15)) * 16
+            + min(s.text.lengths[1], 15)
+        ),
     ),
     "class of the word before": WeightSet(
         0, 256 * 16, lambda s: s.text.classes[0] * 16 + min(s.text.length, 15)

@@ -1,0 +1,277 @@
+"""The mixture: the core says what its definition says, and it is learnt once and kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import lines, run
+from conftest import generation, make_index
+
+import infgram
+from infgram import KneserNey, Mix, Model, native
+from infgram.errors import CorruptIndex, InvalidParameter
+from infgram.models.mix import definition, fitting
+from infgram.models.mix.sight import NAMED, SETS
+from infgram.text.tokens import load
+
+LEARNT = 30_000
+UNSEEN = slice(40_000, 42_500)
+
+
+@pytest.fixture(scope="module")
+def learnt(prose: bytes, memory_folder: Path) -> infgram.Index:
+    """A part of the prose, that is long enough to learn from."""
+    text = np.frombuffer(prose[:LEARNT], np.uint8)
+    index = make_index(memory_folder / "learnt.infgram", [text])
+    infgram.fit(index)
+    return index
+
+
+@pytest.fixture(scope="module")
+def random_indexes(memory_folder: Path) -> list[infgram.Index]:
+    """Small corpora of several documents, in which all that a text has to say happens."""
+    rng = np.random.default_rng(5)
+    words = [
+        "To",
+        "be,",
+        "or",
+        "NOT",
+        "be;",
+        "that's it.\n\n",
+        "a_1 -",
+        "(x)",
+        "\u00e9!",
+        "Bee?",
+        "be",
+    ]
+    found = []
+    for i, n in enumerate([40, 400, 900]):
+        drawn = [" ".join(rng.choice(words, n)).encode() for _ in range(1 + i)]
+        path = memory_folder / f"random-{i}.infgram"
+        found.append(make_index(path, [list(text) for text in drawn]))
+    return found
+
+
+def test_the_core_says_what_the_definition_says(random_indexes: list[infgram.Index]) -> None:
+    for index in random_indexes:
+        model = Model(index, Mix())
+        for context in ("", "T", "to be, NO", "zzz be", "that's it.\n\n Bee", "\u00e9!\n\nx"):
+            expected = model.defined_distribution(context)
+            assert model.distribution(context) == pytest.approx(expected, abs=1e-9)
+            assert expected.sum() == pytest.approx(1, abs=1e-9)
+        text = "be, NOT to be (x) \u00e9"
+        scored = model.score(text, context="To ").log_prob
+        said = [
+            model.defined_distribution(b"To " + text.encode()[:i])[index.alphabet == byte].item()
+            for i, byte in enumerate(text.encode())
+        ]
+        assert np.exp(scored) == pytest.approx(said, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"temperature": 0.8},
+        {"temperature": 1.3},
+        {"temperature": 0.0},
+        {"top_k": 3},
+        {"top_k": 40, "top_p": 0.9, "temperature": 0.7},
+        {"top_p": 0.8},
+        {"min_p": 0.1},
+        {"max_copy": 6},
+    ],
+)
+def test_the_core_draws_what_the_definition_draws(
+    random_indexes: list[infgram.Index], how: infgram.Sampling
+) -> None:
+    model = Model(random_indexes[1], Mix())
+    for prompt in ("", "to b"):
+        made = model.generate(prompt, max_tokens=12, seed=3, **how)
+        plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
+        defined = model.defined_sampler(prompt, plan, np.random.default_rng(3))
+        assert made.token_ids.tolist() == defined.sample(12)[0].tolist()
+
+
+def test_its_law_sums_to_one_wherever_it_is(learnt: infgram.Index, prose: bytes) -> None:
+    n = 0
+    for _, rows in Model(learnt, Mix()).distributions(prose[LEARNT : LEARNT + 10_000]):
+        assert rows.sum(axis=1) == pytest.approx(1, abs=1e-9)
+        assert (rows[:, 1:] > 0).all()
+        n += len(rows)
+    assert n == 10_000
+
+
+def test_it_predicts_better_than_kneser_ney(learnt: infgram.Index, prose: bytes) -> None:
+    unseen = prose[UNSEEN]
+    mixed, plain = (
+        Model(learnt, estimator).score(unseen).log_prob[:-1] for estimator in (Mix(), KneserNey())
+    )
+    known = np.isfinite(mixed) & np.isfinite(plain)
+    assert mixed[known].mean() > plain[known].mean() + 0.02
+
+
+def test_two_fits_are_the_same(learnt: infgram.Index) -> None:
+    one, other = fitting.stored_fit(learnt), infgram.fit(learnt, save=False)
+    assert one is not None
+    assert (one.n_tokens, one.nats) == (other.n_tokens, other.nats)
+    assert one.n_tokens == LEARNT
+    for name in ("words", "classes", "slots", "followers", "values"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_texts_do_not_depend_on_threads(learnt: infgram.Index) -> None:
+    model = Model(learnt, Mix())
+    one, two = (
+        [made.text for made in model.samples(3, "The ", max_tokens=60, seed=1, threads=n)]
+        for n in (1, 2)
+    )
+    assert one == two
+    assert len(set(one)) == 3
+
+
+def test_it_is_learnt_once_and_kept(learnt: infgram.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = Model(learnt, Mix()).distribution("The ")
+    monkeypatch.setattr(native, "fit_mix", lambda *_, **__: pytest.fail("learnt again"))
+    again = infgram.open(learnt.path)
+    assert Model(again, Mix()).distribution("The ").tolist() == expected.tolist()
+
+
+def test_what_another_recipe_learnt_is_learnt_anew(
+    random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = random_indexes[0]
+    infgram.fit(index)
+    monkeypatch.setattr(fitting, "_RECIPE", fitting._RECIPE + 1)
+    assert infgram.stored_fit(infgram.open(index.path)) is None
+
+
+def test_whatever_is_kept_no_query_leaves_it(random_indexes: list[infgram.Index]) -> None:
+    """Damage is told, or tells other probabilities that still sum to one."""
+    index = random_indexes[0]
+    infgram.fit(index)
+    file = generation(index.path) / "mixture.npz"
+    with np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    rng = np.random.default_rng(0)
+    told = []
+    for name in [*fitting._DTYPES, "fit", "missing"] * 8:
+        damaged = {key: array.copy() for key, array in arrays.items() if key != name}
+        if name in arrays:
+            array = arrays[name].copy()
+            if rng.random() < 0.3:
+                array = array[: rng.integers(len(array))]
+            for _ in range(3 if len(array) else 0):
+                bits = array.view(np.uint8)
+                bits[rng.integers(len(bits))] = rng.integers(256)
+            damaged[name] = array
+        else:
+            damaged.pop(str(rng.choice(list(fitting._DTYPES))))
+        np.savez(file, **damaged)
+        opened = infgram.open(index.path)
+        try:
+            law = Model(opened, Mix()).distribution("to be")
+        except CorruptIndex as error:
+            told.append(str(error))
+            continue
+        assert law.sum() == pytest.approx(1, abs=1e-9)
+    np.savez(file, **arrays)
+    assert len(told) > 20
+    assert all("infgram fit" in message for message in told)
+
+
+def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -> None:
+    index = random_indexes[1]
+    model = Model(index, Mix())
+    scored = model.score("be or", context="to ")
+    for i, step in enumerate(model.trace("be or", context="to ")):
+        assert step.prob == pytest.approx(np.exp(scored.log_prob[i]), abs=1e-9)
+        whole, *inputs = step.levels
+        assert (whole.weight, whole.name) == (1, "the mixture")
+        assert {level.name for level in inputs} == set(definition.INPUTS)
+        pushes = [abs(level.push) for level in inputs]
+        assert pushes == sorted(pushes, reverse=True)
+        assert all(level.weight == 0 for level in inputs)
+    best, worst = (
+        sum(level.push for level in Mix().explain(context, ord(token)))
+        for token in "ex"
+        for context in model._contexts("to b")
+    )
+    assert best > worst  # pushes lead to what is probable
+
+
+def test_the_core_has_the_contexts_that_the_definition_has() -> None:
+    numbers = [values(definition.Text())[0] for values in NAMED.values()]
+    assert numbers == list(range(1, len(NAMED) + 1))
+    assert len(SETS) == 13
+
+
+def test_progress_ends_a_fit(random_indexes: list[infgram.Index]) -> None:
+    index = random_indexes[0]
+    told: list[tuple[int, int]] = []
+    infgram.fit(index, save=False, progress=lambda *done: told.append(done))
+    assert told[0][0] == 0
+    assert told[-1] == (told[-1][1],) * 2
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        infgram.fit(index, save=False, progress=stop)
+
+
+def test_what_it_cannot_do_is_refused(
+    random_indexes: list[infgram.Index], memory_folder: Path
+) -> None:
+    with pytest.raises(InvalidParameter, match="Mix does not count the text that it reads"):
+        Model(random_indexes[0], Mix(), adapt=True).score("to be")
+    ids = make_index(
+        memory_folder / "ids.infgram", [[1, 2, 3]], tokenizer=load("ids", vocab_size=9)
+    )
+    shards = make_index(memory_folder / "shards.infgram", [[97] * 30] * 4, shard_tokens=40)
+    for index in (ids, shards):
+        with pytest.raises(InvalidParameter, match=r"use KneserNey\(\)"):
+            Model(index, Mix()).distribution([1])
+
+
+def test_characters_are_read_as_bytes_are(memory_folder: Path) -> None:
+    text = "caf\u00e9 \u0416uk, \u0416uk. " * 30
+    chars = load("chars")
+    index = make_index(
+        memory_folder / "chars.infgram", [chars.encode(text).tolist()], tokenizer=chars
+    )
+    model = Model(index, Mix())
+    assert model.distribution("caf").sum() == pytest.approx(1, abs=1e-9)
+    expected = model.defined_distribution("caf\u00e9 \u0416")
+    assert model.distribution("caf\u00e9 \u0416") == pytest.approx(expected, abs=1e-9)
+
+
+def test_several_indexes_are_mixed(random_indexes: list[infgram.Index]) -> None:
+    model = Model(random_indexes[:2], Mix(), weights=[1, 3])
+    assert model.distribution("to b").sum() == pytest.approx(1, abs=1e-9)
+    assert model.distribution("to b") == pytest.approx(model.defined_distribution("to b"), abs=1e-9)
+
+
+def test_the_command_line_fits_it_and_asks_it(
+    random_indexes: list[infgram.Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    index = str(random_indexes[1].path)
+    (told,) = lines(run("fit", index, "--json"))
+    assert told["n_tokens"] > 100
+    assert f"{told['n_tokens']:,} tokens predicted" in run("fit", index).stdout
+    assert run("fit", index, "--quiet").output == ""
+    Path("text.txt").write_text("to be or not to be")
+    asked = ["perplexity", "text.txt", "-i", index, "--estimator", "mix", "--json"]
+    (found,) = lines(run(*asked))
+    expected = infgram.perplexity(Model(random_indexes[1], Mix()), "to be or not to be")
+    assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+    made = run(
+        *("generate", "-i", index, "--estimator", "mix", "-n", "5"),
+        *("--prompt", "to b", "--seed", "1", "--trace", "--json"),
+    )
+    record = json.loads(made.stdout.splitlines()[0])
+    assert record["trace"][0]["levels"][1]["name"] in definition.INPUTS
