@@ -264,10 +264,10 @@ def test_the_command_line_fits_it_and_asks_it(
     assert told["n_tokens"] > 100
     assert f"{told['n_tokens']:,} tokens predicted" in run("fit", index).stdout
     assert run("fit", index, "--quiet").output == ""
-    Path("text.txt").write_text("to be or not to be")
+    Path("text.txt").write_text("To be or be")
     asked = ["perplexity", "text.txt", "-i", index, "--estimator", "mix", "--json"]
     (found,) = lines(run(*asked))
-    expected = infgram.perplexity(Model(random_indexes[1], Mix()), "to be or not to be")
+    expected = infgram.perplexity(Model(random_indexes[1], Mix()), "To be or be")
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
     made = run(
         *("generate", "-i", index, "--estimator", "mix", "-n", "5"),
