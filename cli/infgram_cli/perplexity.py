@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .models import ModelChoice, flag, model_options
+from .option import option
 from .options import json_option
 from .texts import Texts, text_arguments
 
@@ -37,17 +38,19 @@ Examples:
 @click.option(
     "--published",
     is_flag=True,
-    help="Measure sbis as its author's program does: decay 0.1, 100 tokens of context, 1e-10 for "
+    help="Take sbis as it was published: decay 0.1, 100 tokens of context, 1e-10 for "
     "tokens of probability zero, and the first token not predicted.",
 )
 @click.option(
     "--reliability", is_flag=True, help="Also compare what the model expects with what happens."
 )
-@click.option(
-    "--levels",
+@option(
+    "--max-levels",
+    "levels",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also show statistics of the first N back-off levels of each index.",
+    old=("--levels",),
+    help="Show statistics of the first N back-off levels.",
 )
 @json_option
 def perplexity(

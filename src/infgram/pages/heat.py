@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from itertools import groupby
 
 from ..refine.linting import Lint, Word
-from .page import page
+from .page import page, shaded
 
 # A character is shaded by the greatest of these that its suspicion reaches.
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -42,23 +41,10 @@ def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
         values={
             "name": html.escape(name),
             "legend": legend,
-            "text": _shaded(found),
+            "text": shaded(zip(found.text, map(level, found.suspicion.tolist()), strict=True)),
             "rows": "".join(map(_row, found.worst(n_worst))),
         },
     )
-
-
-def _shaded(found: Lint) -> str:
-    cells = zip(found.text, map(level, found.suspicion.tolist()), strict=True)
-    return "".join(
-        _run("".join(character for character, _ in run), shade)
-        for shade, run in groupby(cells, lambda cell: cell[1])
-    )
-
-
-def _run(text: str, shade: int) -> str:
-    shown = html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
-    return f"<b class='h{shade}'>{shown}</b>" if shade else shown
 
 
 def _row(word: Word) -> str:
