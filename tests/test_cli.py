@@ -21,8 +21,8 @@ from command_line import (
     run,
     start,
 )
-from infgram_cli.main import cli
 from infgram_cli.given import unescaped
+from infgram_cli.main import cli
 from infgram_cli.output import escaped, si
 from waiting import TIMEOUT, wait_until
 
@@ -411,7 +411,7 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(index: Path) -> None:
-    for command in ("next 'to' --levels", "find 'o' -m 4 --context 9", "generate -k 1", "info"):
+    for command in ("next 'to' --levels", "find 'o' --context 9", "generate -k 1", "info"):
         done = subprocess.run(
             [
                 "bash",

@@ -110,7 +110,7 @@ def test_indexes_are_mixed_by_weight(other_index: str) -> None:
     for options, weights in (([], None), (["--weight", "3", "--weight", "1"], [3, 1])):
         expected = infgram.perplexity(infgram.Model(indexes, weights=weights), TEXT)
         assert record(*both, *options)["perplexity"] == expected.perplexity
-    assert "expected one for each of 2 indexes" in run(*both, "--weight", "1", exit_code=1).stderr
+    assert "expected one for each of 2 indexes" in run(*both, "--weight", "1", exit_code=2).stderr
 
 
 def test_infinite_perplexity_is_said_and_is_null_in_json() -> None:
@@ -154,13 +154,13 @@ def test_a_parameter_outside_its_range_names_the_range() -> None:
         (["--max-order", "1"], "max_order is 1, expected a whole number from 2 to"),
         (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected a number from 0 to 1"),
     ]:
-        assert message in run("perplexity", "text.txt", *options, exit_code=1).stderr
+        assert message in run("perplexity", "text.txt", *options, exit_code=2).stderr
 
 
 def test_an_empty_text_and_a_missing_one_are_errors() -> None:
     Path("empty.txt").touch()
-    assert "0 tokens" in run("perplexity", "empty.txt", exit_code=1).stderr
-    assert "gone.txt" in run("perplexity", "gone.txt", exit_code=1).stderr
+    assert "0 tokens" in run("perplexity", "empty.txt", exit_code=2).stderr
+    assert "gone.txt" in run("perplexity", "gone.txt", exit_code=2).stderr
 
 
 def test_reliability_is_shown_when_asked_for() -> None:
@@ -279,7 +279,7 @@ def test_plot_without_matplotlib_names_the_extra_before_it_measures(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(infgram, "level_statistics", None)  # is not called
-    assert how_to_install("plot") in run("plot", "levels", "text.txt", exit_code=1).stderr
+    assert how_to_install("plot") in run("plot", "levels", "text.txt", exit_code=2).stderr
 
 
 @pytest.mark.usefixtures("_matplotlib")
@@ -287,7 +287,7 @@ def test_plot_refuses_an_unknown_format_before_it_measures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(infgram, "level_statistics", None)  # is not called
-    assert "'.gif'" in run("plot", "levels", "text.txt", "-o", "x.gif", exit_code=1).stderr
+    assert "'.gif'" in run("plot", "levels", "text.txt", "-o", "x.gif", exit_code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["levels", "reliability", "corpus-size", "quality"])

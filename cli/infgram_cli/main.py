@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 from importlib.metadata import entry_points
 from typing import IO, Any, get_args
 
@@ -36,21 +37,9 @@ from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
 from .refine import refine
+from .sections import MORE, SECTIONS
 from .verify import verify
 from .words import of_error, of_usage, remember
-
-SECTIONS = {
-    "Start": ("demo", "build", "info"),
-    "Ask": ("count", "next", "find"),
-    "Write": ("generate",),
-    "Measure": ("perplexity", "novelty", "plot", "bench"),
-    "Edit": ("polish", "refine", "lint", "infill", "animate"),
-    "Draft": ("draft",),
-    "Keep": ("calibrate", "verify"),
-    "Shell": ("completion", "man"),
-}
-"""What commands are for; what another distribution adds and is not here, is for more."""
-_MORE = "More"
 
 
 class _Failure(click.ClickException):
@@ -77,7 +66,7 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         listed = self.list_commands(ctx)
         known = {name for names in SECTIONS.values() for name in names}
-        sections = {**SECTIONS, _MORE: tuple(name for name in listed if name not in known)}
+        sections = {**SECTIONS, MORE: tuple(name for name in listed if name not in known)}
         width = max(map(len, listed)) + 2
         rows = []
         for section, names in sections.items():
@@ -113,15 +102,23 @@ class _Group(click.Group):
             raise click.exceptions.Exit(0) from None
         except click.BadParameter as error:
             raise click.UsageError(of_usage(error.format_message()), error.ctx) from error
-        except click.UsageError:
+        except click.BadOptionUsage as error:
+            if error.option_name == "--color":
+                raise click.UsageError(f"--color needs {_WHEN}", error.ctx) from error
+            raise
+        except (click.UsageError, click.exceptions.Exit, click.Abort):
             raise
         except click.ClickException as error:
             raise _Failure(error.format_message()) from error
         except Exception as error:
             from infgram import InfgramError
 
-            if ctx.obj or not isinstance(error, InfgramError | OSError | MemoryError):
-                raise
+            expected = isinstance(error, InfgramError | OSError | MemoryError)
+            if ctx.obj or not expected:
+                traceback.print_exc()
+                if not expected:
+                    click.echo("infgram: this is a fault of infgram's: please report it", err=True)
+                raise click.exceptions.Exit(FAILED) from error
             if isinstance(error, OSError):
                 _discard_output()
             raise _Failure(of_error(error) or type(error).__name__) from error
@@ -134,6 +131,9 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+_WHEN = "auto, always or never (to shade what `infgram generate` writes, give --shade)"
+
+
 class _When(click.Choice):  # type: ignore[type-arg]
     """When there are colours. Of a value that is none, says what --color did before."""
 
@@ -142,12 +142,7 @@ class _When(click.Choice):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self.choices:
-            self.fail(
-                f"found {value}, expected auto, always or never (to shade what `infgram generate` "
-                "writes, give --shade)",
-                param,
-                ctx,
-            )
+            self.fail(f"found {value}, expected {_WHEN}", param, ctx)
         return value
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import click
 
 from .exits import MEANINGS
+from .sections import SECTIONS
 
 _VARIABLES = {
     "INFGRAM_INDEX": "The index where no -i names one.",
@@ -48,7 +49,9 @@ def page(root: click.Context) -> Iterator[str]:
     yield from _text(more)
     yield ".SH OPTIONS"
     yield from _options(root)
-    for section, names in _sections().items():
+    yield ".PP"
+    yield _inline("Every command takes --color and --help.")
+    for section, names in SECTIONS.items():
         inner = [name for name in names if name in group.commands]
         if inner:
             yield f'.SH "{section.upper()}"'
@@ -60,12 +63,6 @@ def page(root: click.Context) -> Iterator[str]:
     yield ".SH ENVIRONMENT"
     for name, meaning in _VARIABLES.items():
         yield from _item(name, meaning)
-
-
-def _sections() -> dict[str, tuple[str, ...]]:
-    from .main import SECTIONS
-
-    return SECTIONS
 
 
 def _command(ctx: click.Context) -> Iterator[str]:
@@ -82,7 +79,11 @@ def _command(ctx: click.Context) -> Iterator[str]:
 
 
 def _options(ctx: click.Context) -> Iterator[str]:
+    """Those of a command; of the ones that every command has, only the whole program's."""
+    common = {"--color", "--help"} if ctx.parent else set()
     for param in ctx.command.get_params(ctx):
+        if common.intersection(param.opts):
+            continue
         if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
             yield from _item(*record)
 

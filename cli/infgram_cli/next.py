@@ -101,10 +101,8 @@ def _show(
 def _show_levels(
     index: infgram.Index, query: str | list[int], n_tokens: int, limit: int, as_json: bool
 ) -> None:
-    from rich.text import Text
-
     from .cuts import explain
-    from .output import print_json, stdout, table, token_text
+    from .output import print_json, stdout, styled, table, token_text
 
     cursor = index.cursor(query)
     levels = cursor.levels()
@@ -126,11 +124,13 @@ def _show_levels(
     rows_of = table(console, "n", "matches", "next", "most frequent", left=3)
     for i, (n, m) in enumerate(levels):
         ntd = cursor.ntd(i)
-        shown = [
-            Text.assemble(token_text(index, token_id), f" {count:,}")
+        shown = styled(
+            part
             for token_id, count, _ in _most_common(ntd, min(limit, _LEVEL_TOKENS))
-        ]
-        rows_of.add_row(f"{n:,}", f"{m:,}", f"{len(ntd):,}", Text("  ").join(shown))
+            for part in (token_text(index, token_id), (f" {count:,}  ", ""))
+        )
+        shown.rstrip()
+        rows_of.add_row(f"{n:,}", f"{m:,}", f"{len(ntd):,}", shown)
     console.print(rows_of)
 
 

@@ -38,8 +38,8 @@ def novelty(
 ) -> None:
     """Measure how much of TEXT is copied.
 
-    Also measures how varied it is. Text is copied if it occurs in the corpus of the index. TEXT is a file of any kind that `infgram
-    build` takes, or - for standard input.
+    Also measures how varied it is. Text is copied if it occurs in the corpus of the index. TEXT is
+    a file of any kind that `infgram build` takes, or - for standard input.
     """
     import numpy as np
 

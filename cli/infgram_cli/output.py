@@ -242,8 +242,8 @@ def print_facts(console: Console, facts: Mapping[str, str]) -> None:
         console.print(fact)
 
 
-def styled(parts: Iterable[tuple[str, str]]) -> Text:
-    """Text of parts, each with its style, "" for none."""
+def styled(parts: Iterable[Text | tuple[str, str]]) -> Text:
+    """Text of parts, each with its style, "" for none, or styled before."""
     from rich.text import Text
 
     return Text.assemble(*parts)

@@ -16,6 +16,9 @@ _ASSIGNED = re.compile(r"\b([a-z_]+)=('[^']*'|\"[^\"]*\"|\w*)")
 _TWICE = re.compile(r"(--[\w-]+)((?: [\w.-]+)?)(?: \((\1[^)]*)\)|, \1\2(?=[,)]))")
 _SUBJECT = re.compile(r"^((?:[^ ]+: )?)([a-z_]+)(?= (?:is|are|has|must|needs) )")
 _SNAKE = re.compile(r"(?<![\w/.'\"-])([a-z]+(?:_[a-z]+)+)(?![\w/.'\"(-])")
+# A list or a tuple of numbers and strings, as Python writes it.
+_ITEM = r"(?:-?[\d.]+(?:e[+-]?\d+)?|'[^']*'|nan|inf)"
+_LISTED = re.compile(rf"\b(is|are|has) [(\[]({_ITEM}(?:, {_ITEM})*),?[)\]]")
 _CLICKS = {
     "is not a valid integer range": "is not a whole number",
     "is not a valid integer": "is not a whole number",
@@ -33,6 +36,7 @@ def in_words(message: str) -> str:
     """A message of the library for whoever typed the command that runs."""
     names = _names()
     message = re.sub(r"\[Errno -?\d+\] ", "", message)
+    message = _LISTED.sub(r"\1 \2", message)
     message = _ASSIGNED.sub(lambda found: _assigned(found, names), message)
     message = _SUBJECT.sub(lambda found: found[1] + names.get(found[2], found[2]), message)
     message = _SNAKE.sub(lambda found: names.get(found[1], found[1]), message)
