@@ -94,9 +94,9 @@ Examples:
     help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
 @option(
-    "--no-calibrate",
+    "--calibrate",
     is_flag=True,
-    help="Do not fit Kneser-Ney to the index now; `infgram calibrate` can do it later.",
+    help="Fit Kneser-Ney to the index at once, and not when a model first needs it.",
 )
 @option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
 @option("--skip-bad", is_flag=True, help="Skip broken records, and report them.")
@@ -119,7 +119,7 @@ def build(
     shard_tokens: int,
     jobs: int,
     two_sided: bool,
-    no_calibrate: bool,
+    calibrate: bool,
     overwrite: bool,
     skip_bad: bool,
     quiet: bool,
@@ -161,7 +161,7 @@ def build(
             two_sided=two_sided,
             overwrite=overwrite,
             skip_bad=skip_bad,
-            calibrate=not no_calibrate,
+            calibrate=calibrate,
             progress=clock,
         )
     seconds, calibration_seconds = clock.stop()
@@ -184,7 +184,7 @@ def build(
                 "two_sided": two_sided,
                 "n_skipped": skipped.n_records,
                 "n_files_skipped": skipped.n_files,
-                "calibrated": not no_calibrate,
+                "calibrated": calibrate,
                 "seconds": round(seconds, 3),
                 "calibration_seconds": round(calibration_seconds, 3),
             }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import traceback
@@ -125,6 +126,16 @@ class _Group(click.Group):
         return result
 
 
+def _say_what_takes_time() -> None:
+    """Shows what the library logs, to somebody who waits."""
+    logger = logging.getLogger("infgram")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("infgram: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
 def _discard_output() -> None:
     """Lets nothing try again, when Python ends, to write what could not be written."""
     with contextlib.suppress(io.UnsupportedOperation):  # where no file stands behind it
@@ -196,6 +207,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Commands take an index with -i PATH, or from INFGRAM_INDEX, or the only *.infgram here.
     """
     ctx.obj = debug
+    if sys.stderr.isatty():
+        _say_what_takes_time()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
         if sys.platform == "win32":  # text is written as it stands in the corpus

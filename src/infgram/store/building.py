@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +33,6 @@ from numpy.typing import NDArray
 from .. import native
 from ..checks import whole
 from ..errors import EmptyCorpus, InputError, StorageError, TokenError, UndecodableText
-from ..text import tokens
 from ..text.corpus import Document
 from ..text.tokens import Tokenizer
 from .documents import PLAIN_TEXT, RECORDS
@@ -221,13 +221,11 @@ def _ingest(
     shards: list[dict[str, Any]] = []
     with ExitStack() as files:
         spool = _Spool("shard-00000", writer, sources, kinds, files)
-        for document in documents:
-            try:
-                ids = _encode(document, tokenizer)
-            except (InputError, TokenError) as error:
+        for document, ids in _encoded(documents, tokenizer):
+            if isinstance(ids, Exception):
                 if on_bad is None:
-                    raise
-                on_bad(str(error))
+                    raise ids
+                on_bad(str(ids))
                 continue
             if len(ids) + 2 > shard_tokens:
                 raise InputError(
@@ -247,20 +245,32 @@ def _ingest(
     return shards
 
 
-def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
-    """The document's token ids, of the tokenizer's dtype; errors say where it stands."""
-    try:
-        if isinstance(document.content, np.ndarray):
-            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
-            return ids.astype(tokenizer.dtype, copy=False)
-        return tokenizer.encode(document.content)
-    except UndecodableText as error:
-        raise UndecodableText(
-            f"{place_of(document)}: {error}; if it is in another encoding, name it (--encoding, "
-            "encoding=)"
-        ) from error
-    except (InputError, TokenError) as error:
-        raise type(error)(f"{place_of(document)}: {error}") from error
+def _encoded(
+    documents: Iterable[Document], tokenizer: Tokenizer
+) -> Iterator[tuple[Document, NDArray[Any] | InputError | TokenError]]:
+    """Documents with their token ids, of the tokenizer's dtype, or an error that says where it is.
+
+    The tokenizer reads ahead: what it has taken and not yet encoded waits here.
+    """
+    waiting: deque[Document] = deque()
+
+    def contents() -> Iterator[bytes | NDArray[Any]]:
+        for document in documents:
+            waiting.append(document)
+            yield document.content
+
+    for ids in tokenizer.encode_all(contents()):
+        document = waiting.popleft()
+        yield document, _placed(ids, document) if isinstance(ids, Exception) else ids
+
+
+def _placed(error: InputError | TokenError, document: Document) -> InputError | TokenError:
+    hint = ""
+    if isinstance(error, UndecodableText):
+        hint = "; if it is in another encoding, name it (--encoding, encoding=)"
+    placed = type(error)(f"{place_of(document)}: {error}{hint}")
+    placed.__cause__ = error
+    return placed
 
 
 def place_of(document: Document) -> str:
