@@ -6,15 +6,19 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from .findings import Curve, Picture
+from .answers import Answer
+from .findings import Curve
+
+_ABOUT = ("text", "traces")  # of a setting: what was measured on
 
 
-def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
-    """One SVG each."""
+def draw(answers: Iterable[Answer], folder: Path) -> list[Path]:
+    """One SVG for each of their pictures, which says what it was measured on."""
     from infgram.plot import curves, save
 
     written = []
-    for picture in pictures:
+    for answer, picture in ((a, p) for a in answers for p in a.findings.pictures):
+        about = [answer.findings.setting[n] for n in _ABOUT if n in answer.findings.setting]
         path = folder / f"{picture.name}.svg"
         figure = curves(
             picture.title,
@@ -23,6 +27,7 @@ def draw(pictures: Iterable[Picture], folder: Path) -> list[Path]:
             y_label=picture.y_label,
             log_x=picture.log_x,
             log_y=picture.log_y,
+            about="; ".join(about),
         )
         save(figure, path)
         written.append(path)

@@ -58,8 +58,8 @@ def find(
     """Show where an n-gram occurs.
 
     Prints a line an occurrence, as grep does: file:line:column: and the text around it, its line
-    ends as \\n. Of records, such as JSON lines, the line is the record's; of token ids there is
-    none, and the line says which token of which document it is. How many occurrences there are goes
+    ends as \\n. Of records, such as JSON lines, the line is the record's; where a file has no
+    lines, it says which token of which document it is. How many occurrences there are goes
     to standard error. NGRAM is text with escapes, or - for all of standard input. The exit code is
     1 if it does not occur.
     """
@@ -97,9 +97,9 @@ def _rendered(match: infgram.Match, *, joint: str) -> Text:
     return styled(
         [
             (f"{escaped(match.source)}{place}:", "cyan"),
-            (f" {escaped(match.before)}{joint}", ""),
+            (f" {escaped(match.before)}{joint if match.before else ''}", ""),
             (escaped(match.match), "bold red"),
-            (joint + escaped(match.after), ""),
+            (f"{joint if match.after else ''}{escaped(match.after)}", ""),
             (f"  [{escaped(known)}]" if known else "", "dim"),
         ]
     )

@@ -33,7 +33,7 @@ from .man import man
 from .next import next_tokens
 from .novelty import novelty
 from .option import option
-from .output import When, painted, set_colors
+from .output import When, in_colors, painted, set_colors
 from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
@@ -50,7 +50,8 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         error = painted("error:", "bold red", sys.stderr)
-        click.echo(f"infgram: {error} {' '.join(self.message.split())}", file=file, err=True)
+        said = " ".join(self.message.split())
+        click.echo(f"infgram: {error} {said}", file=file, err=True, color=in_colors(sys.stderr))
 
 
 _ELSEWHERE = "infgram.commands"

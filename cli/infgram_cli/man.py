@@ -30,13 +30,14 @@ def man(ctx: click.Context) -> None:
 
     It has the help of all commands, those of other distributions excepted.
     """
-    click.echo("\n".join(page(ctx.find_root())))
-
-
-def page(root: click.Context) -> Iterator[str]:
-    """The lines of the page."""
-    group = root.command
+    group = ctx.find_root().command
     assert isinstance(group, click.Group)
+    click.echo("\n".join(page(group)))
+
+
+def page(group: click.Group) -> Iterator[str]:
+    """The lines of the page."""
+    root = click.Context(group, info_name="infgram", **group.context_settings)
     summary, *more = _paragraphs(group.help)
     yield '.\\" Made by `infgram man` from the help of the commands.'
     yield '.TH INFGRAM 1 "" infgram "User Commands"'

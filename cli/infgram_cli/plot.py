@@ -100,8 +100,9 @@ def plot_levels(
 
     check(output)
     texts = given.read()
-    statistics = infgram.level_statistics(open_index(path), *texts, k=max_levels, window=window)
-    save(levels(statistics), output)
+    index = open_index(path)
+    statistics = infgram.level_statistics(index, *texts, k=max_levels, window=window)
+    save(levels(statistics, about=f"{given} in {index.path.name}"), output)
     click.echo(output)
 
 
@@ -133,7 +134,7 @@ def plot_reliability(
         "longest": infgram.Model(index, infgram.Longest()),
     }
     found = {name: infgram.reliability(model, *texts) for name, model in models.items()}
-    save(reliability(found), output)
+    save(reliability(found, about=f"{given} by models of {index.path.name}"), output)
     click.echo(output)
 
 
@@ -183,7 +184,7 @@ def plot_corpus_size(
             measured[name].append((n_bytes, infgram.perplexity(model, *texts)))
         for k, name in names.items():
             measured[name].append((n_bytes, infgram.published_perplexity(index, *texts, k=k)))
-    save(corpus_size(measured), output)
+    save(corpus_size(measured, about=f"{given} by models of {Path(corpus).name}"), output)
     click.echo(output)
 
 
@@ -247,7 +248,8 @@ def plot_quality(
     written["Kneser-Ney"] = [made(f"T={t}", infgram.KneserNey(), t) for t in _TEMPERATURES]
     written["longest, T=1"] = [made("", infgram.Longest(), 1.0)]
     real = infgram.perplexity(judging, *_documents(index, max_tokens))
-    save(quality(written, real=real), output)
+    about = f"written from {index.path.name}, judged by {judge.name}"
+    save(quality(written, real=real, about=about), output)
     click.echo(output)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,6 +68,12 @@ class Texts:
     text_field: str = "text"
     format: Format | None = None
     encoding: str | None = None
+
+    def __str__(self) -> str:
+        """Their names, for a picture."""
+        return ", ".join(
+            "standard input" if each == "-" else Path(each).name for each in self.inputs
+        )
 
     def read(self) -> list[bytes | NDArray[np.integer[Any]]]:
         """The texts in inputs of any kind that infgram reads; "-" is standard input."""
