@@ -160,7 +160,7 @@ def test_an_unknown_question_is_refused_with_the_choices() -> None:
         (["--kenlm", "small.txt"], "small.txt"),
         (["--nanogpt", "gone"], "gone"),
         (["-o", "small.txt"], "small.txt"),
-        (["--size", "0"], "0"),
+        (["--large-size", "0"], "0"),
         (["--train-minutes", "-1"], "-1"),
         (["--core", "-1"], "-1"),
     ],
@@ -347,7 +347,18 @@ def test_settings_reach_the_questions_as_they_were_chosen(fakes: Fakes) -> None:
     Path("tools").mkdir()
     run(
         *("bench", "slow", "--corpus", "small.txt", "--also", "more.txt", "--large", "more.txt"),
-        *("--size", "8", "--size", "2", "--size", "8", "--kenlm", "tools", "--nanogpt", "tools"),
+        *(
+            "--large-size",
+            "8",
+            "--large-size",
+            "2",
+            "--large-size",
+            "8",
+            "--kenlm",
+            "tools",
+            "--nanogpt",
+            "tools",
+        ),
         *("--tiny", "more.txt", "--tiny-perplexity", "more.txt", "--train-minutes", "0.5"),
     )
     found = seen[0].settings

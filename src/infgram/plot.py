@@ -288,6 +288,7 @@ def curves(
         axes.set_yscale("log")
     for style, (name, (x, y)) in zip(cycle(_styles()), points.items(), strict=False):
         if len(x) == 1:
+            style["linestyle"] = ""
             axes.plot(x, y, label=f"{numbers[name]}: {name}" if numbers else None, **style)
             labels.add(numbers.get(name, name), x[0], y[0], style["color"])
         else:
