@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from infgram import plot
+from infgram import labels, plot
 from infgram.errors import InvalidParameter, MissingExtra
 from infgram.extras import how_to_install
 from infgram.models.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
@@ -211,3 +213,89 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match=re.escape(how_to_install("plot"))):
         call()
+
+
+# Labels -------------------------------------------------------------------------------------------
+
+
+def overlaps(figure: Any) -> list[tuple[str, str]]:
+    """Labels that cover another, or a marker, as drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, (axes, *_) = canvas.get_renderer(), figure.axes
+    boxes = [(each.get_text(), Text.get_window_extent(each, renderer)) for each in axes.texts]
+    found = [
+        (one, other)
+        for i, (one, box) in enumerate(boxes)
+        for other, beside in boxes[:i]
+        if box.overlaps(beside)
+    ]
+    for line in axes.lines:
+        if line.get_marker() not in ("None", ""):
+            for x, y in axes.transData.transform(line.get_xydata()):
+                found += [(text, "marker") for text, box in boxes if box.contains(x, y)]
+    return found
+
+
+def drawn_answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures of the stored results, by name."""
+    from infgram_bench import answers, pictures
+
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(plot, "save", lambda figure, path: figures.update({path.stem: figure}))
+    results = Path(__file__).parents[1] / "bench" / "results" / "results.json"
+    pictures.draw(answers.read(results).values(), Path())
+    return figures
+
+
+def test_no_label_of_the_benchmarks_pictures_covers_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = drawn_answers(monkeypatch)
+    assert {"judge", "refining", "loss", "growth"} <= set(figures)
+    assert len(figures["judge"].axes[0].texts) == 14
+    for name, figure in figures.items():
+        assert overlaps(figure) == [], name
+
+
+def test_the_benchmarks_pictures_say_of_which_corpus_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, figure in drawn_answers(monkeypatch).items():
+        if name != "growth":  # whose stored results do not tell
+            assert "tinyshakespeare" in figure.get_supxlabel(), name
+
+
+def test_labels_of_quality_stand_apart_where_points_do_not() -> None:
+    points = {
+        f"model {i}": [
+            Written(
+                f"k={k}",
+                replace(NOVELTY, found_grams=0.5 + 0.001 * k),
+                replace(PERPLEXITY, perplexity_nonzero=4 + 0.01 * i),
+            )
+            for k in range(4)
+        ]
+        for i in range(3)
+    }
+    figure = plot.quality(points, real=PERPLEXITY, about="one")
+    assert len(figure.axes[0].texts) == 13
+    assert overlaps(figure) == []
+    assert figure.get_supxlabel() == "one"
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 300), st.floats(0, 200), st.floats(4, 40)), min_size=1, max_size=12
+    )
+)
+def test_labels_are_placed_apart_and_inside(asked: list[tuple[float, float, float]]) -> None:
+    points = [(x, y) for x, y, _ in asked]
+    boxes = labels.place(points, [(width, 8.0) for *_, width in asked], (-50, -50, 350, 250))
+    for i, box in enumerate(boxes):
+        assert box[0] >= -50 and box[1] >= -50 and box[2] <= 350 and box[3] <= 250
+        for other in boxes[:i]:
+            assert not np.all(np.minimum(box[2:], other[2:]) > np.maximum(box[:2], other[:2]))
