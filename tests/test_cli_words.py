@@ -171,6 +171,12 @@ def test_parameters_are_options_in_messages() -> None:
         assert said in run("generate", *typed.split(), exit_code=2).stderr
 
 
+def wrong_utf_8() -> str:
+    with pytest.raises(UnicodeDecodeError) as raised:
+        b"a\xff".decode()
+    return str(raised.value)
+
+
 def test_messages_of_the_library_become_the_command_lines() -> None:
     @click.command()
     @click.option("--max-tokens")
@@ -189,6 +195,7 @@ def test_messages_of_the_library_become_the_command_lines() -> None:
             ("give two_sided=True", "give --two-sided"),
             ("[Errno 2] No such file or directory: 'x'", "No such file or directory: 'x'"),
             ("stop is ['', 'a'], expected text", "stop is '', 'a', expected text"),
+            (f"not so: {wrong_utf_8()}; see", "not so: it is not utf-8 at byte 1; see"),
             ("nothing to_change here", "nothing to_change here"),
         ]:
             assert words.in_words(message) == expected

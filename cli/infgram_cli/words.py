@@ -19,6 +19,7 @@ _SNAKE = re.compile(r"(?<![\w/.'\"-])([a-z]+(?:_[a-z]+)+)(?![\w/.'\"(-])")
 # A list or a tuple of numbers and strings, as Python writes it.
 _ITEM = r"(?:-?[\d.]+(?:e[+-]?\d+)?|'[^']*'|nan|inf)"
 _LISTED = re.compile(rf"\b(is|are|has) [(\[]({_ITEM}(?:, {_ITEM})*),?[)\]]")
+_CODEC = re.compile(r"'([\w-]+)' codec can't (?:de|en)code .*? in position (\d+)(?:-\d+)?: [\w ]+")
 _CLICKS = {
     "is not a valid integer range": "is not a whole number",
     "is not a valid integer": "is not a whole number",
@@ -36,6 +37,7 @@ def in_words(message: str) -> str:
     """A message of the library for whoever typed the command that runs."""
     names = _names()
     message = re.sub(r"\[Errno -?\d+\] ", "", message)
+    message = _CODEC.sub(r"it is not \1 at byte \2", message)
     message = _LISTED.sub(r"\1 \2", message)
     message = _ASSIGNED.sub(lambda found: _assigned(found, names), message)
     message = _SUBJECT.sub(lambda found: found[1] + names.get(found[2], found[2]), message)

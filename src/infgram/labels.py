@@ -33,7 +33,7 @@ def place(
     In O(n^2) for n labels.
 
     >>> place([(10, 10), (10, 10)], [(8, 4), (8, 4)], (0, 0, 50, 50)).tolist()
-    [[14.0, 8.0, 22.0, 12.0], [-2.0, 8.0, 6.0, 12.0]]
+    [[14.0, 8.0, 22.0, 12.0], [6.0, 14.0, 14.0, 18.0]]
     """
     boxes = np.zeros((0, 4))
     obstacles = np.array(taken, np.float64).reshape(-1, 4)
