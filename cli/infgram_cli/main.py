@@ -11,8 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from importlib.metadata import entry_points
-from typing import IO, Any, get_args
+from typing import IO, TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -42,6 +41,9 @@ from .sections import MORE, SECTIONS
 from .verify import verify
 from .words import of_error, of_usage, remember
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
 
 class _Failure(click.ClickException):
     """An error that the user can mend: one line, no traceback."""
@@ -54,8 +56,11 @@ class _Failure(click.ClickException):
         click.echo(f"infgram: {error} {said}", file=file, err=True, color=in_colors(sys.stderr))
 
 
-_ELSEWHERE = "infgram.commands"
-"""The group of entry points by which other distributions add commands."""
+def _elsewhere() -> EntryPoints:
+    """The commands that other distributions add."""
+    from importlib.metadata import entry_points  # here, as it takes 30 ms
+
+    return entry_points(group="infgram.commands")
 
 
 class _Group(click.Group):
@@ -63,7 +68,7 @@ class _Group(click.Group):
     whichever command they come from."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group=_ELSEWHERE).names})
+        return sorted({*super().list_commands(ctx), *_elsewhere().names})
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         listed = self.list_commands(ctx)
@@ -82,7 +87,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if command := super().get_command(ctx, name):
             return command
-        for entry in entry_points(group=_ELSEWHERE, name=name):
+        for entry in _elsewhere().select(name=name):
             command = entry.load()
             if isinstance(command, click.Command):
                 return in_colors_when_asked(command)
