@@ -91,6 +91,18 @@ Array<std::int64_t> count_batch(const AnyIndex& index, const Tokens& flat,
     return counts;
 }
 
+// What next_tokens gives, after each of many contexts.
+py::list next_tokens_batch(const AnyIndex& index, const Tokens& flat,
+                           std::span<const std::int64_t> offsets) {
+    py::list found;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        auto histogram =
+            released([&] { return index.next_tokens(flat, offsets[i], offsets[i + 1]); });
+        found.append(to_tuple(index.alphabet(), histogram));
+    }
+    return found;
+}
+
 // Of a list of str or bytes: they become one run of bytes.
 Array<std::int64_t> count_texts(const AnyIndex& index, const py::list& texts) {
     std::vector<std::uint8_t> flat;
@@ -165,6 +177,7 @@ void bind_index(py::module_& m) {
                 return to_tuple(self.alphabet(), found);
             },
             py::arg("context"))
+        .def("next_tokens_batch", &next_tokens_batch, py::arg("flat"), py::arg("offsets"))
         .def(
             "levels",
             [](const AnyIndex& self, const Tokens& context) {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
-from .results import IndexedDocument, Level, Match, NextTokens, Prob
-from .seeds import generator
+from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens, Prob
+from .seeds import generator, spawn
 from .store import storage
 from .store.documents import ShardDocuments
 from .store.layout import ShardLayout
@@ -33,6 +34,9 @@ from .text import tokens
 from .text.pieces import Behind, around, shown, window
 from .text.places import Spelling
 from .text.tokens import ABSENT, Query, Tokenizer
+
+Queries: TypeAlias = Iterable[Query] | NDArray[Any]
+Counts: TypeAlias = NDArray[np.int64]
 
 NO_WINDOW = 2**32 - 1
 _REACH = 64
@@ -245,19 +249,32 @@ class Index:
         unknown = self.tokenizer.unknown_id
         return 0 if unknown is None else self.native.count(np.array([unknown], np.uint32))
 
-    def count_batch(
-        self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
+    def count_batch(self, ngrams: Queries, offsets: NDArray[np.int64] | None = None) -> Counts:
         """Occurrences of many n-grams, as an int64 array of shape (n_ngrams,).
 
         Takes n-grams, or flat token ids with `offsets` of shape (n_ngrams + 1,): n-gram i is
         flat[offsets[i]:offsets[i + 1]].
 
-        >>> open(demo_index).count_batch(["to be", "or not"])
+        What `count` raises is raised, and says which n-gram it is of.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count_batch(["to be", "or not"])
         array([2, 1])
         """
+        if offsets is None and not isinstance(ngrams, (str, bytes)) and self._reads_bytes:
+            ngrams = list(ngrams)
+            try:
+                return self.native.count_texts(ngrams)
+            except (TypeError, UnicodeEncodeError):
+                pass
+        return self.native.count_batch(*self._flat("count_batch", ngrams, offsets))
+
+    def _flat(
+        self, asked: str, queries: Queries, offsets: NDArray[np.int64] | None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Many queries as tokens behind each other; where each begins, and the last one ends."""
         if offsets is not None:
-            flat: NDArray[Any] = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            flat: NDArray[Any] = tokens.check_ids(queries, self.tokenizer.vocab_size)  # type: ignore[arg-type]
             bounds = np.asarray(offsets)
             if bounds.ndim != 1 or bounds.dtype.kind not in "iu":
                 raise InvalidParameter("offsets must be a flat array of integers")
@@ -266,18 +283,12 @@ class Index:
                     f"the largest offset is {bounds.max()}, expected at most {len(flat)}, the "
                     "number of tokens"
                 )
-            return self.native.count_batch(flat, np.ascontiguousarray(bounds, np.int64))
-        if isinstance(ngrams, (str, bytes)):
-            raise InvalidParameter("count_batch takes several n-grams: give a list of them")
-        ngrams = list(ngrams)
-        if self._reads_bytes:
-            try:
-                return self.native.count_texts(ngrams)
-            except (TypeError, UnicodeEncodeError):
-                pass
-        ids = [self._ngram(ngram) for ngram in ngrams]
-        flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
-        return self.native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
+            return flat, np.ascontiguousarray(bounds, np.int64)
+        ids = [np.zeros(0, np.uint32)]
+        for i, query in enumerate(_several(asked, queries)):
+            with _numbered(i):
+                ids.append(self._ngram(query).astype(np.uint32))
+        return np.concatenate(ids), np.cumsum([*map(len, ids)], dtype=np.int64)
 
     # Next tokens ----------------------------------------------------------------------------------
 
@@ -298,14 +309,59 @@ class Index:
         token_ids, counts, m = self.native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
-    def prob(self, prompt: Query, token: Query | int) -> Prob:
-        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing does."""
-        ntd = self.ntd(prompt)
-        if ntd.prompt_cnt == 0:
-            raise ContextNotFound(
-                f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
+    def ntd_batch(
+        self, prompts: Queries, offsets: NDArray[np.int64] | None = None
+    ) -> list[NextTokens]:
+        """`ntd` of many prompts, given as `count_batch` takes them.
+
+        What `ntd` raises is raised, and says which prompt it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [dict(ntd) for ntd in index.ntd_batch(["to ", "not"])]
+        [{98: 2}, {32: 1}]
+        """
+        flat, bounds = self._flat("ntd_batch", prompts, offsets)
+        return [
+            NextTokens(*found, n, self.tokenizer)
+            for found, n in zip(
+                self.native.next_tokens_batch(flat, bounds), np.diff(bounds).tolist(), strict=True
             )
-        return self._prob(ntd, token)
+        ]
+
+    def prob(self, prompt: Query, token: Query | int) -> Prob:
+        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing does.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).prob("o", " ")
+        Prob(prompt_cnt=4, cont_cnt=2, prob=0.5, suffix_len=1)
+        """
+        return self._prob_after(self.ntd(prompt), prompt, token)
+
+    def prob_batch(self, prompts: Queries, next_tokens: Iterable[Query | int]) -> list[Prob]:
+        """`prob` of many pairs: of token i of `next_tokens` after prompt i.
+
+        Raises InvalidParameter unless there are as many of both; and what `prob` raises, which
+        says which pair it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [found.prob for found in index.prob_batch(["o", "t"], [" ", "o"])]
+        [0.5, 0.6666666666666666]
+        """
+        after = list(_several("prob_batch", prompts))
+        asked = list(_several("prob_batch", next_tokens))
+        if len(after) != len(asked):
+            raise InvalidParameter(
+                f"next_tokens are {len(asked)}, expected as many as prompts, {len(after)}"
+            )
+        found = []
+        for i, (ntd, prompt, token) in enumerate(
+            zip(self.ntd_batch(after), after, asked, strict=True)
+        ):
+            with _numbered(i):
+                found.append(self._prob_after(ntd, prompt, token))
+        return found
 
     def infgram_ntd(self, prompt: Query) -> NextTokens:
         """Next-token distribution after the longest suffix of `prompt` that has a next token.
@@ -319,7 +375,7 @@ class Index:
         """How often `token` follows the longest suffix of `prompt` that has a next token."""
         return self._prob(self.infgram_ntd(prompt), token)
 
-    def levels(self, context: Query) -> list[Level]:
+    def levels(self, context: Query) -> Levels:
         """All back-off levels of the context, longest first, each with more matches than the last.
 
         >>> open(demo_index).levels("not to b")
@@ -375,7 +431,7 @@ class Index:
         limit: int = 10,
         seed: int | np.random.Generator | None = None,
         context: int = 60,
-    ) -> list[Match]:
+    ) -> Matches:
         """Up to `limit` occurrences, drawn without replacement, in the order of the corpus.
 
         Each comes with its document and `context` tokens before and after. Fewer than `limit` only
@@ -397,7 +453,32 @@ class Index:
             positions = np.sort(self.native.positions(s, mine.astype(np.uint32)))
             matches += [self._match(s, int(p) - len(ids), len(ids), context) for p in positions]
             first += end - begin
-        return matches
+        return Matches(matches)
+
+    def find_batch(
+        self,
+        ngrams: Queries,
+        *,
+        limit: int = 10,
+        seed: int | np.random.Generator | None = None,
+        context: int = 60,
+    ) -> list[Matches]:
+        """`find` of many n-grams. What is drawn of n-gram i depends on the seed and on i alone.
+
+        What `find` raises is raised, and says which n-gram it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [[match.offset for match in found] for found in index.find_batch(["to", "or"])]
+        [[0, 13], [6]]
+        """
+        whole(0, limit=limit, context=context)
+        asked = list(_several("find_batch", ngrams))
+        found = []
+        for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
+            with _numbered(i):
+                found.append(self.find(ngram, limit=limit, seed=rng, context=context))
+        return found
 
     def document(self, document: int) -> IndexedDocument:
         """A document by its number, 0 <= document < n_documents."""
@@ -551,6 +632,13 @@ class Index:
             return ids
         return np.array([ABSENT], np.uint32)
 
+    def _prob_after(self, ntd: NextTokens, prompt: Query, token: Query | int) -> Prob:
+        if ntd.prompt_cnt == 0:
+            raise ContextNotFound(
+                f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
+            )
+        return self._prob(ntd, token)
+
     def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
         if isinstance(token, (int, np.integer)):
             token_id = int(token)
@@ -610,7 +698,7 @@ class Cursor:
 
     __copy__ = copy
 
-    def levels(self) -> list[Level]:
+    def levels(self) -> Levels:
         """All levels, longest first."""
         return _levels_of(self.native.levels())
 
@@ -627,6 +715,25 @@ class Cursor:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
 
 
+_Given = TypeVar("_Given")
+
+
+def _several(asked: str, queries: Iterable[_Given]) -> Iterable[_Given]:
+    """Queries, but not the parts of one."""
+    if isinstance(queries, (str, bytes)):
+        raise InvalidParameter(f"{asked} takes several: give a list of them")
+    return queries
+
+
+@contextmanager
+def _numbered(i: int) -> Iterator[None]:
+    """What is raised says which of many queries it is of."""
+    try:
+        yield
+    except InfgramError as error:
+        raise type(error)(f"query {i}, from 0: {error}") from error
+
+
 def _window_size(window: int | None) -> int:
     """A window as the core takes it: None is none."""
     if window is None:
@@ -635,9 +742,9 @@ def _window_size(window: int | None) -> int:
     return int(window)
 
 
-def _levels_of(pairs: list[tuple[int, int]]) -> list[Level]:
+def _levels_of(pairs: list[tuple[int, int]]) -> Levels:
     # what Level(n, m) does, in half the time
-    return [tuple.__new__(Level, pair) for pair in pairs]
+    return Levels([tuple.__new__(Level, pair) for pair in pairs])
 
 
 def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:

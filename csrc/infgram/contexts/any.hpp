@@ -100,6 +100,16 @@ public:
             [](const auto& of, auto given) { return of->index.next_tokens(of->index.find(given)); },
             of_, context);
     }
+    // The same after one of many contexts that stand behind each other.
+    [[nodiscard]] Histogram next_tokens(const Tokens& flat, std::int64_t begin,
+                                        std::int64_t end) const {
+        return std::visit(
+            [&](const auto& of, auto given) {
+                const auto& index = of->index;
+                return index.next_tokens(index.find(index.between(given, begin, end)));
+            },
+            of_, flat);
+    }
     [[nodiscard]] std::vector<IndexLevel> levels(const Tokens& context) const {
         return std::visit(
             [](const auto& of, auto given) { return of->index.levels(of->index.chains(given)); },

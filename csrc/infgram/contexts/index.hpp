@@ -100,6 +100,17 @@ public:
                         counts.subspan(i));
     }
 
+    // One of many n-grams that stand behind each other. Throws InvalidParameter.
+    template <class Token>
+    [[nodiscard]] static std::span<const Token> between(std::span<const Token> flat,
+                                                        std::int64_t begin, std::int64_t end) {
+        if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
+            throw InvalidParameter("offsets must rise and stay within the tokens given; found " +
+                                   std::to_string(begin) + " before " + std::to_string(end) +
+                                   " among " + std::to_string(flat.size()) + " tokens");
+        return flat.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    }
+
     // The rows of each shard whose context ends in the n-gram.
     template <class Token>
     [[nodiscard]] std::vector<Range> find(std::span<const Token> ngram) const {
@@ -208,15 +219,7 @@ private:
                      std::span<std::int64_t> counts) const {
         std::array<std::optional<Codes>, lanes> codes;
         for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-            const std::int64_t begin = offsets[i];
-            const std::int64_t end = offsets[i + 1];
-            if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
-                throw InvalidParameter(
-                    "offsets must rise and stay within the tokens given; found " +
-                    std::to_string(begin) + " before " + std::to_string(end) + " among " +
-                    std::to_string(flat.size()) + " tokens");
-            const auto ngram = flat.subspan(static_cast<std::size_t>(begin),
-                                            static_cast<std::size_t>(end - begin));
+            const auto ngram = between(flat, offsets[i], offsets[i + 1]);
             codes[i].emplace(*this, ngram);
             counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
             if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();

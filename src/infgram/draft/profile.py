@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import whole
 from ..errors import InvalidParameter
 from ..store.directory import replacing
+from ..values.value import Value
 
 if TYPE_CHECKING:
     from .engines.huggingface import Reader
@@ -33,8 +34,8 @@ _CONTEXT_TOKENS = 256
 _TEXTS = ("model", "machine", "date")
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cost(Value):
     """What a step of a model costs.
 
     - `seconds`: with 0, 1, 2, ... drafted tokens; never falls.

@@ -15,20 +15,21 @@ from typing import Any
 
 from ..errors import InfgramError, InvalidParameter, MalformedRecord
 from ..text import tokens
+from ..values.value import Value
 from .drafter import Drafter, check_cost
 from .text_drafter import TextDrafter
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Value):
     """What a model was asked and what it wrote, as its token ids."""
 
     prompt_ids: tokens.Ids
     output_ids: tokens.Ids
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Simulation(Value):
     """What drafts would have come to. Counts are of tokens.
 
     - `steps`: of the model; without drafts one a token.

@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidParameter
 from ..seeds import generator
+from ..values.value import Value
 from .drafter import Draft
 
 
-@dataclass(frozen=True)
-class Verified:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verified(Value):
     """What a step gave.
 
     - `token_ids`: int64; the tokens accepted, and behind them one of the model's own.

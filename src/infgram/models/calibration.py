@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..index import Index
 from ..native import KneserNeyModel
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
+from ..values.value import Value
 
 _N_BLOCKS = 8
 _MAX_BLOCK_TOKENS = 48_000
@@ -31,8 +33,8 @@ _EXPONENT = 0.2
 _CACHE_BYTES = 1 << 28
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Value):
     """Discounts of Kneser-Ney for one index, with or without a live text.
 
     - `exponent`: of the fractional counts.
@@ -40,6 +42,7 @@ class Calibration:
       text. What their rows mean is the core's (csrc/infgram/models/discounts.hpp).
     - `n_tokens`: tokens the fit saw; 0 where the corpus is too small, and textbook discounts stand.
     - `nats`: their mean negative log probability, each with its surroundings left out.
+    - `n_rows`: of the index.
     """
 
     exponent: float
@@ -47,7 +50,18 @@ class Calibration:
     live: NDArray[np.float64] | None
     n_tokens: int
     nats: float
-    native: KneserNeyModel = field(repr=False, compare=False)
+    n_rows: int
+
+    @cached_property
+    def native(self) -> KneserNeyModel:
+        """The same for the core."""
+        return KneserNeyModel(
+            exponent=self.exponent,
+            corpus=self.corpus,
+            live=self.live,
+            n_rows=self.n_rows,
+            cache_bytes=_CACHE_BYTES,
+        )
 
     def discount(self, **shape: Any) -> tuple[float, float, float]:
         """What a level keeps back of counts from 1, 2, and 3 or more contexts."""
@@ -184,14 +198,9 @@ def _calibration(
     # Stored as float32: rounded at once, so that what was fitted and what is read are the same.
     corpus = corpus.astype(np.float32).astype(np.float64)
     live = None if live is None else live.astype(np.float32).astype(np.float64)
-    model = native.KneserNeyModel(
-        exponent=exponent,
-        corpus=corpus,
-        live=live,
-        n_rows=index.n_rows,
-        cache_bytes=_CACHE_BYTES,
-    )
-    return Calibration(exponent, corpus, live, n_tokens, nats, model)
+    made = Calibration(exponent, corpus, live, n_tokens, nats, index.n_rows)
+    made.native  # which refuses what fits no index
+    return made
 
 
 def _fit(index: Index) -> tuple[Calibration, Calibration]:

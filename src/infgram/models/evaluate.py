@@ -14,6 +14,7 @@ from ..checks import whole
 from ..errors import InvalidParameter
 from ..index import Index
 from ..text.tokens import Query, Tokenizer
+from ..values.value import Value
 from .estimators import SBIS, check_levels
 from .model import Model
 
@@ -23,8 +24,8 @@ _PUBLISHED_FLOOR = 1e-10
 # Perplexity ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Perplexity:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Perplexity(Value):
     """How surprising a text is to a model.
 
     - `n_tokens`, `n_bytes`: of the text; `n_bytes` is None for bare token ids.
@@ -118,8 +119,8 @@ def _perplexity(
 # Reliability --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Bins:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Bins(Value):
     """Predictions by how probable they said something was, and how often it happened.
 
     Bin i holds predictions in [edges[i], edges[i + 1]), the last one also its upper edge. Arrays of
@@ -143,8 +144,8 @@ class Bins:
         return float(np.average(distances, weights=self.counts[filled]))
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reliability(Value):
     """Whether what a model expects is what happens.
 
     - `n_tokens`: tokens of the text.
@@ -264,8 +265,8 @@ class Summary(NamedTuple):
     median: float
 
 
-@dataclass(frozen=True, slots=True)
-class LevelStatistics:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LevelStatistics(Value):
     """One back-off level over all places of a text.
 
     - `level`: 1 for the longest.

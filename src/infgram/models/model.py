@@ -18,30 +18,38 @@ from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
 from ..text.tokens import Ids, Query
+from ..values.table import Column, Tabular
+from ..values.value import Value
 from . import sampling as writing
 from .context import Context
 from .definition import Blend, DefinedPredictor, DefinedSampler, Estimator, explained
 from .estimators import SBIS, KneserNey
-from .sampling import Generation, Plan, Sampling, TokenTrace, plan_of
+from .sampling import Generation, Plan, Sampling, TokenTrace, TokenTraces, plan_of
 
 _CHUNK_PROBABILITIES = 1 << 21
 Seed = int | np.random.Generator | None
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scores(Tabular, Value):
     """What a model says about a text, token by token; arrays of shape (n_tokens,).
 
     - `token_ids`: the tokens, uint32.
     - `log_prob`: natural logarithm of each token's probability, float64; -inf where that is 0.
     - `n`, `m`: uint32 and int64, of the longest level of the corpus before each token; 0 and all
       tokens where nothing of the context occurs.
+
+    `to_arrow()` and `to_pandas()` make a table of it, a row a token.
     """
 
     token_ids: NDArray[np.uint32]
     log_prob: NDArray[np.float64]
     n: NDArray[np.uint32]
     m: NDArray[np.int64]
+
+    def columns(self) -> dict[str, Column]:
+        """The fields."""
+        return {"token_id": self.token_ids, "log_prob": self.log_prob, "n": self.n, "m": self.m}
 
 
 class Model:
@@ -186,7 +194,7 @@ class Model:
         made = writing.run(sampler, plan, self._behind(prompt))
         if trace:
             traced = self._trace(made.token_ids.tolist(), prompt, begin=True)
-            made = replace(made, trace=tuple(traced))
+            made = replace(made, trace=TokenTraces(traced))
         return made
 
     def stream(
@@ -220,12 +228,18 @@ class Model:
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             return list(pool.map(lambda s: writing.run(s, plan, behind), samplers))
 
-    def trace(self, text: Query, *, context: Query = ()) -> Iterator[TokenTrace]:
+    def trace(self, text: Query, *, context: Query = ()) -> TokenTraces:
         """For each token of the text where its probability came from, by the definitions.
 
-        As for `score`, nothing stands before the context.
+        As for `score`, nothing stands before the context. About a millisecond a token.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> traces = infgram.Model(index, infgram.Longest()).trace("be", context="to ")
+        >>> [(token.text, token.n, token.prob) for token in traces]
+        [('b', 3, 1.0), ('e', 4, 1.0)]
         """
-        return self._trace(self._ids(text).tolist(), context, begin=False)
+        return TokenTraces(self._trace(self._ids(text).tolist(), context, begin=False))
 
     def _trace(self, ids: list[int], context: Query, *, begin: bool) -> Iterator[TokenTrace]:
         read = self._ids(context).tolist()

@@ -30,6 +30,7 @@ from ..errors import InvalidParameter
 from ..index import Index
 from ..seeds import generator
 from ..text.characters import characters
+from ..values.value import Value
 from .pattern import Pattern, parse
 from .propose import PROPOSERS, Proposer
 from .vocabulary import Vocabulary
@@ -92,8 +93,8 @@ class Judge(Protocol):
     ) -> Sequence[Ids]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Filled(Value):
     """A hole, filled: characters [begin, end) of the text.
 
     `proposer`: "sbis", "lexicon", "fill".
@@ -105,8 +106,8 @@ class Filled:
     proposer: str
 
 
-@dataclass(frozen=True)
-class Infilled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Infilled(Value):
     """A pattern whose holes are filled.
 
     `score`: the pseudo-log-likelihood of all holes and what is around them, in nats, made to
@@ -117,6 +118,9 @@ class Infilled:
     token_ids: Ids
     holes: tuple[Filled, ...]
     score: float
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def infill(

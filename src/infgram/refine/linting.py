@@ -15,6 +15,7 @@ from ..index import Index
 from ..text.characters import characters
 from ..text.tokens import Query, check_ids, load
 from ..text.words import words_in
+from ..values.value import Value
 from .vocabulary import Vocabulary
 
 
@@ -34,8 +35,8 @@ class Detector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Word(Value):
     """A word of a text, and how suspicious it is.
 
     - `begin`, `end`: its characters [begin, end).
@@ -51,8 +52,8 @@ class Word:
     suspicion: float
 
 
-@dataclass(frozen=True)
-class Lint:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lint(Value):
     """How suspicious a text is.
 
     - `text`: bytes that are not UTF-8 show as U+FFFD.
@@ -63,6 +64,9 @@ class Lint:
     text: str
     suspicion: NDArray[np.float32]
     words: tuple[Word, ...]
+
+    def __str__(self) -> str:
+        return self.text
 
     def worst(self, n: int) -> list[Word]:
         """The n most suspicious words, the worst first. Raises InvalidParameter."""

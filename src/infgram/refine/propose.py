@@ -16,6 +16,7 @@ from ..errors import InvalidParameter
 from ..index import Index
 from ..seeds import spawn
 from ..text import tokens
+from ..values.value import Value
 from .words import letters
 
 SBIS, LEXICON = "sbis", "lexicon"
@@ -23,8 +24,8 @@ PROPOSERS = (SBIS, LEXICON)
 _MAX_LEXICON_TOKENS = 1 << 26
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Candidates(Value):
     """Texts for spans, each as long as its span and other than what stands there.
 
     - `token_ids`: uint32, one candidate after another; candidate i is

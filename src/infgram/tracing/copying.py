@@ -16,14 +16,15 @@ from ..checks import whole
 from ..index import NO_WINDOW, Index
 from ..text.tokens import Query
 from ..text.words import is_of_word, words_in
+from ..values.value import Value
 
 _MAX_DISTINCT = 4
 _COPIED_RUN = 50
 _LONGEST_RUN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Novelty:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Novelty(Value):
     """What of a text stands in a corpus. A share is 0 where there is nothing to share.
 
     - `n_tokens`: of the text.
@@ -188,8 +189,8 @@ def _character(raw: bytes) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Certificate(Value):
     """Whether a text keeps to a limit of copying.
 
     - `max_copy`: the limit, in tokens.
