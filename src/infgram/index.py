@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import native
-from .checks import whole
+from .checks import instance, whole
 from .errors import (
     ContextNotFound,
     CorruptIndex,
@@ -47,7 +47,13 @@ _LINES = "a\nb c\n\n d"  # comes back whole from a tokenizer that keeps lines
 class Index:
     """An index on disk, mapped. Cheap to open, safe to use from many threads, picklable.
 
-    >>> index = open(demo_index)
+    - `path`: of its folder.
+    - `tokenizer`: what made its tokens: `encode`, `decode`, `vocab_size`, `name`.
+    - `n_tokens`, `n_documents`: of the corpus.
+    - `stored`, `native`: its files, and the index of the core that reads them.
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be"])
     >>> index.count("to be")
     2
     """
@@ -157,8 +163,10 @@ class Index:
         Token i of a document of n tokens is token n - 1 - i there; documents keep their numbers.
         Raises NotTwoSided, CorruptIndex.
 
-        >>> open(demo_index).backwards.ntd("eb")  # what stands before "be"
-        NextTokens({' ': 2, '\\n': 1}, prompt_cnt=3)
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"], two_sided=True)
+        >>> index.backwards.ntd("eb")  # what stands before "be"
+        NextTokens({' ': 2}, prompt_cnt=2)
         """
         other = self.stored.other_side
         if other is None:
@@ -193,8 +201,9 @@ class Index:
         Text is cut into tokens as if it began a text: `count_text` counts it wherever it stands.
         Text that has no token, or one that the tokenizer does not know, occurs nowhere.
 
-        >>> open(demo_index).count(b"be")
-        3
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count(b"be")
+        2
         """
         if self._reads_bytes and isinstance(ngram, (str, bytes)):
             try:
@@ -214,7 +223,8 @@ class Index:
         Raises InvalidParameter for an empty text, TokenError where it cannot be told (bare token
         ids, and decoders that look at several tokens at once), UndecodableText.
 
-        >>> open(demo_index).count_text("e or")
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count_text("e or")
         1
         """
         if not len(text):
@@ -243,7 +253,8 @@ class Index:
     def n_unknown(self) -> int:
         """Tokens of the corpus that stand for text without one: words become [UNK].
 
-        >>> open(demo_index).n_unknown
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).n_unknown
         0
         """
         unknown = self.tokenizer.unknown_id
@@ -295,7 +306,8 @@ class Index:
     def ntd(self, prompt: Query) -> NextTokens:
         """Exact next-token distribution after all of `prompt`; empty if it never occurs.
 
-        >>> open(demo_index).ntd("to b").most_common(1)
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).ntd("to b").most_common(1)
         [('e', 2)]
         """
         if self._reads_bytes and isinstance(prompt, (str, bytes)):
@@ -322,11 +334,10 @@ class Index:
         [{98: 2}, {32: 1}]
         """
         flat, bounds = self._flat("ntd_batch", prompts, offsets)
+        found = self.native.next_tokens_batch(flat, bounds)
         return [
-            NextTokens(*found, n, self.tokenizer)
-            for found, n in zip(
-                self.native.next_tokens_batch(flat, bounds), np.diff(bounds).tolist(), strict=True
-            )
+            NextTokens(token_ids, counts, m, n, self.tokenizer)
+            for (token_ids, counts, m), n in zip(found, np.diff(bounds).tolist(), strict=True)
         ]
 
     def prob(self, prompt: Query, token: Query | int) -> Prob:
@@ -378,8 +389,9 @@ class Index:
     def levels(self, context: Query) -> Levels:
         """All back-off levels of the context, longest first, each with more matches than the last.
 
-        >>> open(demo_index).levels("not to b")
-        [Level(n=8, m=1), Level(n=4, m=2), Level(n=1, m=3)]
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).levels("not to b")
+        [Level(n=8, m=1), Level(n=4, m=2)]
         """
         if self._reads_bytes and isinstance(context, (str, bytes)):
             try:
@@ -405,7 +417,8 @@ class Index:
         `after`: tokens that stand in front. Many tokenizers put a blank between two words only
         when they see both; with `after` the text is what the tokens add to that of those.
 
-        >>> open(demo_index).decode([98, 101], after=[32])
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).decode([98, 101], after=[32])
         'be'
         """
         if after is None:
@@ -417,7 +430,8 @@ class Index:
 
         Shape (n_tokens,). The matching statistics of the query. O(levels) a token.
 
-        >>> open(demo_index).match_lengths("to bees").tolist()
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).match_lengths("to bees").tolist()
         [1, 2, 3, 4, 5, 1, 0]
         """
         return self.native.match_lengths(self._looked_up(query), _window_size(window))
@@ -498,7 +512,8 @@ class Index:
 
         Counted through all documents, 0 <= source_offset < n_tokens.
 
-        >>> open(demo_index).locate(6)
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).locate(6)
         (0, 6)
         """
         if not isinstance(source_offset, (int, np.integer)) or (
@@ -669,8 +684,10 @@ def _reopen_other_side(path: Path, verify: bool | None, identity: str) -> Index:
 class Cursor:
     """All levels of a context, and where it goes from there. Copy it to branch.
 
+    - `index`: whose levels they are; `native`: the cursor of the core.
+
     >>> import infgram
-    >>> cursor = infgram.open(demo_index).cursor("or n").advance("o")
+    >>> cursor = infgram.build(["to be or not to be"]).cursor("or n").advance("o")
     >>> cursor.levels()[0]
     Level(n=5, m=1)
     """
@@ -713,6 +730,11 @@ class Cursor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
+
+
+def check_index(**named: object) -> None:
+    """Each is an index. Raises InvalidParameter."""
+    instance(Index, "infgram.open(path) gives one; a model has its own in `indexes`", **named)
 
 
 _Given = TypeVar("_Given")

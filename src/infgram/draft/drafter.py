@@ -23,7 +23,7 @@ from ..errors import (
     TokenizerUnavailable,
     UnknownRequest,
 )
-from ..index import Index
+from ..index import Index, check_index
 from ..models.calibration import calibration_of, textbook_discounts
 from ..native import Draft as NativeDraft
 from ..seeds import generator
@@ -228,7 +228,8 @@ class Drafter:
     Raises InvalidParameter, TokenizerUnavailable.
 
     >>> import infgram
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
+    >>> from infgram.draft import Drafter
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=4, tree=False)
     >>> drafter.start("a", list(b"to be or "))
     >>> bytes(drafter.propose("a").path().tolist())
     b'not '
@@ -497,6 +498,8 @@ def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
 
 
 def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
+    for index in indexes:
+        check_index(indexes=index)
     if not indexes and given is None:
         raise InvalidParameter("expected an index, or a vocab_size for a drafter without one")
     for other in indexes[1:]:

@@ -98,11 +98,12 @@ def measure_cost(
 
     Raises InvalidParameter, and MissingExtra without torch or transformers.
 
+    >>> import infgram
     >>> from infgram.draft import Drafter
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> model = GPT2LMHeadModel(GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1)).eval()
     >>> cost = measure_cost(model, context_tokens=16, max_tokens=4, rounds=1)
-    >>> Drafter(infgram.open(demo_index), cost=cost.curve).cost.shape
+    >>> Drafter(infgram.build(["to be or not to be"]), cost=cost.curve).cost.shape
     (5,)
     """
     from .engines.huggingface import Reader, most_tokens

@@ -68,11 +68,16 @@ def simulate(
     Raises InvalidParameter, TokenOutOfRange, and whatever the drafter raises.
 
     >>> import infgram
-    >>> drafter = Drafter(infgram.open(demo_index))
+    >>> from infgram.draft import Drafter, Trace, simulate
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]))
     >>> found = simulate(drafter, [Trace(list(b"to be or "), list(b"not to be"))])
     >>> found.written, found.steps < 9
     (9, True)
     """
+    if not isinstance(drafter, Drafter | TextDrafter):
+        raise InvalidParameter(
+            f"drafter is {drafter!r}, expected a Drafter or a TextDrafter: Drafter(index) makes one"
+        )
     cost = check_cost(seconds)
     most = drafter.max_tokens if max_tokens is None else max_tokens
     if cost is not None and len(cost) <= most:

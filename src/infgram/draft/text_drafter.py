@@ -26,7 +26,7 @@ from ..errors import (
     TokenizerUnavailable,
     UnknownRequest,
 )
-from ..index import Index
+from ..index import Index, check_index
 from ..text import tokens
 from .drafter import Draft, Drafter, Totals, check_cost
 from .turns import in_turn
@@ -64,7 +64,9 @@ class TextDrafter:
     Raises InvalidParameter, TokenizerUnavailable, MissingExtra.
 
     >>> import infgram
-    >>> drafter = TextDrafter(infgram.open(demo_index), tokenizer="chars", tree=False)
+    >>> from infgram.draft import TextDrafter
+    >>> index = infgram.build(["to be or not to be"])
+    >>> drafter = TextDrafter(index, tokenizer="chars", tree=False)
     >>> drafter.start("a", [ord(c) for c in "to be or "])
     >>> "".join(map(chr, drafter.propose("a", 4).path()))
     'not '
@@ -85,6 +87,7 @@ class TextDrafter:
         max_requests: int = 1024,
     ) -> None:
         for index in indexes:
+            check_index(indexes=index)
             if index.tokenizer.name != "bytes":
                 raise TokenizerUnavailable(
                     f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, expected "

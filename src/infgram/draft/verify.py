@@ -43,8 +43,9 @@ def greedy(draft: Draft, choices: ArrayLike) -> Verified:
 
     Raises InvalidParameter.
 
-    >>> from infgram.draft import Drafter
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=3, tree=False)
+    >>> import infgram
+    >>> from infgram.draft import Drafter, greedy
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=3, tree=False)
     >>> draft = drafter.propose_ids(list(b"to be or "))
     >>> bytes(draft.token_ids.tolist()), bytes(greedy(draft, list(b"nor ")).token_ids.tolist())
     (b'not', b'nor')

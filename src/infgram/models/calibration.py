@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import native
 from ..errors import CorruptIndex
-from ..index import Index
+from ..index import Index, check_index
 from ..native import KneserNeyModel
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
@@ -80,10 +80,11 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     folder cannot be written.
 
     >>> import infgram
-    >>> static, adapting = calibrate(infgram.open(demo_index))
+    >>> static, adapting = infgram.calibrate(infgram.build(["to be or not to be"]))
     >>> static.n_tokens  # too small a corpus: textbook discounts
     0
     """
+    check_index(index=index)
     with enough("fitting the discounts", "build with calibrate=False, or raise the limit"):
         fits = _fit(index)
     if save:
@@ -132,6 +133,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
 
     Raises CorruptIndex.
     """
+    check_index(index=index)
     arrays = _stored_arrays(index)
     if arrays is None:
         return None

@@ -60,8 +60,8 @@ class Estimator(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Component(Value):
     """One part of a mixture: a level, its weight, and its distribution over next tokens.
 
     `m` is 0 for what is no level: the uniform distribution behind all of them.

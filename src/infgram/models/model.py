@@ -11,9 +11,9 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import whole
+from ..checks import instance, whole
 from ..errors import InvalidParameter
-from ..index import Index
+from ..index import Index, check_index
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
@@ -57,18 +57,23 @@ class Model:
 
     - `index`: an index, or several that share a tokenizer: their distributions are mixed.
     - `estimator`: `Longest()`, `SBIS(...)`, `KneserNey()`, or one of your own
-      (`models.definition.Estimator`).
+      (`models.definition.Estimator`). None: `KneserNey()`.
     - `weights`: of the indexes, not negative; they are normalised. None: equal ones.
     - `adapt`: what is read (prompt, generated or scored text) is counted too, on top of the index,
       which does not change. The last million tokens or so; the cost of a token does not depend on
       how many were read.
+
+    It has these as attributes, `indexes` always several, and
+
+    - `tokenizer`, `end_of_text`: those of the indexes.
+    - `token_ids`: uint32 array of shape (n_alphabet,), what distributions are of.
 
     Models are immutable and safe to use from many threads.
 
     Raises InvalidParameter.
 
     >>> import infgram
-    >>> model = Model(infgram.open(demo_index), KneserNey())
+    >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.KneserNey())
     >>> round(float(model.distribution("to b").sum()), 12)
     1.0
     """
@@ -81,11 +86,14 @@ class Model:
         weights: Sequence[float] | None = None,
         adapt: bool = False,
     ) -> None:
-        self.indexes: tuple[Index, ...] = (index,) if isinstance(index, Index) else tuple(index)
+        is_several = isinstance(index, Sequence) and not isinstance(index, str)
+        self.indexes: tuple[Index, ...] = tuple(index) if is_several else (index,)  # type: ignore[arg-type,assignment]
+        for each in self.indexes:
+            check_index(index=each)
+        if not self.indexes:
+            raise InvalidParameter(f"index is {index!r}, expected an index or several")
         self.estimator: Estimator = KneserNey() if estimator is None else estimator
         self.adapt = adapt
-        if not self.indexes or not all(isinstance(i, Index) for i in self.indexes):
-            raise InvalidParameter("expected an index or several: infgram.open gives one")
         if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
             raise InvalidParameter(
                 f"estimator is {self.estimator!r}, expected Longest(), SBIS(), KneserNey() "
@@ -148,7 +156,7 @@ class Model:
         """Log probability of each token of the text, given the context and what came before.
 
         >>> import infgram
-        >>> model = Model(infgram.open(demo_index), infgram.Longest())
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())
         >>> model.score("be", context="to ").log_prob.tolist()
         [0.0, 0.0]
         """
@@ -185,7 +193,7 @@ class Model:
         Raises InvalidParameter and, for a prompt of ids, TokenOutOfRange.
 
         >>> import infgram
-        >>> model = Model(infgram.open(demo_index), SBIS(k=1))
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.SBIS(k=1))
         >>> model.generate("not to", max_tokens=3, seed=0).text
         ' be'
         """
@@ -346,6 +354,11 @@ class Model:
         return contexts
 
 
+def check_model(**named: object) -> None:
+    """Each is a model. Raises InvalidParameter."""
+    instance(Model, "infgram.Model(index) makes one", **named)
+
+
 class _NativeSampler:
     """The core's loop over one index."""
 
@@ -387,16 +400,18 @@ def generate(
     weighting: Literal["counts", "distributions"] = SBIS.weighting,
     window: int = SBIS.window,
     seed: Seed = None,
+    trace: bool = False,
     **sampling: Unpack[Sampling],
 ) -> Generation:
     """Generates text by SBIS: `Model(index, SBIS(k, decay, weighting, window)).generate(...)`.
 
     >>> import infgram
-    >>> generate(infgram.open(demo_index), "not to", max_tokens=3, k=1, seed=0).text
+    >>> index = infgram.build(["to be or not to be"])
+    >>> infgram.generate(index, "not to", max_tokens=3, k=1, seed=0).text
     ' be'
     """
     model = Model(index, SBIS(k, decay, weighting, window))
-    return model.generate(prompt, seed=seed, **sampling)
+    return model.generate(prompt, seed=seed, trace=trace, **sampling)
 
 
 def stream(

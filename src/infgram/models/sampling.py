@@ -135,8 +135,8 @@ class Sampling(TypedDict, total=False):
     - `stop`: strings before which the text ends.
 
     >>> import infgram
-    >>> how = Sampling(max_tokens=3, temperature=0.0)
-    >>> infgram.generate(infgram.open(demo_index), "not to", k=1, **how).text
+    >>> how = infgram.Sampling(max_tokens=3, temperature=0.0)
+    >>> infgram.generate(infgram.build(["to be or not to be"]), "not to", k=1, **how).text
     ' be'
     """
 

@@ -55,6 +55,8 @@ class Trace(Value):
     - `edits`: in the order in which they were made.
     - `settings`: what decided them, the seed among it: for people.
 
+    >>> import numpy as np
+    >>> from infgram.refine import Edit, Trace
     >>> draft = np.array(list(b"to bee"), np.uint32)
     >>> edit = Edit(3, 6, tuple(b"bee"), tuple(b"die"), 1.5, "lexicon", None)
     >>> bytes(Trace(draft, (edit,)).replay().tolist())

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..checks import whole
 from ..errors import InvalidParameter
-from ..index import Index
+from ..index import Index, check_index
 from ..seeds import generator
 from ..text.characters import characters
 from ..values.value import Value
@@ -141,6 +141,10 @@ def infill(
     With several holes, the text behind the next hole is not seen, and the three best fillings of
     one are gone on with. Raises InvalidParameter, RefinerMismatch.
 
+    >>> import infgram
+    >>> import numpy as np
+    >>> from infgram.refine import infill
+    >>> from infgram.refine.vocabulary import Vocabulary
     >>> class Likes_t:  # in place of a Scorer
     ...     vocabulary, window = Vocabulary("bytes", tuple(range(256))), 64
     ...     metadata = {"val_loss": {"0.15": 0.5}}
@@ -149,10 +153,11 @@ def infill(
     ...     masked_scores = pll
     ...     def fill(self, texts, holes, **settings):
     ...         return [np.where(hole, 116, ids) for ids, hole in zip(texts, holes)]
-    >>> import infgram
-    >>> infill("or {3} to", infgram.open(demo_index), Likes_t(), n=1)[0].text
+    >>> index = infgram.build(["to be or not to be"])
+    >>> infill("or {3} to", index, Likes_t(), n=1)[0].text
     'or ttt to'
     """
+    check_index(index=index)
     whole(1, n=n)
     parsed = parse(pattern)
     scorer.vocabulary.check(index)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..index import Index
+from ..index import Index, check_index
 from ..text.characters import characters
 from ..text.tokens import Query, check_ids, load
 from ..text.words import words_in
@@ -86,6 +86,9 @@ def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
 
     Raises UndecodableText, TokenOutOfRange, RefinerMismatch.
 
+    >>> import numpy as np
+    >>> from infgram.refine import lint
+    >>> from infgram.refine.vocabulary import Vocabulary
     >>> class NoVowels:
     ...     vocabulary = Vocabulary("bytes", tuple(range(256)))
     ...     def suspicion(self, texts, index=None):
@@ -94,6 +97,8 @@ def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
     >>> [(word.text, word.line, word.column, word.suspicion) for word in found.worst(2)]
     [('to', 2, 1, 0.5), ('be', 2, 4, 0.5)]
     """
+    if index is not None:
+        check_index(index=index)
     vocabulary = scorer.vocabulary
     tokenizer = load(vocabulary.tokenizer)
     if isinstance(text, (str, bytes)):

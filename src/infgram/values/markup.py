@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -86,14 +86,21 @@ def marked(before: str, text: str, after: str) -> Markup:
 
 
 def passage(runs: Iterable[tuple[str, int, str]]) -> Markup:
-    """A text in runs of (text, shade from 0 to 4, what is told of it)."""
-    return filled(
-        "passage",
-        runs=joined(
-            filled("run", text=text, shade=shade, title=title) if shade or title else _plain(text)
-            for text, shade, title in runs
-        ),
-    )
+    """A text in runs of (text, shade from 0 to 4, what is told of it), as far as it is shown."""
+    return filled("passage", runs=joined(_runs(runs)))
+
+
+def _runs(runs: Iterable[tuple[str, int, str]]) -> Iterator[Markup]:
+    left = MOST_CHARACTERS
+    for text, shade, title in runs:
+        if shade or title:
+            yield filled("run", text=text[:left], shade=shade, title=title)
+        else:
+            yield _plain(text[:left])
+        left -= len(text)
+        if left < 0:
+            yield _plain("…")
+            return
 
 
 def plain(text: str) -> Markup:

@@ -41,7 +41,7 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return content(self) == content(other)
+        return bool(content(self) == content(other))
 
     def __hash__(self) -> int:
         return hash(content(self))
