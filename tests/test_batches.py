@@ -120,9 +120,7 @@ def test_errors_of_one_answer_say_which_it_is(index: infgram.Index) -> None:
         index.prob_batch(["t"], ["oo"])
     with pytest.raises(InvalidParameter, match=r"^query 1, from 0: cannot find the empty n-gram"):
         index.find_batch(["to", ""])
-    with pytest.raises(
-        InvalidParameter, match=r"next_tokens are 1, expected as many as prompts, 2"
-    ):
+    with pytest.raises(InvalidParameter, match=r"next_tokens are 1, expected as many"):
         index.prob_batch(["t", "b"], ["o"])
     with pytest.raises(InvalidParameter, match=r"^limit is -1"):
         index.find_batch(["to"], limit=-1)

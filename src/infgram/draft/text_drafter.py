@@ -56,7 +56,8 @@ class TextDrafter:
     - `tokenizer`: the model's, as `infgram build --tokenizer` takes it: a `tokenizers` JSON file,
       or "tiktoken:NAME".
     - `vocab_size`: of the model; None: of the tokenizer.
-    - other options: as those of `Drafter`; `session_tokens` and `request_tokens` count bytes.
+    - `max_tokens`, `tree`, `cost` and other options: as those of `Drafter`; `session_tokens` and
+      `request_tokens` count bytes.
 
     Has Drafter's `start`, `propose`, `accept`, `extend`, `stop` and `totals`; tokens are never
     drawn (`sample`). A draft costs a few calls of the tokenizer, some tenths of a millisecond.

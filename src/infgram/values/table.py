@@ -87,6 +87,15 @@ class Table(Tabular, tuple[T, ...]):
 
     `row_type`: of each; a dataclass or a named tuple, whose fields are the columns. A dict becomes
     its JSON, so that a column has one type whatever is in it.
+
+    >>> from typing import NamedTuple
+    >>> class Word(NamedTuple):
+    ...     text: str
+    ...     count: int
+    >>> class Words(Table[Word]):
+    ...     row_type = Word
+    >>> Words([Word("to", 2)]).columns()
+    {'text': ['to'], 'count': array([2])}
     """
 
     __slots__ = ()

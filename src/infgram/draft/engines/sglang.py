@@ -221,7 +221,7 @@ def export_external_corpus(
     >>> export_external_corpus(infgram.build(["to be or not to be"]), path)
     1
     >>> path.read_text()
-    '"to be or not to be\\\\nbe"\\n'
+    '"to be or not to be"\\n'
     """
     if index.tokenizer.name == "ids":
         raise TokenizerUnavailable(
