@@ -1,4 +1,4 @@
-"""A default is the same on the command line and in Python, by what is declared and by what it does."""
+"""A default is the same on the command line and in Python: as declared, and by what it does."""
 
 from __future__ import annotations
 
