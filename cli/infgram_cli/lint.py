@@ -129,7 +129,7 @@ def _print(found: Lint, worst: int | None) -> None:
 
 
 def _print_legend() -> None:
-    from infgram.pages.heat import level_names
+    from infgram.refine.linting import level_names
 
     names = [
         click.style(f" {name} ", **shade)
@@ -139,7 +139,7 @@ def _print_legend() -> None:
 
 
 def _shaded(found: Lint) -> str:
-    from infgram.pages.heat import level
+    from infgram.refine.linting import level
 
     from .output import harmless
 

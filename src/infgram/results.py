@@ -146,7 +146,7 @@ class NextTokens(Tabular, Mapping[int, int]):
 
     def _repr_html_(self) -> str:
         rows = [
-            (repr(text) if text else "end of text", count, f"{share:.1%}", markup.bar(share))
+            (repr(text) if text else "end of text", count, markup.percent(share), markup.bar(share))
             for text, count in self.most_common(markup.MOST_ROWS)
             for share in (count / self.prompt_cnt,)
         ]

@@ -65,11 +65,21 @@ def left_out(n: int, what: str) -> Markup | None:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     """A table. Numbers stand to the right; a cell may be markup, such as a `bar`."""
+    cells = [list(row) for row in rows]
+    numbers = [isinstance(cell, int | float) for cell in cells[0]] if cells else [False] * len(head)
     return filled(
         "table",
-        head=joined(filled("head", text=name) for name in head),
-        rows=joined(filled("row", cells=joined(map(_cell, row))) for row in rows),
+        head=joined(
+            filled("number_head" if is_number else "head", text=name)
+            for name, is_number in zip(head, numbers, strict=True)
+        ),
+        rows=joined(filled("row", cells=joined(map(_cell, row))) for row in cells),
     )
+
+
+def percent(share: float) -> Markup:
+    """A cell with a share as a number of percent."""
+    return filled("number", text=f"{share:.1%}")
 
 
 def bar(share: float) -> Markup:
