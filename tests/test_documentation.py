@@ -42,10 +42,8 @@ MODULES = ["infgram_cli.output"] + [
 ]
 # Nobody calls them but infgram itself, or they are packages that say what is in them.
 WITHOUT_EXAMPLES = {
-    *(
-        f"infgram.{room}"
-        for room in "models pages store text text.tokenizing tracing native values".split()
-    ),
+    *(f"infgram.{room}" for room in ("models", "pages", "store", "text", "tracing", "values")),
+    *("infgram.native", "infgram.text.tokenizing"),
     *(
         "infgram._moved",
         "infgram.errors",

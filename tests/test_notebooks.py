@@ -24,8 +24,8 @@ def check(shown: list[str]) -> None:
     kinds = {
         "bars": 'class="bar"',
         "matches": "<mark>to be</mark>",
-        "levels": "<th>m</th>",
-        "perplexity": "<th>Perplexity</th>",
+        "levels": ">m</th>",
+        "perplexity": ">Perplexity</th>",
         "trace": 'class="shade',
         "generation": "finish_reason",
     }

@@ -20,7 +20,6 @@ from ..values import markup
 from ..values.value import Value
 from .vocabulary import Vocabulary
 
-
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
 """A character is shaded by the greatest of these that its suspicion reaches."""
 
