@@ -96,7 +96,9 @@ ASKED: dict[str, Ask] = {
     "count_batch": infgram.Index.count_batch,
     "ntd_batch": infgram.Index.ntd_batch,
     "find_batch": infgram.Index.find_batch,
-    "prob_batch": lambda index, queries: index.prob_batch(queries, [32] * len(queries)),
+    "prob_batch": lambda index, queries: index.prob_batch(
+        queries, [32] * len(queries) if isinstance(queries, list) else [32]
+    ),
 }
 
 
@@ -107,7 +109,7 @@ def test_an_error_says_which_query_it_is_of(index: infgram.Index, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ASKED)
-@pytest.mark.parametrize("text", ["to be", b"to be"])
+@pytest.mark.parametrize("text", ["to be", b"to be", 5, None])
 def test_one_text_is_no_batch(index: infgram.Index, name: str, text: Any) -> None:
     with pytest.raises(InvalidParameter, match=f"{name} takes several"):
         ASKED[name](index, text)

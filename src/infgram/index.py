@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -272,8 +272,8 @@ class Index:
         >>> infgram.build(["to be or not to be"]).count_batch(["to be", "or not"])
         array([2, 1])
         """
-        if offsets is None and not isinstance(ngrams, (str, bytes)) and self._reads_bytes:
-            ngrams = list(ngrams)
+        if offsets is None and self._reads_bytes:
+            ngrams = _several("count_batch", ngrams)
             try:
                 return self.native.count_texts(ngrams)
             except (TypeError, UnicodeEncodeError):
@@ -295,11 +295,26 @@ class Index:
                     "number of tokens"
                 )
             return flat, np.ascontiguousarray(bounds, np.int64)
-        ids = [np.zeros(0, np.uint32)]
-        for i, query in enumerate(_several(asked, queries)):
-            with _numbered(i):
-                ids.append(self._ngram(query).astype(np.uint32))
-        return np.concatenate(ids), np.cumsum([*map(len, ids)], dtype=np.int64)
+        given = _several(asked, queries)
+        ids = self._bytes_of(given) if self._reads_bytes else None
+        if ids is not None:
+            flat = np.frombuffer(b"".join(ids), np.uint8)
+        else:
+            ids = []
+            for i, query in enumerate(given):
+                with _numbered(i):
+                    ids.append(self._ngram(query).astype(np.uint32))
+            flat = np.concatenate([np.zeros(0, np.uint32), *ids])
+        return flat, np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+    def _bytes_of(self, queries: Sequence[Query]) -> list[Any] | None:
+        """Texts as bytes, which are their tokens; None if some are something else."""
+        if not {*map(type, queries)} <= {str, bytes}:
+            return None
+        try:
+            return [query.encode() if isinstance(query, str) else query for query in queries]
+        except UnicodeEncodeError:
+            return None
 
     # Next tokens ----------------------------------------------------------------------------------
 
@@ -347,7 +362,10 @@ class Index:
         >>> infgram.build(["to be or not to be"]).prob("o", " ")
         Prob(prompt_cnt=4, cont_cnt=2, prob=0.5, suffix_len=1)
         """
-        return self._prob_after(self.ntd(prompt), prompt, token)
+        ntd = self.ntd(prompt)
+        if ntd.prompt_cnt == 0:
+            raise _nothing_follows(prompt)
+        return self._prob(ntd, token)
 
     def prob_batch(self, prompts: Queries, next_tokens: Iterable[Query | int]) -> list[Prob]:
         """`prob` of many pairs: of token i of `next_tokens` after prompt i.
@@ -360,19 +378,24 @@ class Index:
         >>> [found.prob for found in index.prob_batch(["o", "t"], [" ", "o"])]
         [0.5, 0.6666666666666666]
         """
-        after = list(_several("prob_batch", prompts))
-        asked = list(_several("prob_batch", next_tokens))
+        after = _several("prob_batch", prompts)
+        asked = _several("prob_batch", next_tokens)
         if len(after) != len(asked):
             raise InvalidParameter(
                 f"next_tokens are {len(asked)}, expected as many as prompts, {len(after)}"
             )
-        found = []
-        for i, (ntd, prompt, token) in enumerate(
-            zip(self.ntd_batch(after), after, asked, strict=True)
-        ):
+        token_ids = np.zeros(len(asked), np.uint32)
+        for i, token in enumerate(asked):
             with _numbered(i):
-                found.append(self._prob_after(ntd, prompt, token))
-        return found
+                token_ids[i] = self._one_token(token)
+        flat, bounds = self._flat("prob_batch", after, None)
+        prompt_cnt, cont_cnt = self.native.continuations(flat, bounds, token_ids)
+        if not prompt_cnt.all():
+            i = int(prompt_cnt.argmin())
+            with _numbered(i):
+                raise _nothing_follows(after[i])
+        columns = prompt_cnt, cont_cnt, cont_cnt / prompt_cnt, np.diff(bounds)
+        return list(map(Prob, *(column.tolist() for column in columns)))
 
     def infgram_ntd(self, prompt: Query) -> NextTokens:
         """Next-token distribution after the longest suffix of `prompt` that has a next token.
@@ -487,7 +510,7 @@ class Index:
         [[0, 13], [6]]
         """
         whole(0, limit=limit, context=context)
-        asked = list(_several("find_batch", ngrams))
+        asked = _several("find_batch", ngrams)
         found = []
         for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
             with _numbered(i):
@@ -647,25 +670,25 @@ class Index:
             return ids
         return np.array([ABSENT], np.uint32)
 
-    def _prob_after(self, ntd: NextTokens, prompt: Query, token: Query | int) -> Prob:
-        if ntd.prompt_cnt == 0:
-            raise ContextNotFound(
-                f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
-            )
-        return self._prob(ntd, token)
-
     def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
-        if isinstance(token, (int, np.integer)):
-            token_id = int(token)
-            if token_id != self.end_of_text:
-                tokens.check_ids([token], self.tokenizer.vocab_size)
-        else:
-            ids = self._looked_up(token)
-            if len(ids) != 1:
-                raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
-            token_id = int(ids[0])
-        count = int(ntd.counts[ntd.token_ids == token_id].sum())
+        count = int(ntd.counts[ntd.token_ids == self._one_token(token)].sum())
         return Prob(ntd.prompt_cnt, count, count / ntd.prompt_cnt, ntd.suffix_len)
+
+    def _one_token(self, token: Query | int) -> int:
+        if isinstance(token, (int, np.integer)):
+            if token != self.end_of_text:
+                tokens.check_ids([token], self.tokenizer.vocab_size)
+            return int(token)
+        ids = self._looked_up(token)
+        if len(ids) != 1:
+            raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
+        return int(ids[0])
+
+
+def _nothing_follows(prompt: Query) -> ContextNotFound:
+    return ContextNotFound(
+        f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
+    )
 
 
 def _reopen(path: Path, verify: bool | None, identity: str) -> Index:
@@ -740,11 +763,11 @@ def check_index(**named: object) -> None:
 _Given = TypeVar("_Given")
 
 
-def _several(asked: str, queries: Iterable[_Given]) -> Iterable[_Given]:
+def _several(asked: str, queries: Iterable[_Given]) -> list[_Given]:
     """Queries, but not the parts of one."""
-    if isinstance(queries, (str, bytes)):
-        raise InvalidParameter(f"{asked} takes several: give a list of them")
-    return queries
+    if isinstance(queries, (str, bytes)) or not isinstance(queries, Iterable):
+        raise InvalidParameter(f"{asked} takes several, got {queries!r}: give a list of them")
+    return list(queries)
 
 
 @contextmanager

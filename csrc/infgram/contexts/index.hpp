@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/chain.hpp"
@@ -161,6 +162,23 @@ public:
         for (std::size_t s = 0; s < shards_.size(); ++s)
             if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
         return histogram;
+    }
+
+    // How many rows of `ranges`, one a shard, have a next token, and how many have this one.
+    [[nodiscard]] std::pair<std::int64_t, std::int64_t> continuations(
+        std::span<const Range> ranges, std::uint32_t token_id) const {
+        const std::uint32_t code = alphabet_.code(token_id);
+        std::int64_t all = 0;
+        std::int64_t own = 0;
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            if (ranges[s].empty()) continue;
+            all += shards_[s].m(ranges[s]);
+            if (code != Alphabet::unknown) own += shards_[s].extend(ranges[s], code).size();
+        }
+        // the boundary has no image
+        if (token_id == alphabet_.token_id(boundary))
+            own = static_cast<std::int64_t>(next_tokens(ranges)[boundary]);
+        return {all, own};
     }
 
     // For every place of the tokens, how many tokens up to and including it occur in the corpus as
