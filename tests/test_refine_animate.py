@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from infgram.errors import InvalidParameter
 from infgram.pages.film import MAX_BYTES, film_page
-from infgram.refine.animate import Grid, State, frames, tokenizer_of
-from infgram.refine.edits import Edit, Trace
+from infgram.refine.animate import Grid, State, frames
+from infgram.refine.edits import Edit, Trace, tokenizer_of
 from infgram.refine.orders import ORDERS, Order, Scene, Step, next_generation, order_named
 
 TEXT = "To be or not\nto bee, that is the qxestion.\n"

@@ -87,7 +87,7 @@ def _write(trace: Trace, path: Path, order: Order, *, speed: float, seed: int) -
 
 
 def _print_end(trace: Trace) -> None:
-    from infgram.refine.animate import tokenizer_of
+    from infgram.refine.edits import tokenizer_of
     from infgram.text.tokens import load
 
     text = load(tokenizer_of(trace)).decode(trace.replay())

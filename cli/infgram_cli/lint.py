@@ -116,7 +116,7 @@ def _print(found: Lint, worst: int | None) -> None:
 
 
 def _print_legend() -> None:
-    from infgram.pages.heat import level_names
+    from infgram.refine.linting import level_names
 
     from .output import painted
 
@@ -127,7 +127,7 @@ def _print_legend() -> None:
 
 
 def _shaded(found: Lint) -> str:
-    from infgram.pages.heat import level
+    from infgram.refine.linting import level
 
     from .output import harmless, painted
 

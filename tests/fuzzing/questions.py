@@ -145,6 +145,13 @@ def next_tokens(index: Index, asked: Asked) -> Any:
     empty: Any = "" if isinstance(asked.prompt, str) else []
     found = [index.ntd(query) for query in [*asked.queries, empty]]
     backing = [index.infgram_ntd(query) for query in asked.queries]
+    batch = index.ntd_batch(asked.queries)
+    _expect(batch == found[:-1], "ntd_batch and ntd differ", batch, found)
+    followed = [(q, ntd) for q, ntd in zip(asked.queries, batch, strict=True) if ntd]
+    asked_for = [min(ntd) for _, ntd in followed]
+    probs = index.prob_batch([query for query, _ in followed], asked_for)
+    counts = [ntd[token] for (_, ntd), token in zip(followed, asked_for, strict=True)]
+    _expect([p.cont_cnt for p in probs] == counts, "prob_batch and ntd differ", probs, counts)
     for ntd in found[:3]:
         repr(ntd)
         ntd.most_common(2)

@@ -48,9 +48,9 @@ class Context:
     - `alphabet`: uint32, the token ids that have a probability, the end of text first.
 
     >>> import infgram
-    >>> context = Context(infgram.open(demo_index).cursor("to b"))
+    >>> context = Context(infgram.build(["to be or not to be"]).cursor("to b"))
     >>> [(level.n, level.m) for level in context.levels()]
-    [(4, 2), (1, 3), (0, 21)]
+    [(4, 2), (0, 18)]
     """
 
     def __init__(

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from ..index import Cursor
 from ..native import Predictor
+from ..values.value import Value
 from .context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class TraceLevel:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TraceLevel(Value):
     """What one level had to say about a token: its weight in the mixture, its own probability.
 
     `m` is 0 for the uniform distribution behind all levels; `live` levels are of the text itself.
@@ -59,8 +60,8 @@ class Estimator(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Component(Value):
     """One part of a mixture: a level, its weight, and its distribution over next tokens.
 
     `m` is 0 for what is no level: the uniform distribution behind all of them.

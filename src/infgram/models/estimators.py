@@ -47,7 +47,8 @@ class SBIS(Mixture):
 
     Source: Nathan Barry, "Language Modeling Without Neural Networks" (2026).
 
-    >>> SBIS().decay, SBIS.published().decay
+    >>> import infgram
+    >>> infgram.SBIS().decay, infgram.SBIS.published().decay
     (0.3, 0.1)
     """
 

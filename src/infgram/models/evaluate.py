@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..checks import whole
 from ..errors import InvalidParameter
-from ..index import Index
+from ..index import Index, check_index
 from ..text.tokens import Query, Tokenizer
+from ..values.value import Value
 from .estimators import SBIS, check_levels
-from .model import Model
+from .model import Model, check_model
 
 _PUBLISHED_WINDOW = 100
 _PUBLISHED_FLOOR = 1e-10
@@ -23,8 +24,8 @@ _PUBLISHED_FLOOR = 1e-10
 # Perplexity ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Perplexity:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Perplexity(Value):
     """How surprising a text is to a model.
 
     - `n_tokens`, `n_bytes`: of the text; `n_bytes` is None for bare token ids.
@@ -55,10 +56,11 @@ def perplexity(model: Model, *texts: Query, context: Query = ()) -> Perplexity:
     Raises InvalidParameter for texts without tokens.
 
     >>> import infgram
-    >>> model = infgram.Model(infgram.open(demo_index), infgram.Longest())
-    >>> perplexity(model, "be or", context="to ").perplexity
-    1.148698354997035
+    >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())
+    >>> infgram.perplexity(model, "be or", context="to ").perplexity
+    1.0
     """
+    check_model(model=model)
     log_prob = [model.score(text, context=context).log_prob for text in texts]
     return _perplexity(_joined(log_prob), _n_bytes(model.tokenizer, texts))
 
@@ -81,9 +83,10 @@ def published_perplexity(
     Source: Nathan Barry, tiny-infini-gram, `Perplexity` in infini-gram.go (2026).
 
     >>> import infgram
-    >>> published_perplexity(infgram.open(demo_index), "bet", k=1).n_zero
+    >>> infgram.published_perplexity(infgram.build(["to be or not to be"]), "bet", k=1).n_zero
     1
     """
+    check_index(index=index)
     model = Model(index, SBIS.published(k, weighting, _PUBLISHED_WINDOW))
     ids = [index.ids(text) for text in texts]
     scores = [model.score(i[1:], context=i[:1]) for i in ids]
@@ -118,8 +121,8 @@ def _perplexity(
 # Reliability --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Bins:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Bins(Value):
     """Predictions by how probable they said something was, and how often it happened.
 
     Bin i holds predictions in [edges[i], edges[i + 1]), the last one also its upper edge. Arrays of
@@ -143,8 +146,8 @@ class Bins:
         return float(np.average(distances, weights=self.counts[filled]))
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reliability(Value):
     """Whether what a model expects is what happens.
 
     - `n_tokens`: tokens of the text.
@@ -200,10 +203,12 @@ def reliability(model: Model, *texts: Query, context: Query = (), n_bins: int = 
     Raises InvalidParameter for texts without tokens, or without bins.
 
     >>> import infgram
-    >>> found = reliability(infgram.Model(infgram.open(demo_index)), "to be or to see")
+    >>> model = infgram.Model(infgram.build(["to be or not to be"]))
+    >>> found = infgram.reliability(model, "to be or to see")
     >>> 0 <= found.ece <= 1
     True
     """
+    check_model(model=model)
     whole(1, n_bins=n_bins)
     top = _Tally(np.linspace(0, 1, n_bins + 1))
     tokens = _Tally(np.concatenate([[0.0], 2.0 ** np.arange(1 - n_bins, 1)]))
@@ -264,8 +269,8 @@ class Summary(NamedTuple):
     median: float
 
 
-@dataclass(frozen=True, slots=True)
-class LevelStatistics:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LevelStatistics(Value):
     """One back-off level over all places of a text.
 
     - `level`: 1 for the longest.
@@ -290,11 +295,12 @@ def level_statistics(
     Raises InvalidParameter.
 
     >>> import infgram
-    >>> for found in level_statistics(infgram.open(demo_index), "to be or"):
+    >>> for found in infgram.level_statistics(infgram.build(["to be or not to be"]), "to be or"):
     ...     print(found.level, found.n_places, found.n.median, found.m.mean)
-    1 7 4.0 1.8571428571428572
-    2 5 1.0 4.2
+    1 7 4.0 1.7142857142857142
+    2 4 1.0 4.5
     """
+    check_index(index=index)
     check_levels(k)
     levels: list[list[tuple[int, int]]] = []
     for text in texts:

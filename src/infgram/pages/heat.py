@@ -4,26 +4,8 @@ from __future__ import annotations
 
 import html
 
-from ..refine.linting import Lint, Word
+from ..refine.linting import Lint, Word, level, level_names
 from .page import page, shaded
-
-# A character is shaded by the greatest of these that its suspicion reaches.
-LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
-
-
-def level(suspicion: float) -> int:
-    """The number of the shade.
-
-    >>> level(0.1), level(0.25), level(1.0)
-    (0, 1, 4)
-    """
-    return sum(suspicion >= least for least in LEVELS) - 1
-
-
-def level_names() -> list[str]:
-    """what each shade stands for, as in "20–40 %"."""
-    ends = [*LEVELS[1:], 1.0]
-    return [f"{100 * low:.0f}–{100 * high:.0f} %" for low, high in zip(LEVELS, ends, strict=True)]
 
 
 def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
