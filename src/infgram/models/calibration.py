@@ -188,6 +188,7 @@ def _calibration(
         exponent=exponent,
         corpus=corpus,
         live=live,
+        n_vocabulary=index.n_vocabulary,
         n_rows=index.n_rows,
         cache_bytes=_CACHE_BYTES,
     )

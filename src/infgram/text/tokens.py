@@ -57,7 +57,7 @@ TokenTexts = tuple[list[bytes], list[bytes]]
 """What tokens add to a text behind others, and what they are at its beginning."""
 
 ABSENT = 2**32 - 1
-"""No token id: what no corpus has."""
+"""No token id: what no corpus has. Among probabilities, all tokens together that a corpus lacks."""
 
 _ACCEPTED = (
     "'bytes', 'chars', 'ids', 'tiktoken:NAME', or the path of a `tokenizers` JSON file or of the "
@@ -88,6 +88,15 @@ class Tokenizer(Protocol):
     """The tokenizer's own file, where it has one: `restore` needs it back."""
     unknown_id: int | None = None
     """The token that stands for text that has none, where there is one: [UNK]."""
+
+    @property
+    def n_ids(self) -> int:
+        """Ids that text can have: all below `vocab_size`, unless some of them are known not to be.
+
+        >>> load("bytes").n_ids, load("chars").n_ids
+        (256, 1112064)
+        """
+        return self.vocab_size
 
     def encode(self, text: str | bytes) -> TokenArray:
         """The ids of `text`, shape (n,), of `dtype`, possibly read-only; no special token is added.
@@ -329,6 +338,7 @@ class _Chars(Tokenizer):
 
     name = "chars"
     vocab_size = 0x110000
+    n_ids = vocab_size - 0x800  # surrogates are no characters
     dtype = np.dtype(np.uint32)
     reads_text = True
     sha256 = _digest("chars")
