@@ -20,6 +20,7 @@ from .calibrate import calibrate
 from .count import count
 from .demo import demo
 from .draft import draft
+from .export import export
 from .find import find
 from .generate import generate
 from .infill import infill
@@ -139,6 +140,7 @@ for _command in (
     refine,
     lint,
     infill,
+    export,
     animate,
     demo,
 ):

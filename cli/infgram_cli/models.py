@@ -15,6 +15,10 @@ from .options import index_path
 if TYPE_CHECKING:
     import infgram
 
+_WHY_NOT = {
+    ("floor", "kneser-ney"): ", which gives every token a probability",
+    ("floor", "longest"): ", which has no other levels: sbis -k 1 is the same with a floor",
+}
 _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
@@ -50,7 +54,10 @@ class ModelChoice:
         for option in self.given:
             if option not in _OPTIONS[name]:
                 owners = " or ".join(owner for owner, own in _OPTIONS.items() if option in own)
-                raise click.UsageError(f"{flag(option)} is for --estimator {owners}, not {name}")
+                why = _WHY_NOT.get((option, name), "")
+                raise click.UsageError(
+                    f"{flag(option)} is for --estimator {owners}, not {name}{why}"
+                )
         make: dict[str, Callable[..., Any]] = {
             "longest": infgram.Longest,
             "sbis": infgram.SBIS,

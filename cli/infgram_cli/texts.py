@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from infgram.text.corpus import Format, Split
+    from infgram.text.corpus import Document, Format, Split
 
 FORMATS = ("text", "bytes", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "npy")
 
@@ -59,6 +59,10 @@ class Texts:
 
     def read(self) -> list[bytes | NDArray[np.integer[Any]]]:
         """The texts in inputs of any kind that infgram reads; "-" is standard input."""
+        return [text.content for text in self.read_documents()]
+
+    def read_documents(self) -> list[Document]:
+        """The same with where each comes from."""
         from infgram.errors import CorpusWarning
         from infgram.text.corpus import plan
 
@@ -75,7 +79,7 @@ class Texts:
         def note(what: CorpusWarning) -> None:
             stderr().print(f"infgram: {what}", markup=False)
 
-        return [text.content for text in corpus.documents(on_note=note)]
+        return list(corpus.documents(on_note=note))
 
 
 def text_arguments(command: Decorated) -> Decorated:

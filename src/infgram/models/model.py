@@ -17,7 +17,7 @@ from ..index import Cursor, Index
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
-from ..text.tokens import Query, check_ids
+from ..text.tokens import Ids, Query, check_ids
 from . import sampling as writing
 from .context import Context
 from .definition import Blend, DefinedPredictor, DefinedSampler, Estimator, explained
@@ -115,6 +115,19 @@ class Model:
         return self.estimator.window
 
     # Probabilities --------------------------------------------------------------------------------
+
+    def is_unknown(self, token_ids: Ids) -> NDArray[np.bool_]:
+        """Which tokens no corpus has, or stand for text that the tokenizer does not know.
+
+        >>> import infgram
+        >>> Model(infgram.open(demo_index)).is_unknown(list(b"to?")).tolist()
+        [False, False, True]
+        """
+        ids = np.asarray(token_ids)
+        known = np.isin(ids, self.token_ids[self._blend.drawn])
+        if self.tokenizer.unknown_id is not None:
+            known &= ids != self.tokenizer.unknown_id
+        return ~known
 
     def distribution(self, context: Query = (), *, bos: bool = False) -> NDArray[np.float64]:
         """Probability of each of `token_ids` after the context, of shape (n,). Sums to 1.
