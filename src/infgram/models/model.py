@@ -17,7 +17,7 @@ from ..index import Cursor, Index
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
-from ..text.tokens import Ids, Query, check_ids
+from ..text.tokens import ABSENT, Ids, Query, check_ids
 from . import sampling as writing
 from .context import Context
 from .definition import Blend, DefinedPredictor, DefinedSampler, Estimator, explained
@@ -101,6 +101,11 @@ class Model:
         self.weights = _normalised(weights, len(self.indexes))
         self.tokenizer = first.tokenizer
         self.end_of_text = first.end_of_text
+        if self.end_of_text == ABSENT:
+            raise InvalidParameter(
+                f"the vocabulary has {ABSENT:,} ids, expected at most {ABSENT - 1:,}: one must be "
+                "left for what no corpus has"
+            )
         self._blend = Blend(self.indexes, self.weights)
         self.token_ids = self._blend.token_ids
         self.n_unseen = self._blend.n_unseen
