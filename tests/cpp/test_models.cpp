@@ -142,9 +142,9 @@ std::shared_ptr<const KneserNeyModel> random_model(bool live) {
     std::vector<double> tables(std::size_t{3} * n_discount_rows);
     for (double& x : tables) x = std::normal_distribution<double>(0.0, 0.5)(rng);
     const Discounts discounts(tables);
-    return std::make_shared<const KneserNeyModel>(
-        FixedPower(0.2), discounts, live ? std::optional(discounts) : std::nullopt, vocabulary, 1000,
-        1u << 20);
+    return std::make_shared<const KneserNeyModel>(FixedPower(0.2), discounts,
+                                                  live ? std::optional(discounts) : std::nullopt,
+                                                  vocabulary, 1000, 1u << 20);
 }
 
 // Every width and estimator: distributions sum to one, and scores are theirs.
@@ -153,8 +153,10 @@ void test_predictors_say_what_they_score(const Corpus& corpus) {
     for (const std::uint32_t live_tokens : {0u, 500u}) {
         const auto made = [&](const AnyIndex& index, int kind) {
             const auto cursor = index.cursor(std::span<const std::uint32_t>(), 50);
-            return kind == 0 ? make_predictor<Sbis>(*cursor, SbisParameters{2, 0.3, false, 1e-6, vocabulary}, live_tokens)
-                             : make_predictor<KneserNey>(*cursor, model, live_tokens);
+            return kind == 0
+                       ? make_predictor<Sbis>(
+                             *cursor, SbisParameters{2, 0.3, false, 1e-6, vocabulary}, live_tokens)
+                       : make_predictor<KneserNey>(*cursor, model, live_tokens);
         };
         for (int kind = 0; kind < 2; ++kind) {
             const Ids text = random_ids(40);

@@ -38,9 +38,8 @@ inline Followers list_followers(const AnyIndex& index,
         const std::uint32_t end_of_text = alphabet.token_id(boundary);
         KneserNey<Code> estimator(model, of->index.shards());
         const auto look = [&](std::span<const std::uint32_t> tokens) {
-            Context<Code> context(of->index.shards(),
-                                  std::vector<Chain>(of->index.shards().size()), window,
-                                  std::nullopt);
+            Context<Code> context(of->index.shards(), std::vector<Chain>(of->index.shards().size()),
+                                  window, std::nullopt);
             for (const std::uint32_t token : tokens)
                 context.read(token == end_of_text ? boundary : alphabet.code(token));
             estimator.look(context);

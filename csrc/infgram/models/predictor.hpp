@@ -196,7 +196,8 @@ private:
         estimator_.weigh(weights_);
         const double unseen = estimator_.unseen();
         std::ranges::copy(weights_.of, row.begin());
-        if (unseen != 0.0) row[boundary] = estimator_.prob(boundary);  // where no document ends, too
+        if (unseen != 0.0)
+            row[boundary] = estimator_.prob(boundary);  // where no document ends, too
         row.back() = unseen * static_cast<double>(estimator_.n_vocabulary() - context_.n_codes());
         const double total = std::accumulate(row.begin(), row.end(), 0.0);
         for (double& prob : row) prob /= total;

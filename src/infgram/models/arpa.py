@@ -64,7 +64,7 @@ def export_arpa(
     >>> import io, infgram
     >>> file = io.BytesIO()
     >>> export_arpa(Model(infgram.open(demo_index), KneserNey(max_order=2)), file)
-    [11, 22]
+    [11, 16]
     >>> print(file.getvalue().decode()[:6])
     \\data\\
     """
@@ -87,7 +87,7 @@ def export_arpa(
             out: IO[bytes] = files.enter_context(replacing(path))
         else:
             folder, out = None, path
-        sections = [
+        sections: list[IO[bytes]] = [
             files.enter_context(tempfile.TemporaryFile(dir=folder))
             for _ in range(estimator.window + 1)
         ]
@@ -170,7 +170,7 @@ class _Listing:
         """Writes all."""
         end_of_text = self._index.end_of_text
         _, ids, probs, unseen, _ = self._followers(np.zeros((1, 0), np.uint32))
-        self._list(1, [_UNKNOWN], np.log10(unseen) if self._n_unseen else [_NEVER])
+        self._list(1, [_UNKNOWN], _log10(unseen) if self._n_unseen else [_NEVER])
         if end_of_text not in ids:
             ids, probs = np.append(ids, np.uint32(end_of_text)), np.append(probs, unseen)
         words, logs, is_end = self._texts(ids), _log10(probs), ids == end_of_text
@@ -189,7 +189,7 @@ class _Listing:
         n_contexts, n = contexts.shape
         for chunk in _slices(n_contexts, _CHUNK_FIRST if n == 1 else _CHUNK_CONTEXTS):
             offsets, ids, probs, unseen, shorter = self._followers(contexts[chunk])
-            self._list(n, texts[chunk], logs[chunk], np.log10(unseen / shorter))
+            self._list(n, texts[chunk], logs[chunk], _log10(unseen) - _log10(shorter))
             of = np.repeat(np.arange(chunk.start, chunk.stop), np.diff(offsets))
             longer, found = texts[of] + " " + self._texts(ids), _log10(probs)
             goes_on = (ids != self._index.end_of_text) & (n < self._window)
@@ -233,7 +233,8 @@ class _Listing:
 
 
 def _log10(probs: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log10(np.minimum(probs, 1.0))  # a sum of rounded numbers may be a little more
+    # A sum of rounded numbers may be a little more than 1, a product of very small ones 0.
+    return np.log10(np.clip(probs, 1e-300, 1.0))
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:
