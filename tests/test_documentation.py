@@ -38,10 +38,14 @@ MODULES = ["infgram_cli.output"] + [
 ]
 # Nobody calls them but infgram itself, or they are packages that say what is in them.
 WITHOUT_EXAMPLES = {
-    *(f"infgram.{room}" for room in ("models", "pages", "store", "text", "tracing", "native")),
+    *(
+        f"infgram.{room}"
+        for room in ("models", "pages", "store", "text", "text.tokenizing", "tracing", "native")
+    ),
     *(
         "infgram._moved",
         "infgram.errors",
+        "infgram.text.tokenizing.tiktoken",  # its encodings come from the network
         "infgram.draft.session",
         "infgram.draft.turns",
         "infgram.draft.engines",

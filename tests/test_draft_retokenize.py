@@ -21,6 +21,7 @@ from infgram.errors import (
     UnknownRequest,
 )
 from infgram.text import tokens
+from infgram.text.tokenizing.huggingface import HuggingFace
 
 PROSE = "It was a müde day in Zürich, and the old king said nothing to the old queen. " * 5
 
@@ -55,7 +56,7 @@ def train(kind: str) -> tokens.Tokenizer:
     )
     known = PROSE.replace("ü", "u") if kind == "ByteLevel" else PROSE  # an ü stays two bytes
     tokenizer.train_from_iterator([known], trainer)
-    return tokens._Tokenizers(tokenizer.to_str().encode())
+    return HuggingFace(tokenizer.to_str().encode())
 
 
 @pytest.fixture(params=["bpe", "spaced", "chars"])

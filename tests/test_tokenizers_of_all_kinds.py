@@ -30,9 +30,11 @@ from infgram.errors import (
 )
 from infgram.models import sampling
 from infgram.store.building import build_index
-from infgram.text import long_texts, tokens
 from infgram.text.corpus import Document
-from infgram.text.tokenizer_files import read_tokenizer
+from infgram.text.tokenizing import huggingface, seams
+from infgram.text.tokenizing.files import read_tokenizer
+from infgram.text.tokenizing.huggingface import HuggingFace
+from infgram.text.tokenizing.seams import Seams
 from infgram.text.tokens import ABSENT, Tokenizer, load, restore
 
 pytest.importorskip("tokenizers")
@@ -307,7 +309,7 @@ def test_a_stranger_s_tokenizer_file_crashes_nothing() -> None:
 
 
 def load_of(file: bytes) -> Tokenizer:
-    return tokens._Tokenizers(file)
+    return HuggingFace(file)
 
 
 def test_a_tokenizer_that_draws_its_tokens_in_training_does_not_here(tmp_path: Path) -> None:
@@ -362,9 +364,16 @@ def test_a_long_text_has_the_same_tokens_in_pieces(kind: str) -> None:
     if kind == "word-level without unknown":
         words = [word for word in TEXT.split(" ") if "[" not in word]
     text = " ".join(rng.choice(words) for _ in range(8000))
-    with patch.multiple(long_texts, _PIECE=1500, _BATCH_PER_CORE=4000):
-        pieces = list(long_texts._pieces(library, text.encode()))
-        ids = long_texts.encode_long(library, text.encode())
+    tokenizer = load_of(made(kind).encode())
+    with patch.object(seams, "_PIECE", 1500), patch.object(huggingface, "_BATCH_PER_CORE", 4000):
+        pieces = list(Seams(library).pieces(text.encode()))
+        ids = tokenizer.encode(text)
+        some = text.split(" ")
+        rows = [" ".join(some[i : i + 9]) for i in range(0, 2000, 9)]
+        many = [text, "", *rows, " ".join(some[:3000])]
+        side_by_side = list(tokenizer.encode_all(iter(many)))
+    for one, found in zip(many, side_by_side, strict=True):
+        assert np.array_equal(found, library.encode(one, add_special_tokens=False).ids)
     assert ids.tolist() == library.encode(text, add_special_tokens=False).ids
     assert len(pieces) > 10 or kind in _NEVER_CUT
 
@@ -376,8 +385,8 @@ def test_a_text_is_not_cut_where_tokens_depend_on_how_far_it_is_from_the_beginni
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]{1,7}"), "isolated")
     text = "some words in a row " * 1000
-    with patch.object(long_texts, "_PIECE", 500):
-        assert list(long_texts._pieces(tokenizer, text.encode())) == [text]
+    with patch.object(seams, "_PIECE", 500):
+        assert list(Seams(tokenizer).pieces(text.encode())) == [text]
 
 
 def test_a_text_is_not_cut_where_a_token_joins_two_words() -> None:
@@ -390,9 +399,9 @@ def test_a_text_is_not_cut_where_a_token_joins_two_words() -> None:
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     tokenizer.decoder = decoders.Replace("▁", " ")
     text = "ab ab a aab ba " * 1000
-    with patch.object(long_texts, "_PIECE", 500):
-        ids = long_texts.encode_long(tokenizer, text.encode())
-        pieces = list(long_texts._pieces(tokenizer, text.encode()))
+    with patch.object(seams, "_PIECE", 500):
+        ids = HuggingFace(tokenizer.to_str().encode()).encode(text)
+        pieces = list(Seams(tokenizer).pieces(text.encode()))
     assert ids.tolist() == tokenizer.encode(text).ids
     assert all(not piece.endswith("b") for piece in pieces[:-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import importlib
+import itertools
 import json
 import pickle
 import re
@@ -29,6 +30,7 @@ from infgram.errors import (
 )
 from infgram.extras import how_to_install
 from infgram.text import tokens
+from infgram.text.tokenizing.tiktoken import _tiktoken_digest
 
 JAPANESE = "吾輩は猫である。名前はまだ無い。"
 EMOJI = "naïve 👩‍👩‍👧 end"
@@ -99,6 +101,41 @@ def tokenizer(request: pytest.FixtureRequest) -> tokens.Tokenizer:
 
 
 # ---- every tokenizer -----------------------------------------------------------------------------
+
+
+def test_many_texts_have_the_ids_that_each_has_alone(tokenizer: tokens.Tokenizer) -> None:
+    contents: list[Any] = [*TEXTS, b"\xff", "", "a\ud800b", np.array([7, 200]), np.array([2**40])]
+    contents += [text.encode() for text in TEXTS]
+    contents *= 30
+    found = list(tokenizer.encode_all(iter(contents)))
+    assert len(found) == len(contents)
+    for content, ids in zip(contents, found, strict=True):
+        expected = _one(tokenizer, content)
+        assert type(ids) is type(expected)
+        if isinstance(ids, np.ndarray):
+            assert ids.dtype == tokenizer.dtype
+            assert ids.tolist() == expected.tolist()
+        else:
+            assert str(ids) == str(expected)
+
+
+def _one(tokenizer: tokens.Tokenizer, content: Any) -> Any:
+    try:
+        if isinstance(content, np.ndarray):
+            return tokens.check_ids(content, tokenizer.vocab_size)
+        return tokenizer.encode(content)
+    except (UndecodableText, TokenOutOfRange) as error:
+        return error
+
+
+def test_texts_without_end_are_encoded_as_they_come(tokenizer: tokens.Tokenizer) -> None:
+    read = itertools.count()
+    texts = (f"text {next(read)}" for _ in itertools.count())
+    first = list(itertools.islice(tokenizer.encode_all(texts), 20))
+    assert [tokenizer.decode(ids) for ids in first if isinstance(ids, np.ndarray)] == [
+        b"text %d" % i for i in range(20)
+    ]
+    assert next(read) < 1_000_000  # it reads ahead, but not without bounds
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -300,7 +337,7 @@ def test_every_part_of_a_tiktoken_encoding_is_in_its_hash(toy_tiktoken: str) -> 
         {"pat_str": ".", "mergeable_ranks": ranks, "special_tokens": {"y": 256}},
         {"pat_str": ".", "mergeable_ranks": ranks, "special_tokens": {}},
     ]
-    digests = {tokens._tiktoken_digest(tiktoken.Encoding("same", **part)) for part in parts}
+    digests = {_tiktoken_digest(tiktoken.Encoding("same", **part)) for part in parts}
     assert len(digests) == len(parts)
 
 

@@ -32,6 +32,7 @@ from ._core import (
     sbis,
     shared_contexts,
     textbook_discounts,
+    version,
 )
 
 LIBRARY: str = _core.__file__
@@ -67,4 +68,5 @@ __all__ = [
     "sbis",
     "shared_contexts",
     "textbook_discounts",
+    "version",
 ]

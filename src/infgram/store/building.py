@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 from .. import native
 from ..checks import whole
 from ..errors import EmptyCorpus, InputError, StorageError, TokenError, UndecodableText
-from ..text import tokens
 from ..text.corpus import Document
 from ..text.tokens import Tokenizer
 from .documents import PLAIN_TEXT, RECORDS
@@ -101,7 +100,7 @@ def build_index(
         tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
         results = iter(_sort_all(tasks, jobs, report))
         fields = {
-            "infgram": version("infgram"),
+            "infgram": native.version(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "tokenizer": tokenizer.spec(),
             "code_bits": plan.code_bits,
@@ -221,13 +220,11 @@ def _ingest(
     shards: list[dict[str, Any]] = []
     with ExitStack() as files:
         spool = _Spool("shard-00000", writer, sources, kinds, files)
-        for document in documents:
-            try:
-                ids = _encode(document, tokenizer)
-            except (InputError, TokenError) as error:
+        for document, ids in _encoded(documents, tokenizer):
+            if isinstance(ids, Exception):
                 if on_bad is None:
-                    raise
-                on_bad(str(error))
+                    raise ids
+                on_bad(str(ids))
                 continue
             if len(ids) + 2 > shard_tokens:
                 raise InputError(
@@ -247,20 +244,32 @@ def _ingest(
     return shards
 
 
-def _encode(document: Document, tokenizer: Tokenizer) -> NDArray[Any]:
-    """The document's token ids, of the tokenizer's dtype; errors say where it stands."""
-    try:
-        if isinstance(document.content, np.ndarray):
-            ids = tokens.check_ids(document.content, tokenizer.vocab_size)
-            return ids.astype(tokenizer.dtype, copy=False)
-        return tokenizer.encode(document.content)
-    except UndecodableText as error:
-        raise UndecodableText(
-            f"{place_of(document)}: {error}; if it is in another encoding, name it (--encoding, "
-            "encoding=)"
-        ) from error
-    except (InputError, TokenError) as error:
-        raise type(error)(f"{place_of(document)}: {error}") from error
+def _encoded(
+    documents: Iterable[Document], tokenizer: Tokenizer
+) -> Iterator[tuple[Document, NDArray[Any] | InputError | TokenError]]:
+    """Documents with their token ids, of the tokenizer's dtype, or an error that says where it is.
+
+    The tokenizer reads ahead: what it has taken and not yet encoded waits here.
+    """
+    waiting: deque[Document] = deque()
+
+    def contents() -> Iterator[bytes | NDArray[Any]]:
+        for document in documents:
+            waiting.append(document)
+            yield document.content
+
+    for ids in tokenizer.encode_all(contents()):
+        document = waiting.popleft()
+        yield document, _placed(ids, document) if isinstance(ids, Exception) else ids
+
+
+def _placed(error: InputError | TokenError, document: Document) -> InputError | TokenError:
+    hint = ""
+    if isinstance(error, UndecodableText):
+        hint = "; if it is in another encoding, name it (--encoding, encoding=)"
+    placed = type(error)(f"{place_of(document)}: {error}{hint}")
+    placed.__cause__ = error
+    return placed
 
 
 def place_of(document: Document) -> str:
@@ -272,16 +281,18 @@ def _distinct_ids(
     folder: Path, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
 ) -> NDArray[np.uint32]:
     """Every token id that occurs, rising."""
-    found: NDArray[np.uint32] = np.zeros(0, np.uint32)
+    small = np.zeros(_CHUNK_TOKENS, np.bool_)
+    large: NDArray[np.uint32] = np.zeros(0, np.uint32)
     for shard in shards:
         with open(_spool_path(folder, shard["name"]), "rb") as spool:
             while len(chunk := np.fromfile(spool, dtype, _CHUNK_TOKENS)):
-                if int(chunk.max()) < _CHUNK_TOKENS:
-                    distinct = np.flatnonzero(np.bincount(chunk))
+                if int(chunk.max()) < len(small):
+                    small[chunk] = True
                 else:
-                    distinct = np.unique(chunk)
-                found = np.union1d(found, distinct.astype(np.uint32))
-    return found
+                    is_small = chunk < len(small)
+                    small[chunk[is_small]] = True
+                    large = np.union1d(large, chunk[~is_small].astype(np.uint32))
+    return np.concatenate([np.flatnonzero(small).astype(np.uint32), large])
 
 
 def _join(strings: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

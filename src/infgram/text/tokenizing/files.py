@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import TokenizerUnavailable
+from ...errors import TokenizerUnavailable
 
 NAME = "tokenizer.json"
 _NO_ID = 2**32 - 1
