@@ -23,6 +23,7 @@ from .count import count
 from .demo import demo
 from .draft import draft
 from .exits import FAILED, INTERRUPTED
+from .export import export
 from .find import find
 from .generate import generate
 from .infill import infill
@@ -226,7 +227,7 @@ for _command in (
     *(count, next_tokens, find),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft),
-    *(calibrate, verify, completion, man),
+    *(calibrate, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))
 

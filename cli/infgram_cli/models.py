@@ -16,6 +16,10 @@ from .options import index_path, indexes_option
 if TYPE_CHECKING:
     import infgram
 
+_WHY_NOT = {
+    ("floor", "kneser-ney"): ", which gives every token a probability",
+    ("floor", "longest"): ", which has no other levels: sbis -k 1 is the same with a floor",
+}
 _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
@@ -51,7 +55,10 @@ class ModelChoice:
         for given in self.given:
             if given not in _OPTIONS[name]:
                 owners = " or ".join(owner for owner, own in _OPTIONS.items() if given in own)
-                raise click.UsageError(f"{flag(given)} is for --estimator {owners}, not {name}")
+                why = _WHY_NOT.get((given, name), "")
+                raise click.UsageError(
+                    f"{flag(given)} is for --estimator {owners}, not {name}{why}"
+                )
         make: dict[str, Callable[..., Any]] = {
             "longest": infgram.Longest,
             "sbis": infgram.SBIS,

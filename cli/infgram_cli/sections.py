@@ -9,7 +9,7 @@ SECTIONS = {
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
-    "Keep": ("calibrate", "verify"),
+    "Keep": ("calibrate", "verify", "export"),
     "Shell": ("completion", "man"),
 }
 MORE = "More"

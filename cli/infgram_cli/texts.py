@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from infgram.text.corpus import Format, Split
+    from infgram.text.corpus import Document, Format, Split
 
 FORMATS = ("text", "bytes", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "npy")
 
@@ -77,6 +77,10 @@ class Texts:
 
     def read(self) -> list[bytes | NDArray[np.integer[Any]]]:
         """The texts in inputs of any kind that infgram reads; "-" is standard input."""
+        return [text.content for text in self.read_documents()]
+
+    def read_documents(self) -> list[Document]:
+        """The same with where each comes from."""
         from infgram.errors import CorpusWarning
         from infgram.text.corpus import plan
 
@@ -93,7 +97,7 @@ class Texts:
         def say(what: CorpusWarning) -> None:
             note(str(what))
 
-        return [text.content for text in corpus.documents(on_note=say)]
+        return list(corpus.documents(on_note=say))
 
 
 def text_arguments(command: Decorated) -> Decorated:

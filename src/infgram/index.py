@@ -120,6 +120,15 @@ class Index:
         return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
 
     @property
+    def n_vocabulary(self) -> int:
+        """Tokens that there are, in the corpus or not, the end of text among them.
+
+        >>> open(demo_index).n_vocabulary
+        257
+        """
+        return max(self.tokenizer.n_ids + 1, len(self.alphabet))
+
+    @property
     def n_rows(self) -> int:
         """Places of the corpus: its tokens and the boundaries of its documents."""
         return sum(self.shard_rows)
