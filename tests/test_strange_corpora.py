@@ -174,6 +174,24 @@ def test_lines_may_end_in_all_three_ways(rows: list[str], end: str) -> None:
         assert [d.line for d in found] == list(range(first, first + len(rows)))
 
 
+def test_matches_tell_the_lines_of_an_old_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("one\rtwo né two\r\rtwo".encode())
+    (tmp_path / "b.txt").write_bytes(b"a\rtwo\nb\rtwo")
+    for tokenizer in ("bytes", "chars"):
+        files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+        index = infgram.build(
+            files, tmp_path / "i.infgram", tokenizer=tokenizer, overwrite=True, calibrate=False
+        )
+        found = sorted((Path(m.source).name, m.line, m.column) for m in index.find("two"))
+        assert found == [
+            ("a.txt", 2, 1),
+            ("a.txt", 2, 8),
+            ("a.txt", 4, 1),
+            ("b.txt", 1, 3),
+            ("b.txt", 2, 3),
+        ]
+
+
 def test_a_field_may_hold_another_kind_of_line_end(tmp_path: Path) -> None:
     for end, inside in (("\r\n", "\r"), ("\n", "\r"), ("\n", "\r\n"), ("\r", "\r"), ("\r\n", "\n")):
         data = f'text,n{end}"a{inside}b",1{end}c,2{end}'.encode()
