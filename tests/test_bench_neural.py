@@ -88,7 +88,7 @@ def ask(answer: Callable[[Bench], None], folder: Path, **settings: Any) -> Findi
 
 def training_index(folder: Path) -> infgram.Index:
     (folder / "training.txt").write_bytes(SETTINGS.corpus.training)
-    return infgram.build(folder / "training.txt", folder / "training.infgram", calibrate=False)
+    return infgram.build(folder / "training.txt", folder / "training.infgram")
 
 
 def columns(table: Table, name: str) -> dict[str, str]:

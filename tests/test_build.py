@@ -287,6 +287,7 @@ def test_progress_covers_every_stage_to_its_end(tmp_path: Path) -> None:
     infgram.build(
         corpus,
         tmp_path / "a.infgram",
+        calibrate=True,
         progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
     assert set(seen) == {"read", "sort", "calibrate"}

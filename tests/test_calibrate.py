@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import infgram
 from infgram import SBIS, KneserNey, Model, native
 from infgram.errors import CorruptIndex, StorageError
 from infgram.models import calibration
+from infgram.store import system
 
 FILE = "calibration.npz"
 
@@ -78,20 +82,146 @@ def test_discounts_are_never_more_than_a_count_has(index: infgram.Index) -> None
             assert all(0 < x < most for x, most in zip(d, (1, 2, 3), strict=True))
 
 
-def test_an_index_without_calibration_is_fitted_when_asked(index: infgram.Index) -> None:
+def test_an_index_without_calibration_is_fitted_when_asked_and_never_again(
+    index: infgram.Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "infgram")
     fitted = infgram.calibrate(infgram.open(index.path), save=False)
-    assert all(map(same, fitted, reopened(index)))
     assert not (generation(index.path) / FILE).exists()
     assert Model(index, KneserNey()).distribution(b" ab").sum() == pytest.approx(1, abs=1e-9)
+    assert (generation(index.path) / FILE).is_file()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_fit", None)
+        assert all(map(same, fitted, reopened(index)))
+    (said,) = caplog.messages
+    assert said == f"fitting Kneser-Ney to {index.path}, which is kept for next time"
 
 
-def test_build_fits_unless_told_not_to(tmp_path: Path) -> None:
+def test_build_fits_only_if_told_to(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(prose(4000).tobytes())
     index = infgram.build(tmp_path / "a.txt", tmp_path / "a.infgram")
+    assert not (generation(index.path) / FILE).exists()
+    index = infgram.build(tmp_path / "a.txt", tmp_path / "b.infgram", calibrate=True)
     assert (generation(index.path) / FILE).is_file()
     assert all(map(same, reopened(index), infgram.calibrate(index, save=False)))
-    index = infgram.build(tmp_path / "a.txt", tmp_path / "b.infgram", calibrate=False)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, and no index can be written."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    create = system.create_file
+
+    def refuse(path: str | Path, within: int | None = None) -> int:
+        if f".{FILE}." in str(path):
+            raise PermissionError(13, "Permission denied")
+        return create(path, within)
+
+    monkeypatch.setattr(system, "create_file", refuse)
+    return tmp_path / "cache" / "infgram" / "calibrations"
+
+
+def test_where_the_index_cannot_be_written_the_users_cache_keeps_the_fit(
+    index: infgram.Index, cache: Path
+) -> None:
+    fitted = infgram.calibrate(index, save=False)
+    assert infgram.stored_calibration(index) is None
+    assert all(map(same, fitted, reopened(index)))
     assert not (generation(index.path) / FILE).exists()
+    (file,) = cache.iterdir()
+    assert file.name == f"{index.identity}.npz"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_fit", None)
+        assert all(map(same, fitted, reopened(index)))
+
+
+@pytest.mark.parametrize("damage", ["half", "nothing", "of another", "a folder"])
+def test_a_cached_fit_that_is_of_no_use_is_made_again(
+    index: infgram.Index, cache: Path, memory_folder: Path, damage: str
+) -> None:
+    fitted = reopened(index)
+    (file,) = cache.iterdir()
+    if damage == "of another":
+        reopened(make_index(memory_folder / "cached.infgram", [prose(9000, 5)]))
+        (other,) = (each for each in cache.iterdir() if each != file)
+        shutil.copy(other, file)
+    elif damage == "a folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(file.read_bytes()[:500] if damage == "half" else b"")
+    assert infgram.stored_calibration(infgram.open(index.path)) is None
+    assert all(map(same, fitted, reopened(index)))
+    kept = infgram.stored_calibration(infgram.open(index.path))
+    assert (kept is None) == (damage == "a folder")
+
+
+def test_without_any_place_to_keep_it_a_fit_lives_as_long_as_the_index(
+    index: infgram.Index, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.parent.write_text("no folder")
+    fitted = calibration.calibration_of(index, adapt=False)
+    monkeypatch.setattr(calibration, "_fit", None)
+    assert calibration.calibration_of(index, adapt=False) is fitted
+
+
+ASK = """
+import logging, sys, infgram
+logging.basicConfig(level=logging.INFO)
+index = infgram.open(sys.argv[1])
+print("open", flush=True)
+sys.stdin.readline()
+print(infgram.Model(index, infgram.KneserNey()).score("abc").log_prob.sum())
+"""
+
+
+def test_of_several_processes_and_threads_one_fits_and_the_others_wait(
+    index: infgram.Index,
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASK, str(index.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120) for process in processes]
+    assert len({out for out, _ in said}) == 1
+    assert sum("fitting Kneser-Ney" in err for _, err in said) == 1
+
+
+def test_of_several_threads_one_fits_and_the_others_wait(
+    index: infgram.Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "infgram")
+    handles = [infgram.open(index.path) for _ in range(3)] + [index] * 3
+    with ThreadPoolExecutor(len(handles)) as pool:
+        scores = list(
+            pool.map(lambda i: Model(i, KneserNey()).score(b"abc").log_prob.sum(), handles)
+        )
+    assert len(set(scores)) == 1
+    assert len(caplog.messages) == 1
+
+
+def test_a_model_of_a_build_that_was_replaced_is_fitted_and_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(prose(4000).tobytes())
+    (tmp_path / "b.txt").write_bytes(prose(4000, 1).tobytes())
+    old = infgram.build(tmp_path / "a.txt", tmp_path / "i.infgram")
+    new = infgram.build(tmp_path / "b.txt", tmp_path / "i.infgram", overwrite=True)
+    expected = infgram.calibrate(old, save=False)
+    assert same(calibration.calibration_of(old, adapt=False), expected[0])
+    assert infgram.stored_calibration(infgram.open(new.path)) is None
 
 
 DAMAGES = {
@@ -204,6 +334,7 @@ def test_a_fit_makes_unseen_text_more_probable(memory_folder: Path) -> None:
     fitted = Model(index, KneserNey()).score(unseen.tobytes()).log_prob.mean()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "_MIN_TOKENS", 10**9)
+        (generation(index.path) / FILE).unlink()
         textbook = infgram.open(index.path)
         assert calibration.calibration_of(textbook, adapt=False).n_tokens == 0
         plain = Model(textbook, KneserNey()).score(unseen.tobytes()).log_prob.mean()

@@ -222,7 +222,9 @@ def test_an_interrupted_build_leaves_nothing() -> None:
 
 @pytest.mark.usefixtures("index")
 def test_progress_is_drawn_in_a_terminal_only() -> None:
-    bars, stdout = drawn("build", "corpus.txt", "--overwrite", "--json", stream="stderr")
+    bars, stdout = drawn(
+        "build", "corpus.txt", "--overwrite", "--calibrate", "--json", stream="stderr"
+    )
     for stage in ("read", "sort", "calibrate"):
         assert stage in bars
     json.loads(stdout)

@@ -245,7 +245,7 @@ def test_paths_mean_the_same_to_a_shell(
 
 def test_the_command_that_a_build_names_next_can_be_typed() -> None:
     Path("a corpus.txt").write_text("to be or not to be\n" * 100)
-    last = run("build", "a corpus.txt", "--no-calibrate").stdout.splitlines()[-1]
+    last = run("build", "a corpus.txt").stdout.splitlines()[-1]
     assert last.startswith("Next: ")
     done = subprocess.run(
         ["bash", "-c", last.removeprefix("Next: ")], capture_output=True, text=True, env=ENVIRONMENT

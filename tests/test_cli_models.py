@@ -408,7 +408,7 @@ def test_a_corpus_never_commands_the_terminal(options: Sequence[str]) -> None:
 
 def test_calibrate_stores_the_fit_that_the_library_makes(index: infgram.Index) -> None:
     static, adapting = infgram.calibrate(index, save=False)
-    run("build", "corpus.txt", "--overwrite", "--no-calibrate")
+    run("build", "corpus.txt", "--overwrite")
     stored = generation(Path("corpus.infgram")) / "calibration.npz"
     assert not stored.exists()
     (found,) = lines(run("calibrate", "--json"))
@@ -447,24 +447,35 @@ def test_calibrating_what_is_no_index_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("index")
-def test_build_calibrates_unless_told_not_to() -> None:
+def test_build_calibrates_if_it_is_told_to() -> None:
     again = ("build", "corpus.txt", "--overwrite")
-    (found,) = lines(run(*again, "--json"))
+    (found,) = lines(run(*again, "--json", "--calibrate"))
     assert found["calibrated"] is True
     assert found["calibration_seconds"] > 0
     assert (generation(Path("corpus.infgram")) / "calibration.npz").is_file()
-    assert "s to calibrate" in run(*again).stdout
-    (found,) = lines(run(*again, "--json", "--no-calibrate"))
+    assert "s to calibrate" in run(*again, "--calibrate").stdout
+    (found,) = lines(run(*again, "--json"))
     assert (found["calibrated"], found["calibration_seconds"]) == (False, 0)
     assert not (generation(Path("corpus.infgram")) / "calibration.npz").exists()
-    assert "calibrate" not in run(*again, "--no-calibrate").stdout
+    assert "calibrate" not in run(*again).stdout
+
+
+@pytest.mark.usefixtures("index")
+def test_who_waits_at_a_terminal_is_told_that_a_model_is_fitted_for_the_first_time() -> None:
+    run("build", "corpus.txt", "--overwrite")
+    ask = ("generate", "a", "-n", "5", "--seed", "1", "--estimator", "kneser-ney")
+    said = "infgram: fitting Kneser-Ney to "
+    assert said in " ".join(drawn(*ask, stream="stderr")[0].split())
+    assert said not in drawn(*ask, stream="stderr")[0]
+    run("build", "corpus.txt", "--overwrite")
+    assert run(*ask).stderr == ""
 
 
 @pytest.mark.usefixtures("index")
 def test_an_index_without_calibration_generates_the_same() -> None:
     options = ("--estimator", "kneser-ney")
     calibrated = made_text(*options)
-    run("build", "corpus.txt", "--overwrite", "--no-calibrate")
+    run("build", "corpus.txt", "--overwrite")
     assert made_text(*options) == calibrated
 
 

@@ -19,7 +19,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> infgram.Index:
     monkeypatch.chdir(tmp_path)
     Path("draft.txt").write_bytes(DRAFT)
     Path("corpus.txt").write_bytes(TEXT)
-    return infgram.build("corpus.txt", "corpus.infgram", two_sided=True, calibrate=False)
+    return infgram.build("corpus.txt", "corpus.infgram", two_sided=True)
 
 
 def test_the_text_is_printed_as_it_was_edited(index: infgram.Index) -> None:
@@ -71,6 +71,6 @@ def test_copies_that_are_left_are_told_of() -> None:
 
 
 def test_an_index_with_one_side_is_refused() -> None:
-    infgram.build("corpus.txt", "one.infgram", calibrate=False)
+    infgram.build("corpus.txt", "one.infgram")
     result = run("polish", "draft.txt", "-i", "one.infgram", exit_code=1)
     assert "--two-sided" in result.stderr

@@ -29,7 +29,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> infgram.Index:
     monkeypatch.chdir(tmp_path)
     Path("draft.txt").write_bytes(DRAFT)
     Path("corpus.txt").write_bytes(TEXT)
-    return infgram.build("corpus.txt", "corpus.infgram", calibrate=False)
+    return infgram.build("corpus.txt", "corpus.infgram")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_copies_that_are_left_are_told_of() -> None:
 
 @pytest.mark.usefixtures("opened")
 def test_text_that_is_no_text_is_refused_in_characters() -> None:
-    infgram.build("corpus.txt", "chars.infgram", tokenizer="chars", calibrate=False)
+    infgram.build("corpus.txt", "chars.infgram", tokenizer="chars")
     result = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=b"\xff", exit_code=1)
     assert "UTF-8" in result.stderr and len(result.stderr.splitlines()) <= 2
     other = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=DRAFT, exit_code=1)

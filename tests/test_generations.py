@@ -124,7 +124,7 @@ BUILD_FOR_EVER = """
 import sys, infgram
 while True:
     for corpus in sys.argv[2:]:
-        infgram.build(corpus, sys.argv[1], overwrite=True, calibrate=False)
+        infgram.build(corpus, sys.argv[1], overwrite=True)
         print(flush=True)
 """
 
@@ -190,7 +190,7 @@ def test_of_builds_that_must_not_overwrite_one_wins(tmp_path: Path) -> None:
 
     def run(path: Path) -> bool:
         try:
-            infgram.build(path, target, calibrate=False)
+            infgram.build(path, target)
         except IndexExists:
             return False
         return True
@@ -287,7 +287,7 @@ def die_at(step):
 
 def do(play):
     if doing == "build":
-        infgram.build(folder / f"{play}.jsonl", target, overwrite=True, calibrate=False)
+        infgram.build(folder / f"{play}.jsonl", target, overwrite=True)
     elif doing == "calibrate":
         infgram.calibrate(infgram.open(target))
     else:
@@ -319,12 +319,12 @@ def check(step):
 step, outcomes = 0, []
 while True:
     step += 1
-    infgram.build(folder / "hamlet.jsonl", target, overwrite=True, calibrate=False)
+    infgram.build(folder / "hamlet.jsonl", target, overwrite=True)
     outcomes.append(in_child(lambda: (die_at(step), do("lear"))))
     check(step)
     if doing == "build":
         # what is left goes with the next build
-        infgram.build(folder / "hamlet.jsonl", target, overwrite=True, calibrate=False)
+        infgram.build(folder / "hamlet.jsonl", target, overwrite=True)
     else:
         do("hamlet")  # or with the next time that the same is done
     left = [p.name for p in folder.iterdir() if p.suffix != ".jsonl"]
@@ -398,7 +398,7 @@ def test_whatever_is_ended_at_any_moment_the_index_is_the_old_or_the_new_one(
         assert index.count("to be") == truth[play]
         assert old.count("to be") == 1400
         paths = [tmp_path / "hamlet.jsonl", index.path]
-        infgram.build(*paths, shard_tokens=20_000, overwrite=True, calibrate=False)
+        infgram.build(*paths, shard_tokens=20_000, overwrite=True)
         assert left_in(index.path) == ["CURRENT", generation_name(tmp_path), "lock"]
         assert left_in(tmp_path) == ["play.infgram"]
         assert not [p for p in generation(index.path).iterdir() if p.name.startswith(".")]
@@ -406,8 +406,7 @@ def test_whatever_is_ended_at_any_moment_the_index_is_the_old_or_the_new_one(
 
 SORT_IN_PROCESSES = """
 import sys, infgram
-infgram.build(sys.argv[1], sys.argv[2], documents="line", jobs=2, shard_tokens=9_000_000,
-              calibrate=False)
+infgram.build(sys.argv[1], sys.argv[2], documents="line", jobs=2, shard_tokens=9_000_000,)
 """
 
 

@@ -168,7 +168,7 @@ def test_documents_of_an_index_are_what_was_read(folder: Path, texts: list[str])
     for i, (suffix, write) in enumerate(RECORDS.values()):
         files.append(folder / f"round-{i}{suffix}")
         files[-1].write_bytes(write(texts))
-    index = infgram.build(files, folder / "round.infgram", overwrite=True, calibrate=False)
+    index = infgram.build(files, folder / "round.infgram", overwrite=True)
     found = [index.document(i).text for i in range(index.n_documents)]
     assert found == texts * len(RECORDS)
 
@@ -568,7 +568,7 @@ def test_three_hundred_files_go_in_rightly_are_counted_or_refused_by_name(tmp_pa
     assert named <= damaged
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CorpusWarning)
-        index = infgram.build(folder, tmp_path / "a.infgram", skip_bad=True, calibrate=False)
+        index = infgram.build(folder, tmp_path / "a.infgram", skip_bad=True)
     whole = [text for name in sorted(found) for text in found[name]]
     indexed = [index.document(i).token_ids.tobytes() for i in range(index.n_documents)]
     assert sorted(len(text) for text in indexed) == sorted(4 * len(text) for text in whole)
@@ -705,7 +705,6 @@ def test_matches_tell_their_lines_and_columns(
         documents=split,
         tokenizer=tokenizer,
         overwrite=True,
-        calibrate=False,
         shard_tokens=80,
     )
     found = [(match.line, match.column) for match in index.find("b", limit=1000)]

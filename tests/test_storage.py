@@ -192,7 +192,7 @@ def test_a_manifest_of_another_kind_is_refused_with_its_reason(damaged, fields, 
 def test_a_number_that_the_core_cannot_hold_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "wide.txt"
     text.write_text("".join(map(chr, range(0x4E00, 0x4E00 + 400))))
-    path = infgram.build(text, tmp_path / "wide.infgram", tokenizer="chars", calibrate=False).path
+    path = infgram.build(text, tmp_path / "wide.infgram", tokenizer="chars").path
     edit_manifest(path, block_rows=1 << 32)
     with pytest.raises(CorruptIndex, match="block_rows"):
         infgram.open(path)

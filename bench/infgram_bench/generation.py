@@ -35,7 +35,7 @@ def _answer(bench: Bench) -> None:
     source = bench.folder / "training.txt"
     source.write_bytes(corpus.training)
     (bench.folder / "data.txt").write_bytes(corpus.text)
-    infgram.build(source, bench.folder / "training.infgram", format="bytes", calibrate=False)
+    infgram.build(source, bench.folder / "training.infgram", format="bytes")
     trial = Trial()
     name = Tokengrams.name
     built = build_apart(Tokengrams, source, bench.folder / name, trial, limit=limit)

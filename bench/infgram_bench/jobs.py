@@ -46,7 +46,7 @@ def build(corpus: str, folder: str) -> dict[str, float]:
     import infgram
 
     started = time.perf_counter()
-    infgram.build(corpus, folder, format="bytes", calibrate=False)
+    infgram.build(corpus, folder, format="bytes")
     return {"seconds": time.perf_counter() - started}
 
 
@@ -55,7 +55,7 @@ def build_calibrated(corpus: str, folder: str) -> dict[str, float]:
     import infgram
 
     started = time.perf_counter()
-    infgram.build(corpus, folder, format="bytes")
+    infgram.build(corpus, folder, format="bytes", calibrate=True)
     return {"seconds": time.perf_counter() - started}
 
 

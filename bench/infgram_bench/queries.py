@@ -38,7 +38,7 @@ def _answer(bench: Bench) -> None:
     source = bench.folder / "corpus.txt"
     source.write_bytes(corpus.text)
     bench.progress("building indexes", 0, 0)
-    infgram.build(source, bench.folder / "corpus.infgram", format="bytes", calibrate=False)
+    infgram.build(source, bench.folder / "corpus.infgram", format="bytes")
     trial = Trial()
     for rival in RIVALS:
         built = build_apart(rival, source, bench.folder / rival.name, trial, limit=limit)

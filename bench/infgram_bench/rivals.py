@@ -89,7 +89,7 @@ class Infgram(System):
     @staticmethod
     def build(corpus: Path, folder: Path) -> None:
         """The index alone."""
-        infgram.build(corpus, folder / "corpus.infgram", format="bytes", calibrate=False)
+        infgram.build(corpus, folder / "corpus.infgram", format="bytes")
 
     def query(self, ngram: bytes) -> bytes:
         """Bytes as they are."""

@@ -109,9 +109,9 @@ Examples:
     help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
 @click.option(
-    "--no-calibrate",
+    "--calibrate",
     is_flag=True,
-    help="Do not fit Kneser-Ney to the index now; `infgram calibrate` can do it later.",
+    help="Fit Kneser-Ney to the index at once, and not when a model first needs it.",
 )
 @click.option(
     "--overwrite", is_flag=True, help="Replace an existing index once the new one is complete."
@@ -136,7 +136,7 @@ def build(
     shard_tokens: int,
     jobs: int,
     two_sided: bool,
-    no_calibrate: bool,
+    calibrate: bool,
     overwrite: bool,
     skip_bad: bool,
     quiet: bool,
@@ -179,7 +179,7 @@ def build(
             two_sided=two_sided,
             overwrite=overwrite,
             skip_bad=skip_bad,
-            calibrate=not no_calibrate,
+            calibrate=calibrate,
             progress=clock,
         )
     seconds, calibration_seconds = clock.stop()
@@ -202,7 +202,7 @@ def build(
                 "two_sided": two_sided,
                 "n_skipped": skipped.n_records,
                 "n_files_skipped": skipped.n_files,
-                "calibrated": not no_calibrate,
+                "calibrated": calibrate,
                 "seconds": round(seconds, 3),
                 "calibration_seconds": round(calibration_seconds, 3),
             }

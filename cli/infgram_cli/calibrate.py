@@ -25,7 +25,7 @@ def calibrate(index: Path | None, path: Path | None, quiet: bool, as_json: bool)
 
     Finds the discounts that make parts of the corpus most probable, each predicted as if it and its
     surroundings were not in the index. Stores them in the index and prints how well they predict.
-    `infgram build` does this as its last step.
+    The first command that needs them does this too.
     """
     import infgram
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 import shutil
-import sys
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -67,7 +65,7 @@ def demo(output: Path | None, seed: int) -> None:
             f"there is no {library / _UNSEEN}: the demo reads the sources of the library, "
             "so run it with a Python that has them"
         )
-    with _own_folder(output or _cache() / "infgram" / "demo") as folder:
+    with _own_folder(output or _cache() / "demo") as folder:
         _show(stdout(), folder, library, seed)
 
 
@@ -75,12 +73,12 @@ def demo(output: Path | None, seed: int) -> None:
 
 
 def _cache() -> Path:
-    if found := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
-        return Path(found)
-    home = Path(os.path.expanduser("~"))
-    if not home.is_absolute():
+    from infgram.store.system import cache_folder
+
+    cache = cache_folder()
+    if cache is None:
         raise click.ClickException("you have no home folder: name a folder with -o")
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return cache
 
 
 @contextlib.contextmanager
@@ -133,7 +131,7 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
 
     english.write(prose, sorted(library.glob("*.py")))
     _part(console, "New text, each character drawn from counts in Python's manual")
-    run("build", prose, "-o", of_prose, "--no-calibrate", "--overwrite", "-q")
+    run("build", prose, "-o", of_prose, "--overwrite", "-q")
     run("generate", "-i", of_prose, "The ", *same)
 
     _part(console, f"{_N_TEXTS:,} more on one core, and how much of them is copied")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
-from importlib.metadata import entry_points
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,9 @@ from .polish import polish
 from .refine import refine
 from .verify import verify
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
 INTERRUPTED = 130
 
 
@@ -44,8 +47,11 @@ class _Failure(click.ClickException):
         click.echo(f"infgram: {error} {' '.join(self.message.split())}", file=file, err=True)
 
 
-_ELSEWHERE = "infgram.commands"
-"""The group of entry points by which other distributions add commands."""
+def _elsewhere() -> EntryPoints:
+    """The commands that other distributions add."""
+    from importlib.metadata import entry_points  # here, as it takes 30 ms
+
+    return entry_points(group="infgram.commands")
 
 
 class _Group(click.Group):
@@ -53,12 +59,12 @@ class _Group(click.Group):
     whichever command they come from."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group=_ELSEWHERE).names})
+        return sorted({*super().list_commands(ctx), *_elsewhere().names})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if command := super().get_command(ctx, name):
             return command
-        for entry in entry_points(group=_ELSEWHERE, name=name):
+        for entry in _elsewhere().select(name=name):
             command = entry.load()
             if isinstance(command, click.Command):
                 return command
@@ -91,6 +97,16 @@ class _Group(click.Group):
         return result
 
 
+def _say_what_takes_time() -> None:
+    """Shows what the library logs, to somebody who waits."""
+    logger = logging.getLogger("infgram")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("infgram: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
 def _discard_output() -> None:
     """Lets nothing try again, when Python ends, to write what could not be written."""
     with contextlib.suppress(io.UnsupportedOperation):  # where no file stands behind it
@@ -116,6 +132,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Commands that need an index take -i PATH; by default they use the only *.infgram in this folder.
     """
     ctx.obj = debug
+    if sys.stderr.isatty():
+        _say_what_takes_time()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
         if sys.platform == "win32":  # text is written as it stands in the corpus

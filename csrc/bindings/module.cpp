@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
             raise("InvalidParameter", e.what());
         }
     });
+    m.def("version", [] { return INFGRAM_VERSION; });  // to look it up costs Python 30 ms
     bind_index(m);  // first: the others take indexes and cursors
     bind_model(m);
     bind_draft(m);

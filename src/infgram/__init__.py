@@ -4,9 +4,7 @@ What most users need is here. Rooms behind it, on the way that data takes: `infg
 `.models`, `.tracing`, `.draft`, `.refine`, `.pages`; each says what lives in it.
 """
 
-from importlib.metadata import version
-
-from . import _moved
+from . import _moved, native
 from .create import build
 from .errors import InfgramError
 from .index import Cursor, Index, open
@@ -50,7 +48,7 @@ __all__ = [
     "stream",
 ]
 
-__version__ = version("infgram")
+__version__ = native.version()
 
 _moved.install()
 

@@ -7,7 +7,7 @@ import numpy
 import numpy.random
 import numpy.typing
 import typing
-__all__: list[str] = ['Cursor', 'Draft', 'DraftEngine', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_discounts', 'is_sorted', 'kneser_ney', 'max_context', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'sbis', 'shared_contexts', 'textbook_discounts']
+__all__: list[str] = ['Cursor', 'Draft', 'DraftEngine', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_discounts', 'is_sorted', 'kneser_ney', 'max_context', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'sbis', 'shared_contexts', 'textbook_discounts', 'version']
 class Cursor:
     def copy(self) -> Cursor:
         ...
@@ -237,6 +237,8 @@ def shared_contexts(codes: numpy.typing.NDArray[numpy.uint16], sa: numpy.typing.
 def shared_contexts(codes: numpy.typing.NDArray[numpy.uint32], sa: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.uint8]:
     ...
 def textbook_discounts() -> numpy.typing.NDArray[numpy.float64]:
+    ...
+def version() -> str:
     ...
 max_context: int = 253
 n_discounts: int = 4224

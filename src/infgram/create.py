@@ -1,4 +1,4 @@
-"""From inputs to an index that is ready: built, and its discounts fitted."""
+"""From inputs to an index, and to its discounts where they are asked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(
     two_sided: bool = False,
     overwrite: bool = False,
     skip_bad: bool = False,
-    calibrate: bool = True,
+    calibrate: bool = False,
     progress: Progress | None = None,
 ) -> Index:
     """Builds an index from files, folders or text in memory, and opens it.
@@ -75,8 +75,8 @@ def build(
       (`Index.backwards`). Twice the time and the size.
     - `overwrite`: replace an index that stands at `path`, once the new one is whole.
     - `skip_bad`: report broken records as warnings and go on.
-    - `calibrate`: fit the discounts of Kneser-Ney at the end. Without it they are fitted when they
-      are first asked for, or by `infgram.calibrate`.
+    - `calibrate`: fit the discounts of Kneser-Ney at once. Otherwise the first model that needs
+      them does, or `infgram.calibrate`.
     - `progress`: called with (stage, done, total).
 
     What is no error but should be known comes as a `CorpusWarning`: files of folders that hold no

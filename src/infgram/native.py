@@ -31,6 +31,7 @@ from ._core import (
     sbis,
     shared_contexts,
     textbook_discounts,
+    version,
 )
 
 LIBRARY: str = _core.__file__
@@ -65,4 +66,5 @@ __all__ = [
     "sbis",
     "shared_contexts",
     "textbook_discounts",
+    "version",
 ]

@@ -1,7 +1,8 @@
-"""Fitting the discounts of Kneser-Ney on an index's own text, and keeping them beside it."""
+"""Fitting the discounts of Kneser-Ney on an index's own text, once: they are kept for next time."""
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from .. import native
 from ..errors import CorruptIndex
 from ..index import Index
 from ..native import KneserNeyModel
+from ..store.kept import alone, keep, kept
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
 
@@ -29,6 +31,8 @@ _MIN_TOKENS = 1_000
 # What a context passes on is its count to this power: docs/estimators.md has the figures.
 _EXPONENT = 0.2
 _CACHE_BYTES = 1 << 28
+
+_log = logging.getLogger("infgram")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
 
     Blocks spread over the corpus are scored one after another as if they and their surroundings
     were not in it, and the discounts that make them most probable are kept in the index's folder
-    (unless `save` is False). `infgram.build` does this at its end.
+    (unless `save` is False). The first model that needs discounts does this too, if nobody has, and
+    where the folder cannot be written it keeps them in the user's cache.
 
     Raises IndexReplaced if another build has taken the place of this one, StorageError if the
     folder cannot be written.
@@ -70,27 +75,48 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     >>> static.n_tokens  # too small a corpus: textbook discounts
     0
     """
-    with enough("fitting the discounts", "build with calibrate=False, or raise the limit"):
-        fits = _fit(index)
+    fits = _fitted(index)
     if save:
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, fitted in zip(_NAMES, fits, strict=True):
-            arrays[f"{name}_corpus"] = fitted.corpus.astype(np.float32)
-            if fitted.live is not None:
-                arrays[f"{name}_live"] = fitted.live.astype(np.float32)
-            arrays[f"{name}_fit"] = np.array([fitted.exponent, fitted.n_tokens, fitted.nats])
-        index.stored.write_extra(arrays)
+        index.stored.write_extra(_as_arrays(fits))
         _CACHE[index] = fits
-    static, adapting = fits
-    return static, adapting
+    return fits
 
 
 def calibration_of(index: Index, *, adapt: bool) -> Calibration:
-    """The index's calibration: the one stored in it, or else one fitted now and not stored."""
-    known = _CACHE.get(index)
-    if known is None:
-        known = _CACHE[index] = stored_calibration(index) or calibrate(index, save=False)
+    """The index's calibration: the one that is kept for it, or else one fitted now, and kept.
+
+    Of several threads and processes that ask at once, one fits and the others wait for it. The
+    logger "infgram" tells that the fit begins, at the level INFO.
+    """
+    known = _CACHE.get(index) or stored_calibration(index) or _fitted_once(index)
+    _CACHE[index] = known
     return known[adapt]
+
+
+def _fitted_once(index: Index) -> _Fits:
+    with alone(index.stored):
+        if found := _CACHE.get(index) or stored_calibration(index):
+            return found
+        if index.n_tokens >= _MIN_TOKENS:
+            _log.info("fitting Kneser-Ney to %s, which is kept for next time", index.path)
+        fits = _CACHE[index] = _fitted(index)
+        keep(index.stored, _as_arrays(fits))
+        return fits
+
+
+def _fitted(index: Index) -> _Fits:
+    with enough("fitting the discounts", "raise the limit, or use another estimator"):
+        return _fit(index)
+
+
+def _as_arrays(fits: _Fits) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, fitted in zip(_NAMES, fits, strict=True):
+        arrays[f"{name}_corpus"] = fitted.corpus.astype(np.float32)
+        if fitted.live is not None:
+            arrays[f"{name}_live"] = fitted.live.astype(np.float32)
+        arrays[f"{name}_fit"] = np.array([fitted.exponent, fitted.n_tokens, fitted.nats])
+    return arrays
 
 
 def exponent_of(index: Index) -> float:
@@ -108,13 +134,12 @@ def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
 
 
 _NAMES = ("static", "adapting")
-_CACHE: weakref.WeakKeyDictionary[Index, tuple[Calibration, Calibration]] = (
-    weakref.WeakKeyDictionary()
-)
+_Fits = tuple[Calibration, Calibration]
+_CACHE: weakref.WeakKeyDictionary[Index, _Fits] = weakref.WeakKeyDictionary()
 
 
 def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
-    """The calibrations kept in the index's folder, without and with a live text, if there are any.
+    """The calibrations kept for the index, without and with a live text, if there are any.
 
     Raises CorruptIndex.
     """
@@ -139,8 +164,8 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
 
 
 def _stored_arrays(index: Index) -> dict[str, NDArray[Any]] | None:
-    """What is kept in the index's folder, checked. Raises CorruptIndex."""
-    arrays = index.stored.read_extra()
+    """What is kept for the index, checked. Raises CorruptIndex."""
+    arrays = kept(index.stored)
     if arrays is None:
         return None
     try:

@@ -23,7 +23,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def build_index(
         tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
         results = iter(_sort_all(tasks, jobs, report))
         fields = {
-            "infgram": version("infgram"),
+            "infgram": native.version(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "tokenizer": tokenizer.spec(),
             "code_bits": plan.code_bits,
@@ -282,16 +281,18 @@ def _distinct_ids(
     folder: Path, shards: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]
 ) -> NDArray[np.uint32]:
     """Every token id that occurs, rising."""
-    found: NDArray[np.uint32] = np.zeros(0, np.uint32)
+    small = np.zeros(_CHUNK_TOKENS, np.bool_)
+    large: NDArray[np.uint32] = np.zeros(0, np.uint32)
     for shard in shards:
         with open(_spool_path(folder, shard["name"]), "rb") as spool:
             while len(chunk := np.fromfile(spool, dtype, _CHUNK_TOKENS)):
-                if int(chunk.max()) < _CHUNK_TOKENS:
-                    distinct = np.flatnonzero(np.bincount(chunk))
+                if int(chunk.max()) < len(small):
+                    small[chunk] = True
                 else:
-                    distinct = np.unique(chunk)
-                found = np.union1d(found, distinct.astype(np.uint32))
-    return found
+                    is_small = chunk < len(small)
+                    small[chunk[is_small]] = True
+                    large = np.union1d(large, chunk[~is_small].astype(np.uint32))
+    return np.concatenate([np.flatnonzero(small).astype(np.uint32), large])
 
 
 def _join(strings: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

@@ -53,7 +53,7 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-_MOST_EXTRA = 1 << 20
+MOST_EXTRA = 1 << 20
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 # A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
 _NO_DESCRIPTOR: dict[str, Any] = (
@@ -205,7 +205,7 @@ class StoredIndex:
         if content is None:
             return None
         try:
-            arrays = read_arrays(content, most=_MOST_EXTRA)
+            arrays = arrays_of(content)
         except ValueError as error:
             raise CorruptIndex(
                 f"{self.folder / CALIBRATION} is damaged ({error}): remove it and write it again"
@@ -217,14 +217,12 @@ class StoredIndex:
 
         Raises IndexReplaced, StorageError.
         """
-        content = io.BytesIO()
-        named: dict[str, Any] = {"identity": np.array(self.identity), **arrays}
-        np.savez_compressed(content, **named)
+        content = packed(self.identity, arrays)
         try:
             with Directory.open(self.folder) as folder:
                 self._check_identity(folder)
                 with folder.replacing(CALIBRATION) as file:
-                    file.write(content.getbuffer())
+                    file.write(content)
         except FileNotFoundError as error:
             raise self._replaced() from error
         except OSError as error:
@@ -477,9 +475,22 @@ def _check_files(path: Path, files: object) -> None:
 # What is kept beside the files --------------------------------------------------------------------
 
 
+def packed(identity: str, arrays: Mapping[str, _Column]) -> bytes:
+    """Arrays that belong to the build of this identity, as a file's content."""
+    content = io.BytesIO()
+    named: dict[str, Any] = {"identity": np.array(identity), **arrays}
+    np.savez_compressed(content, **named)
+    return content.getvalue()
+
+
+def arrays_of(content: bytes) -> dict[str, _Column]:
+    """What was packed, `identity` among it. Raises ValueError."""
+    return read_arrays(content, most=MOST_EXTRA)
+
+
 def _read_extra(folder: Directory) -> bytes | StorageError | None:
     try:
-        return folder.read(CALIBRATION, most=_MOST_EXTRA)
+        return folder.read(CALIBRATION, most=MOST_EXTRA)
     except FileNotFoundError:
         return None
     except StorageError as error:

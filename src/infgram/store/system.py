@@ -19,6 +19,17 @@ from pathlib import Path
 MOVES_OPEN_FILES = sys.platform != "win32"
 """Whether files that are open, and folders that have such, can be renamed and removed."""
 
+
+def cache_folder() -> Path | None:
+    """Where the user's programs keep what they can make again; None without a home folder."""
+    if found := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
+        cache = Path(found)
+    else:
+        home = Path(os.path.expanduser("~"))
+        cache = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return cache / "infgram" if cache.is_absolute() else None
+
+
 # A place is a path, or a name in the folder that is open as the descriptor `within`.
 
 

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from pathspec import GitIgnoreSpec
-
 from ...errors import EmptyCorpus, InputError, InvalidParameter
 from .document import unreadable
 
@@ -39,6 +37,8 @@ class _Rules:
     """Lines of gitignore, for the paths below one folder, whose parts are `above`."""
 
     def __init__(self, lines: Iterable[str], above: Sequence[str] = ()) -> None:
+        from pathspec import GitIgnoreSpec  # here, as most builds read no folder
+
         self._spec = GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
         self._n_above = len(above)
 
@@ -50,6 +50,8 @@ class _Rules:
 
 def _is_pattern(line: str) -> bool:
     """Whether a line can be read: git passes over those that cannot."""
+    from pathspec import GitIgnoreSpec
+
     try:
         GitIgnoreSpec.from_lines([line])
     except (ValueError, TypeError, re.error):
