@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -565,6 +566,13 @@ def test_an_index_is_no_corpus_whatever_its_name(
         assert [index.document(i).text for i in range(index.n_documents)] == ["hello"]
     with pytest.raises(InputError, match="this is an infgram index"):
         contents(tmp_path / "index")
+
+
+def test_a_pipe_with_the_name_of_a_file_of_an_index_does_not_hang(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a" / "CURRENT")
+    (tmp_path / "a" / "a.txt").write_text("text")
+    assert contents(tmp_path) == contents(tmp_path / "a") == [b"text"]
 
 
 def test_lines_of_gitignore_end_as_those_of_git(tmp_path: Path) -> None:

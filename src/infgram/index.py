@@ -495,8 +495,9 @@ class Index:
         begin, stop = documents.bounds(local)
         end, lines = "\n", self._line_counters["\n"][s]
         n_line_ends, last = lines.between(begin, position)
-        if not (first or n_line_ends or lines.between(position, stop)[0]):
-            # a file without any: the first Macintosh ended lines otherwise
+        if "\r" in self._line_counters and not (
+            first or n_line_ends or lines.between(position, stop)[0]
+        ):  # a file without any: the first Macintosh ended lines otherwise
             end, lines = "\r", self._line_counters["\r"][s]
             n_line_ends, last = lines.between(begin, position)
         # a token that holds a line end may hold what begins the next line, too
@@ -509,29 +510,27 @@ class Index:
 
     @cached_property
     def _line_counters(self) -> dict[str, list[LineCounter]]:
-        """What counts the ends of lines, of either kind, in each shard.
+        """What counts the ends of lines in each shard: \\n, and \\r where there is one.
 
-        Empty where the tokenizer does not keep them.
+        Empty where the tokenizer does not keep lines.
         """
         try:
             if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
                 return {}
         except InfgramError:
             return {}
-        tables = {end: self._n_line_ends(end) for end in "\n\r"}
-        return {
-            end: [LineCounter(shard.codes, table) for shard in self._shards]
-            for end, table in tables.items()
-        }
-
-    def _n_line_ends(self, end: str) -> NDArray[np.uint32]:
-        """How many there are in each code's token."""
         ids = self.alphabet[1:]
         if self._reads_bytes or self.tokenizer.name == "chars":
-            found = ids == ord(end)
+            found = {end: ids == ord(end) for end in "\n\r"}
         else:
-            found = np.array([self.decode([i]).count(end) for i in ids.tolist()])
-        return np.append(0, found).astype(np.uint32)
+            texts = [self.decode([i]) for i in ids.tolist()]
+            found = {end: np.array([text.count(end) for text in texts]) for end in "\n\r"}
+        return {
+            end: [LineCounter(shard.codes, table) for shard in self._shards]
+            for end, counts in found.items()
+            if end == "\n" or counts.any()
+            for table in [np.append(0, counts).astype(np.uint32)]
+        }
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
