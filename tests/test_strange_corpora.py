@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,24 @@ def test_lines_may_end_in_all_three_ways(rows: list[str], end: str) -> None:
         assert [d.content for d in found] == [row.encode() for row in rows]
         first = 2 if options["format"] == "csv" else 1
         assert [d.line for d in found] == list(range(first, first + len(rows)))
+
+
+def test_matches_tell_the_lines_of_an_old_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("one\rtwo né two\r\rtwo".encode())
+    (tmp_path / "b.txt").write_bytes(b"a\rtwo\nb\rtwo")
+    for tokenizer in ("bytes", "chars"):
+        files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+        index = infgram.build(
+            files, tmp_path / "i.infgram", tokenizer=tokenizer, overwrite=True, calibrate=False
+        )
+        found = sorted((Path(m.source).name, m.line, m.column) for m in index.find("two"))
+        assert found == [
+            ("a.txt", 2, 1),
+            ("a.txt", 2, 8),
+            ("a.txt", 4, 1),
+            ("b.txt", 1, 3),
+            ("b.txt", 2, 3),
+        ]
 
 
 def test_a_field_may_hold_another_kind_of_line_end(tmp_path: Path) -> None:
@@ -547,6 +566,13 @@ def test_an_index_is_no_corpus_whatever_its_name(
         assert [index.document(i).text for i in range(index.n_documents)] == ["hello"]
     with pytest.raises(InputError, match="this is an infgram index"):
         contents(tmp_path / "index")
+
+
+def test_a_pipe_with_the_name_of_a_file_of_an_index_does_not_hang(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a" / "CURRENT")
+    (tmp_path / "a" / "a.txt").write_text("text")
+    assert contents(tmp_path) == contents(tmp_path / "a") == [b"text"]
 
 
 def test_lines_of_gitignore_end_as_those_of_git(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ The first bytes of an input decide what it is where they can, and its name where
 | .bin, with a `token_dtype`     | the same                                                       |
 | a folder that `datasets` saved | a row                                                          |
 | an index of infini-gram        | a document of it                                               |
-| other text                     | plain text: the file, a line or a paragraph of it              |
+| other text                     | plain text: the file, a line or a paragraph of it; but what    |
+|                                | begins with a JSON object that has `text_field` is `.json`     |
 
-A `separator` cuts token ids further. All but token files may be compressed (gzip, bzip2, xz, zstd).
+A `separator` cuts token ids further. All but token files may be compressed (gzip, bzip2, xz, zstd)
+and may come from a pipe.
 Text becomes UTF-8 where a byte order mark or the caller tells its encoding, and otherwise stays the
 bytes it was on disk: what they mean is for the tokenizer to say. Archives and binaries hold no
 text: refused where they were named, left out and counted in folders.

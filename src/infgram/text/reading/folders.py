@@ -166,8 +166,11 @@ def is_index(folder: str) -> bool:
     """Whether a folder has the name of an index of infgram, or is one."""
     if folder.endswith(".infgram"):
         return True
+    current = os.path.join(folder, "CURRENT")
     try:
-        with open(os.path.join(folder, "CURRENT"), "rb") as handle:
+        if not os.path.isfile(current):  # a pipe would wait for somebody to write
+            return False
+        with open(current, "rb") as handle:
             return handle.read(len(_INDEX)) == _INDEX
     except OSError:
         return False
