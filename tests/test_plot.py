@@ -27,8 +27,8 @@ from infgram.tracing.copying import Novelty
 matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib, the extra `plot`")
 colors = pytest.importorskip("matplotlib.colors")
 
-PERPLEXITY = Perplexity(1000, 1000, 0, math.log(8), 8.0, 8.0, 3.0)
-WITH_ZEROS = Perplexity(1000, 1000, 100, math.inf, math.inf, 4.0, math.inf)
+PERPLEXITY = Perplexity(1000, 1000, 0, 0, math.log(8), 8.0, 8.0, 8.0, 3.0)
+WITH_ZEROS = Perplexity(1000, 1000, 100, 100, math.inf, math.inf, 4.0, 4.0, math.inf)
 NOVELTY = Novelty(1000, 9.0, 50, 0, 0.1, 20, 0.25, (0.1, 0.2, 0.3, 0.4), 200, 0.9)
 LEVELS = [
     LevelStatistics(1, 100, Summary(17.0, 9.0, 16.0), Summary(2.0, 5.0, 1.0)),
@@ -88,7 +88,7 @@ def test_nothing_measured_is_an_empty_picture(tmp_path: Path, draw: Any) -> None
 
 def test_quality_shows_bits_a_byte_against_what_was_found() -> None:
     other = replace(NOVELTY, found_grams=0.5)
-    better = Perplexity(1000, 500, 0, math.log(2), 2.0, 2.0, 2.0)
+    better = Perplexity(1000, 500, 0, 0, math.log(2), 2.0, 2.0, 2.0, 2.0)
     points = [Written("k=1", NOVELTY, PERPLEXITY), Written("k=2", other, better)]
     (axes,) = plot.quality({"SBIS": points}, real=PERPLEXITY).axes
     line, real = axes.lines

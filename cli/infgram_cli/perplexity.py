@@ -124,9 +124,11 @@ def perplexity(
         (index,) = model.indexes
         settings = {name: choice.given[name] for name in _FREE if name in choice.given}
         found = infgram.published_perplexity(index, *texts, **settings)
-    else:
+    elif per_document:
         each = infgram.compare([model], *texts, bos=bos, eos=eos)
         (found,) = each.total
+    else:
+        found = infgram.perplexity(model, *texts, bos=bos, eos=eos)
     reliable = infgram.reliability(model, *texts, bos=bos, eos=eos) if reliability else None
     statistics = {
         str(index.path): infgram.level_statistics(index, *texts, k=levels, window=model.window)
@@ -143,7 +145,7 @@ def perplexity(
             "eos": eos,
             **json_able(found),
         }
-        if per_document and each:
+        if each:
             record["documents"] = _documents(documents, each)
         if reliable:
             summary = {name: json_able(getattr(reliable, name)) for name in _SUMMARY}
@@ -154,7 +156,7 @@ def perplexity(
         return
     console = stdout()
     _show_perplexity(console, found, published)
-    if per_document and each:
+    if each:
         _show_documents(console, documents, each)
     if reliable:
         _show_reliability(console, reliable)
