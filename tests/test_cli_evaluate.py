@@ -221,7 +221,7 @@ def test_an_option_that_would_do_nothing_is_refused(options: list[str], named: s
 def test_a_parameter_outside_its_range_names_the_range() -> None:
     for options, message in [
         (["--estimator", "sbis", "-k", "0"], "k is 0"),
-        (["--max-order", "1"], "max_order is 1, expected a whole number from 2 to"),
+        (["--max-order", "1"], "--max-order is 1, expected a whole number from 2 to"),
         (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected a number from 0 to 1"),
     ]:
         assert message in run("perplexity", "text.txt", *options, exit_code=2).stderr
@@ -275,7 +275,8 @@ def test_export_writes_what_the_library_does() -> None:
 def test_export_asks_for_a_form_and_an_order() -> None:
     assert "--arpa" in run("export", "--order", "3", exit_code=2).stderr
     assert "--order" in run("export", "--arpa", exit_code=2).stderr
-    assert "n from 2 to 253" in run("export", "--arpa", "--order", "254", exit_code=1).stderr
+    assert "2<=x<=253" in run("export", "--arpa", "--order", "254", exit_code=2).stderr
+    assert infgram.models.arpa.MAX_ORDER == 254
 
 
 # novelty ------------------------------------------------------------------------------------------

@@ -397,7 +397,7 @@ def test_bare_ids_are_shaded_and_traced() -> None:
 )
 def test_a_corpus_never_commands_the_terminal(options: Sequence[str]) -> None:
     Path("evil\x1b]0;title\x07.txt").write_bytes(b"a\x1b[2Jb\x07c\x9b31md\n" * 50)
-    run("build", "evil\x1b]0;title\x07.txt", "-o", "evil.infgram")
+    run("build", "evil\x1b]0;title\x07.txt", "-o", "evil.infgram", "--format", "bytes")
     shown, _ = drawn("generate", "a", "-n", "60", "--seed", "1", *options)
     left = COLOURS.sub("", shown)
     assert not {c for c in left if ord(c) < 32 or 127 <= ord(c) < 160} - set("\n\r\t")

@@ -242,13 +242,12 @@ def test_both_weightings_can_be_measured_as_published(
 # Reliability --------------------------------------------------------------------------------------
 
 
-class Stub:
+class Stub(Model):
     """A model of given distributions over the tokens 9 (end of text), 1 and 2, and 4 others."""
 
-    token_ids = np.array([9, 1, 2, ABSENT], np.uint32)
-    n_unseen = 4
-
     def __init__(self, probs: Any, targets: Any) -> None:
+        self.token_ids = np.array([9, 1, 2, ABSENT], np.uint32)
+        self.n_unseen = 4
         self._probs = np.array(probs, np.float64)
         if self._probs.shape[1] == 3:
             self._probs = np.pad(self._probs, ((0, 0), (0, 1)))
@@ -261,7 +260,7 @@ class Stub:
 
 def test_bins_hold_what_was_predicted_and_what_came() -> None:
     probs = [[0.0, 0.8, 0.2], [0.0, 0.7, 0.3], [0.1, 0.6, 0.3], [0.0, 0.0, 1.0]]
-    found: Any = reliability(Stub(probs, [1, 2, 1, 2]), "", n_bins=2)  # type: ignore[arg-type]
+    found: Any = reliability(Stub(probs, [1, 2, 1, 2]), "", n_bins=2)
     assert found.n_tokens == 4
     assert found.top.edges.tolist() == [0.0, 0.5, 1.0]
     assert found.top.counts.tolist() == [0, 4]
@@ -281,7 +280,7 @@ def test_bins_hold_what_was_predicted_and_what_came() -> None:
 
 def test_bins_of_tokens_each_are_twice_as_probable() -> None:
     probs = [[0.0, 0.5, 0.5], [0.01, 0.24, 0.75]]
-    found = reliability(Stub(probs, [1, 2]), "", n_bins=4)  # type: ignore[arg-type]
+    found = reliability(Stub(probs, [1, 2]), "", n_bins=4)
     assert found.tokens.edges.tolist() == [0.0, 0.125, 0.25, 0.5, 1.0]
     assert found.tokens.counts.tolist() == [4, 1, 0, 3]
     assert np.isnan(found.tokens.predicted[2]) and np.isnan(found.tokens.actual[2])
@@ -292,12 +291,12 @@ def test_a_text_drawn_from_the_distributions_is_as_expected() -> None:
     rng = np.random.default_rng(0)
     probs = rng.dirichlet([0.5, 1.0, 2.0], 40_000)
     drawn = (rng.random(len(probs))[:, None] > probs.cumsum(axis=1)).sum(axis=1)
-    targets = Stub.token_ids[drawn]
-    found = reliability(Stub(probs, targets), "")  # type: ignore[arg-type]
+    targets = np.array([9, 1, 2])[drawn]
+    found = reliability(Stub(probs, targets), "")
     assert found.ece < 0.02
     assert found.actual_perplexity == pytest.approx(found.expected_perplexity, rel=0.02)
     sharpened = probs**3 / (probs**3).sum(axis=1, keepdims=True)
-    too_sure = reliability(Stub(sharpened, targets), "")  # type: ignore[arg-type]
+    too_sure = reliability(Stub(sharpened, targets), "")
     assert too_sure.accuracy == found.accuracy
     assert too_sure.ece > 0.1
     assert too_sure.confidence > too_sure.accuracy
@@ -308,7 +307,7 @@ def test_a_text_drawn_from_the_distributions_is_as_expected() -> None:
 def test_a_token_of_probability_zero_makes_the_actual_perplexity_infinite(token: int) -> None:
     """Of the alphabet (9) or not (7)."""
     probs = [[0.0, 0.4, 0.6], [0.0, 0.4, 0.6]]
-    found = reliability(Stub(probs, [2, token]), "")  # type: ignore[arg-type]
+    found = reliability(Stub(probs, [2, token]), "")
     assert found.actual_perplexity == math.inf
     assert found.expected_perplexity < 2
     assert found.accuracy == 0.5
@@ -317,7 +316,7 @@ def test_a_token_of_probability_zero_makes_the_actual_perplexity_infinite(token:
 
 def test_what_no_corpus_has_is_one_prediction_that_tokens_share() -> None:
     probs = [[0.0, 0.4, 0.4, 0.2], [0.0, 0.1, 0.1, 0.8]]
-    found = reliability(Stub(probs, [7, 8]), "")  # type: ignore[arg-type]
+    found = reliability(Stub(probs, [7, 8]), "")
     assert found.actual_nats == pytest.approx(-math.log(0.2 / 4 * 0.8 / 4) / 2)
     each = [0.4, 0.4, *[0.05] * 4], [0.1, 0.1, *[0.2] * 4]
     entropy = sum(-p * math.log(p) for row in each for p in row)

@@ -16,7 +16,7 @@ from .options import index_argument, index_option, open_index, quiet_option
 @click.option("--arpa", is_flag=True, help="An ARPA back-off file, as KenLM reads it.")
 @click.option(
     "--order",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, 253),
     metavar="N",
     required=True,
     help="The longest n-grams listed.",

@@ -123,7 +123,8 @@ class Index:
     def n_vocabulary(self) -> int:
         """Tokens that there are, in the corpus or not, the end of text among them.
 
-        >>> open(demo_index).n_vocabulary
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).n_vocabulary
         257
         """
         return max(self.tokenizer.n_ids + 1, len(self.alphabet))

@@ -63,7 +63,8 @@ def export_arpa(
 
     >>> import io, infgram
     >>> file = io.BytesIO()
-    >>> export_arpa(Model(infgram.open(demo_index), KneserNey(max_order=2)), file)
+    >>> index = infgram.build(["to be or not to be"])
+    >>> infgram.export_arpa(infgram.Model(index, infgram.KneserNey(max_order=2)), file)
     [11, 16]
     >>> print(file.getvalue().decode()[:6])
     \\data\\
@@ -113,7 +114,7 @@ def arpa_words(index: Index, token_ids: Ids) -> list[str]:
     the corpus never had is `<unk>`, the end of text `</s>`.
 
     >>> import infgram
-    >>> arpa_words(infgram.open(demo_index), list(b"to be?"))
+    >>> infgram.arpa_words(infgram.build(["to be or not to be"]), list(b"to be?"))
     ['t', 'o', '\\x20', 'b', 'e', '<unk>']
     """
     words = _Words(index)

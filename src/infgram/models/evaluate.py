@@ -186,8 +186,9 @@ def compare(
     Raises InvalidParameter without models, or if no text has a token.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
-    >>> found = compare([Model(index), Model(index, infgram.KneserNey(2))], "to be", "or not")
+    >>> index = infgram.build(["to be or not to be"])
+    >>> models = [infgram.Model(index), infgram.Model(index, infgram.KneserNey(max_order=2))]
+    >>> found = infgram.compare(models, "to be", "or not")
     >>> found.best, len(found.documents), len(found.total)
     ((0, 0), 2, 2)
     """

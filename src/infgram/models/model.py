@@ -140,7 +140,8 @@ class Model:
         """Which tokens no corpus has, or stand for text that the tokenizer does not know.
 
         >>> import infgram
-        >>> Model(infgram.open(demo_index)).is_unknown(list(b"to?")).tolist()
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]))
+        >>> model.is_unknown(list(b"to?")).tolist()
         [False, False, True]
         """
         ids = np.asarray(token_ids)
@@ -155,7 +156,7 @@ class Model:
         Nothing stands before the context, unless `bos` says: the beginning of a document.
 
         >>> import infgram
-        >>> model = Model(infgram.open(demo_index), infgram.Longest())
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())
         >>> float(model.distribution(bos=True)[model.token_ids == ord("t")].sum())
         1.0
         """
