@@ -65,7 +65,7 @@ def export_arpa(
     >>> file = io.BytesIO()
     >>> index = infgram.build(["to be or not to be"])
     >>> infgram.export_arpa(infgram.Model(index, infgram.KneserNey(max_order=2)), file)
-    [11, 16]
+    [10, 14]
     >>> print(file.getvalue().decode()[:6])
     \\data\\
     """
