@@ -6,19 +6,23 @@ import doctest
 import importlib
 import os
 import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import infgram_bench
-import numpy as np
 import pytest
 from infgram_bench import corpora
 
 import infgram
+import infgram.draft
+import infgram.refine
 
 ROOT = Path(__file__).parents[1]
 # The one list of who imports PyTorch, which is not here: their examples are in their own tests.
@@ -30,7 +34,7 @@ NEED_TORCH = {
     for pair in contract.get("ignore_imports", ())
     if pair.endswith((" -> torch", " -> transformers"))
 } | {"infgram.refine.rewrite", "infgram_bench.refining_measure"}  # their examples need it
-MODULES = ["infgram_cli.output"] + [
+MODULES = ["infgram_cli.output", "infgram_cli.given"] + [
     module.name
     for package in (infgram, infgram_bench)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
@@ -38,10 +42,8 @@ MODULES = ["infgram_cli.output"] + [
 ]
 # Nobody calls them but infgram itself, or they are packages that say what is in them.
 WITHOUT_EXAMPLES = {
-    *(
-        f"infgram.{room}"
-        for room in ("models", "pages", "store", "text", "text.tokenizing", "tracing", "native")
-    ),
+    *(f"infgram.{room}" for room in ("models", "pages", "store", "text", "tracing", "values")),
+    *("infgram.native", "infgram.text.tokenizing"),
     *(
         "infgram._moved",
         "infgram.errors",
@@ -62,27 +64,90 @@ WITHOUT_EXAMPLES |= {
     if name.startswith(("infgram.store.", "infgram.refine.strategies."))
     or (name.startswith("infgram_bench.") and name not in BENCH_WITH_EXAMPLES)
 }
-DEMO = b"to be or not to be\nbe"
-
-
-@pytest.fixture
-def demo_index(tmp_path: Path) -> Path:
-    (tmp_path / "demo.txt").write_bytes(DEMO)
-    return infgram.build(tmp_path / "demo.txt", tmp_path / "demo.infgram", two_sided=True).path
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples_run(name: str, demo_index: Path) -> None:
+def test_docstring_examples_run(name: str) -> None:
     module = importlib.import_module(name)
-    names = {"demo_index": demo_index, "np": np, "infgram": infgram}
-    result = doctest.testmod(module, extraglobs=names)
+    result = doctest.testmod(module)
     assert result.failed == 0
     assert result.attempted > 0 or name in WITHOUT_EXAMPLES
 
 
+PUBLIC = [infgram, infgram.draft, infgram.refine]
+# Their examples are of a refiner that somebody has trained: tests/test_refine_rewrite.py runs them.
+OF_A_REFINER = {"infgram.refine.refine", "infgram.refine.refine_many"}
+NAMES = [
+    (package, name)
+    for package in PUBLIC
+    for name in package.__all__
+    if f"{package.__name__}.{name}" not in {"infgram.refine.Scorer", "infgram.refine.train"}
+]
+
+
 def test_every_public_name_is_explained() -> None:
-    for name in infgram.__all__:
-        assert getattr(infgram, name).__doc__, name
+    for package, name in NAMES:
+        assert getattr(package, name).__doc__, name
+
+
+def members(thing: Any) -> Iterator[tuple[str, Any]]:
+    """What is public of a class, with what it inherits from infgram's own."""
+    for kind in thing.__mro__ if isinstance(thing, type) else ():
+        if kind.__module__.startswith("infgram"):
+            for name, member in vars(kind).items():
+                if not name.startswith("_"):
+                    yield name, getattr(member, "func", member)  # what a cached_property is of
+
+
+def examples(name: str, docstring: str | None, line: int = 0) -> doctest.DocTest:
+    return doctest.DocTestParser().get_doctest(docstring or "", {}, name, name, line)
+
+
+@pytest.mark.parametrize(("package", "name"), NAMES, ids=[name for _, name in NAMES])
+def test_examples_of_public_names_can_be_pasted_into_a_shell(
+    package: ModuleType, name: str
+) -> None:
+    """Each docstring's by itself, where nothing is defined and nothing was imported."""
+    thing = getattr(package, name)
+    full = f"{package.__name__}.{name}"
+    found = [(full, thing), *((f"{full}.{each}", member) for each, member in members(thing))]
+    for each, documented in found:
+        if each not in OF_A_REFINER and isinstance(documented.__doc__, str):
+            runner = doctest.DocTestRunner()
+            runner.run(examples(each, documented.__doc__))
+            assert runner.failures == 0, each
+
+
+@pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
+def test_examples_of_packages_can_be_pasted_into_a_shell(package: ModuleType) -> None:
+    runner = doctest.DocTestRunner()
+    runner.run(examples(package.__name__, package.__doc__))
+    assert runner.failures == 0
+    assert runner.tries or package is infgram
+
+
+def test_help_names_the_attributes_of_what_users_hold() -> None:
+    index = infgram.build(["to be or not to be"])
+    drafter = infgram.draft.Drafter(index)
+    held = [
+        index,
+        index.cursor("to"),
+        infgram.Model(index),
+        infgram.KneserNey(),
+        infgram.SBIS(),
+        index.ntd("to"),
+        index.find("to")[0],
+        infgram.generate(index, max_tokens=3),
+        drafter,
+        infgram.draft.TextDrafter(index, tokenizer="chars"),
+        infgram.refine.Proposer(index),
+    ]
+    for each in held:
+        shown = pydoc.plain(pydoc.render_doc(type(each)))
+        slots = [name for kind in type(each).__mro__ for name in getattr(kind, "__slots__", ())]
+        for name in [*getattr(each, "__dict__", ()), *slots]:
+            if not name.startswith("_"):
+                assert f"`{name}`" in shown or re.search(rf"\|  {name}\b", shown), name
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -165,6 +230,14 @@ print([name for name in {[*optional, "zstandard", "transformers"]} if name in sy
 
 def test_the_types_are_shipped() -> None:
     assert (Path(infgram.__file__).parent / "py.typed").is_file()
+
+
+def test_the_readmes_figures_fit_a_terminal() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| ")]
+    figures = [row for row in rows if "infgram" in row or row.startswith("|     ")]
+    assert len(figures) > 20
+    assert max(map(len, figures)) <= 80
 
 
 def test_the_readmes_figures_are_those_of_the_results() -> None:

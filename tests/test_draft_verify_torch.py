@@ -193,9 +193,6 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         importlib.import_module("infgram.draft.verify_torch")
 
 
-def test_examples_run(tmp_path: Path) -> None:
-    (tmp_path / "demo.txt").write_bytes(b"to be or not to be\nbe")
-    demo = infgram.build(tmp_path / "demo.txt", tmp_path / "demo.infgram").path
-    names = {"demo_index": demo, "infgram": infgram}
-    result = doctest.testmod(verify_torch, extraglobs=names)
+def test_examples_run() -> None:
+    result = doctest.testmod(verify_torch)
     assert result.failed == 0 and result.attempted > 0

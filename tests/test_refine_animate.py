@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from infgram.errors import InvalidParameter
 from infgram.pages.film import MAX_BYTES, film_page
-from infgram.refine.animate import Grid, State, frames, tokenizer_of
-from infgram.refine.edits import Edit, Trace
+from infgram.refine.animate import Grid, State, frames
+from infgram.refine.edits import Edit, Trace, tokenizer_of
 from infgram.refine.orders import ORDERS, Order, Scene, Step, next_generation, order_named
 
 TEXT = "To be or not\nto bee, that is the qxestion.\n"
@@ -468,5 +468,5 @@ def test_what_cannot_be_played_is_said_in_a_line(
 ) -> None:
     whole = Path(trace_file).read_bytes()
     Path("torn.jsonl").write_bytes(whole[: len(whole) // 2])
-    result = run("animate", *arguments, exit_code=1)
+    result = run("animate", *arguments, exit_code=2)
     assert message in result.stderr and len(result.stderr.splitlines()) == 1

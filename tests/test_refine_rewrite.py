@@ -200,11 +200,9 @@ def demo_refiner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.torch
-def test_the_docstrings_examples_run(demo_refiner: Path, memory_folder: Path) -> None:
-    demo_index = make_index(memory_folder / "demo.infgram", [list(DEMO)]).path
-    names = {"demo_index": demo_index, "demo_refiner": demo_refiner}
+def test_the_docstrings_examples_run(demo_refiner: Path) -> None:
     rewrite = importlib.import_module("infgram.refine.rewrite")
-    result = doctest.testmod(rewrite, extraglobs=names)
+    result = doctest.testmod(rewrite, extraglobs={"demo_refiner": demo_refiner})
     assert result.failed == 0 and result.attempted > 0
 
 

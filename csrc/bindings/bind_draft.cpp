@@ -73,10 +73,13 @@ auto of_nodes(Get&& get) {
     };
 }
 
-// Of tokens that someone else put together.
+// As Python has them: (parent, tokens, probs) each.
+using Laws = std::vector<std::tuple<std::int32_t, std::vector<std::uint32_t>, std::vector<double>>>;
+
+// Of tokens that someone else put together, and of laws as `proposals` gives them.
 Draft make_draft(std::span<const std::int32_t> token_ids, std::span<const std::int32_t> parents,
                  std::span<const float> probs, std::span<const std::int32_t> match_lengths,
-                 std::span<const std::uint8_t> origins) {
+                 std::span<const std::uint8_t> origins, const py::list& proposals) {
     const std::size_t n = token_ids.size();
     if (parents.size() != n || probs.size() != n || match_lengths.size() != n ||
         origins.size() != n)
@@ -101,13 +104,25 @@ Draft make_draft(std::span<const std::int32_t> token_ids, std::span<const std::i
                                 static_cast<draft::Origin>(origins[i])}});
         draft.expected += prob;
     }
+    for (const py::handle each : proposals) {
+        const auto law = py::cast<py::tuple>(each);
+        const auto parent = law[0].cast<std::int32_t>();
+        const auto tokens = law[1].cast<Array<std::uint32_t>>();
+        const auto chances = law[2].cast<Array<double>>();
+        if (parent < draft::no_parent || parent >= static_cast<std::int32_t>(n) ||
+            tokens.size() != chances.size())
+            throw InvalidParameter("expected laws of what stands behind tokens of the draft");
+        draft.proposals.push_back({parent,
+                                   {tokens.data(), tokens.data() + tokens.size()},
+                                   {chances.data(), chances.data() + chances.size()}});
+    }
     return draft;
 }
 
 void bind_draft_class(py::module_& m) {
     py::class_<Draft>(m, "Draft")
         .def(py::init(&make_draft), py::arg("token_ids"), py::arg("parents"), py::arg("probs"),
-             py::arg("match_lengths"), py::arg("origins"))
+             py::arg("match_lengths"), py::arg("origins"), py::arg("proposals") = py::list())
         .def("__len__", [](const Draft& self) { return self.nodes.size(); })
         .def_property_readonly("token_ids",
                                of_nodes<std::int32_t>([](const Node& node) { return node.token; }))
@@ -122,16 +137,13 @@ void bind_draft_class(py::module_& m) {
                                }))
         .def_property_readonly(
             "origins", of_nodes<std::uint8_t>([](const Node& node) { return node.support.origin; }))
-        .def_property_readonly(
-            "proposals",
-            [](const Draft& self) {
-                std::vector<
-                    std::tuple<std::int32_t, std::vector<std::uint32_t>, std::vector<double>>>
-                    laws;
-                for (const auto& law : self.proposals)
-                    laws.emplace_back(law.parent, law.tokens, law.probs);
-                return laws;
-            })
+        .def_property_readonly("proposals",
+                               [](const Draft& self) {
+                                   Laws laws;
+                                   for (const auto& law : self.proposals)
+                                       laws.emplace_back(law.parent, law.tokens, law.probs);
+                                   return laws;
+                               })
         .def("child", &Draft::child, py::arg("parent"), py::arg("token"))
         .def("accepted", &Draft::accepted, py::arg("tokens"))
         .def_readonly("expected", &Draft::expected);

@@ -91,6 +91,35 @@ Array<std::int64_t> count_batch(const AnyIndex& index, const Tokens& flat,
     return counts;
 }
 
+// What next_tokens gives, after each of many contexts.
+py::list next_tokens_batch(const AnyIndex& index, const Tokens& flat,
+                           std::span<const std::int64_t> offsets) {
+    py::list found;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        auto histogram =
+            released([&] { return index.next_tokens(flat, offsets[i], offsets[i + 1]); });
+        found.append(to_tuple(index.alphabet(), histogram));
+    }
+    return found;
+}
+
+// Of contexts, how often anything follows, and how often one token each.
+py::tuple continuations(const AnyIndex& index, const Tokens& flat,
+                        std::span<const std::int64_t> offsets,
+                        std::span<const std::uint32_t> token_ids) {
+    if (offsets.size() != token_ids.size() + 1)
+        throw InvalidParameter("expected a token for each context");
+    auto all = empty<std::int64_t>(token_ids.size());
+    auto own = empty<std::int64_t>(token_ids.size());
+    const auto all_out = writable(all);
+    const auto own_out = writable(own);
+    released([&] {
+        index.continuations(flat, offsets, token_ids, all_out, own_out);
+        return 0;
+    });
+    return py::make_tuple(std::move(all), std::move(own));
+}
+
 // Of a list of str or bytes: they become one run of bytes.
 Array<std::int64_t> count_texts(const AnyIndex& index, const py::list& texts) {
     std::vector<std::uint8_t> flat;
@@ -165,6 +194,9 @@ void bind_index(py::module_& m) {
                 return to_tuple(self.alphabet(), found);
             },
             py::arg("context"))
+        .def("continuations", &continuations, py::arg("flat"), py::arg("offsets"),
+             py::arg("token_ids"))
+        .def("next_tokens_batch", &next_tokens_batch, py::arg("flat"), py::arg("offsets"))
         .def(
             "levels",
             [](const AnyIndex& self, const Tokens& context) {

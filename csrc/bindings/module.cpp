@@ -29,7 +29,7 @@ PYBIND11_MODULE(_core, m) {
         }
     });
     m.def("version", [] { return INFGRAM_VERSION; });  // to look it up costs Python 30 ms
-    bind_index(m);  // first: the others take indexes and cursors
+    bind_index(m);                                     // first: the others take indexes and cursors
     bind_model(m);
     bind_mix(m);
     bind_draft(m);

@@ -8,9 +8,16 @@ from . import _moved, native
 from .create import build
 from .errors import InfgramError
 from .index import Cursor, Index, open
+from .models.arpa import arpa_words, export_arpa
 from .models.calibration import Calibration, calibrate, stored_calibration
 from .models.estimators import SBIS, KneserNey, Longest
-from .models.evaluate import level_statistics, perplexity, published_perplexity, reliability
+from .models.evaluate import (
+    compare,
+    level_statistics,
+    perplexity,
+    published_perplexity,
+    reliability,
+)
 from .models.mix.estimator import Mix
 from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
@@ -38,9 +45,12 @@ __all__ = [
     "Scores",
     "TokenTrace",
     "__version__",
+    "arpa_words",
     "build",
     "calibrate",
+    "compare",
     "copied_share",
+    "export_arpa",
     "fit",
     "generate",
     "level_statistics",

@@ -49,6 +49,18 @@ def number(
         raise InvalidParameter(f"{name} is {value!r}, expected a number {asked}")
 
 
+def instance(kind: type, where: str, /, **named: object) -> None:
+    """Each is of that class; `where`: how one comes by it. Raises InvalidParameter.
+
+    >>> instance(str, "str(x) makes one", name=3)
+    Traceback (most recent call last):
+    infgram.errors.InvalidParameter: name is 3, expected str: str(x) makes one
+    """
+    for name, value in named.items():
+        if not isinstance(value, kind):
+            raise InvalidParameter(f"{name} is {value!r}, expected {kind.__name__}: {where}")
+
+
 def one_of(known: Collection[str], /, **named: object) -> None:
     """Each is one of those that are known. Raises InvalidParameter.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,12 @@ from .text.corpus import Format, Split, TokenDtype
 from .text.reading.document import Document
 from .text.tokens import Tokenizer
 
+_NAME = "memory.infgram"  # of an index that nobody named
+
 
 def build(
     inputs: Any,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     tokenizer: str | os.PathLike[str] | Tokenizer = "bytes",
     documents: Split = "file",
@@ -58,7 +63,8 @@ def build(
       data frame or a column of one, a table of pyarrow, an array, an open file. An iterator is read
       once, and one item is held at a time. A `Path` is a path, and so is a string that exists as
       one.
-    - `path`: the index folder to make. It appears when the build has ended, or not at all.
+    - `path`: the index folder to make. It appears when the build has ended, or not at all. None: a
+      folder for temporary files, removed with the index that is returned.
     - `tokenizer`: "bytes", "chars", a `tokenizers` JSON file or a model folder that has one,
       "tiktoken:NAME", or "ids" (with `vocab_size`) for inputs that are token ids already.
     - `documents`: what a document of plain text is. No match crosses documents.
@@ -86,11 +92,10 @@ def build(
     then. Warns with UnknownTokens if the tokenizer has no token for some of the text. Raises
     InputError, TokenError, StorageError and what derives from them.
 
-    >>> folder = demo_index.parent
-    >>> build(folder / "demo.txt", folder / "again.infgram").count("to be")
-    2
-    >>> build(["to be", "or not to be"], folder / "memory.infgram").count("to be")
-    2
+    >>> import infgram
+    >>> index = infgram.build(["to be", "or not to be"])
+    >>> index.count("to be"), index.n_documents
+    (2, 2)
     """
     plan, names = corpus.plan_any(
         inputs,
@@ -120,19 +125,25 @@ def build(
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
     found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes, on_note=on_note)
-    stored = build_index(
-        _that_fit(found, tokenizer, on_bad if skip_bad else None),
-        path,
-        tokenizer=tokenizer,
-        shard_tokens=shard_tokens,
-        jobs=jobs,
-        two_sided=two_sided,
-        overwrite=overwrite,
-        description={"inputs": names, "documents": documents},
-        on_bad=on_bad if skip_bad else None,
-        progress=progress,
-    )
-    index = Index.of(stored, Path(path))
+    with ExitStack() as until_built:
+        if path is None:
+            folder = tempfile.mkdtemp(prefix="infgram-")
+            until_built.callback(shutil.rmtree, folder, ignore_errors=True)
+            path = Path(folder, _NAME)
+        stored = build_index(
+            _that_fit(found, tokenizer, on_bad if skip_bad else None),
+            path,
+            tokenizer=tokenizer,
+            shard_tokens=shard_tokens,
+            jobs=jobs,
+            two_sided=two_sided,
+            overwrite=overwrite,
+            description={"inputs": names, "documents": documents},
+            on_bad=on_bad if skip_bad else None,
+            progress=progress,
+        )
+        index = Index.of(stored, Path(path))
+        weakref.finalize(index, _close, until_built.pop_all(), os.getpid())
     if index.n_unknown:
         warnings.warn(
             f"{index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the tokenizer: their "
@@ -150,6 +161,12 @@ def build(
         if progress:
             progress("calibrate", 1, 1)
     return index
+
+
+def _close(stack: ExitStack, process: int) -> None:
+    """In the process that built: one that was forked from it has the same index, and its end."""
+    if os.getpid() == process:
+        stack.close()
 
 
 def _that_fit(

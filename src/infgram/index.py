@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import native
-from .checks import whole
+from .checks import instance, whole
 from .errors import (
     ContextNotFound,
     CorruptIndex,
@@ -21,8 +22,8 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
-from .results import IndexedDocument, Level, Match, NextTokens, Prob
-from .seeds import generator
+from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens, Prob
+from .seeds import generator, spawn
 from .store import storage
 from .store.documents import ShardDocuments
 from .store.layout import ShardLayout
@@ -34,6 +35,9 @@ from .text.pieces import Behind, around, shown, window
 from .text.places import Spelling
 from .text.tokens import ABSENT, Query, Tokenizer
 
+Queries: TypeAlias = Iterable[Query] | NDArray[Any]
+Counts: TypeAlias = NDArray[np.int64]
+
 NO_WINDOW = 2**32 - 1
 _REACH = 64
 _MAX_COLUMN = 1 << 16  # tokens of a line in which a match is placed
@@ -43,7 +47,13 @@ _LINES = "a\nb c\n\n d"  # comes back whole from a tokenizer that keeps lines
 class Index:
     """An index on disk, mapped. Cheap to open, safe to use from many threads, picklable.
 
-    >>> index = open(demo_index)
+    - `path`: of its folder.
+    - `tokenizer`: what made its tokens: `encode`, `decode`, `vocab_size`, `name`.
+    - `n_tokens`, `n_documents`: of the corpus.
+    - `stored`, `native`: its files, and the index of the core that reads them.
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be"])
     >>> index.count("to be")
     2
     """
@@ -110,6 +120,16 @@ class Index:
         return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
 
     @property
+    def n_vocabulary(self) -> int:
+        """Tokens that there are, in the corpus or not, the end of text among them.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).n_vocabulary
+        257
+        """
+        return max(self.tokenizer.n_ids + 1, len(self.alphabet))
+
+    @property
     def n_rows(self) -> int:
         """Places of the corpus: its tokens and the boundaries of its documents."""
         return sum(self.shard_rows)
@@ -153,8 +173,10 @@ class Index:
         Token i of a document of n tokens is token n - 1 - i there; documents keep their numbers.
         Raises NotTwoSided, CorruptIndex.
 
-        >>> open(demo_index).backwards.ntd("eb")  # what stands before "be"
-        NextTokens({' ': 2, '\\n': 1}, prompt_cnt=3)
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"], two_sided=True)
+        >>> index.backwards.ntd("eb")  # what stands before "be"
+        NextTokens({' ': 2}, prompt_cnt=2)
         """
         other = self.stored.other_side
         if other is None:
@@ -189,8 +211,9 @@ class Index:
         Text is cut into tokens as if it began a text: `count_text` counts it wherever it stands.
         Text that has no token, or one that the tokenizer does not know, occurs nowhere.
 
-        >>> open(demo_index).count(b"be")
-        3
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count(b"be")
+        2
         """
         if self._reads_bytes and isinstance(ngram, (str, bytes)):
             try:
@@ -210,7 +233,8 @@ class Index:
         Raises InvalidParameter for an empty text, TokenError where it cannot be told (bare token
         ids, and decoders that look at several tokens at once), UndecodableText.
 
-        >>> open(demo_index).count_text("e or")
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count_text("e or")
         1
         """
         if not len(text):
@@ -239,25 +263,39 @@ class Index:
     def n_unknown(self) -> int:
         """Tokens of the corpus that stand for text without one: words become [UNK].
 
-        >>> open(demo_index).n_unknown
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).n_unknown
         0
         """
         unknown = self.tokenizer.unknown_id
         return 0 if unknown is None else self.native.count(np.array([unknown], np.uint32))
 
-    def count_batch(
-        self, ngrams: Iterable[Query] | NDArray[Any], offsets: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
+    def count_batch(self, ngrams: Queries, offsets: NDArray[np.int64] | None = None) -> Counts:
         """Occurrences of many n-grams, as an int64 array of shape (n_ngrams,).
 
         Takes n-grams, or flat token ids with `offsets` of shape (n_ngrams + 1,): n-gram i is
         flat[offsets[i]:offsets[i + 1]].
 
-        >>> open(demo_index).count_batch(["to be", "or not"])
+        What `count` raises is raised, and says which n-gram it is of.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).count_batch(["to be", "or not"])
         array([2, 1])
         """
+        if offsets is None and self._reads_bytes:
+            ngrams = _several("count_batch", ngrams)
+            try:
+                return self.native.count_texts(ngrams)
+            except (TypeError, UnicodeEncodeError):
+                pass
+        return self.native.count_batch(*self._flat("count_batch", ngrams, offsets))
+
+    def _flat(
+        self, asked: str, queries: Queries, offsets: NDArray[np.int64] | None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Many queries as tokens behind each other; where each begins, and the last one ends."""
         if offsets is not None:
-            flat: NDArray[Any] = tokens.check_ids(ngrams, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            flat: NDArray[Any] = tokens.check_ids(queries, self.tokenizer.vocab_size)  # type: ignore[arg-type]
             bounds = np.asarray(offsets)
             if bounds.ndim != 1 or bounds.dtype.kind not in "iu":
                 raise InvalidParameter("offsets must be a flat array of integers")
@@ -266,25 +304,35 @@ class Index:
                     f"the largest offset is {bounds.max()}, expected at most {len(flat)}, the "
                     "number of tokens"
                 )
-            return self.native.count_batch(flat, np.ascontiguousarray(bounds, np.int64))
-        if isinstance(ngrams, (str, bytes)):
-            raise InvalidParameter("count_batch takes several n-grams: give a list of them")
-        ngrams = list(ngrams)
-        if self._reads_bytes:
-            try:
-                return self.native.count_texts(ngrams)
-            except (TypeError, UnicodeEncodeError):
-                pass
-        ids = [self._ngram(ngram) for ngram in ngrams]
-        flat = np.concatenate([np.zeros(0, np.uint32), *(a.astype(np.uint32) for a in ids)])
-        return self.native.count_batch(flat, np.cumsum([0, *map(len, ids)], dtype=np.int64))
+            return flat, np.ascontiguousarray(bounds, np.int64)
+        given = _several(asked, queries)
+        ids = self._bytes_of(given) if self._reads_bytes else None
+        if ids is not None:
+            flat = np.frombuffer(b"".join(ids), np.uint8)
+        else:
+            ids = []
+            for i, query in enumerate(given):
+                with _numbered(i):
+                    ids.append(self._ngram(query).astype(np.uint32))
+            flat = np.concatenate([np.zeros(0, np.uint32), *ids])
+        return flat, np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+    def _bytes_of(self, queries: Sequence[Query]) -> list[Any] | None:
+        """Texts as bytes, which are their tokens; None if some are something else."""
+        if not {*map(type, queries)} <= {str, bytes}:
+            return None
+        try:
+            return [query.encode() if isinstance(query, str) else query for query in queries]
+        except UnicodeEncodeError:
+            return None
 
     # Next tokens ----------------------------------------------------------------------------------
 
     def ntd(self, prompt: Query) -> NextTokens:
         """Exact next-token distribution after all of `prompt`; empty if it never occurs.
 
-        >>> open(demo_index).ntd("to b").most_common(1)
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).ntd("to b").most_common(1)
         [('e', 2)]
         """
         if self._reads_bytes and isinstance(prompt, (str, bytes)):
@@ -298,14 +346,66 @@ class Index:
         token_ids, counts, m = self.native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
+    def ntd_batch(
+        self, prompts: Queries, offsets: NDArray[np.int64] | None = None
+    ) -> list[NextTokens]:
+        """`ntd` of many prompts, given as `count_batch` takes them.
+
+        What `ntd` raises is raised, and says which prompt it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [dict(ntd) for ntd in index.ntd_batch(["to ", "not"])]
+        [{98: 2}, {32: 1}]
+        """
+        flat, bounds = self._flat("ntd_batch", prompts, offsets)
+        found = self.native.next_tokens_batch(flat, bounds)
+        return [
+            NextTokens(token_ids, counts, m, n, self.tokenizer)
+            for (token_ids, counts, m), n in zip(found, np.diff(bounds).tolist(), strict=True)
+        ]
+
     def prob(self, prompt: Query, token: Query | int) -> Prob:
-        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing does."""
+        """How often `token` follows all of `prompt`. Raises ContextNotFound if nothing does.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).prob("o", " ")
+        Prob(prompt_cnt=4, cont_cnt=2, prob=0.5, suffix_len=1)
+        """
         ntd = self.ntd(prompt)
         if ntd.prompt_cnt == 0:
-            raise ContextNotFound(
-                f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
-            )
+            raise _nothing_follows(prompt)
         return self._prob(ntd, token)
+
+    def prob_batch(self, prompts: Queries, next_tokens: Iterable[Query | int]) -> list[Prob]:
+        """`prob` of many pairs: of token i of `next_tokens` after prompt i.
+
+        Raises InvalidParameter unless there are as many of both; and what `prob` raises, which
+        says which pair it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [found.prob for found in index.prob_batch(["o", "t"], [" ", "o"])]
+        [0.5, 0.6666666666666666]
+        """
+        after = _several("prob_batch", prompts)
+        asked = _several("prob_batch", next_tokens)
+        if len(after) != len(asked):
+            raise InvalidParameter(
+                f"next_tokens are {len(asked)}, expected as many as prompts, {len(after)}"
+            )
+        token_ids = np.zeros(len(asked), np.uint32)
+        for i, token in enumerate(asked):
+            with _numbered(i):
+                token_ids[i] = self._one_token(token)
+        flat, bounds = self._flat("prob_batch", after, None)
+        prompt_cnt, cont_cnt = self.native.continuations(flat, bounds, token_ids)
+        if not prompt_cnt.all():
+            i = int(prompt_cnt.argmin())
+            with _numbered(i):
+                raise _nothing_follows(after[i])
+        columns = prompt_cnt, cont_cnt, cont_cnt / prompt_cnt, np.diff(bounds)
+        return list(map(Prob, *(column.tolist() for column in columns)))
 
     def infgram_ntd(self, prompt: Query) -> NextTokens:
         """Next-token distribution after the longest suffix of `prompt` that has a next token.
@@ -319,11 +419,12 @@ class Index:
         """How often `token` follows the longest suffix of `prompt` that has a next token."""
         return self._prob(self.infgram_ntd(prompt), token)
 
-    def levels(self, context: Query) -> list[Level]:
+    def levels(self, context: Query) -> Levels:
         """All back-off levels of the context, longest first, each with more matches than the last.
 
-        >>> open(demo_index).levels("not to b")
-        [Level(n=8, m=1), Level(n=4, m=2), Level(n=1, m=3)]
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).levels("not to b")
+        [Level(n=8, m=1), Level(n=4, m=2)]
         """
         if self._reads_bytes and isinstance(context, (str, bytes)):
             try:
@@ -349,7 +450,8 @@ class Index:
         `after`: tokens that stand in front. Many tokenizers put a blank between two words only
         when they see both; with `after` the text is what the tokens add to that of those.
 
-        >>> open(demo_index).decode([98, 101], after=[32])
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).decode([98, 101], after=[32])
         'be'
         """
         if after is None:
@@ -361,7 +463,8 @@ class Index:
 
         Shape (n_tokens,). The matching statistics of the query. O(levels) a token.
 
-        >>> open(demo_index).match_lengths("to bees").tolist()
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).match_lengths("to bees").tolist()
         [1, 2, 3, 4, 5, 1, 0]
         """
         return self.native.match_lengths(self._looked_up(query), _window_size(window))
@@ -375,7 +478,7 @@ class Index:
         limit: int = 10,
         seed: int | np.random.Generator | None = None,
         context: int = 60,
-    ) -> list[Match]:
+    ) -> Matches:
         """Up to `limit` occurrences, drawn without replacement, in the order of the corpus.
 
         Each comes with its document and `context` tokens before and after. Fewer than `limit` only
@@ -397,7 +500,32 @@ class Index:
             positions = np.sort(self.native.positions(s, mine.astype(np.uint32)))
             matches += [self._match(s, int(p) - len(ids), len(ids), context) for p in positions]
             first += end - begin
-        return matches
+        return Matches(matches)
+
+    def find_batch(
+        self,
+        ngrams: Queries,
+        *,
+        limit: int = 10,
+        seed: int | np.random.Generator | None = None,
+        context: int = 60,
+    ) -> list[Matches]:
+        """`find` of many n-grams. What is drawn of n-gram i depends on the seed and on i alone.
+
+        What `find` raises is raised, and says which n-gram it is of.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> [[match.offset for match in found] for found in index.find_batch(["to", "or"])]
+        [[0, 13], [6]]
+        """
+        whole(0, limit=limit, context=context)
+        asked = _several("find_batch", ngrams)
+        found = []
+        for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
+            with _numbered(i):
+                found.append(self.find(ngram, limit=limit, seed=rng, context=context))
+        return found
 
     def document(self, document: int) -> IndexedDocument:
         """A document by its number, 0 <= document < n_documents."""
@@ -417,7 +545,8 @@ class Index:
 
         Counted through all documents, 0 <= source_offset < n_tokens.
 
-        >>> open(demo_index).locate(6)
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).locate(6)
         (0, 6)
         """
         if not isinstance(source_offset, (int, np.integer)) or (
@@ -490,38 +619,47 @@ class Index:
     def _place(self, s: int, local: int, position: int, first: int) -> tuple[int, int]:
         """Line and column of a token of a document whose first line is `first` (0: all of it)."""
         documents = self._shards[s].documents
-        lines = self._line_counters[s]
-        if lines is None or not documents.is_plain_text(local):
+        if not self._line_counters or not documents.is_plain_text(local):
             return first, 0
-        begin, _ = documents.bounds(local)
+        begin, stop = documents.bounds(local)
+        end, lines = "\n", self._line_counters["\n"][s]
         n_line_ends, last = lines.between(begin, position)
+        if "\r" in self._line_counters and not (
+            first or n_line_ends or lines.between(position, stop)[0]
+        ):  # a file without any: the first Macintosh ended lines otherwise
+            end, lines = "\r", self._line_counters["\r"][s]
+            n_line_ends, last = lines.between(begin, position)
         # a token that holds a line end may hold what begins the next line, too
         start = max(begin, last, position - _MAX_COLUMN)
         tokens_of = self.native.tokens
         before = tokens_of(s, max(begin, start - _REACH), start)
-        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition("\n")[2]
+        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition(end)[2]
         column = 0 if start == position - _MAX_COLUMN else len(in_line) + 1
         return max(first, 1) + n_line_ends, column
 
     @cached_property
-    def _line_counters(self) -> list[LineCounter | None]:
-        """What counts the lines of each shard, if tokens have any."""
-        table = self._n_line_ends()
-        return [None if table is None else LineCounter(s.codes, table) for s in self._shards]
+    def _line_counters(self) -> dict[str, list[LineCounter]]:
+        """What counts the ends of lines in each shard: \\n, and \\r where there is one.
 
-    def _n_line_ends(self) -> NDArray[np.uint32] | None:
-        """Line ends in each code's token, or None where the tokenizer does not keep them."""
+        Empty where the tokenizer does not keep lines.
+        """
         try:
             if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
-                return None
+                return {}
         except InfgramError:
-            return None
+            return {}
         ids = self.alphabet[1:]
         if self._reads_bytes or self.tokenizer.name == "chars":
-            found = ids == ord("\n")
+            found = {end: ids == ord(end) for end in "\n\r"}
         else:
-            found = np.array([self.decode([i]).count("\n") for i in ids.tolist()])
-        return np.append(0, found).astype(np.uint32)
+            texts = [self.decode([i]) for i in ids.tolist()]
+            found = {end: np.array([text.count(end) for text in texts]) for end in "\n\r"}
+        return {
+            end: [LineCounter(shard.codes, table) for shard in self._shards]
+            for end, counts in found.items()
+            if end == "\n" or counts.any()
+            for table in [np.append(0, counts).astype(np.uint32)]
+        }
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
@@ -552,17 +690,24 @@ class Index:
         return np.array([ABSENT], np.uint32)
 
     def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
-        if isinstance(token, (int, np.integer)):
-            token_id = int(token)
-            if token_id != self.end_of_text:
-                tokens.check_ids([token], self.tokenizer.vocab_size)
-        else:
-            ids = self._looked_up(token)
-            if len(ids) != 1:
-                raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
-            token_id = int(ids[0])
-        count = int(ntd.counts[ntd.token_ids == token_id].sum())
+        count = int(ntd.counts[ntd.token_ids == self._one_token(token)].sum())
         return Prob(ntd.prompt_cnt, count, count / ntd.prompt_cnt, ntd.suffix_len)
+
+    def _one_token(self, token: Query | int) -> int:
+        if isinstance(token, (int, np.integer)):
+            if token != self.end_of_text:
+                tokens.check_ids([token], self.tokenizer.vocab_size)
+            return int(token)
+        ids = self._looked_up(token)
+        if len(ids) != 1:
+            raise InvalidParameter(f"{token!r} is {len(ids)} tokens, expected exactly one")
+        return int(ids[0])
+
+
+def _nothing_follows(prompt: Query) -> ContextNotFound:
+    return ContextNotFound(
+        f"nothing follows {prompt!r} in the corpus: use infgram_prob, which backs off"
+    )
 
 
 def _reopen(path: Path, verify: bool | None, identity: str) -> Index:
@@ -581,8 +726,10 @@ def _reopen_other_side(path: Path, verify: bool | None, identity: str) -> Index:
 class Cursor:
     """All levels of a context, and where it goes from there. Copy it to branch.
 
+    - `index`: whose levels they are; `native`: the cursor of the core.
+
     >>> import infgram
-    >>> cursor = infgram.open(demo_index).cursor("or n").advance("o")
+    >>> cursor = infgram.build(["to be or not to be"]).cursor("or n").advance("o")
     >>> cursor.levels()[0]
     Level(n=5, m=1)
     """
@@ -610,7 +757,7 @@ class Cursor:
 
     __copy__ = copy
 
-    def levels(self) -> list[Level]:
+    def levels(self) -> Levels:
         """All levels, longest first."""
         return _levels_of(self.native.levels())
 
@@ -627,6 +774,30 @@ class Cursor:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
 
 
+def check_index(**named: object) -> None:
+    """Each is an index. Raises InvalidParameter."""
+    instance(Index, "infgram.open(path) gives one; a model has its own in `indexes`", **named)
+
+
+_Given = TypeVar("_Given")
+
+
+def _several(asked: str, queries: Iterable[_Given]) -> list[_Given]:
+    """Queries, but not the parts of one."""
+    if isinstance(queries, (str, bytes)) or not isinstance(queries, Iterable):
+        raise InvalidParameter(f"{asked} takes several, got {queries!r}: give a list of them")
+    return list(queries)
+
+
+@contextmanager
+def _numbered(i: int) -> Iterator[None]:
+    """What is raised says which of many queries it is of."""
+    try:
+        yield
+    except InfgramError as error:
+        raise type(error)(f"query {i}, from 0: {error}") from error
+
+
 def _window_size(window: int | None) -> int:
     """A window as the core takes it: None is none."""
     if window is None:
@@ -635,9 +806,9 @@ def _window_size(window: int | None) -> int:
     return int(window)
 
 
-def _levels_of(pairs: list[tuple[int, int]]) -> list[Level]:
+def _levels_of(pairs: list[tuple[int, int]]) -> Levels:
     # what Level(n, m) does, in half the time
-    return [tuple.__new__(Level, pair) for pair in pairs]
+    return Levels([tuple.__new__(Level, pair) for pair in pairs])
 
 
 def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:

@@ -7,6 +7,7 @@ that can be compared, or raises `Impossible` where no index could answer so.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import pickle
 import random
@@ -145,6 +146,13 @@ def next_tokens(index: Index, asked: Asked) -> Any:
     empty: Any = "" if isinstance(asked.prompt, str) else []
     found = [index.ntd(query) for query in [*asked.queries, empty]]
     backing = [index.infgram_ntd(query) for query in asked.queries]
+    batch = index.ntd_batch(asked.queries)
+    _expect(batch == found[:-1], "ntd_batch and ntd differ", batch, found)
+    followed = [(q, ntd) for q, ntd in zip(asked.queries, batch, strict=True) if ntd]
+    asked_for = [min(ntd) for _, ntd in followed]
+    probs = index.prob_batch([query for query, _ in followed], asked_for)
+    counts = [ntd[token] for (_, ntd), token in zip(followed, asked_for, strict=True)]
+    _expect([p.cont_cnt for p in probs] == counts, "prob_batch and ntd differ", probs, counts)
     for ntd in found[:3]:
         repr(ntd)
         ntd.most_common(2)
@@ -352,6 +360,11 @@ def judged(index: Index, asked: Asked) -> Any:
     kept = infgram.reliability(model, asked.passage[:50], n_bins=5)
     _check_share(kept.ece, kept.accuracy, kept.confidence)
     _expect(not math.isnan(kept.expected_nats + kept.actual_nats), "nats", kept)
+    ended = infgram.compare([model, model], asked.passage[:50], bos=True, eos=True)
+    _expect(ended.total[0].n_unknown <= ended.total[0].n_tokens, "unknown", ended)
+    listed = io.BytesIO()
+    infgram.export_arpa(Model(index, KneserNey(max_order=3)), listed)
+    _expect(b"nan" not in listed.getvalue(), "a back-off file", listed.getvalue()[:99])
     statistics = infgram.level_statistics(index, asked.passage, k=-1)
     _expect(not any(math.isnan(each.m.mean) for each in statistics), "statistics", statistics)
     return plain, published, kept, statistics

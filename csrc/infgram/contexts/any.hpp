@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -99,6 +100,31 @@ public:
         return std::visit(
             [](const auto& of, auto given) { return of->index.next_tokens(of->index.find(given)); },
             of_, context);
+    }
+    // The same after one of many contexts that stand behind each other.
+    [[nodiscard]] Histogram next_tokens(const Tokens& flat, std::int64_t begin,
+                                        std::int64_t end) const {
+        return std::visit(
+            [&](const auto& of, auto given) {
+                const auto& index = of->index;
+                return index.next_tokens(index.find(index.between(given, begin, end)));
+            },
+            of_, flat);
+    }
+    // After context i of `flat`, how often anything follows, and how often token_ids[i] does.
+    void continuations(const Tokens& flat, std::span<const std::int64_t> offsets,
+                       std::span<const std::uint32_t> token_ids, std::span<std::int64_t> all,
+                       std::span<std::int64_t> own) const {
+        std::visit(
+            [&](const auto& of, auto given) {
+                const auto& index = of->index;
+                for (std::size_t i = 0; i < token_ids.size(); ++i) {
+                    const auto context = index.between(given, offsets[i], offsets[i + 1]);
+                    std::tie(all[i], own[i]) =
+                        index.continuations(index.find(context), token_ids[i]);
+                }
+            },
+            of_, flat);
     }
     [[nodiscard]] std::vector<IndexLevel> levels(const Tokens& context) const {
         return std::visit(

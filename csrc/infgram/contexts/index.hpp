@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/chain.hpp"
@@ -100,6 +101,17 @@ public:
                         counts.subspan(i));
     }
 
+    // One of many n-grams that stand behind each other. Throws InvalidParameter.
+    template <class Token>
+    [[nodiscard]] static std::span<const Token> between(std::span<const Token> flat,
+                                                        std::int64_t begin, std::int64_t end) {
+        if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
+            throw InvalidParameter("offsets must rise and stay within the tokens given; found " +
+                                   std::to_string(begin) + " before " + std::to_string(end) +
+                                   " among " + std::to_string(flat.size()) + " tokens");
+        return flat.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    }
+
     // The rows of each shard whose context ends in the n-gram.
     template <class Token>
     [[nodiscard]] std::vector<Range> find(std::span<const Token> ngram) const {
@@ -150,6 +162,23 @@ public:
         for (std::size_t s = 0; s < shards_.size(); ++s)
             if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
         return histogram;
+    }
+
+    // How many rows of `ranges`, one a shard, have a next token, and how many have this one.
+    [[nodiscard]] std::pair<std::int64_t, std::int64_t> continuations(
+        std::span<const Range> ranges, std::uint32_t token_id) const {
+        const std::uint32_t code = alphabet_.code(token_id);
+        std::int64_t all = 0;
+        std::int64_t own = 0;
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            if (ranges[s].empty()) continue;
+            all += shards_[s].m(ranges[s]);
+            if (code != Alphabet::unknown) own += shards_[s].extend(ranges[s], code).size();
+        }
+        // the boundary has no image
+        if (token_id == alphabet_.token_id(boundary))
+            own = static_cast<std::int64_t>(next_tokens(ranges)[boundary]);
+        return {all, own};
     }
 
     // For every place of the tokens, how many tokens up to and including it occur in the corpus as
@@ -208,15 +237,7 @@ private:
                      std::span<std::int64_t> counts) const {
         std::array<std::optional<Codes>, lanes> codes;
         for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-            const std::int64_t begin = offsets[i];
-            const std::int64_t end = offsets[i + 1];
-            if (begin < 0 || end < begin || static_cast<std::size_t>(end) > flat.size())
-                throw InvalidParameter(
-                    "offsets must rise and stay within the tokens given; found " +
-                    std::to_string(begin) + " before " + std::to_string(end) + " among " +
-                    std::to_string(flat.size()) + " tokens");
-            const auto ngram = flat.subspan(static_cast<std::size_t>(begin),
-                                            static_cast<std::size_t>(end - begin));
+            const auto ngram = between(flat, offsets[i], offsets[i + 1]);
             codes[i].emplace(*this, ngram);
             counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
             if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();

@@ -6,7 +6,9 @@ which of them it would have written itself. `TextDrafter` does so from indexes o
 with any tokenizer, `simulate` tells from a model's past outputs whether it would help. Engines:
 `infgram.draft.engines.huggingface`, `.vllm`, `.llama_cpp`, `.sglang`.
 
->>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
+>>> import infgram
+>>> from infgram.draft import Drafter, greedy
+>>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=4, tree=False)
 >>> drafter.start("a request", list(b"to be or "))
 >>> draft = drafter.propose("a request")
 >>> greedy(draft, list(b"not t")).num_accepted  # what the model's choices make of it

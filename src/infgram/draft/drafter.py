@@ -23,11 +23,12 @@ from ..errors import (
     TokenizerUnavailable,
     UnknownRequest,
 )
-from ..index import Index
+from ..index import Index, check_index
 from ..models.calibration import calibration_of, textbook_discounts
 from ..native import Draft as NativeDraft
 from ..seeds import generator
 from ..text import tokens
+from ..values.value import Value, content
 from . import session
 from .turns import in_turn
 
@@ -38,8 +39,8 @@ _MAX_DEPTH = 64
 _MAX_VOCAB_SIZE = 1 << 26
 
 
-@dataclass(frozen=True)
-class Draft:
+@dataclass(frozen=True, eq=False, repr=False)
+class Draft(Value):
     """A tree of tokens that a model may write next; parents come before their children.
 
     - `token_ids`: int32, of shape (n,).
@@ -56,6 +57,33 @@ class Draft:
     """
 
     native: NativeDraft
+
+    def __eq__(self, other: object) -> bool:
+        return self._content() == other._content() if isinstance(other, Draft) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def __repr__(self) -> str:
+        return f"<infgram.draft.Draft of {len(self)} tokens, expected {self.expected_accept:.2f}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_draft, self._arrays()
+
+    def _arrays(self) -> tuple[Any, ...]:
+        """What it is made of."""
+        of = self.native
+        return (
+            of.token_ids,
+            of.parents,
+            of.probs,
+            of.match_lengths,
+            of.origins,
+            list(of.proposals),
+        )
+
+    def _content(self) -> Any:
+        return content(self._arrays())
 
     def __len__(self) -> int:
         return len(self.native)
@@ -149,8 +177,12 @@ class Draft:
         return paths
 
 
-@dataclass(frozen=True)
-class Totals:
+def _restore_draft(*arrays: Any) -> Draft:
+    return Draft(NativeDraft(*arrays))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Totals(Value):
     """What all drafts of a drafter came to, whose outcome is known. Counts are of tokens.
 
     - `steps`: of the model.
@@ -196,7 +228,8 @@ class Drafter:
     Raises InvalidParameter, TokenizerUnavailable.
 
     >>> import infgram
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
+    >>> from infgram.draft import Drafter
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=4, tree=False)
     >>> drafter.start("a", list(b"to be or "))
     >>> bytes(drafter.propose("a").path().tolist())
     b'not '
@@ -465,6 +498,8 @@ def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
 
 
 def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
+    for index in indexes:
+        check_index(indexes=index)
     if not indexes and given is None:
         raise InvalidParameter("expected an index, or a vocab_size for a drafter without one")
     for other in indexes[1:]:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import whole
 from ..errors import InvalidParameter
 from ..store.directory import replacing
+from ..values.value import Value
 
 if TYPE_CHECKING:
     from .engines.huggingface import Reader
@@ -33,8 +34,8 @@ _CONTEXT_TOKENS = 256
 _TEXTS = ("model", "machine", "date")
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cost(Value):
     """What a step of a model costs.
 
     - `seconds`: with 0, 1, 2, ... drafted tokens; never falls.
@@ -97,11 +98,12 @@ def measure_cost(
 
     Raises InvalidParameter, and MissingExtra without torch or transformers.
 
+    >>> import infgram
     >>> from infgram.draft import Drafter
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> model = GPT2LMHeadModel(GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1)).eval()
     >>> cost = measure_cost(model, context_tokens=16, max_tokens=4, rounds=1)
-    >>> Drafter(infgram.open(demo_index), cost=cost.curve).cost.shape
+    >>> Drafter(infgram.build(["to be or not to be"]), cost=cost.curve).cost.shape
     (5,)
     """
     from .engines.huggingface import Reader, most_tokens

@@ -15,20 +15,21 @@ from typing import Any
 
 from ..errors import InfgramError, InvalidParameter, MalformedRecord
 from ..text import tokens
+from ..values.value import Value
 from .drafter import Drafter, check_cost
 from .text_drafter import TextDrafter
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Value):
     """What a model was asked and what it wrote, as its token ids."""
 
     prompt_ids: tokens.Ids
     output_ids: tokens.Ids
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Simulation(Value):
     """What drafts would have come to. Counts are of tokens.
 
     - `steps`: of the model; without drafts one a token.
@@ -67,11 +68,16 @@ def simulate(
     Raises InvalidParameter, TokenOutOfRange, and whatever the drafter raises.
 
     >>> import infgram
-    >>> drafter = Drafter(infgram.open(demo_index))
+    >>> from infgram.draft import Drafter, Trace, simulate
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]))
     >>> found = simulate(drafter, [Trace(list(b"to be or "), list(b"not to be"))])
     >>> found.written, found.steps < 9
     (9, True)
     """
+    if not isinstance(drafter, Drafter | TextDrafter):
+        raise InvalidParameter(
+            f"drafter is {drafter!r}, expected a Drafter or a TextDrafter: Drafter(index) makes one"
+        )
     cost = check_cost(seconds)
     most = drafter.max_tokens if max_tokens is None else max_tokens
     if cost is not None and len(cost) <= most:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError, InvalidParameter, MissingExtra
 from ..extras import how_to_install
 from ..text import tokens
+from ..values.value import Value
 from .drafter import Drafter
 from .text_drafter import TextDrafter
 
@@ -43,8 +44,8 @@ def load_model(name: str, *, threads: int | None = None) -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@dataclass(frozen=True)
-class Way:
+@dataclass(frozen=True, eq=False, repr=False)
+class Way(Value):
     """One way to write the same texts. seconds: of each round, for all prompts."""
 
     name: str
@@ -58,8 +59,8 @@ class Way:
         return self.n_tokens / float(np.median(self.seconds))
 
 
-@dataclass(frozen=True)
-class Speed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Speed(Value):
     """What drafts are worth.
 
     - `ways`: transformers' own loop, infgram's without drafts, infgram's with them.

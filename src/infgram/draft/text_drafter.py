@@ -26,7 +26,7 @@ from ..errors import (
     TokenizerUnavailable,
     UnknownRequest,
 )
-from ..index import Index
+from ..index import Index, check_index
 from ..text import tokens
 from .drafter import Draft, Drafter, Totals, check_cost
 from .turns import in_turn
@@ -56,7 +56,8 @@ class TextDrafter:
     - `tokenizer`: the model's, as `infgram build --tokenizer` takes it: a `tokenizers` JSON file,
       or "tiktoken:NAME".
     - `vocab_size`: of the model; None: of the tokenizer.
-    - other options: as those of `Drafter`; `session_tokens` and `request_tokens` count bytes.
+    - `max_tokens`, `tree`, `cost` and other options: as those of `Drafter`; `session_tokens` and
+      `request_tokens` count bytes.
 
     Has Drafter's `start`, `propose`, `accept`, `extend`, `stop` and `totals`; tokens are never
     drawn (`sample`). A draft costs a few calls of the tokenizer, some tenths of a millisecond.
@@ -64,7 +65,9 @@ class TextDrafter:
     Raises InvalidParameter, TokenizerUnavailable, MissingExtra.
 
     >>> import infgram
-    >>> drafter = TextDrafter(infgram.open(demo_index), tokenizer="chars", tree=False)
+    >>> from infgram.draft import TextDrafter
+    >>> index = infgram.build(["to be or not to be"])
+    >>> drafter = TextDrafter(index, tokenizer="chars", tree=False)
     >>> drafter.start("a", [ord(c) for c in "to be or "])
     >>> "".join(map(chr, drafter.propose("a", 4).path()))
     'not '
@@ -85,6 +88,7 @@ class TextDrafter:
         max_requests: int = 1024,
     ) -> None:
         for index in indexes:
+            check_index(indexes=index)
             if index.tokenizer.name != "bytes":
                 raise TokenizerUnavailable(
                     f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, expected "

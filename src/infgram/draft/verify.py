@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidParameter
 from ..seeds import generator
+from ..values.value import Value
 from .drafter import Draft
 
 
-@dataclass(frozen=True)
-class Verified:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verified(Value):
     """What a step gave.
 
     - `token_ids`: int64; the tokens accepted, and behind them one of the model's own.
@@ -42,8 +43,9 @@ def greedy(draft: Draft, choices: ArrayLike) -> Verified:
 
     Raises InvalidParameter.
 
-    >>> from infgram.draft import Drafter
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=3, tree=False)
+    >>> import infgram
+    >>> from infgram.draft import Drafter, greedy
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=3, tree=False)
     >>> draft = drafter.propose_ids(list(b"to be or "))
     >>> bytes(draft.token_ids.tolist()), bytes(greedy(draft, list(b"nor ")).token_ids.tolist())
     (b'not', b'nor')

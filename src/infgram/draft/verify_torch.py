@@ -36,9 +36,10 @@ def greedy(drafts: Sequence[Draft], logits: torch.Tensor) -> list[Verified]:
 
     Raises InvalidParameter.
 
+    >>> import infgram
     >>> import torch
     >>> from infgram.draft import Drafter
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4)
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=4)
     >>> drafter.start("a", list(b"to be or "))
     >>> draft = drafter.propose("a")
     >>> logits = torch.zeros(1, len(draft) + 1, 256)
@@ -65,9 +66,10 @@ def sample(
 
     Raises InvalidParameter.
 
+    >>> import infgram
     >>> import torch
     >>> from infgram.draft import Drafter
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=1)
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=1)
     >>> drafter.start("a", list(b"to be or no"))
     >>> draft = drafter.propose("a", sample=True, rng=1)
     >>> probs = torch.nn.functional.one_hot(torch.tensor([[ord("t"), ord(" ")]]), 256).double()

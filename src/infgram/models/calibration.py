@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from .. import native
 from ..errors import CorruptIndex
-from ..index import Index
+from ..index import Index, check_index
 from ..native import KneserNeyModel
 from ..store.kept import alone, keep, kept
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
+from ..values.value import Value
 
 _N_BLOCKS = 8
 _MAX_BLOCK_TOKENS = 48_000
@@ -35,8 +37,8 @@ _CACHE_BYTES = 1 << 28
 _log = logging.getLogger("infgram")
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Value):
     """Discounts of Kneser-Ney for one index, with or without a live text.
 
     - `exponent`: of the fractional counts.
@@ -44,6 +46,7 @@ class Calibration:
       text. What their rows mean is the core's (csrc/infgram/models/discounts.hpp).
     - `n_tokens`: tokens the fit saw; 0 where the corpus is too small, and textbook discounts stand.
     - `nats`: their mean negative log probability, each with its surroundings left out.
+    - `n_rows`, `n_vocabulary`: of the index.
     """
 
     exponent: float
@@ -51,7 +54,20 @@ class Calibration:
     live: NDArray[np.float64] | None
     n_tokens: int
     nats: float
-    native: KneserNeyModel = field(repr=False, compare=False)
+    n_rows: int
+    n_vocabulary: int
+
+    @cached_property
+    def native(self) -> KneserNeyModel:
+        """The same for the core."""
+        return KneserNeyModel(
+            exponent=self.exponent,
+            corpus=self.corpus,
+            live=self.live,
+            n_vocabulary=self.n_vocabulary,
+            n_rows=self.n_rows,
+            cache_bytes=_CACHE_BYTES,
+        )
 
     def discount(self, **shape: Any) -> tuple[float, float, float]:
         """What a level keeps back of counts from 1, 2, and 3 or more contexts."""
@@ -71,10 +87,11 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     folder cannot be written.
 
     >>> import infgram
-    >>> static, adapting = calibrate(infgram.open(demo_index))
+    >>> static, adapting = infgram.calibrate(infgram.build(["to be or not to be"]))
     >>> static.n_tokens  # too small a corpus: textbook discounts
     0
     """
+    check_index(index=index)
     fits = _fitted(index)
     if save:
         index.stored.write_extra(_as_arrays(fits))
@@ -143,6 +160,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
 
     Raises CorruptIndex.
     """
+    check_index(index=index)
     arrays = _stored_arrays(index)
     if arrays is None:
         return None
@@ -209,14 +227,9 @@ def _calibration(
     # Stored as float32: rounded at once, so that what was fitted and what is read are the same.
     corpus = corpus.astype(np.float32).astype(np.float64)
     live = None if live is None else live.astype(np.float32).astype(np.float64)
-    model = native.KneserNeyModel(
-        exponent=exponent,
-        corpus=corpus,
-        live=live,
-        n_rows=index.n_rows,
-        cache_bytes=_CACHE_BYTES,
-    )
-    return Calibration(exponent, corpus, live, n_tokens, nats, model)
+    made = Calibration(exponent, corpus, live, n_tokens, nats, index.n_rows, index.n_vocabulary)
+    made.native  # which refuses what fits no index
+    return made
 
 
 def _fit(index: Index) -> tuple[Calibration, Calibration]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import native
 from ..index import Cursor, Index
 from ..results import Level
+from ..text.tokens import ABSENT
 from .calibration import exponent_of
 
 LIVE_TOKENS = 1 << 20
@@ -45,14 +46,16 @@ class Context:
 
     - `exponent`: of the fractional continuation counts (`Counts.passed`). None: the one that the
       index's discounts were fitted with.
-    - `alphabet`: uint32, the token ids that have a probability, the end of text first.
+    - `alphabet`: uint32, what has a probability: the end of text, the token ids that occur, rising,
+      and ABSENT, which stands for all others together.
+    - `n_unseen`: how many others the vocabulary has; what they have together they share evenly.
     - `text`: the token ids that `advance` read since a document began, or since one that occurs
       nowhere in the corpus.
 
     >>> import infgram
-    >>> context = Context(infgram.open(demo_index).cursor("to b"))
+    >>> context = Context(infgram.build(["to be or not to be"]).cursor("to b"))
     >>> [(level.n, level.m) for level in context.levels()]
-    [(4, 2), (1, 3), (0, 21)]
+    [(4, 2), (0, 18)]
     """
 
     def __init__(
@@ -62,8 +65,9 @@ class Context:
         self.exponent = exponent_of(cursor.index) if exponent is None else exponent
         self.adapts = adapt
         self._index: Index = cursor.index
-        self.alphabet = self._index.alphabet
-        self._codes = {token_id: code for code, token_id in enumerate(self.alphabet.tolist())}
+        self._codes = self._index.alphabet
+        self.alphabet = np.append(self._codes, np.uint32(ABSENT))
+        self.n_unseen = self._index.n_vocabulary - len(self._codes)
         self.text: list[int] = []
         self._live = (
             native.LiveText(
@@ -78,6 +82,11 @@ class Context:
         """The index's id for the end of a document."""
         return self._index.end_of_text
 
+    def place(self, token_id: int) -> tuple[int, int]:
+        """Where a token's probability stands, and how many tokens share it."""
+        found = np.flatnonzero(self._codes == token_id)
+        return (int(found[0]), 1) if len(found) else (len(self._codes), max(self.n_unseen, 1))
+
     def longest(self) -> Level:
         """The longest level of the corpus; n = 0 where nothing of the context occurs."""
         levels = self.cursor.levels()
@@ -86,13 +95,13 @@ class Context:
     def advance(self, token_id: int) -> None:
         """Reads a token, the end of text among them."""
         self.cursor.advance(token_id)
-        code = self._codes.get(token_id, _UNKNOWN)
-        if code in (0, _UNKNOWN):
-            self.text.clear()
-        else:
+        code = np.flatnonzero(self._codes == token_id)
+        if code.any():  # it occurs, and is no end of text
             self.text.append(token_id)
+        else:
+            self.text.clear()
         if self._live is not None:
-            self._live.read(np.array([code], np.uint32))
+            self._live.read(np.array(code if len(code) else [_UNKNOWN], np.uint32))
 
     def levels(self) -> list[Counts]:
         """Levels of the corpus, longest first; the last is the empty context, n = 0."""
@@ -109,7 +118,7 @@ class Context:
         for n, m, codes, *arrays in self._live.read_levels() if self._live else ():
             order = np.argsort(codes)
             counts, contexts, passed = (array[order] for array in arrays)
-            token_ids = self.alphabet[codes[order]]
+            token_ids = self._codes[codes[order]]
             found.append(Counts(n, m, True, token_ids, counts.astype(np.int64), contexts, passed))
         return found
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ..checks import number, whole
 from ..errors import InvalidParameter
 from ..text.pieces import Behind
+from ..values import markup
+from ..values.table import Table
+from ..values.value import Value
 from .definition import TraceLevel
 
 _CHUNK_TOKENS = 4096
@@ -20,8 +23,8 @@ _CHUNK_TOKENS_TO_STOP = 128
 Reason = Literal["length", "end_of_text", "stop", "max_copy"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenTrace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TokenTrace(Value):
     """Where a token came from.
 
     - `token_id`, `text`: the token, and what it adds to the text; a character of several tokens
@@ -41,9 +44,53 @@ class TokenTrace:
     levels: tuple[TraceLevel, ...]
     match: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return self.text
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+
+class TokenTraces(Table[TokenTrace]):
+    """Where the tokens of a text came from. `str` gives the text.
+
+    `to_arrow()` and `to_pandas()` make a table of them, a notebook shades them.
+    """
+
+    __slots__ = ()
+    row_type = TokenTrace
+
+    def __str__(self) -> str:
+        return "".join(token.text for token in self)
+
+    def _repr_html_(self) -> str:
+        return markup.output(*self.shaded())
+
+    def shaded(self) -> Iterator[markup.Markup | None]:
+        """The parts of what a notebook shows."""
+        first = self[: markup.MOST_RUNS]
+        yield markup.passage((t.text, shade(len(t.match)), _told(t)) for t in first if t.text)
+        yield markup.left_out(len(self) - len(first), "tokens")
+        yield markup.note("Verbatim from the corpus, in tokens:")
+        yield markup.passage((f" {name} ", i, "") for i, name in enumerate(_NAMES))
+
+
+_LONG = (8, 16, 32, 64)
+_NAMES = (f"fewer than {_LONG[0]}", *(f"{n} or more" for n in _LONG))
+
+
+def shade(run: int) -> int:
+    """Of a token, by the length of the run of the corpus that ends with it: 0 to 4.
+
+    >>> [shade(run) for run in (7, 8, 100)]
+    [0, 1, 4]
+    """
+    return sum(run >= least for least in _LONG)
+
+
+def _told(token: TokenTrace) -> str:
+    return f"{token.prob:.1%}, a run of {len(token.match):,}; n = {token.n:,}, m = {token.m:,}"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Generation(Value):
     """Generated text, without its prompt.
 
     - `text`: what stands behind the prompt, with the blank in between if the tokenizer puts one
@@ -52,12 +99,26 @@ class Generation:
     - `finish_reason`: "length" after max_tokens, "end_of_text" where a document ended, "stop"
       before a stop string, "max_copy" where every next token would have made a run too long.
     - `trace`: one entry a token, if it was asked for.
+
+    `str` gives the text. A notebook shows it, and with a trace where it comes from.
     """
 
     text: str
     token_ids: NDArray[np.uint32]
     finish_reason: Reason
-    trace: tuple[TokenTrace, ...] | None = None
+    trace: TokenTraces | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        told = f"{len(self.token_ids):,} tokens, finish_reason {self.finish_reason!r}"
+        if self.trace is None:
+            return markup.output(
+                markup.plain(self.text),
+                markup.note(f"{told}; trace=True also tells where each comes from"),
+            )
+        return markup.output(*self.trace.shaded(), markup.note(told))
 
 
 class Sampling(TypedDict, total=False):
@@ -74,8 +135,8 @@ class Sampling(TypedDict, total=False):
     - `stop`: strings before which the text ends.
 
     >>> import infgram
-    >>> how = Sampling(max_tokens=3, temperature=0.0)
-    >>> infgram.generate(infgram.open(demo_index), "not to", k=1, **how).text
+    >>> how = infgram.Sampling(max_tokens=3, temperature=0.0)
+    >>> infgram.generate(infgram.build(["to be or not to be"]), "not to", k=1, **how).text
     ' be'
     """
 

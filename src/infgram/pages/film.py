@@ -14,8 +14,8 @@ import numpy as np
 
 from ..checks import number
 from ..errors import InvalidParameter
-from ..refine.animate import Frame, Grid, State, frames, tokenizer_of
-from ..refine.edits import Edit, Trace
+from ..refine.animate import Frame, Grid, State, frames
+from ..refine.edits import Edit, Trace, tokenizer_of
 from ..refine.orders import Order, left_to_right
 from ..text.characters import characters
 from .page import page

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 import html
-from itertools import groupby
 
-from ..refine.linting import Lint, Word
-from .page import page
-
-# A character is shaded by the greatest of these that its suspicion reaches.
-LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
-
-
-def level(suspicion: float) -> int:
-    """The number of the shade.
-
-    >>> level(0.1), level(0.25), level(1.0)
-    (0, 1, 4)
-    """
-    return sum(suspicion >= least for least in LEVELS) - 1
-
-
-def level_names() -> list[str]:
-    """what each shade stands for, as in "20–40 %"."""
-    ends = [*LEVELS[1:], 1.0]
-    return [f"{100 * low:.0f}–{100 * high:.0f} %" for low, high in zip(LEVELS, ends, strict=True)]
+from ..refine.linting import Lint, Word, level, level_names
+from .page import page, shaded
 
 
 def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
@@ -42,23 +23,10 @@ def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
         values={
             "name": html.escape(name),
             "legend": legend,
-            "text": _shaded(found),
+            "text": shaded(zip(found.text, map(level, found.suspicion.tolist()), strict=True)),
             "rows": "".join(map(_row, found.worst(n_worst))),
         },
     )
-
-
-def _shaded(found: Lint) -> str:
-    cells = zip(found.text, map(level, found.suspicion.tolist()), strict=True)
-    return "".join(
-        _run("".join(character for character, _ in run), shade)
-        for shade, run in groupby(cells, lambda cell: cell[1])
-    )
-
-
-def _run(text: str, shade: int) -> str:
-    shown = html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
-    return f"<b class='h{shade}'>{shown}</b>" if shade else shown
 
 
 def _row(word: Word) -> str:

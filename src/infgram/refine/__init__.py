@@ -4,7 +4,9 @@
 is the same with a small network for a judge, a `Scorer` of what `infgram refine train` has written;
 that alone needs the extra `refine`.
 
->>> index = infgram.open(demo_index)
+>>> import infgram
+>>> from infgram.refine import polish
+>>> index = infgram.build(["to be or not to be"], two_sided=True)
 >>> polish(index, "xo be or not ", seed=0).text
 'to be or not '
 """

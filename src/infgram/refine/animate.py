@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..checks import whole
 from ..errors import InvalidParameter
 from ..text.characters import REPLACEMENT, characters
-from .edits import Edit, Trace
+from .edits import Edit, Trace, tokenizer_of
 from .orders import Order, Scene, Step, left_to_right
 
 COLUMNS = 48
@@ -109,14 +109,6 @@ def frames(
     text, bounds = characters(tokenizer_of(trace), trace.token_ids)
     grid = _laid_out(text, bounds, columns)
     return grid, _played(trace, grid, order, rows, np.random.default_rng(seed))
-
-
-def tokenizer_of(trace: Trace) -> str:
-    """ "bytes" or "chars": what the settings say, or else bytes, unless a token is none."""
-    ids = trace.token_ids
-    if len(ids) and int(ids.max()) > 0xFF:
-        return "chars"
-    return str(trace.settings.get("tokenizer", "bytes"))
 
 
 def _laid_out(text: str, bounds: NDArray[np.int64], columns: int) -> Grid:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidParameter, MalformedRecord
 from ..store.directory import replacing
+from ..text.characters import characters
+from ..values import markup
+from ..values.value import Value
 
 FORMAT = "infgram-trace/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Edit(Value):
     """One replacement in a text.
 
     - `start`, `end`: tokens [start, end) of the text, its prompt not counted.
@@ -43,14 +47,16 @@ class Edit:
     round: int = 0
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Value):
     """A draft, and the edits that made another text of it; on disk, JSON lines.
 
     - `token_ids`: of the draft, uint32, its prompt not among them.
     - `edits`: in the order in which they were made.
     - `settings`: what decided them, the seed among it: for people.
 
+    >>> import numpy as np
+    >>> from infgram.refine import Edit, Trace
     >>> draft = np.array(list(b"to bee"), np.uint32)
     >>> edit = Edit(3, 6, tuple(b"bee"), tuple(b"die"), 1.5, "lexicon", None)
     >>> bytes(Trace(draft, (edit,)).replay().tolist())
@@ -78,6 +84,10 @@ class Trace:
                 )
             token_ids[edit.start : edit.end] = edit.new
         return token_ids
+
+    def __str__(self) -> str:
+        """The text after all edits."""
+        return characters(tokenizer_of(self), self.replay())[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it, all or nothing. Raises StorageError."""
@@ -114,8 +124,8 @@ class Trace:
         return trace
 
 
-@dataclass(frozen=True)
-class Refined:
+@dataclass(frozen=True, eq=False, repr=False)
+class Refined(Value):
     """An edited text, without its prompt.
 
     - `text`: bytes that are not UTF-8 show as U+FFFD.
@@ -135,10 +145,35 @@ class Refined:
     runs: tuple[tuple[int, int], ...]
     trace: Trace = field(repr=False)
 
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        _, bounds = characters(tokenizer_of(self.trace), self.token_ids)
+        is_other = self.token_ids != self.trace.token_ids
+        if len(is_other):
+            is_other = np.logical_or.reduceat(is_other, bounds[:-1])
+        shades = 2 * is_other[: markup.MOST_CHARACTERS]
+        runs = groupby(zip(self.text, shades.tolist(), strict=False), lambda each: each[1])
+        told = f"{self.n_edited:,} of {len(self.token_ids):,} tokens were edited"
+        return markup.output(
+            markup.passage(("".join(c for c, _ in run), shade, "") for shade, run in runs),
+            markup.left_out(len(self.text) - markup.MOST_CHARACTERS, "characters"),
+            markup.note(told),
+        )
+
     @property
     def n_edited(self) -> int:
         """Tokens that are not those of the draft."""
         return int(np.count_nonzero(self.token_ids != self.trace.token_ids))
+
+
+def tokenizer_of(trace: Trace) -> str:
+    """ "bytes" or "chars": what the settings say, or else bytes, unless a token is none."""
+    ids = trace.token_ids
+    if len(ids) and int(ids.max()) > 0xFF:
+        return "chars"
+    return str(trace.settings.get("tokenizer", "bytes"))
 
 
 def _edit(record: Mapping[str, Any]) -> Edit:

@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 
 from ..checks import whole
 from ..errors import InvalidParameter
-from ..index import Index
+from ..index import Index, check_index
 from ..seeds import generator
 from ..text.characters import characters
+from ..values.value import Value
 from .pattern import Pattern, parse
 from .propose import PROPOSERS, Proposer
 from .vocabulary import Vocabulary
@@ -92,8 +93,8 @@ class Judge(Protocol):
     ) -> Sequence[Ids]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Filled(Value):
     """A hole, filled: characters [begin, end) of the text.
 
     `proposer`: "sbis", "lexicon", "fill".
@@ -105,8 +106,8 @@ class Filled:
     proposer: str
 
 
-@dataclass(frozen=True)
-class Infilled:
+@dataclass(frozen=True, eq=False, repr=False)
+class Infilled(Value):
     """A pattern whose holes are filled.
 
     `score`: the pseudo-log-likelihood of all holes and what is around them, in nats, made to
@@ -117,6 +118,9 @@ class Infilled:
     token_ids: Ids
     holes: tuple[Filled, ...]
     score: float
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def infill(
@@ -137,6 +141,10 @@ def infill(
     With several holes, the text behind the next hole is not seen, and the three best fillings of
     one are gone on with. Raises InvalidParameter, RefinerMismatch.
 
+    >>> import infgram
+    >>> import numpy as np
+    >>> from infgram.refine import infill
+    >>> from infgram.refine.vocabulary import Vocabulary
     >>> class Likes_t:  # in place of a Scorer
     ...     vocabulary, window = Vocabulary("bytes", tuple(range(256))), 64
     ...     metadata = {"val_loss": {"0.15": 0.5}}
@@ -145,10 +153,11 @@ def infill(
     ...     masked_scores = pll
     ...     def fill(self, texts, holes, **settings):
     ...         return [np.where(hole, 116, ids) for ids, hole in zip(texts, holes)]
-    >>> import infgram
-    >>> infill("or {3} to", infgram.open(demo_index), Likes_t(), n=1)[0].text
+    >>> index = infgram.build(["to be or not to be"])
+    >>> infill("or {3} to", index, Likes_t(), n=1)[0].text
     'or ttt to'
     """
+    check_index(index=index)
     whole(1, n=n)
     parsed = parse(pattern)
     scorer.vocabulary.check(index)

@@ -5,17 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..index import Index
+from ..index import Index, check_index
 from ..text.characters import characters
 from ..text.tokens import Query, check_ids, load
 from ..text.words import words_in
+from ..values import markup
+from ..values.value import Value
 from .vocabulary import Vocabulary
+
+LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
+"""A character is shaded by the greatest of these that its suspicion reaches."""
+
+
+def level(suspicion: float) -> int:
+    """The number of the shade.
+
+    >>> level(0.1), level(0.25), level(1.0)
+    (0, 1, 4)
+    """
+    return sum(suspicion >= least for least in LEVELS) - 1
+
+
+def level_names() -> list[str]:
+    """What each shade stands for, as in "20–40 %"."""
+    ends = [*LEVELS[1:], 1.0]
+    return [f"{100 * low:.0f}–{100 * high:.0f} %" for low, high in zip(LEVELS, ends, strict=True)]
 
 
 class Detector(Protocol):
@@ -34,8 +55,8 @@ class Detector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Word(Value):
     """A word of a text, and how suspicious it is.
 
     - `begin`, `end`: its characters [begin, end).
@@ -51,8 +72,8 @@ class Word:
     suspicion: float
 
 
-@dataclass(frozen=True)
-class Lint:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lint(Value):
     """How suspicious a text is.
 
     - `text`: bytes that are not UTF-8 show as U+FFFD.
@@ -63,6 +84,19 @@ class Lint:
     text: str
     suspicion: NDArray[np.float32]
     words: tuple[Word, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        shown = self.suspicion[: markup.MOST_CHARACTERS].tolist()
+        runs = groupby(zip(self.text, map(level, shown), strict=False), lambda each: each[1])
+        return markup.output(
+            markup.passage(("".join(c for c, _ in run), each, "") for each, run in runs),
+            markup.left_out(len(self.text) - len(shown), "characters"),
+            markup.note("How probable it is that a character does not belong there:"),
+            markup.passage((f" {name} ", i, "") for i, name in enumerate(level_names())),
+        )
 
     def worst(self, n: int) -> list[Word]:
         """The n most suspicious words, the worst first. Raises InvalidParameter."""
@@ -82,6 +116,9 @@ def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
 
     Raises UndecodableText, TokenOutOfRange, RefinerMismatch.
 
+    >>> import numpy as np
+    >>> from infgram.refine import lint
+    >>> from infgram.refine.vocabulary import Vocabulary
     >>> class NoVowels:
     ...     vocabulary = Vocabulary("bytes", tuple(range(256)))
     ...     def suspicion(self, texts, index=None):
@@ -90,6 +127,8 @@ def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
     >>> [(word.text, word.line, word.column, word.suspicion) for word in found.worst(2)]
     [('to', 2, 1, 0.5), ('be', 2, 4, 0.5)]
     """
+    if index is not None:
+        check_index(index=index)
     vocabulary = scorer.vocabulary
     tokenizer = load(vocabulary.tokenizer)
     if isinstance(text, (str, bytes)):

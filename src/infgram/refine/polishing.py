@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import native
 from ..checks import number
-from ..index import Index
+from ..index import Index, check_index
 from ..models.calibration import calibration_of
 from ..seeds import spawn
 from ..text.tokens import Query
@@ -59,7 +59,8 @@ def polish(
     Raises NotTwoSided, InvalidParameter, TokenOutOfRange.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> from infgram.refine import polish
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
     >>> edit = polish(index, "xo be or not ", seed=0).edits[0]
     >>> index.decode(edit.old), index.decode(edit.new), edit.proposer
     ('xo', 'to', 'sbis')
@@ -93,10 +94,12 @@ def polish_many(
     Text i depends on the seed and on i alone.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> from infgram.refine import polish_many
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
     >>> [refined.text for refined in polish_many(index, ["xo be ", "to xe "], seed=0)]
     ['to be ', 'to be ']
     """
+    check_index(index=index)
     check(texts, prompts, rounds, max_copy)
     number(0, margin=margin)
     backwards = index.backwards

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from .. import native
 from ..checks import whole
 from ..errors import InvalidParameter
-from ..index import Index
+from ..index import Index, check_index
 from ..seeds import spawn
 from ..text import tokens
+from ..values.value import Value
 from .words import letters
 
 SBIS, LEXICON = "sbis", "lexicon"
@@ -23,8 +24,8 @@ PROPOSERS = (SBIS, LEXICON)
 _MAX_LEXICON_TOKENS = 1 << 26
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Candidates(Value):
     """Texts for spans, each as long as its span and other than what stands there.
 
     - `token_ids`: uint32, one candidate after another; candidate i is
@@ -59,18 +60,20 @@ class Proposer:
       stand after what is before the span, and, if the index is two-sided, before what is behind
       it, longer matches first: P(w | before) P(w | behind) / P(w).
 
-    Safe to use from many threads, which take turns.
+    Safe to use from many threads, which take turns. `index` is the index it was made of.
 
     Raises InvalidParameter for other tokens.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> from infgram.refine import Proposer
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
     >>> found = Proposer(index).propose(index.ids("not to ex"), [(7, 9)], n_sbis=0)
     >>> [bytes(found[i].tolist()) for i in range(len(found))]
     [b'be', b'to', b'or']
     """
 
     def __init__(self, index: Index) -> None:
+        check_index(index=index)
         self.index = index
         self._native = native.Proposals(
             index.native,

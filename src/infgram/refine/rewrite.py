@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checks import one_of
-from ..index import Index
+from ..index import Index, check_index
 from ..seeds import generator
 from ..text.tokens import Query
 from .editing import check, refined, settings
@@ -55,8 +55,9 @@ def refine(
     Raises RefinerMismatch, InvalidParameter, TokenOutOfRange.
 
     >>> import infgram
-    >>> from infgram.refine import Scorer
-    >>> index, scorer = infgram.open(demo_index), Scorer(demo_refiner)
+    >>> from infgram.refine import Scorer, refine
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
+    >>> scorer = Scorer(demo_refiner)  # the path of what `infgram refine train` wrote
     >>> refined = refine(index, scorer, "xo be or not ", rounds=1, seed=0)
     >>> [(index.decode(edit.old), index.decode(edit.new)) for edit in refined.edits]
     [('xo', 'to')]
@@ -93,12 +94,14 @@ def refine_many(
     candidates.
 
     >>> import infgram
-    >>> from infgram.refine import Scorer
-    >>> index, scorer = infgram.open(demo_index), Scorer(demo_refiner)
+    >>> from infgram.refine import Scorer, refine_many
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
+    >>> scorer = Scorer(demo_refiner)  # the path of what `infgram refine train` wrote
     >>> texts = ["xo be or not ", "to xe or not "]
     >>> [refined.n_edited for refined in refine_many(index, scorer, texts, seed=0)]
     [1, 1]
     """
+    check_index(index=index)
     check(texts, prompts, rounds, max_copy)
     scorer.vocabulary.check(index)
     way = _strategy(strategy)

@@ -43,7 +43,7 @@ def spans(index: Index, token_ids: NDArray[Any]) -> NDArray[np.int64]:
     """The words of a text, from left to right: [begin, end) of their tokens, of shape (n, 2).
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> index = infgram.build(["to be or not to be"])
     >>> spans(index, index.ids("to be, or")).tolist()
     [[0, 2], [3, 5], [7, 9]]
     """
@@ -66,7 +66,7 @@ def editable(
     Raises InvalidParameter for a pattern that is none.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> index = infgram.build(["to be or not to be"])
     >>> editable(index, index.ids("or to be"), n_prompt=3, protect="be").tolist()
     [2, 2, 2, 1, 1, 1, 0, 0]
     """
@@ -79,7 +79,9 @@ def editable(
     for pattern in [protect] if isinstance(protect, str) else protect:
         try:
             if in_bytes:
-                matches = re.finditer(pattern.encode(), text, re.MULTILINE)
+                matches = re.finditer(
+                    pattern.encode("utf-8", "surrogateescape"), text, re.MULTILINE
+                )
                 at = [match.span() for match in matches]
             else:
                 at = [m.span() for m in re.finditer(pattern, text.decode(), re.MULTILINE)]

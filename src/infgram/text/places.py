@@ -45,7 +45,7 @@ class Spelling:
     - `n_beginning`: how many documents begin with an n-gram.
 
     >>> import infgram
-    >>> index = infgram.open(demo_index)
+    >>> index = infgram.build(["to be or not to be"])
     >>> ids = index.alphabet[1:]
     >>> Spelling(ids, index.tokenizer.texts(ids), index.native, lambda ngram: 0).count(b"e or")
     1

@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..index import NO_WINDOW, Index
+from ..index import NO_WINDOW, Index, check_index
 from ..text.tokens import Query
 from ..text.words import is_of_word, words_in
+from ..values.value import Value
 
 _MAX_DISTINCT = 4
 _COPIED_RUN = 50
 _LONGEST_RUN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Novelty:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Novelty(Value):
     """What of a text stands in a corpus. A share is 0 where there is nothing to share.
 
     - `n_tokens`: of the text.
@@ -59,10 +60,11 @@ def novelty(index: Index, *texts: Query, gram: int = 20) -> Novelty:
     Raises InvalidParameter.
 
     >>> import infgram
-    >>> found = novelty(infgram.open(demo_index), "not to bee", gram=4)
+    >>> found = infgram.novelty(infgram.build(["to be or not to be"]), "not to bee", gram=4)
     >>> found.longest_run, found.found_grams, found.known_words
     (9, 0.8571428571428571, 0.6666666666666666)
     """
+    check_index(index=index)
     whole(1, gram=gram)
     ids = [index.ids(text) for text in texts]
     lengths = [index.match_lengths(text, window=NO_WINDOW).astype(np.int64) for text in texts]
@@ -99,9 +101,10 @@ def copied_share(index: Index, text: Query, *, run: int = _COPIED_RUN) -> float:
     0.0 for a text without tokens.
 
     >>> import infgram
-    >>> copied_share(infgram.open(demo_index), "to be or be to", run=8)
+    >>> infgram.copied_share(infgram.build(["to be or not to be"]), "to be or be to", run=8)
     0.6428571428571429
     """
+    check_index(index=index)
     whole(1, run=run)
     # Tokens of a longer run are those of the runs of this length within it.
     lengths = index.match_lengths(text, window=run).astype(np.int64)
@@ -188,8 +191,8 @@ def _character(raw: bytes) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Certificate(Value):
     """Whether a text keeps to a limit of copying.
 
     - `max_copy`: the limit, in tokens.
@@ -213,9 +216,11 @@ def certify(index: Index, text: Query, *, max_copy: int) -> Certificate:
     Raises InvalidParameter.
 
     >>> import infgram
-    >>> certify(infgram.open(demo_index), "to be, or not", max_copy=4)
+    >>> from infgram.refine import certify
+    >>> certify(infgram.build(["to be or not to be"]), "to be, or not", max_copy=4)
     Certificate(max_copy=4, longest_run=7, runs=((0, 5), (6, 13)))
     """
+    check_index(index=index)
     whole(1, max_copy=max_copy)
     lengths = index.match_lengths(text, window=NO_WINDOW).astype(np.int64)
     # a run goes on with the next token where that one's match is longer by it
@@ -235,7 +240,7 @@ def run_lengths(index: Index, text: Query) -> NDArray[np.float32]:
     What a refiner is told of a text by an index.
 
     >>> import infgram
-    >>> run_lengths(infgram.open(demo_index), "to bees").tolist()
+    >>> run_lengths(infgram.build(["to be or not to be"]), "to bees").tolist()
     [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 0.0]
     """
     return index.match_lengths(text, window=_LONGEST_RUN).astype(np.float32)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -159,23 +160,32 @@ public:
         kneser_ney_.weigh(said_);
         masses_.take(said_);
         evidence_.take_suffixes(kneser_ney_.steps());
-        for (std::size_t i = 0; i < mix::n_named; ++i)
-            evidence_.take_named(i, model_->counts.find(keys_[i]));
+        std::array<const std::uint32_t*, mix::n_named> followers;
+        for (std::size_t i = 0; i < mix::n_named; ++i) {
+            followers[i] = model_->counts.find(keys_[i]);
+            prefetch(followers[i]);
+        }
+        for (std::size_t i = 0; i < mix::n_named; ++i) evidence_.take_named(i, followers[i]);
+        known_ = 1.0 - unseen() * static_cast<double>(n_vocabulary() - questions().size() - 1);
     }
 
-    // Of a code. O(questions on its path).
+    [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return kneser_ney_.n_vocabulary(); }
+    // Of each token that follows nothing: what Kneser-Ney says.
+    [[nodiscard]] double unseen() { return kneser_ney_.unseen(); }
+
+    // Of a code, or of any token that the corpus never had. O(questions on its path).
     [[nodiscard]] double prob(std::uint32_t code) {
-        double prob = 1.0;
+        double prob = known_;
         const std::int32_t reached = walk([&](std::int32_t question, double yes) {
             const bool is_yes = code >= questions()[question].middle;
             prob *= is_yes ? yes : 1.0 - yes;
             return is_yes;
         });
-        return reached == ~static_cast<std::int32_t>(code) ? prob : 0.0;
+        return reached == ~static_cast<std::int32_t>(code) ? prob : unseen();
     }
 
-    // Draws a code with the law's own probabilities. One uniform number, which is where it falls
-    // when the codes' probabilities stand in a row. O(questions on its path).
+    // Draws a known code with the law's own probabilities. One uniform number, which is where it
+    // falls when the codes' probabilities stand in a row. O(questions on its path).
     [[nodiscard]] std::uint32_t draw(double uniform) {
         double before = 0.0;
         double mass = 1.0;
@@ -202,12 +212,14 @@ public:
         std::ranges::sort(weights.codes);
     }
 
-    // Every token has a weight, so none is left alone and there is nothing to back off to.
+    // Every token known has a weight, so none is left alone and there is nothing to back off to.
     [[nodiscard]] static std::uint32_t only_code() { return Alphabet::unknown; }
     static bool back_off() { return false; }
 
-    // Probabilities of all codes; they sum to one. O(questions).
-    void weigh(Weights& weights) { weigh_from(questions().root(), evidence_.all(), 1.0, weights); }
+    // Probabilities of the codes known: with those of all others they sum to one. O(questions).
+    void weigh(Weights& weights) {
+        weigh_from(questions().root(), evidence_.all(), known_, weights);
+    }
 
 private:
     [[nodiscard]] const mix::Questions& questions() const noexcept {
@@ -271,7 +283,8 @@ private:
     mix::Evidence evidence_;
     mix::Answer answer_;
     std::array<std::uint64_t, mix::n_named> keys_{};
-    Weights said_;  // by Kneser-Ney
+    Weights said_;        // by Kneser-Ney
+    double known_ = 1.0;  // the probability of all codes that follow anything
 };
 
 }  // namespace infgram

@@ -25,7 +25,8 @@ class Follower:
 
     Raises TokenOutOfRange.
 
-    >>> drafter = Drafter(infgram.open(demo_index), tree=False)
+    >>> import infgram
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), tree=False)
     >>> text = np.frombuffer(b"to be or not", np.uint8)
     >>> follower = Follower(drafter, text[:9], 9, n_written=1)
     >>> bytes(follower.propose(3).path().tolist())

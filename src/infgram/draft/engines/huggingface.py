@@ -116,10 +116,11 @@ def decode(
 
     Raises InvalidParameter, TokenizerUnavailable, before anything is generated.
 
+    >>> import infgram
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> config = GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1, eos_token_id=None)
     >>> model = GPT2LMHeadModel(config).eval()
-    >>> drafter = Drafter(infgram.open(demo_index))
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]))
     >>> prompt = torch.tensor([list(b"to be or ")])
     >>> text = model.generate(
     ...     prompt, max_new_tokens=20, do_sample=False, custom_generate=decode, drafter=drafter
@@ -463,10 +464,11 @@ class DraftModel(PreTrainedModel, GenerationMixin):
 
     Raises InvalidParameter for a drafter of trees.
 
+    >>> import infgram
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> config = GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1, eos_token_id=None)
     >>> model = GPT2LMHeadModel(config).eval()
-    >>> assistant = DraftModel(Drafter(infgram.open(demo_index), tree=False))
+    >>> assistant = DraftModel(Drafter(infgram.build(["to be or not to be"]), tree=False))
     >>> prompt = torch.tensor([list(b"to be or ")])
     >>> text = model.generate(
     ...     prompt, max_new_tokens=20, do_sample=False, assistant_model=assistant

@@ -44,7 +44,8 @@ class DraftModel:
 
     Raises InvalidParameter.
 
-    >>> drafter = Drafter(infgram.open(demo_index), max_tokens=4, tree=False)
+    >>> import infgram
+    >>> drafter = Drafter(infgram.build(["to be or not to be"]), max_tokens=4, tree=False)
     >>> draft_model = DraftModel(drafter)
     >>> bytes(draft_model(np.frombuffer(b"to be or ", np.uint8).astype(np.intc)).tolist())
     b'not '
@@ -102,9 +103,10 @@ def export_lookup_cache(
 
     Raises InvalidParameter, TokenOutOfRange, StorageError.
 
+    >>> import infgram
     >>> import tempfile, pathlib
     >>> cache = pathlib.Path(tempfile.mkdtemp()) / "corpus.lcs"
-    >>> export_lookup_cache(infgram.open(demo_index), cache)
+    >>> export_lookup_cache(infgram.build(["to be or not to be"]), cache)
     4
     """
     one_of(get_args(Kind), kind=kind)

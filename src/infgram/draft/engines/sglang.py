@@ -115,7 +115,8 @@ class Corpus(_Trees):
 
     Raises InvalidParameter, TokenizerUnavailable.
 
-    >>> corpus = Corpus(infgram.open(demo_index), draft_token_num=2)
+    >>> import infgram
+    >>> corpus = Corpus(infgram.build(["to be or not to be"]), draft_token_num=2)
     >>> text = list(b"to be or ")
     >>> ids, mask = corpus.batch_get(["a"], [text], [len(text)])
     >>> bytes(ids.tolist()), mask.tolist()
@@ -143,7 +144,8 @@ class Corpus(_Trees):
 class CorpusWithLengths(_Trees):
     """The same for an SGLang after 0.5.23, whose worker is told how long a match is, too.
 
-    >>> corpus = CorpusWithLengths(infgram.open(demo_index), draft_token_num=2)
+    >>> import infgram
+    >>> corpus = CorpusWithLengths(infgram.build(["to be or not to be"]), draft_token_num=2)
     >>> text = list(b"to be or ")
     >>> ids, mask, match_lens = corpus.batch_get(["a"], [text], [len(text)])
     >>> match_lens.tolist()
@@ -213,12 +215,13 @@ def export_external_corpus(
 
     Raises TokenizerUnavailable for bare token ids, InvalidParameter, StorageError.
 
+    >>> import infgram
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "corpus.jsonl"
-    >>> export_external_corpus(infgram.open(demo_index), path)
+    >>> export_external_corpus(infgram.build(["to be or not to be"]), path)
     1
     >>> path.read_text()
-    '"to be or not to be\\\\nbe"\\n'
+    '"to be or not to be"\\n'
     """
     if index.tokenizer.name == "ids":
         raise TokenizerUnavailable(

@@ -35,9 +35,12 @@ class Proposer:
 
     Raises InvalidParameter, TokenizerUnavailable, StorageError; vLLM shows what they say.
 
+    >>> import infgram
+    >>> import numpy as np
     >>> from types import SimpleNamespace as Config
+    >>> index = infgram.build(["to be or not to be"])
     >>> proposer = Proposer(Config(
-    ...     additional_config={"infgram": {"index": demo_index}},
+    ...     additional_config={"infgram": {"index": index.path}},
     ...     speculative_config=Config(num_speculative_tokens=4),
     ...     model_config=Config(max_model_len=100, get_vocab_size=lambda: 256),
     ...     scheduler_config=Config(max_num_seqs=8),

@@ -72,17 +72,26 @@ class Answers:
     - `inputs`: log odds of yes, shape (n_inputs, n_questions).
     - `pull`: what one of each input's log odds adds to those of the answer, of the same shape.
     - `yes`: the probability of yes, shape (n_questions,).
+    - `kneser_ney`: its law, of which those tokens are left as they are that no question leads to.
     """
 
     questions: Questions
     inputs: Floats
     pull: Floats
     yes: Floats
+    kneser_ney: Floats
 
-    def law(self, n_codes: int) -> Floats:
-        """Probabilities of all codes: the products along their paths."""
-        prob = np.zeros(n_codes)
-        reached = {0: 1.0}  # questions stand before those that follow them
+    def law(self) -> Floats:
+        """Probabilities of all codes, and of all other tokens together; they sum to one.
+
+        What no question leads to never follows anything in the corpus: it has what Kneser-Ney
+        gives it. The rest is split along the paths of the others.
+        """
+        prob = self.kneser_ney.copy()
+        first = len(prob) - 2 - len(self.yes)  # of the codes that follow anything
+        known = 1 - float(prob[:first].sum() + prob[-1])
+        prob[-2] = known  # where there is one such code alone
+        reached = {0: known}  # questions stand before those that follow them
         for at, (no, yes, p) in enumerate(
             zip(self.questions.no.tolist(), self.questions.yes.tolist(), self.yes, strict=True)
         ):
@@ -93,10 +102,14 @@ class Answers:
                     reached[side] = reached[at] * share
         return prob
 
+    def leads_to(self, code: int) -> bool:
+        """Whether a question leads to a code: whether it ever follows, and not it alone."""
+        return len(self.yes) > 0 and bool(self.questions.begin[0] <= code < self.questions.end[0])
+
     def path(self, code: int) -> list[tuple[int, bool]]:
         """The questions that lead to a code, and whether the answer is yes."""
         found = []
-        at = 0
+        at = 0 if self.leads_to(code) else -1
         while at >= 0:
             is_yes = code >= self.questions.middle[at]
             found.append((at, bool(is_yes)))
@@ -106,7 +119,7 @@ class Answers:
 
 def questions_of(fitted: MixFit) -> Questions:
     """The tree of an index's codes, split by the bits of their token ids."""
-    return Questions(*fitted.native.questions().reshape(-1, 5).T)
+    return Questions(*fitted.questions.T)
 
 
 def text_of(fitted: MixFit, symbols: Iterable[int]) -> Text:
@@ -153,7 +166,7 @@ def counts_of(
 def answers(fitted: MixFit, text: Text, counts: Numbers, kneser_ney: Floats) -> Answers:
     """All questions, answered.
 
-    `counts`: as `counts_of` gives them; `kneser_ney`: its law, by code.
+    `counts`: as `counts_of` gives them; `kneser_ney`: its law, shape (n_codes + 1,).
     """
     questions = questions_of(fitted)
     maps, weights, own, by_question, by_symbol, by_place, *curves = (
@@ -204,7 +217,7 @@ def answers(fitted: MixFit, text: Text, counts: Numbers, kneser_ney: Floats) -> 
     # Three more mix what they say.
     symbol = text.last[0] & 255
     finals = (
-        by_question.reshape(n_questions, -1)
+        by_question.reshape(n_questions, n_sets + 1)
         + by_symbol.reshape(-1, n_sets + 1)[symbol]
         + by_place.reshape(-1, n_sets + 1)[with_data * 16 + (text.kinds & 15)]
     ).T / 3
@@ -219,7 +232,7 @@ def answers(fitted: MixFit, text: Text, counts: Numbers, kneser_ney: Floats) -> 
         corrected += low * (1 - (at - point)) + high * (at - point)
     prob = _clipped(0.5 * probability(odds) + 0.25 * corrected)
     pull = (finals[:, None] * chosen).sum(axis=0)
-    return Answers(questions, inputs[:N_INPUTS], pull[:N_INPUTS], prob)
+    return Answers(questions, inputs[:N_INPUTS], pull[:N_INPUTS], prob, kneser_ney)
 
 
 def _clipped(p: Floats) -> Floats:

@@ -14,7 +14,7 @@ from ..context import Context
 from ..definition import TraceLevel
 from ..estimators import KneserNey
 from .definition import INPUTS, Answers, answers, counts_of, text_of
-from .fitting import fit_of
+from .fitting import learnt_of
 from .sight import ORDERS, Numbers
 
 
@@ -36,7 +36,7 @@ class Mix:
     n-gram models of natural language". docs/estimators.md tells what each part gains.
 
     >>> import infgram
-    >>> model = infgram.Model(infgram.open(demo_index), Mix())
+    >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Mix())
     >>> round(float(model.distribution("to b").sum()), 12)
     1.0
     """
@@ -51,7 +51,7 @@ class Mix:
 
     def distribution(self, context: Context) -> NDArray[np.float64]:
         """Probabilities of the context's alphabet, in its order. The definition."""
-        return self._answers(context)[0].law(len(context.alphabet))
+        return self._answers(context)[0].law()
 
     def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
         """The token's probability, and what each input pushed it, the strongest push first.
@@ -61,15 +61,16 @@ class Mix:
         and the share of the token.
         """
         answered, counts = self._answers(context)
-        code = int(np.flatnonzero(context.alphabet == token_id)[0])
-        prob = float(answered.law(len(context.alphabet))[code])
+        code, n_sharing = context.place(token_id)
+        prob = float(answered.law()[code]) / n_sharing
         pushes = np.zeros(len(INPUTS))
         for question, is_yes in answered.path(code):
             push = answered.inputs[:, question] * answered.pull[:, question]
             pushes += push if is_yes else -push
         # Kneser-Ney, which is the first, and the constant, which is the last, count nothing
         seen = np.pad(counts.sum(axis=1), 1).tolist()
-        shares = np.pad(counts[:, code], 1) / np.maximum(seen, 1)
+        mine = counts[:, code] if code < counts.shape[1] else np.zeros(len(counts), np.int64)
+        shares = np.pad(mine, 1) / np.maximum(seen, 1)
         lengths = [0, *ORDERS, *[0] * (len(INPUTS) - len(ORDERS) - 1)]
         levels = [
             TraceLevel(n, m, False, 0.0, float(share), name, float(push))
@@ -83,13 +84,13 @@ class Mix:
     def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
         """The same law in the core."""
         _check(live)
-        return native.mix(cursor.native, model=fit_of(cursor.index).native, live_tokens=0)
+        return native.mix(cursor.native, model=learnt_of(cursor.index).native, live_tokens=0)
 
     def _answers(self, context: Context) -> tuple[Answers, Numbers]:
         """All questions answered, and what followed each context (`counts_of`)."""
         _check(context.adapts)
-        fitted = fit_of(context.cursor.index)
-        alphabet = context.alphabet
+        fitted = learnt_of(context.cursor.index).fit
+        alphabet = context.alphabet[:-1]
         codes = {token_id: code for code, token_id in enumerate(alphabet.tolist())}
         suffixes = []
         for level in context.levels():

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import native
 from ...errors import CorruptIndex, InvalidParameter
-from ...index import Index
+from ...index import Index, check_index
 from ...native import MixModel
 from ...store.kept import alone, keep, kept
 from ...store.memory import enough
 from ...store.storage import MIXTURE
+from ...values.value import Value
 from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
@@ -37,9 +38,9 @@ _N_CODES = 256
 _log = logging.getLogger("infgram")
 
 
-@dataclass(frozen=True)
-class MixFit:
-    """What a mixture learnt of one index.
+@dataclass(frozen=True, eq=False, repr=False)
+class MixFit(Value):
+    """What the mixture learnt of one index.
 
     - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
       with its surroundings left out and before it was learnt.
@@ -47,21 +48,23 @@ class MixFit:
     - `slots`, `followers`: what followed the named contexts, a hash table (docs/format.md).
     - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
     - `sizes`: how many of them each array has.
+    - `questions`: shape (n_questions, 5): of each, the first code, the first on the side of yes,
+      the end, and the next question of no and of yes, or -1 - code where one code is left.
     """
 
     n_tokens: int
     nats: float
-    words: NDArray[np.uint64] = field(repr=False)
-    classes: NDArray[np.uint8] = field(repr=False)
-    slots: NDArray[np.uint32] = field(repr=False)
-    followers: NDArray[np.uint32] = field(repr=False)
-    values: NDArray[np.float32] = field(repr=False)
-    sizes: tuple[int, ...]
-    native: MixModel = field(repr=False, compare=False)
+    words: NDArray[np.uint64]
+    classes: NDArray[np.uint8]
+    slots: NDArray[np.uint32]
+    followers: NDArray[np.uint32]
+    values: NDArray[np.float32]
+    sizes: NDArray[np.int64]
+    questions: NDArray[np.int64]
 
     def parameters(self) -> list[NDArray[np.float32]]:
         """Maps, weights, own weights, three final ones and two curves, flat."""
-        ends = np.cumsum([0, *self.sizes]).tolist()
+        ends = np.cumsum([0, *self.sizes.tolist()]).tolist()
         return [self.values[begin:end] for begin, end in pairwise(ends)]
 
 
@@ -81,45 +84,64 @@ def fit(index: Index, *, save: bool = True, progress: Progress | None = None) ->
     build has taken the place of this one, StorageError if the folder cannot be written.
 
     >>> import infgram
-    >>> fit(infgram.open(demo_index)).n_tokens  # so small a corpus teaches little
-    20
+    >>> infgram.fit(infgram.build(["to be or not to be"])).n_tokens  # too few to learn much
+    18
     """
-    fitted = _fitted(index, progress)
+    check_index(index=index)
+    learnt = _fitted(index, progress)
     if save:
-        index.stored.write_extra(_as_arrays(fitted), MIXTURE)
-        _CACHE[index] = fitted
-    return fitted
+        index.stored.write_extra(_as_arrays(learnt.fit), MIXTURE)
+        _CACHE[index] = learnt
+    return learnt.fit
 
 
-def fit_of(index: Index) -> MixFit:
-    """The index's mixture: the one that is kept for it, or else one fitted now, and kept.
+def stored_fit(index: Index) -> MixFit | None:
+    """What is kept of the mixture for the index, if anything is. Raises CorruptIndex.
 
-    Of several threads and processes that ask at once, one fits and the others wait for it. The
+    >>> import infgram
+    >>> infgram.stored_fit(infgram.build(["to be or not to be"])) is None
+    True
+    """
+    check_index(index=index)
+    learnt = _stored(index)
+    return None if learnt is None else learnt.fit
+
+
+class Learnt(NamedTuple):
+    """A fit, and the same for the core."""
+
+    fit: MixFit
+    native: MixModel
+
+
+def learnt_of(index: Index) -> Learnt:
+    """What the mixture learnt of the index: kept for it, or else learnt now, and kept.
+
+    Of several threads and processes that ask at once, one learns and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
-    known = _CACHE.get(index) or stored_fit(index) or _fitted_once(index)
+    known = _CACHE.get(index) or _stored(index) or _fitted_once(index)
     _CACHE[index] = known
     return known
 
 
-def stored_fit(index: Index) -> MixFit | None:
-    """The mixture that is kept for the index, if there is one. Raises CorruptIndex."""
+def _stored(index: Index) -> Learnt | None:
     arrays = kept(index.stored, MIXTURE)
     if arrays is None or arrays.get("recipe") != _RECIPE:
         return None
     try:
         n_tokens, nats = arrays["fit"].tolist()
         columns = {name: _column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        check_index(index)
+        _check_alphabet(index)
         model = MixModel(index=index.native, kneser_ney=_kneser_ney(index), **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
             f"{index.stored.folder / MIXTURE} is damaged ({error}): run `infgram fit`"
         ) from error
-    return _fit(model, int(n_tokens), float(nats))
+    return _learnt(model, int(n_tokens), float(nats))
 
 
-def check_index(index: Index) -> None:
+def _check_alphabet(index: Index) -> None:
     """Whether the mixture can predict an index's tokens. Raises InvalidParameter."""
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
@@ -137,27 +159,27 @@ _DTYPES: dict[str, Any] = {
     "followers": np.uint32,
     "values": np.float32,
 }
-_CACHE: weakref.WeakKeyDictionary[Index, MixFit] = weakref.WeakKeyDictionary()
+_CACHE: weakref.WeakKeyDictionary[Index, Learnt] = weakref.WeakKeyDictionary()
 
 
 def _kneser_ney(index: Index) -> native.KneserNeyModel:
     return calibration_of(index, adapt=False).native
 
 
-def _fitted_once(index: Index) -> MixFit:
-    check_index(index)
+def _fitted_once(index: Index) -> Learnt:
+    _check_alphabet(index)
     _kneser_ney(index)  # which waits by itself
     with alone(index.stored):
-        if found := _CACHE.get(index) or stored_fit(index):
+        if found := _CACHE.get(index) or _stored(index):
             return found
         _log.info("fitting the mixture to %s, which is kept for next time", index.path)
-        fitted = _CACHE[index] = _fitted(index, None)
-        keep(index.stored, _as_arrays(fitted), MIXTURE)
-        return fitted
+        learnt = _CACHE[index] = _fitted(index, None)
+        keep(index.stored, _as_arrays(learnt.fit), MIXTURE)
+        return learnt
 
 
-def _fitted(index: Index, progress: Progress | None) -> MixFit:
-    check_index(index)
+def _fitted(index: Index, progress: Progress | None) -> Learnt:
+    _check_alphabet(index)
     kneser_ney = _kneser_ney(index)
     share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
@@ -171,14 +193,14 @@ def _fitted(index: Index, progress: Progress | None) -> MixFit:
             most_learnt=_MOST_LEARNT,
             progress=progress,
         )
-    return _fit(model, n_tokens, nats)
+    return _learnt(model, n_tokens, nats)
 
 
-def _fit(model: MixModel, n_tokens: int, nats: float) -> MixFit:
+def _learnt(model: MixModel, n_tokens: int, nats: float) -> Learnt:
     words, classes, slots, followers, sizes, values = model.arrays()
-    return MixFit(
-        n_tokens, nats, words, classes, slots, followers, values, tuple(sizes.tolist()), model
-    )
+    questions = model.questions().reshape(-1, 5)
+    found = MixFit(n_tokens, nats, words, classes, slots, followers, values, sizes, questions)
+    return Learnt(found, model)
 
 
 def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:

@@ -69,7 +69,7 @@ def corrupt(
 
     >>> import infgram
     >>> text = np.frombuffer(b"not to be or to be not", np.uint8)
-    >>> flawed = corrupt(text, infgram.open(demo_index), np.random.default_rng(0))
+    >>> flawed = corrupt(text, infgram.build(["to be or not to be"]), np.random.default_rng(0))
     >>> len(flawed.token_ids) == len(text)
     True
     """

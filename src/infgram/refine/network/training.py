@@ -30,6 +30,7 @@ from ...store.storage import Progress
 from ...text.characters import check_tokenizer
 from ...text.corpus import plan
 from ...text.tokens import TokenArray, check_ids, load
+from ...values.value import Value
 from ..vocabulary import Vocabulary
 from .corrupt import Flawed, Noise, corrupt, cross_fitted, index_of
 from .masks import draw_masks
@@ -97,8 +98,8 @@ RECIPES = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Value):
     """What a training came to.
 
     - `steps`, `detector_steps`: of the two stages; `n_tokens_seen`: by the first.
