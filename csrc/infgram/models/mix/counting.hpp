@@ -39,10 +39,19 @@ public:
         return &followers_[begin_[context][place]];
     }
 
-    // The places from begin to end count no more.
-    void leave_out(std::size_t begin, std::size_t end) noexcept { change(begin, end, ~0u); }
-    // They do again.
-    void put_back(std::size_t begin, std::size_t end) noexcept { change(begin, end, 1); }
+    void prefetch_followers(std::size_t place) const noexcept {
+        for (std::size_t i = 0; i < n_named; ++i) prefetch(followers(i, place));
+    }
+
+    // The places from begin to end count no more; those that were left out before do again.
+    void leave_out(std::size_t begin, std::size_t end) noexcept {
+        change(left_begin_, std::min(left_end_, begin), 1);
+        change(std::max(left_begin_, end), left_end_, 1);
+        change(begin, std::min(end, left_begin_), ~0u);
+        change(std::max(begin, left_end_), end, ~0u);
+        left_begin_ = begin;
+        left_end_ = end;
+    }
 
     // The counts, in a table that can be searched.
     [[nodiscard]] NamedCounts table(std::uint32_t n_codes) const {
@@ -130,6 +139,8 @@ private:
     }
 
     std::vector<std::uint8_t> codes_;
+    std::size_t left_begin_ = 0;  // places that are left out
+    std::size_t left_end_ = 0;
     std::vector<std::uint64_t> keys_;                        // of all contexts
     std::vector<std::uint32_t> first_;                       // where the followers of each begin
     std::vector<std::uint32_t> followers_;                   // of one context after another

@@ -235,6 +235,7 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
         const double rate = first_rate * std::pow(last_rate / first_rate, done);
         for (Position p = begin; p < stop; ++p, ++n_done) {
             const std::uint32_t code = shard.code_at(p);
+            counted.prefetch_followers(std::min<std::size_t>(p + 2, end - 1));
             if (!is_repetition(context)) {
                 estimator.look(context);
                 said.clear();
@@ -270,8 +271,8 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
                 ++n_noted;
             }
         }
-        counted.put_back(held_out.begin, counted_end);
     }
+    counted.leave_out(0, 0);
     progress(blocks.size(), blocks.size());
     learner.finish();
     fit.nats = fit.n_tokens == 0 ? 0.0 : loss / static_cast<double>(fit.n_tokens);
