@@ -166,7 +166,7 @@ def test_both_weightings_can_be_measured_as_published(
 # Reliability --------------------------------------------------------------------------------------
 
 
-class Stub:
+class Stub(Model):
     """A model of given distributions over the tokens 9 (end of text), 1 and 2."""
 
     token_ids = np.array([9, 1, 2], np.uint32)
