@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest newest check figures stubs format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -47,6 +47,9 @@ release-check: .venv-release/.ready  ## whether the last commit can be released
 stubs: .venv-dev/.ready  ## write the stub of the native module anew
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o src
 
+man: .venv-dev/.ready  ## write the manual page anew
+	$(DEV)/infgram man > docs/infgram.1
+
 format: .venv-dev/.ready  ## format everything
 	$(DEV)/ruff check --fix --quiet . ; $(DEV)/ruff format .
 	$(DEV)/clang-format -i $(CXX_SOURCES)
@@ -64,6 +67,9 @@ test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with t
 
 figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md
+
+pictures: .venv-dev/.ready  ## draw the pictures of bench/results, into build/pictures
+	$(DEV)/python -m infgram_bench.pictures bench/results/results.json build/pictures
 
 fuzz: .venv-dev/.ready  ## the random tests, twenty times as long, and CASES=20000 indexes from strangers
 	INFGRAM_FUZZ=20 $(DEV)/python -m pytest tests/test_exact.py tests/test_generate.py tests/test_storage.py

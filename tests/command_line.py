@@ -21,7 +21,7 @@ from waiting import TIMEOUT
 
 # A development install prints what it compiles, unless it is told not to.
 ENVIRONMENT = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
-for _variable in ("NO_COLOR", "FORCE_COLOR"):
+for _variable in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "INFGRAM_INDEX"):
     ENVIRONMENT.pop(_variable, None)
 
 
@@ -31,7 +31,9 @@ _APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).p
 
 def invoke(*arguments: object, stdin: str | bytes | None = None, **more: Any) -> Result:
     """A command in this process, however it ends. more: as click's runner takes it."""
-    return CliRunner(**_APART).invoke(cli, list(map(str, arguments)), input=stdin, **more)
+    result = CliRunner(**_APART).invoke(cli, list(map(str, arguments)), input=stdin, **more)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
 
 
 def run(

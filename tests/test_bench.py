@@ -1268,7 +1268,7 @@ def test_a_text_that_is_too_small_is_refused_with_what_would_help(
 ) -> None:
     bench = bench_in(tmp_path, dataclasses.replace(SETTINGS, large=source, sizes=(1, 4)))
     for ask in (lambda: large.large_text(bench, 1), lambda: large.held_out_pieces(bench)):
-        with pytest.raises(CannotMeasure, match=r"3\.0 MiB, expected 5\.0.*--large.*--size"):
+        with pytest.raises(CannotMeasure, match=r"3\.0 MiB, expected 5\.0.*--large.*--large-size"):
             ask()
 
 
@@ -1371,7 +1371,7 @@ def test_the_exponent_of_a_power_is_its_exponent(
 
 def test_the_exponent_of_a_single_size_is_not_made_up(tmp_path: Path) -> None:
     bench = bench_in(tmp_path, dataclasses.replace(SETTINGS, sizes=(1,)))
-    with pytest.raises(CannotMeasure, match="--size"):
+    with pytest.raises(CannotMeasure, match="--large-size"):
         growth.QUESTION.answer(bench)
 
 

@@ -21,8 +21,8 @@ from command_line import (
     run,
     start,
 )
+from infgram_cli.given import unescaped
 from infgram_cli.main import cli
-from infgram_cli.options import _unescaped
 from infgram_cli.output import escaped, si
 from waiting import TIMEOUT, wait_until
 
@@ -72,8 +72,8 @@ def test_version_is_that_of_the_package() -> None:
     assert version("infgram") in run("--version").stdout
 
 
-def test_an_error_is_one_line_on_stderr_and_exit_code_1() -> None:
-    result = run("build", "no [bold]such[/bold] file.txt", exit_code=1)
+def test_an_error_is_one_line_on_stderr_and_exit_code_2() -> None:
+    result = run("build", "no [bold]such[/bold] file.txt", exit_code=2)
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("infgram: error: no [bold]such[/bold] file.txt")
@@ -83,7 +83,7 @@ def test_an_error_is_one_line_on_stderr_and_exit_code_1() -> None:
 def test_debug_shows_the_traceback(switch: dict[str, str]) -> None:
     options = () if switch else ("--debug",)
     code, _, stderr = ended(start(*options, "build", "absent.txt", environment=switch))
-    assert code == 1
+    assert code == 2
     assert b"Traceback" in stderr
     assert b"InputError" in stderr
 
@@ -132,7 +132,7 @@ def test_among_two_indexes_none_is_chosen(index: Path) -> None:
 
 @pytest.mark.usefixtures("index")
 def test_an_index_that_is_missing_is_an_error_of_its_own() -> None:
-    assert "gone.infgram" in run("info", "gone.infgram", exit_code=1).stderr
+    assert "gone.infgram" in run("info", "gone.infgram", exit_code=2).stderr
 
 
 # build --------------------------------------------------------------------------------------------
@@ -184,10 +184,10 @@ def test_build_passes_on_what_it_is_told() -> None:
 @pytest.mark.usefixtures("index")
 def test_build_replaces_an_index_only_when_told_to() -> None:
     Path("corpus.txt").write_text("new")
-    assert "corpus.infgram" in run("build", "corpus.txt", exit_code=1).stderr
+    assert "corpus.infgram" in run("build", "corpus.txt", exit_code=2).stderr
     assert run("count", "be").stdout == "2\tbe\n"
     run("build", "corpus.txt", "--overwrite")
-    assert run("count", "be").stdout == "0\tbe\n"
+    assert run("count", "be", exit_code=1).stdout == "0\tbe\n"
 
 
 @pytest.mark.usefixtures("index")
@@ -204,7 +204,7 @@ def test_skipped_records_are_named_ten_at_most_and_counted() -> None:
     assert len(named) == 10
     assert named[0].startswith("infgram: skipped: a.jsonl:2: ")
     assert total == "infgram: skipped 12 broken records in all"
-    assert "a.jsonl:2" in run("build", "a.jsonl", "-o", "b.infgram", exit_code=1).stderr
+    assert "a.jsonl:2" in run("build", "a.jsonl", "-o", "b.infgram", exit_code=2).stderr
 
 
 def test_an_interrupted_build_leaves_nothing() -> None:
@@ -249,8 +249,8 @@ def test_verify_fails_on_a_changed_index(index: Path) -> None:
     damage = bytearray(changed.read_bytes())
     damage[3] ^= 1
     changed.write_bytes(damage)
-    assert "codes" in run("verify", exit_code=1).stderr
-    (found,) = lines(run("verify", "--json", exit_code=1))
+    assert "codes" in run("verify", exit_code=2).stderr
+    (found,) = lines(run("verify", "--json", exit_code=2))
     assert found["ok"] is False
     assert "codes" in str(found["error"])
 
@@ -272,18 +272,26 @@ def test_count_reads_ngrams_from_a_file_and_standard_input() -> None:
 
 
 @pytest.mark.usefixtures("index")
-def test_escapes_are_read_where_asked_for() -> None:
-    assert run("count", r"be\nthat", "-e").stdout == "1\tbe\\nthat\n"
-    assert run("count", r"be\nthat").stdout == "0\tbe\\nthat\n"
+def test_escapes_are_read_in_what_is_typed_unless_told_not_to() -> None:
+    for option in ([], ["-e"], ["--escape"]):
+        assert run("count", r"be\nthat", *option).stdout == "1\tbe\\nthat\n"
+        assert r"write \\ for a backslash" in run("count", r"\q", *option, exit_code=2).stderr
+    assert run("count", r"be\nthat", "--no-escape", exit_code=1).stdout == "0\tbe\\nthat\n"
     assert run("count", "be\nthat").stdout == "1\tbe\\nthat\n"
-    assert "expected" in run("count", r"\q", "-e", exit_code=2).stderr
+    Path("code.txt").write_text(r"print('a\n')")
+    run("build", "code.txt")
+    for typed in ([r"a\n", "--no-escape"], [r"a\\n"]):
+        assert run("count", *typed, "-i", "code.infgram").stdout.startswith("1\t")
+    missed = run("count", r"a\n", "-i", "code.infgram", exit_code=1)
+    assert "--no-escape" in missed.stderr
+    assert "--no-escape" not in run("count", r"a\n", "-e", "-i", "code.infgram", exit_code=1).stderr
 
 
 def test_what_escaped_writes_the_option_reads() -> None:
     text = "tab\t line\n return\r nul\0 byte\udcff あ"
     assert escaped(text) == r"tab\t line\n return\r nul\x00 byte\xff あ"
-    assert _unescaped(escaped(text)) == text
-    assert _unescaped(r"\\n\xe3\x81\x82") == "\\nあ"
+    assert unescaped(escaped(text)) == text
+    assert unescaped(r"\\n\xe3\x81\x82") == "\\nあ"
 
 
 @pytest.mark.usefixtures("index")
@@ -291,15 +299,16 @@ def test_next_shows_the_most_frequent_tokens_first() -> None:
     stdout = run("next", "to b").stdout
     assert "matched 4 of 4 tokens; matches: 2" in stdout
     assert stdout.splitlines()[-1].split() == ["'e'", "2", "1.0000"]
-    first, *_ = found = lines(run("next", "o", "-n", "2", "--json"))
+    first, *_ = found = lines(run("next", "o", "-m", "2", "--json"))
     assert len(found) == 2
     assert (first["token"], first["count"], first["prompt_cnt"]) == (" ", 2, 5)
 
 
 @pytest.mark.usefixtures("index")
 def test_next_backs_off_only_when_told_to() -> None:
-    assert "nothing follows" in run("next", "xxto b").stdout
-    assert run("next", "xxto b", "--json").stdout == ""
+    missed = run("next", "xxto b", exit_code=1)
+    assert (missed.stdout, "nothing follows" in missed.stderr) == ("", True)
+    assert run("next", "xxto b", "--json", exit_code=1).stdout == ""
     assert "matched 4 of 6 tokens" in run("next", "xxto b", "--infgram").stdout
     assert lines(run("next", "xxto b", "--infgram", "--json"))[0]["suffix_len"] == 4
 
@@ -316,8 +325,7 @@ def test_find_shows_place_text_and_metadata() -> None:
     Path("a.jsonl").write_text(json.dumps(record))
     run("build", "a.jsonl")
     stdout = run("find", "or").stdout
-    assert stdout.startswith("1 of 1 occurrences\n")
-    assert "a.jsonl:1" in stdout
+    assert stdout.startswith("a.jsonl:1: ")
     assert "[red]WS[/red]" in stdout
     assert r"to be or not to be\nthat is" in stdout
     (found,) = lines(run("find", "or", "--context", "3", "--json"))
@@ -327,9 +335,10 @@ def test_find_shows_place_text_and_metadata() -> None:
 
 @pytest.mark.usefixtures("index")
 def test_find_repeats_its_choice_for_a_seed() -> None:
-    first, second = (run("find", "t", "-n", "2", "--seed", "5").stdout for _ in range(2))
-    assert first == second
-    assert "2 of 7 occurrences" in first
+    first, second = (run("find", "t", "-m", "2", "--seed", "5") for _ in range(2))
+    assert first.stdout == second.stdout
+    assert len(first.stdout.splitlines()) == 2
+    assert "2 of 7 occurrences" in first.stderr
 
 
 def test_bare_ids_are_queried_as_ids() -> None:
@@ -342,7 +351,7 @@ def test_bare_ids_are_queried_as_ids() -> None:
     assert run("generate", "12 7 9", "-n", "2", "-T", "0", "-k", "1").stdout == "12 7 9 12 7\n"
     assert "12 7 9" in run("find", "9").stdout
     assert "token ids" in run("count", "twelve", exit_code=2).stderr
-    assert "99" in run("count", "99", exit_code=1).stderr
+    assert "99" in run("count", "99", exit_code=2).stderr
 
 
 @pytest.mark.usefixtures("index")
@@ -368,8 +377,8 @@ def test_generate_repeats_for_a_seed_and_begins_with_the_prompt() -> None:
 
 @pytest.mark.usefixtures("index")
 def test_generate_says_what_an_option_should_be() -> None:
-    assert "k is 0" in run("generate", "-k", "0", exit_code=1).stderr
-    assert "temperature" in run("generate", "-T", "nan", exit_code=1).stderr
+    assert "k is 0" in run("generate", "-k", "0", exit_code=2).stderr
+    assert "temperature" in run("generate", "-T", "nan", exit_code=2).stderr
 
 
 @pytest.mark.usefixtures("index")
@@ -398,13 +407,13 @@ def test_an_interrupt_ends_generate_quietly_with_130() -> None:
 def test_output_that_cannot_be_written_is_an_error() -> None:
     with Path("/dev/full").open("wb") as full:
         code, _, stderr = ended(start("generate", stdout=full))
-    assert code == 1
+    assert code == 2
     (line,) = stderr.splitlines()
     assert line.startswith(b"infgram: error: ")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(index: Path) -> None:
-    for command in ("next 'to' --levels", "find 'o' -n 4 --context 9", "generate -k 1", "info"):
+    for command in ("next 'to' --levels", "find 'o' --context 9", "generate -k 1", "info"):
         done = subprocess.run(
             [
                 "bash",
@@ -432,7 +441,7 @@ def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str
         (("count", b"caf\xe9"), b"2\tcaf\\xe9"),
         (("count", rb"\xe9", "-e"), b"2\t\\xe9"),
         (("next", "f"), b"'\\xe9'"),
-        (("find", b"\xe9", "-n", "1"), b"caf\\xe9.txt"),
+        (("find", b"\xe9", "-m", "3"), b"caf\\xe9.txt"),
         (("generate", b"\xe9 c", "-n", "5", "-k", "1"), b"af"),
     ]:
         code, stdout, stderr = ended(start(*arguments, environment=environment))

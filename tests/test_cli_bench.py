@@ -160,7 +160,7 @@ def test_an_unknown_question_is_refused_with_the_choices() -> None:
         (["--kenlm", "small.txt"], "small.txt"),
         (["--nanogpt", "gone"], "gone"),
         (["-o", "small.txt"], "small.txt"),
-        (["--size", "0"], "0"),
+        (["--large-size", "0"], "0"),
         (["--train-minutes", "-1"], "-1"),
         (["--core", "-1"], "-1"),
     ],
@@ -185,7 +185,7 @@ def test_a_core_that_is_not_there_is_refused_with_those_that_are(fakes: Fakes) -
 def test_a_torn_results_file_is_an_error_of_one_line(fakes: Fakes) -> None:
     Path("out").mkdir()
     Path("out/results.json").write_text('{"format": 1, "answers": [{"question": "qu')
-    result = run("bench", *TINY, exit_code=1)
+    result = run("bench", *TINY, exit_code=2)
     (line,) = result.stderr.splitlines()
     assert line.startswith("infgram: error: out/results.json ")
     assert fakes.asked == []
@@ -201,7 +201,7 @@ def test_an_animation_of_an_unknown_format_is_refused_in_one_line(fakes: Fakes) 
 
 
 def test_an_animation_into_a_folder_that_is_not_there_is_refused(fakes: Fakes) -> None:
-    result = run("bench", "quick", "--animate", "gone/race.html", *TINY, exit_code=1)
+    result = run("bench", "quick", "--animate", "gone/race.html", *TINY, exit_code=2)
     (line,) = result.stderr.splitlines()
     assert line.startswith("infgram: error: ") and "gone" in line
     assert fakes.asked == []
@@ -213,7 +213,7 @@ def test_an_animation_that_cannot_be_made_says_what_it_lacks(
     from infgram_bench import race
 
     monkeypatch.setattr(race, "missing", lambda: "torch not installed: install it first")
-    result = run("bench", "--animate", "race.html", *TINY, exit_code=1)
+    result = run("bench", "--animate", "race.html", *TINY, exit_code=2)
     assert "torch not installed: install it first" in result.stderr.splitlines()[-1]
     assert fakes.asked == []  # alone, where no question is named
     assert not Path("race.html").exists()
@@ -321,7 +321,7 @@ def test_a_question_that_fails_is_an_error_of_one_line_and_asked_again_later(fak
         raise JobFailed("out of memory")
 
     fakes.do["other"] = fail
-    result = run("bench", *TINY, exit_code=1)
+    result = run("bench", *TINY, exit_code=2)
     assert result.stderr.splitlines()[-1] == "infgram: error: out of memory"
     assert "## About quick" in result.stdout
     assert kept() == ["quick"]
@@ -347,7 +347,18 @@ def test_settings_reach_the_questions_as_they_were_chosen(fakes: Fakes) -> None:
     Path("tools").mkdir()
     run(
         *("bench", "slow", "--corpus", "small.txt", "--also", "more.txt", "--large", "more.txt"),
-        *("--size", "8", "--size", "2", "--size", "8", "--kenlm", "tools", "--nanogpt", "tools"),
+        *(
+            "--large-size",
+            "8",
+            "--large-size",
+            "2",
+            "--large-size",
+            "8",
+            "--kenlm",
+            "tools",
+            "--nanogpt",
+            "tools",
+        ),
         *("--tiny", "more.txt", "--tiny-perplexity", "more.txt", "--train-minutes", "0.5"),
     )
     found = seen[0].settings
@@ -379,7 +390,7 @@ def test_without_shakespeare_the_library_is_measured_on_and_named(
 
 def test_an_empty_corpus_is_an_error_of_one_line() -> None:
     Path("empty.txt").touch()
-    result = run("bench", "generation", *TINY, "--corpus", "empty.txt", exit_code=1)
+    result = run("bench", "generation", *TINY, "--corpus", "empty.txt", exit_code=2)
     assert result.stderr.splitlines()[-1].startswith("infgram: error: the corpus has no tokens")
 
 

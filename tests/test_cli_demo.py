@@ -74,7 +74,7 @@ def test_a_folder_that_no_demo_has_made_is_refused_and_stays() -> None:
         if tag:
             Path("mine/CACHEDIR.TAG").write_text(tag)
         before = sorted(Path("mine").iterdir())
-        error = run("demo", "-o", "mine", exit_code=1).stderr
+        error = run("demo", "-o", "mine", exit_code=2).stderr
         assert "mine holds files that no demo has made" in error and "-o" in error
         assert sorted(Path("mine").iterdir()) == before
         assert Path("mine/own.txt").read_text() == "mine"
@@ -119,13 +119,13 @@ def test_without_a_folder_the_demo_stays_in_the_users_cache(
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do() -> None:
     Path("file").touch()
-    error = run("demo", "-o", "file/folder", exit_code=1).stderr
+    error = run("demo", "-o", "file/folder", exit_code=2).stderr
     assert "file/folder cannot be made (Not a directory): name another folder with -o" in error
 
 
 def test_a_python_without_sources_is_an_error_that_says_so(small_library: Path) -> None:
     (small_library / "textwrap.py").unlink()
-    error = run("demo", "-o", "made", exit_code=1).stderr
+    error = run("demo", "-o", "made", exit_code=2).stderr
     assert "textwrap.py: the demo reads the sources of the library" in error
     assert list(Path().iterdir()) == []
 

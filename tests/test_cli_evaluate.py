@@ -110,7 +110,7 @@ def test_indexes_are_mixed_by_weight(other_index: str) -> None:
     for options, weights in (([], None), (["--weight", "3", "--weight", "1"], [3, 1])):
         expected = infgram.perplexity(infgram.Model(indexes, weights=weights), TEXT)
         assert record(*both, *options)["perplexity"] == expected.perplexity
-    assert "expected one for each of 2 indexes" in run(*both, "--weight", "1", exit_code=1).stderr
+    assert "expected one for each of 2 indexes" in run(*both, "--weight", "1", exit_code=2).stderr
 
 
 def test_infinite_perplexity_is_said_and_is_null_in_json() -> None:
@@ -121,6 +121,76 @@ def test_infinite_perplexity_is_said_and_is_null_in_json() -> None:
     shown = run("perplexity", "text.txt", "--estimator", "longest").stdout
     assert "infinite" in shown
     assert f"{found['n_zero']} tokens; the others have perplexity" in shown
+
+
+def test_figures_without_unknown_tokens_stand_beside_those_with_them() -> None:
+    Path("odd.txt").write_text(TEXT + "\r" + TEXT)
+    found, plain = record("perplexity", "odd.txt"), record("perplexity", "text.txt")
+    assert (found["n_unknown"], found["n_zero"], plain["n_unknown"]) == (1, 0, 0)
+    assert found["perplexity"] > found["perplexity_known"] > 1
+    shown = run("perplexity", "odd.txt").stdout
+    assert f"1 tokens; without them perplexity {found['perplexity_known']:.4f}" in shown
+    assert "unknown" not in run("perplexity", "text.txt").stdout
+
+
+def test_documents_are_counted_from_their_beginning_to_their_end() -> None:
+    Path("lines.txt").write_text("to be\nthat is the question\n")
+    Path("sub").mkdir()
+    infgram.build("corpus.txt", "sub/lines.infgram", documents="line")
+    lines = ["perplexity", "lines.txt", "-i", "sub/lines.infgram", "--documents", "line"]
+    model = infgram.Model(infgram.open("sub/lines.infgram"))
+    texts = ["to be", "that is the question"]
+    found = record(*lines, "--bos", "--eos", "--per-document", "--reliability")
+    expected = infgram.perplexity(model, *texts, bos=True, eos=True)
+    assert (found["bos"], found["eos"]) == (True, True)
+    assert found["perplexity"] == expected.perplexity
+    assert found["n_tokens"] == found["n_bytes"] + 2
+    assert found["reliability"]["actual_perplexity"] == pytest.approx(expected.perplexity)
+    for line, (text, document) in enumerate(zip(texts, found["documents"], strict=True), 1):
+        alone = infgram.perplexity(model, text, bos=True, eos=True)
+        assert document["models"] == [json_able(alone)]
+        assert (document["source"], document["line"]) == ("lines.txt", line)
+    shown = run(*lines, "--per-document").stdout
+    assert "lines.txt:1" in shown and "lines.txt:2" in shown
+    assert record(*lines)["n_tokens"] == found["n_bytes"]
+
+
+def test_the_index_that_explains_a_text_better_is_marked(other_index: str) -> None:
+    Path("texts.txt").write_text("to be or not to be\nthe question is not to be asked\n")
+    both = ["perplexity", "texts.txt", "--documents", "line", "--compare"]
+    both += ["-i", "corpus.infgram", "-i", other_index]
+    models = [infgram.Model(infgram.open(path)) for path in ("corpus.infgram", other_index)]
+    texts = ["to be or not to be", "the question is not to be asked"]
+    expected = infgram.compare(models, *texts)
+    found = record(*both)
+    assert [document["best"] for document in found["documents"]] == [0, 1] == [*expected.best]
+    assert found["total"] == json_able(expected.total)
+    assert found["best"] == expected.best_in_total
+    first, second, total = run(*both).stdout.splitlines()[1:4]
+    assert first.split()[:3] == [
+        "texts.txt:1",
+        f"{expected.documents[0][0].bits_per_byte:.4f}",
+        "*",
+    ]
+    assert second.split()[-1] == "*" and total.startswith("all")
+    assert "corpus.infgram 1, other.infgram 1, of 2" in run(*both).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--compare"], "--compare has 0 indexes, expected at least 2"),
+        (["--compare", "--published"], "leave out --published"),
+        (["--compare", "--levels", "1"], "leave out --levels"),
+        (["--compare", "--reliability"], "leave out --reliability"),
+        (["--compare", "--weight", "1"], "leave out --weight"),
+        (["--published", "--eos"], "leave out --bos, --eos"),
+        (["--floor", "1e-5"], "not kneser-ney, which gives every token a probability"),
+        (["--estimator", "longest", "--floor", "1e-5"], "sbis -k 1 is the same with a floor"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: list[str], says: str) -> None:
+    assert says in " ".join(run("perplexity", "text.txt", *options, exit_code=2).stderr.split())
 
 
 def test_the_published_protocol_is_one_option_away() -> None:
@@ -150,17 +220,23 @@ def test_an_option_that_would_do_nothing_is_refused(options: list[str], named: s
 
 def test_a_parameter_outside_its_range_names_the_range() -> None:
     for options, message in [
+<<<<<<< HEAD
         (["--estimator", "sbis", "-k", "0"], "k is 0"),
-        (["--max-order", "1"], "max_order is 1, expected a whole number from 2 to"),
+        (["--max-order", "1"], "--max-order is 1, expected a whole number from 2 to"),
         (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected a number from 0 to 1"),
+=======
+        (["--estimator", "sbis", "-k", "0"], "-k is 0"),
+        (["--max-order", "1"], "--max-order is 1, expected a whole number from 2 to"),
+        (["--estimator", "sbis", "--decay", "2"], "--decay is 2.0, expected a number from 0 to 1"),
+>>>>>>> refs/heads/cli
     ]:
-        assert message in run("perplexity", "text.txt", *options, exit_code=1).stderr
+        assert message in run("perplexity", "text.txt", *options, exit_code=2).stderr
 
 
 def test_an_empty_text_and_a_missing_one_are_errors() -> None:
     Path("empty.txt").touch()
-    assert "0 tokens" in run("perplexity", "empty.txt", exit_code=1).stderr
-    assert "gone.txt" in run("perplexity", "gone.txt", exit_code=1).stderr
+    assert "0 tokens" in run("perplexity", "empty.txt", exit_code=2).stderr
+    assert "gone.txt" in run("perplexity", "gone.txt", exit_code=2).stderr
 
 
 def test_reliability_is_shown_when_asked_for() -> None:
@@ -187,6 +263,26 @@ def test_levels_are_shown_when_asked_for(other_index: str) -> None:
     assert first["n"]["median"] == expected[0].n.median
     shown = run(*both).stdout
     assert "levels of corpus.infgram" in shown and "levels of other.infgram" in shown
+
+
+# export -------------------------------------------------------------------------------------------
+
+
+def test_export_writes_what_the_library_does() -> None:
+    model = infgram.Model(infgram.open("corpus.infgram"), infgram.KneserNey(max_order=3))
+    infgram.export_arpa(model, "library.arpa")
+    shown = run("export", "--arpa", "--order", "3", "-o", "x.arpa")
+    assert Path("x.arpa").read_bytes() == Path("library.arpa").read_bytes()
+    assert "x.arpa" in shown.stderr and "of order 3" in shown.stderr
+    assert run("export", "--arpa", "--order", "3", "-q").stdout == Path("x.arpa").read_text()
+    assert not run("export", "--arpa", "--order", "3", "-q", "-o", "x.arpa").stderr
+
+
+def test_export_asks_for_a_form_and_an_order() -> None:
+    assert "--arpa" in run("export", "--order", "3", exit_code=2).stderr
+    assert "--order" in run("export", "--arpa", exit_code=2).stderr
+    assert "2<=x<=253" in run("export", "--arpa", "--order", "254", exit_code=2).stderr
+    assert infgram.models.arpa.MAX_ORDER == 254
 
 
 # novelty ------------------------------------------------------------------------------------------
@@ -279,7 +375,7 @@ def test_plot_without_matplotlib_names_the_extra_before_it_measures(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(infgram, "level_statistics", None)  # is not called
-    assert how_to_install("plot") in run("plot", "levels", "text.txt", exit_code=1).stderr
+    assert how_to_install("plot") in run("plot", "levels", "text.txt", exit_code=2).stderr
 
 
 @pytest.mark.usefixtures("_matplotlib")
@@ -287,7 +383,7 @@ def test_plot_refuses_an_unknown_format_before_it_measures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(infgram, "level_statistics", None)  # is not called
-    assert "'.gif'" in run("plot", "levels", "text.txt", "-o", "x.gif", exit_code=1).stderr
+    assert "'.gif'" in run("plot", "levels", "text.txt", "-o", "x.gif", exit_code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["levels", "reliability", "corpus-size", "quality"])

@@ -72,5 +72,5 @@ def test_copies_that_are_left_are_told_of() -> None:
 
 def test_an_index_with_one_side_is_refused() -> None:
     infgram.build("corpus.txt", "one.infgram")
-    result = run("polish", "draft.txt", "-i", "one.infgram", exit_code=1)
+    result = run("polish", "draft.txt", "-i", "one.infgram", exit_code=2)
     assert "--two-sided" in result.stderr

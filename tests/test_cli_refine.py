@@ -1,4 +1,4 @@
-"""`infgram refine` and `infgram generate --refine`: what a refiner does to a text, for people."""
+"""`infgram refine` and `infgram generate --refiner`: what a refiner does to a text, for people."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_text_is_printed_as_it_was_edited(index: infgram.Index) -> None:
 def test_the_refiner_is_opened_where_it_is_told_to(opened: list[tuple[Path, str]]) -> None:
     run(*REFINE, "--device", "cpu")
     run(*REFINE)
-    run(*GENERATE, "--refine", "r")
+    run(*GENERATE, "--refiner", "r")
     assert opened == [(Path("r"), "cpu"), (Path("r"), "auto"), (Path("r"), "auto")]
 
 
@@ -139,9 +139,9 @@ def test_copies_that_are_left_are_told_of() -> None:
 @pytest.mark.usefixtures("opened")
 def test_text_that_is_no_text_is_refused_in_characters() -> None:
     infgram.build("corpus.txt", "chars.infgram", tokenizer="chars")
-    result = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=b"\xff", exit_code=1)
+    result = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=b"\xff", exit_code=2)
     assert "UTF-8" in result.stderr and len(result.stderr.splitlines()) <= 2
-    other = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=DRAFT, exit_code=1)
+    other = run("refine", "--refiner", "r", "-i", "chars.infgram", stdin=DRAFT, exit_code=2)
     assert "infgram refine train" in other.stderr
 
 
@@ -160,9 +160,9 @@ def test_a_file_that_is_no_refiner_is_named() -> None:
     pytest.importorskip("safetensors", reason="needs safetensors, the extra `refine`")
     for command in (
         ("refine", "draft.txt", "--refiner", "corpus.txt"),
-        (*GENERATE, "--refine", "corpus.txt"),
+        (*GENERATE, "--refiner", "corpus.txt"),
     ):
-        result = run(*command, exit_code=1)
+        result = run(*command, exit_code=2)
         assert result.stdout == ""
         assert "corpus.txt" in result.stderr and len(result.stderr.splitlines()) == 1
 
@@ -174,15 +174,15 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     for command in (
         ("refine", "draft.txt", "--refiner", "r"),
         ("refine", "train", "corpus.txt", "-o", "r"),
-        (*GENERATE, "--refine", "r"),
+        (*GENERATE, "--refiner", "r"),
     ):
-        result = run(*command, exit_code=1)
+        result = run(*command, exit_code=2)
         assert how_to_install("refine") in result.stderr
         assert result.stdout == "" and len(result.stderr.splitlines()) == 1
     assert not Path("r").exists()
 
 
-# infgram generate --refine ------------------------------------------------------------------------
+# infgram generate --refiner -----------------------------------------------------------------------
 
 
 def refined(index: infgram.Index, written: str, **how: Any) -> str:
@@ -194,10 +194,10 @@ def test_what_is_generated_is_refined(index: infgram.Index) -> None:
     (plain,) = lines(run(*GENERATE, "--json"))
     expected = refined(index, plain["text"])
     assert expected != plain["text"]
-    assert run(*GENERATE, "--refine", "r").stdout.removesuffix("\n") == "KING: the c" + expected
-    alone = run(*GENERATE, "--refine", "r", "--no-prompt").stdout
+    assert run(*GENERATE, "--refiner", "r").stdout.removesuffix("\n") == "KING: the c" + expected
+    alone = run(*GENERATE, "--refiner", "r", "--no-prompt").stdout
     assert alone.removesuffix("\n") == expected.removesuffix("\n")
-    (found,) = lines(run(*GENERATE, "--refine", "r", "--json"))
+    (found,) = lines(run(*GENERATE, "--refiner", "r", "--json"))
     assert (found["text"], found["n_tokens"]) == (expected, plain["n_tokens"])
     assert found["finish_reason"] == plain["finish_reason"]
 
@@ -206,18 +206,18 @@ def test_what_is_generated_is_refined(index: infgram.Index) -> None:
 def test_samples_are_refined_all_together(index: infgram.Index) -> None:
     samples = ("--samples", "3", "--threads", "1", "--json")
     plain = lines(run(*GENERATE, *samples))
-    found = lines(run(*GENERATE, *samples, "--refine", "r"))
+    found = lines(run(*GENERATE, *samples, "--refiner", "r"))
     expected = infgram.refine.refine_many(
         index, SCORER, [each["text"] for each in plain], prompts=["KING: the c"] * 3, seed=2
     )
     assert [each["text"] for each in found] == [each.text for each in expected]
-    printed = run(*GENERATE, *samples[:-1], "--refine", "r")
+    printed = run(*GENERATE, *samples[:-1], "--refiner", "r")
     assert all(each.text in printed.stdout for each in expected)
 
 
 @pytest.mark.usefixtures("opened")
 def test_the_limit_to_copying_holds_for_what_is_refined() -> None:
-    result = run(*GENERATE, "--max-copy", "8", "--refine", "r", "--json")
+    result = run(*GENERATE, "--max-copy", "8", "--refiner", "r", "--json")
     text = json.loads(result.stdout)["text"].encode()
     left = [i for i in range(len(text) - 8) if text[i : i + 9] in TEXT]
     assert bool(left) == ("more than 8 tokens" in result.stderr)
@@ -225,5 +225,5 @@ def test_the_limit_to_copying_holds_for_what_is_refined() -> None:
 
 @pytest.mark.usefixtures("opened")
 def test_a_trace_of_tokens_is_not_of_what_was_refined() -> None:
-    result = run(*GENERATE, "--refine", "r", "--trace", exit_code=2)
-    assert "--trace does not go with --refine" in result.stderr
+    result = run(*GENERATE, "--refiner", "r", "--trace", exit_code=2)
+    assert "--trace does not go with --refiner" in result.stderr

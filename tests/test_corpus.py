@@ -101,8 +101,12 @@ def test_japanese_lines_and_paragraphs_are_cut_between_characters(chunk_size: in
 PIECES = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b" ", b"a", b"bc", "猫".encode()]))
 
 
-def naive_lines(data: bytes) -> list[bytes]:
-    lines = (data if data.endswith(b"\n") else data + b"\n").split(b"\n")[:-1]
+def naive_end(data: bytes) -> bytes:
+    return b"\r" if b"\r" in data and b"\n" not in data else b"\n"
+
+
+def naive_lines(data: bytes, end: bytes) -> list[bytes]:
+    lines = (data if data.endswith(end) else data + end).split(end)[:-1]
     return [line.removesuffix(b"\r") for line in lines]
 
 
@@ -111,7 +115,8 @@ def test_lines_agree_with_their_definition(data: bytes, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compression, "CHUNK", size)
         found = split(data, "line")
-    assert found == [(i, line) for i, line in enumerate(naive_lines(data), 1) if line]
+    lines = naive_lines(data, naive_end(data))
+    assert found == [(i, line) for i, line in enumerate(lines, 1) if line]
 
 
 @given(PIECES.map(b"".join), st.integers(1, 5))
@@ -119,14 +124,15 @@ def test_paragraphs_agree_with_their_definition(data: bytes, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compression, "CHUNK", size)
         found = split(data, "paragraph")
-    lines = naive_lines(data)
+    end = naive_end(data)
+    lines = naive_lines(data, end)
     for first, text in found:
         # as it stands: its bytes occur where its line begins, and none of its lines is blank
-        start = sum(len(line) + 1 for line in data.split(b"\n")[: first - 1])
+        start = sum(len(line) + 1 for line in data.split(end)[: first - 1])
         assert data[start:].startswith(text)
-        assert re.match(rb"\r?(\n|\Z)", data[start + len(text) :])
-        assert all(line.strip() for line in naive_lines(text))
-    covered = [first + i for first, text in found for i in range(len(naive_lines(text)))]
+        assert re.match(rb"\r?(\n|\Z)|\r", data[start + len(text) :])
+        assert all(line.strip() for line in naive_lines(text, end))
+    covered = [first + i for first, text in found for i in range(len(naive_lines(text, end)))]
     assert covered == [i for i, line in enumerate(lines, 1) if line.strip()]
     assert len(found) == len(re.findall("x+", "".join("x" if t.strip() else " " for t in lines)))
 
@@ -256,15 +262,17 @@ def test_numbers_json_does_not_have_become_text(tmp_path: Path) -> None:
 BAD_LINES = {
     b'{"text": ': "not JSON",
     b"[" * 100_000: "not JSON",
-    b'{"text": ' + b"1" * 5000 + b"}": "not JSON",
-    b"[1]": "expected a JSON object, found list",
-    b'"text"': "expected a JSON object, found str",
+    b'{"text": ' + b"1" * 5000 + b"}": "found a number",
+    b"[1]": "expected a JSON object, found a list",
+    b'"text"': "expected a JSON object, found a string",
     b'{"body": "x"}': "no field 'text', only 'body'",
     b"{}": "no field 'text', only none",
-    b'{"text": null}': "must be a string or a list of integers, found NoneType",
-    b'{"text": 3}': "found int",
-    b'{"text": [1, true]}': "found list",
-    b'{"text": [1.0]}': "found list",
+    b'{"text": null}': "must be a string or a list of integers, found null",
+    b'{"text": 3}': "found a number",
+    b'{"text": NaN}': "found a number",
+    b'{"text": 1e999}': "found a number",
+    b'{"text": [1, true]}': "found a list of integers and others",
+    b'{"text": [1.0]}': "found a list",
     b'{"text": [1180591620717411303424]}': "beyond 64 bits",
     b'{"text": "a\xff"}': "not UTF-8 at byte 11",
     b'{"text": "\\ud800"}': "lone surrogate at character 0",
@@ -569,10 +577,10 @@ def test_a_pipe_is_read_as_a_stream(tmp_path: Path, mode: Any) -> None:
     assert content == ([b"a\nb\n" * 50_000] if mode == "file" else [b"a", b"b"] * 50_000)
 
 
-@pytest.mark.parametrize("name", ["p.parquet", "p.npy", "p.u16"])
+@pytest.mark.parametrize("name", ["p.npy", "p.u16"])
 def test_a_pipe_of_what_must_be_a_file_is_refused(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(InputError, match="must be a regular file"):
+    with pytest.raises(InputError, match="and this is a stream; save it, and give its path"):
         read(tmp_path / name)
 
 

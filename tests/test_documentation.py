@@ -34,7 +34,7 @@ NEED_TORCH = {
     for pair in contract.get("ignore_imports", ())
     if pair.endswith((" -> torch", " -> transformers"))
 } | {"infgram.refine.rewrite", "infgram_bench.refining_measure"}  # their examples need it
-MODULES = ["infgram_cli.output"] + [
+MODULES = ["infgram_cli.output", "infgram_cli.given"] + [
     module.name
     for package in (infgram, infgram_bench)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
@@ -230,6 +230,14 @@ print([name for name in {[*optional, "zstandard", "transformers"]} if name in sy
 
 def test_the_types_are_shipped() -> None:
     assert (Path(infgram.__file__).parent / "py.typed").is_file()
+
+
+def test_the_readmes_figures_fit_a_terminal() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| ")]
+    figures = [row for row in rows if "infgram" in row or row.startswith("|     ")]
+    assert len(figures) > 20
+    assert max(map(len, figures)) <= 80
 
 
 def test_the_readmes_figures_are_those_of_the_results() -> None:

@@ -143,7 +143,15 @@ NAMED = re.compile(
     r"(?<![\w/.*-])(?:[\w-]+/)*[\w-]+\.(?:py|hpp|cpp|md|toml|css|js|html)\b(?![\w(])"
 )
 # Of others, or made while it runs.
-ELSEWHERE = {"model.py", "manifest.py", "report.md", "out.html", "refined.html", "NAME.html"}
+ELSEWHERE = {
+    "model.py",
+    "manifest.py",
+    "report.md",
+    "out.html",
+    "made.html",
+    "refined.html",
+    "NAME.html",
+}
 ELSEWHERE |= {"NAME.css", "NAME.js", "sample.py", "llama.cpp", "out/report.md"}
 ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp"}
 

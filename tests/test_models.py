@@ -20,7 +20,7 @@ from infgram.errors import InvalidParameter, TokenOutOfRange
 from infgram.models import calibration, sampling
 from infgram.models.context import Context
 from infgram.models.sampling import Plan
-from infgram.text.tokens import load
+from infgram.text.tokens import ABSENT, load
 
 ESTIMATORS = [
     Longest(),
@@ -225,19 +225,23 @@ def test_the_core_gives_the_probabilities_of_the_definition(
         found = model.distribution(query)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
         assert found.sum() == pytest.approx(1, abs=1e-9)
-    text = [t for query in queries for t in query][:40]
+    text = [t for query in queries for t in [*query, index.end_of_text]][:40]
+    while text and text[0] == index.end_of_text:  # read before a text, it is none of a live one
+        text.pop(0)
     rows = [row for _, rows in model.distributions(text) for row in rows]
     scores = model.score(text)
     place = {t: i for i, t in enumerate(model.token_ids.tolist())}
     for i, token in enumerate(text):
         expected = by_definition(model, text[:i])
         np.testing.assert_allclose(rows[i], expected, rtol=1e-12, atol=0)
-        prob = expected[place[token]] if token in place else 0.0
+        prob = expected[place[token]] if token in place else expected[-1] / model.n_unseen
         with np.errstate(divide="ignore"):
             assert scores.log_prob[i] == pytest.approx(np.log(prob), rel=1e-12, abs=1e-12)
-        levels = index.levels(text[max(0, i - model.window) : i]) or [(0, None)]
-        assert scores.n[i] == levels[0][0]
-        assert levels[0][1] in (None, scores.m[i])
+        seen = text[max(0, i - model.window) : i]
+        if index.end_of_text not in seen:
+            levels = index.levels(seen) or [(0, None)]
+            assert scores.n[i] == levels[0][0]
+            assert levels[0][1] in (None, scores.m[i])
 
 
 @settings(max_examples=examples(100))
@@ -270,14 +274,17 @@ def test_a_mixture_of_indexes_is_the_sum_of_weighted_distributions(
         expected = dict.fromkeys(model.token_ids.tolist(), 0.0)
         for index, share in zip(indexes, model.weights, strict=True):
             alone = Model(index, estimator, adapt=adapt)
-            for token, prob in zip(alone.token_ids, alone.distribution(query), strict=True):
-                expected[int(token)] += share * prob
+            probs = dict(zip(alone.token_ids.tolist(), alone.distribution(query), strict=True))
+            each = probs[ABSENT] / alone.n_unseen
+            for token in expected:
+                expected[token] += share * probs.get(token, each)
+            expected[ABSENT] += share * (each * model.n_unseen - probs[ABSENT])
         found = model.distribution(query)
         np.testing.assert_allclose(found, list(expected.values()), rtol=1e-12, atol=1e-300)
         np.testing.assert_allclose(found, by_definition(model, query), rtol=1e-12, atol=1e-300)
         assert found.sum() == pytest.approx(1, abs=1e-9)
-        scores = model.score([int(model.token_ids[-1])], context=query)
-        assert np.exp(scores.log_prob[0]) == pytest.approx(found[-1], rel=1e-9, abs=1e-300)
+        scores = model.score([int(model.token_ids[-2])], context=query)
+        assert np.exp(scores.log_prob[0]) == pytest.approx(found[-2], rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize("adapt", [False, True])
@@ -310,13 +317,115 @@ def test_every_token_that_follows_anything_has_a_probability(folder, case, adapt
             assert all(probs[token] > 0 for token in follows)
 
 
-def test_an_unknown_token_has_probability_zero(prose_index: infgram.Index) -> None:
-    for estimator in ESTIMATORS:
-        for adapt in (False, True):
-            scores = Model(prose_index, estimator, adapt=adapt).score(b"a\x00a\xffa")
-            assert np.isneginf(scores.log_prob[[1, 3]]).all()
-            assert np.isfinite(scores.log_prob[[0, 2, 4]]).all()
-            assert scores.n[[2, 4]].tolist() == [0, 0]
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_tokens_that_no_corpus_has_share_what_is_left(prose_index, estimator, adapt) -> None:
+    model = Model(prose_index, estimator, adapt=adapt)
+    scores = model.score(b"a\x00a\xffa")
+    is_smooth = isinstance(estimator, KneserNey) or getattr(estimator, "floor", 0.0) > 0
+    assert (scores.log_prob[[1, 3]] > -np.inf).tolist() == [is_smooth] * 2
+    assert np.isfinite(scores.log_prob[[0, 2, 4]]).all()
+    assert scores.n[[2, 4]].tolist() == [0, 0]
+    assert model.is_unknown(list(b"a\x00a\xffa")).tolist() == [False, True] * 2 + [False]
+    for context in (b"", b"The ", b"a\x00"):
+        probs = model.distribution(context)
+        for token in (0, 255):
+            each = np.exp(model.score([token], context=context).log_prob[0])
+            assert each == pytest.approx(probs[-1] / model.n_unseen, rel=1e-9, abs=0)
+        (entry,) = model.trace([255], context=context)
+        assert entry.prob == pytest.approx(each, rel=1e-9, abs=0)
+        assert sum(level.weight for level in entry.levels) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bytes", "chars", "ids"])
+@pytest.mark.parametrize("estimator", [KneserNey(), KneserNey(3), SBIS(2, floor=1e-6)], ids=str)
+def test_the_whole_vocabulary_has_probability_one(folder: Path, name: str, estimator) -> None:
+    tokenizer = load(name, vocab_size=3000 if name == "ids" else None)
+    documents = [b"to be or not to be", b"that is the question"]
+    index = make_index(folder / "all.infgram", [list(d) for d in documents], tokenizer=tokenizer)
+    randomly_calibrated(index, 1)
+    model = Model(index, estimator)
+    vocabulary = np.setdiff1d(np.arange(tokenizer.vocab_size), np.arange(0xD800, 0xE000))
+    if name != "chars":
+        vocabulary = np.arange(tokenizer.vocab_size)
+    rng = np.random.default_rng(0)
+    unknown = np.setdiff1d(vocabulary, model.token_ids)
+    assert len(unknown) == model.n_unseen
+    for context in ([], list(b"to b"), list(b"?")):
+        each = np.exp(model.score(rng.choice(unknown, 1).tolist(), context=context).log_prob[0])
+        known = [
+            np.exp(model.score([token], context=context).log_prob[0])
+            for token in model.token_ids[:-1].tolist()
+        ]
+        assert sum(known) + each * len(unknown) == pytest.approx(1, abs=1e-9)
+
+
+@settings(max_examples=examples(40))
+@given(case=cases(), estimator=estimators, adapt=st.booleans(), seed=st.integers(0, 99))
+def test_documents_are_scored_from_their_beginning_to_their_end(
+    folder: Path, case, estimator, adapt: bool, seed: int
+) -> None:
+    code_bits, documents, shard_tokens, queries = case
+    index, _ = build_pair(folder, code_bits, documents, shard_tokens)
+    randomly_calibrated(index, seed)
+    model = Model(index, estimator, adapt=adapt)
+    end = index.end_of_text
+    for query in queries:
+        whole = model.score(query, bos=True, eos=True)
+        assert whole.token_ids.tolist() == [*query, end]
+        spelt = model.score([*query, end], context=[end])
+        assert whole.log_prob.tolist() == spelt.log_prob.tolist()
+        traced = [entry.prob for entry in model.trace(query, bos=True, eos=True)]
+        np.testing.assert_allclose(traced, np.exp(whole.log_prob), rtol=1e-9, atol=1e-300)
+        (probs,) = [probs for _, probs in model.distributions([], bos=True, eos=True)]
+        np.testing.assert_allclose(
+            probs[0], model.defined_distribution(bos=True), rtol=1e-12, atol=0
+        )
+        if not adapt:  # what stands before a document is no context of it
+            other = model.score([*queries[0], end, *query, end])
+            assert other.log_prob[len(queries[0]) + 1 :].tolist() == whole.log_prob.tolist()
+
+
+def test_a_document_begins_where_the_corpus_says(folder: Path) -> None:
+    index = make_index(folder / "begins.infgram", [list(b"xab"), list(b"xba"), list(b"xaa")])
+    model = Model(index, SBIS(k=1))
+    begun, not_begun = model.score("x", bos=True), model.score("x")
+    assert np.exp(begun.log_prob).tolist() == [1.0]
+    assert np.exp(not_begun.log_prob)[0] < 0.5
+    assert np.exp(model.score("xab", bos=True, eos=True).log_prob) == pytest.approx(
+        [1, 2 / 3, 0.5, 1]
+    )
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_no_text_is_made_of_what_the_corpus_never_had(folder: Path, estimator, adapt) -> None:
+    """However likely: with these discounts nearly all goes to the base."""
+    index = make_index(folder / "tiny.infgram", [list(b"ab")], tokenizer=load("chars"))
+    tables = np.full(native.n_discounts, 30.0)
+    calibration._CACHE[index] = (
+        calibration._calibration(index, 0.2, tables, None, 0, 0.0),
+        calibration._calibration(index, 0.2, tables, tables, 0, 0.0),
+    )
+    model = Model(index, estimator, adapt=adapt)
+    if isinstance(estimator, KneserNey):
+        assert model.distribution("a")[-1] > 0.3
+    for seed in range(5):
+        made = model.generate("a", max_tokens=50, seed=seed)
+        assert is_whole(made, 50) and made.finish_reason == "length"
+        assert set(made.text) <= set("ab")
+        native_ids = made.token_ids.tolist()
+        assert native_ids == defined(model, "a", seed, max_tokens=50)[0]
+
+
+def test_a_floor_that_not_all_tokens_can_have_is_refused(folder: Path) -> None:
+    tokenizer = load("ids", vocab_size=5000)
+    index = make_index(folder / "floor.infgram", [range(2000)], tokenizer=tokenizer)
+    model = Model(index, SBIS(floor=1e-3))
+    for ask in (model.distribution, model.defined_distribution):
+        with pytest.raises(InvalidParameter, match=r"floor is 0\.001, expected less than 1/2002"):
+            ask([1])
+    assert Model(index, SBIS(floor=4e-4)).distribution([1]).min() > 0
 
 
 def test_a_model_is_told_apart_by_what_it_reads(folder: Path) -> None:
@@ -606,6 +715,9 @@ def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: P
         Model([])
     with pytest.raises(InvalidParameter, match="index is 'a', expected Index"):
         Model(["a"])  # type: ignore[list-item]
+    full = make_index(folder / "full.infgram", [[1]], tokenizer=load("ids", vocab_size=2**32 - 1))
+    with pytest.raises(InvalidParameter, match="expected at most 4,294,967,294"):
+        Model(full)
     model = Model(prose_index)
     for n in (-1, 1.5):
         with pytest.raises(InvalidParameter, match="n is"):
@@ -615,9 +727,12 @@ def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: P
             model.samples(2, threads=threads)
     with pytest.raises(TypeError, match=r"'temprature', expected one of: .*temperature"):
         model.generate("a", temprature=1)
-    for call in (model.distribution, model.score, model.generate, model.stream):
+    for call in (model.distribution, model.score):
+        with pytest.raises(TokenOutOfRange, match="expected 0 to 256"):
+            call([257])
+    for write in (model.generate, model.stream):
         with pytest.raises(TokenOutOfRange):
-            call([256])
+            write([256])
 
 
 # Published figures --------------------------------------------------------------------------------

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from infgram import plot
+from infgram import labels, plot
 from infgram.errors import InvalidParameter, MissingExtra
 from infgram.extras import how_to_install
 from infgram.models.evaluate import Bins, LevelStatistics, Perplexity, Reliability, Summary
@@ -25,8 +27,8 @@ from infgram.tracing.copying import Novelty
 matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib, the extra `plot`")
 colors = pytest.importorskip("matplotlib.colors")
 
-PERPLEXITY = Perplexity(1000, 1000, 0, math.log(8), 8.0, 8.0, 3.0)
-WITH_ZEROS = Perplexity(1000, 1000, 100, math.inf, math.inf, 4.0, math.inf)
+PERPLEXITY = Perplexity(1000, 1000, 0, 0, math.log(8), 8.0, 8.0, 8.0, 3.0)
+WITH_ZEROS = Perplexity(1000, 1000, 100, 100, math.inf, math.inf, 4.0, 4.0, math.inf)
 NOVELTY = Novelty(1000, 9.0, 50, 0, 0.1, 20, 0.25, (0.1, 0.2, 0.3, 0.4), 200, 0.9)
 LEVELS = [
     LevelStatistics(1, 100, Summary(17.0, 9.0, 16.0), Summary(2.0, 5.0, 1.0)),
@@ -86,7 +88,7 @@ def test_nothing_measured_is_an_empty_picture(tmp_path: Path, draw: Any) -> None
 
 def test_quality_shows_bits_a_byte_against_what_was_found() -> None:
     other = replace(NOVELTY, found_grams=0.5)
-    better = Perplexity(1000, 500, 0, math.log(2), 2.0, 2.0, 2.0)
+    better = Perplexity(1000, 500, 0, 0, math.log(2), 2.0, 2.0, 2.0, 2.0)
     points = [Written("k=1", NOVELTY, PERPLEXITY), Written("k=2", other, better)]
     (axes,) = plot.quality({"SBIS": points}, real=PERPLEXITY).axes
     line, real = axes.lines
@@ -102,7 +104,8 @@ def test_quality_shows_bits_a_byte_against_what_was_found() -> None:
 def test_quality_says_how_many_tokens_the_judge_could_not_judge() -> None:
     (axes,) = plot.quality({"SBIS": [Written("", NOVELTY, WITH_ZEROS)]}).axes
     assert list(axes.lines[0].get_ydata()) == [pytest.approx(2.0 * 900 / 1000)]
-    assert "left out: 100 tokens that the judge's corpus lacks" in texts(axes)
+    left_out = "left out: 100 tokens that the judge's corpus lacks"
+    assert axes.figure.get_supxlabel() == left_out
 
 
 def test_quality_of_bare_ids_is_a_token() -> None:
@@ -120,7 +123,8 @@ def test_corpus_size_marks_points_that_leave_tokens_out() -> None:
     assert list(line.get_ydata()) == [4.0, 8.0]
     assert hollow.get_markevery() == [0]
     assert hollow.get_markerfacecolor() == "white"
-    assert "hollow: without tokens of probability zero, at most 100 of 1,000" in texts(axes)
+    hollow_are = "hollow: without tokens of probability zero, at most 100 of 1,000"
+    assert axes.figure.get_supxlabel() == hollow_are
     assert "8" in texts(axes)
     (whole,) = plot.corpus_size({"Kneser-Ney": [(1000, PERPLEXITY)]}).axes
     assert not any("hollow" in text for text in texts(whole))
@@ -199,7 +203,7 @@ print(first, "matplotlib.pyplot" in sys.modules)
 
 @pytest.mark.parametrize("name", ["picture.gif", "picture", "svg"])
 def test_an_unknown_format_is_refused_with_those_known(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InvalidParameter, match=r"path ends in .*expected one of \.png, \.svg"):
+    with pytest.raises(InvalidParameter, match=r"ends in .*expected one of \.png, \.svg"):
         plot.save(plot.levels(LEVELS), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -211,3 +215,89 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match=re.escape(how_to_install("plot"))):
         call()
+
+
+# Labels -------------------------------------------------------------------------------------------
+
+
+def overlaps(figure: Any) -> list[tuple[str, str]]:
+    """Labels that cover another, or a marker, as drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, (axes, *_) = canvas.get_renderer(), figure.axes
+    boxes = [(each.get_text(), Text.get_window_extent(each, renderer)) for each in axes.texts]
+    found = [
+        (one, other)
+        for i, (one, box) in enumerate(boxes)
+        for other, beside in boxes[:i]
+        if box.overlaps(beside)
+    ]
+    for line in axes.lines:
+        if line.get_marker() not in ("None", ""):
+            for x, y in axes.transData.transform(line.get_xydata()):
+                found += [(text, "marker") for text, box in boxes if box.contains(x, y)]
+    return found
+
+
+def drawn_answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures of the stored results, by name."""
+    from infgram_bench import answers, pictures
+
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(plot, "save", lambda figure, path: figures.update({path.stem: figure}))
+    results = Path(__file__).parents[1] / "bench" / "results" / "results.json"
+    pictures.draw(answers.read(results).values(), Path())
+    return figures
+
+
+def test_no_label_of_the_benchmarks_pictures_covers_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = drawn_answers(monkeypatch)
+    assert {"judge", "refining", "loss", "growth"} <= set(figures)
+    assert len(figures["judge"].axes[0].texts) == 14
+    for name, figure in figures.items():
+        assert overlaps(figure) == [], name
+
+
+def test_the_benchmarks_pictures_say_of_which_corpus_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, figure in drawn_answers(monkeypatch).items():
+        if name != "growth":  # whose stored results do not tell
+            assert "tinyshakespeare" in figure.get_supxlabel(), name
+
+
+def test_labels_of_quality_stand_apart_where_points_do_not() -> None:
+    points = {
+        f"model {i}": [
+            Written(
+                f"k={k}",
+                replace(NOVELTY, found_grams=0.5 + 0.001 * k),
+                replace(PERPLEXITY, perplexity_nonzero=4 + 0.01 * i),
+            )
+            for k in range(4)
+        ]
+        for i in range(3)
+    }
+    figure = plot.quality(points, real=PERPLEXITY, about="one")
+    assert len(figure.axes[0].texts) == 13
+    assert overlaps(figure) == []
+    assert figure.get_supxlabel() == "one"
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 300), st.floats(0, 200), st.floats(4, 40)), min_size=1, max_size=12
+    )
+)
+def test_labels_are_placed_apart_and_inside(asked: list[tuple[float, float, float]]) -> None:
+    points = [(x, y) for x, y, _ in asked]
+    boxes = labels.place(points, [(width, 8.0) for *_, width in asked], (-50, -50, 350, 250))
+    for i, box in enumerate(boxes):
+        assert box[0] >= -50 and box[1] >= -50 and box[2] <= 350 and box[3] <= 250
+        for other in boxes[:i]:
+            assert not np.all(np.minimum(box[2:], other[2:]) > np.maximum(box[:2], other[:2]))

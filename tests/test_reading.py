@@ -214,7 +214,7 @@ BINARIES = {
     "ELF": b"\x7fELF\x02\x01\x01" + bytes(20),
     "PNG": b"\x89PNG\r\n\x1a\n" + bytes(9),
     "JPEG": b"\xff\xd8\xff\xe0",
-    "GIF": b"GIF89a",
+    "GIF": b"GIF89a\x01\0\x01\0",
     "PDF": b"%PDF-1.7\n",
     "SQLite": b"SQLite format 3\0",
     "pickle": b"\x80\x04\x95",

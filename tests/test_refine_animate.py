@@ -468,5 +468,5 @@ def test_what_cannot_be_played_is_said_in_a_line(
 ) -> None:
     whole = Path(trace_file).read_bytes()
     Path("torn.jsonl").write_bytes(whole[: len(whole) // 2])
-    result = run("animate", *arguments, exit_code=1)
+    result = run("animate", *arguments, exit_code=2)
     assert message in result.stderr and len(result.stderr.splitlines()) == 1

@@ -294,6 +294,6 @@ def test_the_command_reads_escapes(command: list[str]) -> None:
 
 
 def test_a_malformed_pattern_is_an_error_before_anything_is_opened() -> None:
-    result = run("infill", "to be {8", "-i", "none", "--refiner", "none", exit_code=1)
+    result = run("infill", "to be {8", "-i", "none", "--refiner", "none", exit_code=2)
     assert "character 7 of the pattern" in result.stderr
     assert not Path("none").exists()

@@ -195,7 +195,7 @@ def test_the_command_trains_and_tells(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{told['auroc_with_index']:.3f} with an index" in result.stdout
     run(*arguments, "--minutes", "1", exit_code=2)
     Path("empty.txt").write_bytes(b"")
-    result = run("refine", "train", "empty.txt", "-o", "y.safetensors", exit_code=1)
+    result = run("refine", "train", "empty.txt", "-o", "y.safetensors", exit_code=2)
     assert "nothing to train on" in result.stderr
 
 

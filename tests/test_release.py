@@ -105,6 +105,8 @@ def test_a_version_under_way_publishes_nothing(release: ModuleType, repository: 
 @pytest.mark.parametrize(
     ("name", "is_wanted"),
     [
+        ("infgram-0.2.0.data/data/share/man/man1/infgram.1", True),
+        ("infgram-0.2.0.data/data/share/doc/notes.txt", False),
         ("infgram/_core.cpython-311-x86_64-linux-gnu.so", True),
         ("infgram/store/system.py", True),
         ("infgram/pages/film.js", True),

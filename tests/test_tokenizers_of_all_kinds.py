@@ -406,6 +406,24 @@ def test_a_text_is_not_cut_where_a_token_joins_two_words() -> None:
     assert all(not piece.endswith("b") for piece in pieces[:-1])
 
 
+def test_a_fault_in_the_library_ends_no_program() -> None:
+    from tokenizers import Tokenizer, decoders, models
+
+    library = Tokenizer(models.WordLevel({"a": 0, "b": 1}, "a"))
+    library.decoder = decoders.Sequence([decoders.Replace("a", ""), decoders.Strip(" ", 0, 1)])
+    try:  # a strip of nothing
+        library.decode([0, 1], skip_special_tokens=False)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+    else:
+        pytest.skip("this release of tokenizers has no such fault")
+    tokenizer = load_of(library.to_str().encode())
+    for ask in (tokenizer.decode, tokenizer.texts):
+        with pytest.raises(TokenError, match="a fault in the tokenizers library"):
+            ask([0, 1])
+
+
 def test_a_long_text_names_the_byte_that_is_not_utf8(tmp_path: Path) -> None:
     tokenizer = Case("byte-level", tmp_path).tokenizer
     text = b"some words in a row " * 20_000 + b"\xff and more"

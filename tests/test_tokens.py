@@ -10,6 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,32 @@ def test_tokenizers_with_holes_count_the_largest_id(bpe_file: Path) -> None:
     assert tokenizer.decode([1000]) == b"far"
     with pytest.raises(TokenOutOfRange, match="999 stands for nothing"):
         tokenizer.decode([1000, 999])
+
+
+@pytest.mark.parametrize("largest", [2**31 + 5, 2**32 - 2, 2**32 - 1])
+def test_ids_of_tokenizers_may_be_large_and_far_between(tmp_path: Path, largest: int) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    library = Tokenizer(models.WordLevel({"a": 0, "b": 1}, "a"))
+    library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    spec = json.loads(library.to_str())
+    spec["model"]["vocab"]["b"] = largest
+    (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
+    if largest == tokens.ABSENT:
+        with pytest.raises(TokenizerUnavailable, match="a token has the id 4294967295, expected"):
+            tokens.load(tmp_path)
+        return
+    tracemalloc.start()
+    tokenizer = tokens.load(tmp_path)
+    assert tokenizer.vocab_size == largest + 1
+    assert tokenizer.encode("a b b").tolist() == [0, largest, largest]
+    assert tokenizer.decode([0, largest]) == b"a b"
+    assert tokenizer.can_begin([0, largest]).tolist() == [True, True]
+    for hole in (1, largest - 1):
+        with pytest.raises(TokenOutOfRange, match=f"token id {hole} stands for nothing"):
+            tokenizer.decode([0, hole])
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
 
 
 def test_the_identity_of_tokenizers_is_their_file(bpe_file: Path) -> None:

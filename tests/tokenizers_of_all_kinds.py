@@ -19,12 +19,14 @@ def _trained(tokenizer: Any, trainer: Any) -> str:
     return str(tokenizer.to_str())
 
 
-def _byte_level(*, prefix: bool = False, added: bool = False) -> str:
+def _byte_level(*, prefix: bool = False, added: bool = False, fused: bool = False) -> str:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer.decoder = decoders.ByteLevel()
+    if fused:
+        tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Fuse()])
     trainer = trainers.BpeTrainer(
         vocab_size=330,
         special_tokens=["<s>", "<|end of text|>"] if added else [],
@@ -160,6 +162,7 @@ KINDS: dict[str, Callable[[], str]] = {
     "byte-level": _byte_level,
     "byte-level with a prefix": lambda: _byte_level(prefix=True),
     "byte-level with added tokens": lambda: _byte_level(added=True),
+    "byte-level, fused": lambda: _byte_level(fused=True),
     "Metaspace": lambda: _metaspace_bpe(fallback=False),
     "Metaspace with bytes": lambda: _metaspace_bpe(fallback=True),
     "Llama": _llama,

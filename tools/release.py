@@ -230,7 +230,7 @@ def surplus(wheel: Path) -> str:
     """What is in a wheel and nobody who imports it asks for."""
     wanted = re.compile(
         r"infgram/(.*\.py|_core\..*\.(so|pyd)|_core\.pyi|py\.typed|pages/[a-z]+\.(html|css|js))"
-        r"|infgram_cli/\w+\.py"
+        r"|infgram_cli/\w+\.py|infgram-[^/]+\.data/data/share/man/man1/infgram\.1"
         r"|infgram-[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt|licenses/LICENSE)"
     )
     with zipfile.ZipFile(wheel) as archive:

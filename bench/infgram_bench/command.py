@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from infgram_cli.options import quiet_option
+from infgram_cli.option import option
+from infgram_cli.options import output_option, quiet_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,52 +37,47 @@ Examples:
 """
 )
 @click.argument("questions", nargs=-1, metavar="[QUESTION]...")
-@click.option("--list", "listed", is_flag=True, help="List the questions and how long each takes.")
-@click.option("--quick", is_flag=True, help="Under two minutes: fewer questions and no training.")
-@click.option("--again", is_flag=True, help="Measure again what was measured already.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+@option("--list", "listed", is_flag=True, help="List the questions and how long each takes.")
+@option("--quick", is_flag=True, help="Under two minutes: fewer questions and no training.")
+@option("--again", is_flag=True, help="Measure again what was measured already.")
+@output_option(
+    "a folder for the results; an interrupted run resumes from there.",
     default=Path("infgram-bench"),
-    show_default=True,
-    help="Folder for the results; an interrupted run resumes from there.",
 )
-@click.option("--corpus", type=_FILE, help="Text to measure on, instead of Tiny Shakespeare.")
-@click.option("--also", type=_FILE, multiple=True, help="Another text to predict; may be repeated.")
-@click.option(
+@option("--corpus", type=_FILE, help="Text to measure on, instead of Tiny Shakespeare.")
+@option("--also", type=_FILE, multiple=True, help="Another text to predict; may be repeated.")
+@option(
     "--large",
     type=_FILE,
     help="Text for peers, growth and building, instead of text files found here.",
 )
-@click.option(
-    "--size",
+@option(
+    "--large-size",
     "sizes",
+    old=("--size",),
     type=click.IntRange(min=1),
     metavar="MIB",
     multiple=True,
     default=[1, 16, 128],
-    show_default=True,
-    help="How much of that text to compare systems on; may be repeated.",
+    help="How much of --large to compare systems on; may be repeated.",
 )
-@click.option("--tiny", type=_FILE, help="The tiny-infini-gram program, built with k := 2.")
-@click.option(
+@option("--tiny", type=_FILE, help="The tiny-infini-gram program, built with k := 2.")
+@option(
     "--tiny-perplexity",
     type=_FILE,
     multiple=True,
     help="A build of tiny-infini-gram that prints validation perplexities; may be repeated.",
 )
-@click.option("--kenlm", type=_FOLDER, help="Folder that holds KenLM's lmplz.")
-@click.option("--nanogpt", type=_FOLDER, help="A checkout of nanoGPT, to time its own model too.")
-@click.option(
+@option("--kenlm", type=_FOLDER, help="Folder that holds KenLM's lmplz.")
+@option("--nanogpt", type=_FOLDER, help="A checkout of nanoGPT, to time its own model too.")
+@option(
     "--train-minutes",
     type=click.FloatRange(min=0),
     metavar="N",
     default=30.0,
-    show_default=True,
     help="Minutes to train the 10.65 M model, in all; training resumes where it stopped.",
 )
-@click.option(
+@option(
     "--animate",
     "animation",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -89,8 +85,14 @@ Examples:
     help="Draw infgram and nanoGPT writing side by side, as .gif, .mp4 or .html; measures only "
     "the questions that are named.",
 )
-@click.option("--core", type=click.IntRange(min=0), help="Core to measure on; by default the last.")
-@click.option("--no-pin", is_flag=True, help="Let the system choose the cores.")
+@option(
+    "--core",
+    type=click.IntRange(min=0),
+    metavar="N",
+    show_default="the last",
+    help="Core to measure on.",
+)
+@option("--no-pin", is_flag=True, help="Let the system choose the cores.")
 @quiet_option
 def bench(
     questions: tuple[str, ...],

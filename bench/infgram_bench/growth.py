@@ -22,7 +22,7 @@ import infgram
 
 from .failures import Trial
 from .findings import Curve, Picture, duration
-from .large import large_text
+from .large import large_name, large_text
 from .processes import run_job
 from .question import Bench, CannotMeasure, Question
 from .settings import Settings
@@ -49,7 +49,9 @@ _BARS = {"build": 1.1, "count, hot": 0.1, "cursor, hot": 0.1}
 def _answer(bench: Bench) -> None:
     sizes = _sizes(bench.settings)
     if len(sizes) < 2:
-        raise CannotMeasure("growth needs a --size of 2 MiB or more, and does not run with --quick")
+        raise CannotMeasure(
+            "growth needs a --large-size of 2 MiB or more, and does not run with --quick"
+        )
     builds: dict[int, list[float]] = {mib: [] for mib in sizes}
     sorts: dict[int, list[float]] = {mib: [] for mib in sizes}
     trial = Trial()
@@ -73,6 +75,7 @@ def _answer(bench: Bench) -> None:
         **{name: [by_size[str(mib)] for mib in sizes] for name, by_size in found.items()},
     }
     findings = bench.findings
+    findings.setting["text"] = f"beginnings of {large_name(bench)}"
     n_bytes = [float(mib * _MIB) for mib in sizes]
     exponents = {name: exponent(n_bytes, seconds) for name, seconds in costs.items()}
     findings.table(

@@ -14,6 +14,11 @@ _N_PIECES = 20
 PIECE = 1000
 
 
+def large_name(bench: Bench) -> str:
+    """What the large text is called."""
+    return bench.settings.large.name if bench.settings.large else "text files of this system"
+
+
 def large_text(bench: Bench, mib: int) -> Path:
     """The first so many MiB of the large text, as a file in `bench.folder`, in the page cache."""
     source = _source(bench)
@@ -47,6 +52,6 @@ def _source(bench: Bench) -> Path:
     if (found := path.stat().st_size) < needed:
         raise CannotMeasure(
             f"{path} has {found / _MIB:.1f} MiB, expected {needed / _MIB:.1f}: name a larger text "
-            "with --large, or smaller sizes with --size"
+            "with --large, or smaller sizes with --large-size"
         )
     return path

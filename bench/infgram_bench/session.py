@@ -75,5 +75,4 @@ class Session:
         path = self._folder / "report.md"
         answers = [self.answers[each.name] for each in questions if self.is_answered(each)]
         path.write_text(report(answers), encoding="utf-8", errors="replace")  # names of files too
-        pictures = [picture for answer in answers for picture in answer.findings.pictures]
-        return [self._path, path, *draw(pictures, self._folder)]
+        return [self._path, path, *draw(answers, self._folder)]

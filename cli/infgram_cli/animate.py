@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import fixed_seed_option
+from .option import option
+from .options import html_option, seed_option_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,34 +37,27 @@ Examples:
 """
 )
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Write a single-file web page that plays it; an existing file is replaced.",
-)
-@click.option(
+@html_option("it plays the edits")
+@option(
     "--order",
     default="left-to-right",
     metavar="NAME",
-    show_default=True,
     help="Order in which holes fill: left-to-right, confidence, random, life, or MODULE:FUNCTION.",
 )
-@click.option(
+@option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     metavar="X",
     default=1.0,
-    show_default=True,
     help="Playback speed; 2 plays twice as fast.",
 )
-@fixed_seed_option(0, "Random seed, for orders that use chance.")
+@seed_option_with(0)
 def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int) -> None:
     """Play back how a text was refined.
 
-    TRACE is a file that `infgram polish --trace` or `infgram refine --trace` wrote. Round by round,
-    words are suspected, hidden, filled in again and kept. If the output is not a terminal, the
-    refined text is printed instead.
+    TRACE is a file that `infgram polish` or `infgram refine` wrote with --save-trace. Round by
+    round, words are suspected, hidden, filled in again and kept. If the output is not a terminal,
+    the refined text is printed instead.
     """
     from infgram.refine import Trace
     from infgram.refine.orders import order_named
@@ -86,14 +80,10 @@ def animate(trace: Path, html: Path | None, order: str, speed: float, seed: int)
 
 def _write(trace: Trace, path: Path, order: Order, *, speed: float, seed: int) -> None:
     from infgram.pages.film import film_page
-    from infgram.store.directory import replacing
 
-    from .output import si, stderr
+    from .output import write_page
 
-    page = film_page(trace, order=order, speed=speed, seed=seed).encode()
-    with replacing(path) as file:
-        file.write(page)
-    stderr().print(f"{path}: {si(len(page), 'B')}")
+    write_page(film_page(trace, order=order, speed=speed, seed=seed), path)
 
 
 def _print_end(trace: Trace) -> None:

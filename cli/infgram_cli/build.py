@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from . import typed
-from .options import json_option, quiet_option
-from .texts import format_options
+from .option import option
+from .options import InputPath, TokenizerName, json_option, output_option, quiet_option
+from .texts import documents_option, format_options
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     import infgram
     from infgram.text.corpus import Format, TokenDtype
 
@@ -32,91 +31,75 @@ Examples:
   zcat lines.gz | infgram build - --documents line
 """
 )
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="INDEX.infgram",
-    help="The index to write; by default named after the first input, in this folder.",
-)
-@click.option(
+@click.argument("inputs", nargs=-1, type=InputPath(), required=True, metavar="INPUT...")
+@output_option("the index.", shown="the first input's name with .infgram, in this folder")
+@option(
     "--tokenizer",
+    type=TokenizerName(),
     default="bytes",
-    show_default=True,
     metavar="NAME",
-    help="One of bytes, chars, ids, tiktoken:NAME, a `tokenizers` JSON file, or a model's folder.",
+    help="The tokenizer: bytes, chars, ids, tiktoken:NAME, a `tokenizers` JSON file, or a model's "
+    "folder.",
 )
-@click.option(
-    "--documents",
-    type=click.Choice(["file", "line", "paragraph"]),
-    default="file",
-    show_default=True,
-    help="How to split plain text into documents; no match crosses documents.",
-)
-@click.option(
+@documents_option("no match crosses documents")
+@option(
     "--glob",
     metavar="PATTERN",
     default="**/*",
-    show_default=True,
     help="Which files to read from folders.",
 )
-@click.option(
+@option(
     "--exclude",
     metavar="GLOB",
     multiple=True,
     help="What to leave out of folders, as in .gitignore; may be repeated.",
 )
-@click.option("--no-gitignore", is_flag=True, help="Also read what .gitignore names in a folder.")
+@option("--no-gitignore", is_flag=True, help="Also read what .gitignore names in a folder.")
 @format_options
-@click.option(
+@option(
     "--token-dtype",
     type=click.Choice(["uint8", "uint16", "uint32"]),
     help="Type of the ids in .bin files.",
 )
-@click.option(
+@option(
     "--separator",
     type=click.IntRange(min=0),
     metavar="ID",
     help="The id that separates documents in token arrays, such as 50256.",
 )
-@click.option(
+@option(
     "--vocab-size",
     type=click.IntRange(min=1),
     metavar="N",
-    help="For --tokenizer ids: all token ids are below N.",
+    help="All token ids are below N: for --tokenizer ids.",
 )
-@click.option(
+@option(
     "--shard-tokens",
     type=click.IntRange(2, _MAX_SHARD_TOKENS),
     metavar="N",
     default=_MAX_SHARD_TOKENS,
-    show_default=True,
     help="Tokens to sort at once; each takes 11 bytes of memory (25 for token ids).",
 )
-@click.option(
+@option(
     "-j",
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
     default=1,
-    show_default=True,
     help="Shards to sort at once, each in its own process.",
 )
-@click.option(
+@option(
     "--two-sided",
     is_flag=True,
     help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
-@click.option(
+@option(
     "--calibrate",
     is_flag=True,
     help="Fit Kneser-Ney to the index at once, and not when a model first needs it.",
 )
-@click.option(
-    "--overwrite", is_flag=True, help="Replace an existing index once the new one is complete."
-)
-@click.option("--skip-bad", is_flag=True, help="Skip broken records, and report them.")
+@option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
+@option("--skip-bad", is_flag=True, help="Skip broken records, and report them.")
 @quiet_option
 @json_option
 def build(
@@ -152,13 +135,12 @@ def build(
     import infgram
     from infgram.errors import UnknownTokens
 
-    from .output import Clock, print_json, progress, stderr
+    from .output import Clock, note, print_json, progress, stderr
 
     output = output or _default_output(inputs[0])
-    console = stderr()
-    with warnings.catch_warnings(), progress(console, quiet=quiet) as report:
+    with warnings.catch_warnings(), progress(stderr(), quiet=quiet) as report:
         warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
-        skipped = _Notes(console)
+        skipped = _Notes()
         clock = Clock(report)
         index = infgram.build(
             [path if path == "-" else Path(path) for path in inputs],
@@ -185,8 +167,8 @@ def build(
     seconds, calibration_seconds = clock.stop()
     skipped.sum_up()
     if index.n_unknown:
-        console.print(
-            f"infgram: {index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the "
+        note(
+            f"{index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the "
             "tokenizer: their text is lost, and no query finds it; use a tokenizer that knows it"
         )
     if as_json:
@@ -214,12 +196,11 @@ def build(
 class _Notes:
     """Shows the first warnings of each kind about the corpus, a line each, and counts them all."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         from infgram.errors import BadRecordSkipped, CorpusWarning, FilesSkipped
 
         self.n_files = 0
         self._n: dict[type[Warning], int] = {}
-        self._console = console
         self._record, self._files = BadRecordSkipped, FilesSkipped
         self._kind = CorpusWarning
         self._show_others = warnings.showwarning
@@ -247,15 +228,18 @@ class _Notes:
         if isinstance(message, self._files):
             self.n_files += message.n_files
         if n <= _WARNINGS_SHOWN:
+            from .output import note
+
             prefix = "skipped: " if category is self._record else ""
-            said = f"infgram: {prefix}{' '.join(str(message).split())}"
-            self._console.print(said, markup=False, highlight=False)
+            note(f"{prefix}{' '.join(str(message).split())}")
 
     def sum_up(self) -> None:
+        from .output import note
+
         for category, n in self._n.items():
             if n > _WARNINGS_SHOWN:
                 what = "skipped {} broken records" if category is self._record else "{} such notes"
-                self._console.print(f"infgram: {what.format(f'{n:,}')} in all")
+                note(f"{what.format(f'{n:,}')} in all")
 
 
 def _default_output(first: str) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from .given import note_of_escapes
 from .output import quoted
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ def explain(index: infgram.Index, query: str | list[int], n: int) -> None:
     """Says what a query of text was looked up as, if it occurs nowhere or elsewhere, too."""
     from infgram.errors import InfgramError
 
-    from .output import stderr
+    from .output import note
 
+    if not n and (of_escapes := note_of_escapes()):
+        note(of_escapes)
     if isinstance(query, list) or not query or len(query) > _MAX_CHARACTERS:
         return
     if index.tokenizer.name in ("bytes", "chars"):
@@ -29,9 +31,8 @@ def explain(index: infgram.Index, query: str | list[int], n: int) -> None:
         places = None
     if n and places in (n, None):
         return
-    sys.stdout.flush()  # what was counted stands first
     for line in _lines(index, query, n, places):
-        stderr().print(f"infgram: {line}")
+        note(line)
 
 
 def _lines(index: infgram.Index, query: str, n: int, places: int | None) -> list[str]:

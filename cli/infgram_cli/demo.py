@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import click
 
 from . import english, typed
-from .options import fixed_seed_option
+from .exits import NOT_FOUND
+from .options import output_option, seed_option_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,20 +43,16 @@ Examples:
   infgram demo -o try --seed 2
 """
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder for texts and indexes, 40 MB in all; an older demo there is replaced.  "
-    "[default: infgram/demo in your cache]",
+@output_option(
+    "a folder for texts and indexes, 40 MB in all; an older demo there is replaced.",
+    shown="infgram/demo in your cache",
 )
-@fixed_seed_option(1, "Random seed; each seed gives different text.")
+@seed_option_with(1)
 def demo(output: Path | None, seed: int) -> None:
-    """Show what infgram does, using Python's own manual and library.
+    """Show what infgram does, on Python's own manual.
 
     The demo prints each command as you would type it, then runs it. It downloads nothing, writes
-    only to FOLDER, and takes less than a minute.
+    only to its own folder, and takes less than a minute.
     """
     from .output import stdout
 
@@ -152,8 +149,8 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
 
     _part(console, "Exact counts of n-grams of any length, and where they occur")
     run("count", "-i", of_code, "import os", "return self.", "except OSError as error:")
-    run("next", "-i", of_code, "def __", "-n", "5")
-    run("find", "-i", of_code, "raise ValueError(", "-n", "2", *same)
+    run("next", "-i", of_code, "def __", "--limit", "5")
+    run("find", "-i", of_code, "raise ValueError(", "--limit", "2", *same)
 
     _part(console, f"Predicting {_UNSEEN}, which the index has not seen")
     run("perplexity", "-i", of_code, library / _UNSEEN, "--adapt")
@@ -162,13 +159,13 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
     unseen = (library / _UNSEEN).read_text(encoding="utf-8")
     answer = {"prompt": unseen[:_N_PROMPT], "output": unseen[_N_PROMPT:]}
     answers.write_text(json.dumps(answer) + "\n")
-    run("draft", "simulate", answers, "-i", of_code, "-n", "8")
+    run("draft", "simulate", answers, "-i", of_code, "--draft-tokens", "8")
 
     _part(console, "Your turn")
     for command in (
         _typed("generate", "-i", of_prose, "Return ", "--max-copy", "20"),
         _typed("next", "-i", of_code, "import ", "--levels"),
-        _typed("find", "-i", of_code, "yield from", "-n", "3"),
+        _typed("find", "-i", of_code, "yield from", "--limit", "3"),
         _typed("build", "--help"),
     ):
         console.print(f"$ {command}")
@@ -180,7 +177,9 @@ def _show(console: Console, folder: Path, library: Path, seed: int) -> None:
 
 def _run(console: Console, *arguments: _Argument, into: Path | None = None) -> float:
     """Types a command and runs it; the seconds that it took. into: where its output goes."""
-    given: list[str] = []
+    from .output import colors
+
+    given = ["--color", colors()]
     for each in arguments:
         given += each.paths() if isinstance(each, _Modules) else [str(each)]
     console.print()
@@ -194,7 +193,7 @@ def _run(console: Console, *arguments: _Argument, into: Path | None = None) -> f
             stack.enter_context(contextlib.redirect_stdout(file))
         infgram = click.get_current_context().find_root().command
         code = infgram.main(given, prog_name="infgram", standalone_mode=False)
-    if code is not None:  # interrupted, or nobody reads on
+    if code not in (None, NOT_FOUND):  # interrupted, or nobody reads on
         raise click.exceptions.Exit(code)
     return time.perf_counter() - started
 

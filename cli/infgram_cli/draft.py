@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import index_path, json_option, quiet_option, torch_threads_option
+from .option import Decorated, option
+from .options import (
+    TokenizerName,
+    index_path,
+    indexes_option,
+    json_option,
+    output_option,
+    quiet_option,
+    temperature_option,
+    torch_threads_option,
+)
 
 if TYPE_CHECKING:
     import infgram
@@ -17,32 +28,41 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SIZES = (4, 8, 16, 32)
+_MANY_SIZES = "Tokens in a draft, at most; may be repeated."
 
-_indexes_option = click.option(
-    "-i",
-    "--index",
-    "paths",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    multiple=True,
-    help="An index to draft from; may be repeated; by default the only *.infgram in this folder.",
-)
-_tokenizer_option = click.option(
+_tokenizer_option = option(
     "--tokenizer",
-    metavar="NAME|FILE",
-    help="The model's tokenizer if the index is of bytes: tiktoken:NAME or a `tokenizers` JSON "
-    "file; by default the index's own.",
+    type=TokenizerName(),
+    metavar="NAME",
+    show_default="the index's own",
+    help="The tokenizer: the model's, if the index is of bytes; tiktoken:NAME or a `tokenizers` "
+    "JSON file.",
 )
-_vocab_option = click.option(
+_vocab_option = option(
     "--vocab-size",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The model's vocabulary size, if larger than the tokenizer's.",
+    help="All token ids are below N: the model's, if more than the tokenizer's.",
 )
-_path_option = click.option("--path", "is_path", is_flag=True, help="Draft paths instead of trees.")
-_cost_option = click.option(
-    "--cost", type=_FILE, help="What steps cost, as `infgram draft profile` measured it."
+_path_option = option("--path", "is_path", is_flag=True, help="Draft paths instead of trees.")
+_cost_option = option(
+    "--cost",
+    type=_FILE,
+    metavar="PATH",
+    help="What steps cost, as `infgram draft profile` measured it.",
 )
+
+
+def _draft_tokens_option(least: int, *old: str, **how: Any) -> Callable[[Decorated], Decorated]:
+    """Adds --draft-tokens. old: its names of before; how: as for an option."""
+    return option(
+        "--draft-tokens",
+        type=click.IntRange(min=least),
+        metavar="N",
+        old=old,
+        help="Tokens in a draft, at most." if "multiple" not in how else _MANY_SIZES,
+        **how,
+    )
 
 
 @click.group(
@@ -66,38 +86,27 @@ def draft() -> None:
     epilog="""\b
 Examples:
   infgram draft profile ./my-model -o my-model.json
-  infgram draft profile Qwen/Qwen2.5-0.5B --context 1024 --max-tokens 64 -o qwen.json
+  infgram draft profile Qwen/Qwen2.5-0.5B --context-tokens 1024 --draft-tokens 64 -o qwen.json
 """
 )
 @click.argument("model")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Where to write the costs, a small JSON file.",
-)
-@click.option(
-    "--context",
+@output_option("the costs, a small JSON file.", required=True)
+@option(
+    "--context-tokens",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Tokens of context before the draft.  [default: 256, or as many as fit the model]",
+    old=("--context",),
+    show_default="256, or as many as fit the model",
+    help="Tokens of context before the draft.",
 )
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=32,
-    show_default=True,
-    help="Tokens in the largest draft.",
-)
+@_draft_tokens_option(1, "--max-tokens", default=32)
 @torch_threads_option
 @quiet_option
 def profile(
     model: str,
     output: Path,
-    context: int | None,
-    max_tokens: int,
+    context_tokens: int | None,
+    draft_tokens: int,
     threads: int | None,
     quiet: bool,
 ) -> None:
@@ -111,12 +120,12 @@ def profile(
     from .output import print_facts, stdout
 
     loaded = load_model(model, threads=threads)
-    cost = measure_cost(loaded, context_tokens=context, max_tokens=max_tokens)
+    cost = measure_cost(loaded, context_tokens=context_tokens, max_tokens=draft_tokens)
     cost.save(output)
     if quiet:
         return
     facts = {"model": cost.model, "machine": cost.machine}
-    for n in (0, 1, *(size for size in _SIZES if size <= max_tokens)):
+    for n in (0, 1, *(size for size in _SIZES if size <= draft_tokens)):
         name = f"{n} drafted token" + "s" * (n != 1)
         facts[name] = f"{1000 * cost.seconds[n]:.3g} ms, {cost.seconds[n] / cost.seconds[0]:.2f} x"
     print_facts(stdout(), facts)
@@ -135,21 +144,15 @@ Examples:
 """
 )
 @click.argument("trace", type=_FILE)
-@_indexes_option
+@indexes_option
 @_tokenizer_option
 @_vocab_option
 @_cost_option
-@click.option(
-    "-n",
-    "--max-tokens",
-    "sizes",
-    type=click.IntRange(min=0),
-    metavar="N",
-    multiple=True,
-    help="Tokens in a draft, at most; may be repeated.  [default: 4, 8, 16, 32]",
+@_draft_tokens_option(
+    0, "-n", "--max-tokens", multiple=True, show_default=", ".join(map(str, _SIZES))
 )
 @_path_option
-@click.option("--no-session", is_flag=True, help="Learn nothing from earlier outputs.")
+@option("--no-session", is_flag=True, help="Learn nothing from earlier outputs.")
 @json_option
 def simulate(
     trace: Path,
@@ -157,7 +160,7 @@ def simulate(
     tokenizer: str | None,
     vocab_size: int | None,
     cost: Path | None,
-    sizes: tuple[int, ...],
+    draft_tokens: tuple[int, ...],
     is_path: bool,
     no_session: bool,
     as_json: bool,
@@ -175,7 +178,7 @@ def simulate(
     from .output import json_able, print_json
 
     curve = Cost.load(cost).curve if cost else None
-    limits = sizes or tuple(n for n in _SIZES if curve is None or n < len(curve))
+    limits = draft_tokens or tuple(n for n in _SIZES if curve is None or n < len(curve))
     indexes = _open(paths)
     rows = {}
     for limit in limits:
@@ -230,41 +233,25 @@ Examples:
 )
 @click.argument("model")
 @click.argument("prompts", type=_FILE)
-@_indexes_option
+@indexes_option
 @_tokenizer_option
 @_cost_option
-@click.option(
-    "-n",
-    "--max-tokens",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=8,
-    show_default=True,
-    help="Tokens in a draft, at most.",
-)
-@click.option(
+@_draft_tokens_option(0, "-n", "--max-tokens", default=8)
+@option(
     "--new-tokens",
     type=click.IntRange(min=1),
     metavar="N",
     default=200,
-    show_default=True,
     help="Tokens to write after each prompt.",
 )
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0.0),
-    metavar="T",
-    default=0.0,
-    show_default=True,
-    help="Sampling temperature; 0 takes the likeliest tokens.",
-)
-@click.option(
-    "--rounds",
+@temperature_option(0.0)
+@option(
+    "--repeat",
     type=click.IntRange(min=1),
     metavar="N",
     default=5,
-    show_default=True,
-    help="Rounds to measure, each with and without drafts.",
+    old=("--rounds",),
+    help="Times to measure, each with and without drafts.",
 )
 @torch_threads_option
 @_path_option
@@ -275,10 +262,10 @@ def bench(
     paths: tuple[Path, ...],
     tokenizer: str | None,
     cost: Path | None,
-    max_tokens: int,
+    draft_tokens: int,
     new_tokens: int,
     temperature: float,
-    rounds: int,
+    repeat: int,
     threads: int | None,
     is_path: bool,
     as_json: bool,
@@ -301,7 +288,7 @@ def bench(
         loaded.config.get_text_config().vocab_size,
         tree=not is_path,
         cost=Cost.load(cost).curve if cost else None,
-        max_tokens=max_tokens,
+        max_tokens=draft_tokens,
     )
     texts = list(read_prompts(prompts, drafter.tokenizer, drafter.vocab_size))
     found = measure_speed(
@@ -309,7 +296,7 @@ def bench(
         drafter,
         texts,
         max_new_tokens=new_tokens,
-        rounds=rounds,
+        rounds=repeat,
         temperature=temperature,
     )
     if as_json:
@@ -327,7 +314,7 @@ def bench(
 def _open(paths: tuple[Path, ...]) -> list[infgram.Index]:
     import infgram
 
-    return [infgram.open(path) for path in paths or (index_path(None, None),)]
+    return [infgram.open(path) for path in paths or (index_path(),)]
 
 
 def _drafter(

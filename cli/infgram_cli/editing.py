@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .given import Typed, escape_option
+from .option import Decorated, option
 from .options import (
-    Decorated,
-    escape_option,
+    InputPath,
     index_option,
     json_option,
     open_index,
     quiet_option,
-    read_text,
     seed_option,
 )
 from .texts import read_texts
@@ -33,53 +33,59 @@ if TYPE_CHECKING:
     Edit = Callable[..., Refined]
 
 
-def editing_options(command: Decorated) -> Decorated:
-    """Adds what `edit_and_tell` takes."""
-    for option in reversed(
+def editing_options(rounds: int) -> Callable[[Decorated], Decorated]:
+    """Adds what `edit_and_tell` takes. rounds: how many `edit` has by itself."""
+    return lambda command: _with_options(command, rounds)
+
+
+def _with_options(command: Decorated, rounds: int) -> Decorated:
+    for add in reversed(
         [
-            click.argument("text", default="-", metavar="[TEXT]"),
+            click.argument("text", type=InputPath(), default="-", metavar="[TEXT]"),
             index_option,
-            click.option(
+            option(
                 "--prompt",
+                type=Typed(),
                 default="",
+                show_default=False,
                 metavar="TEXT",
                 help="The beginning of the text, which is never edited.",
             ),
-            click.option(
+            option(
                 "--rounds",
                 type=click.IntRange(min=0),
                 metavar="N",
-                default=None,
+                show_default=str(rounds),
                 help="Times to look for weak words; 0 only enforces --max-copy.",
             ),
-            click.option(
+            option(
                 "--max-copy",
                 type=click.IntRange(min=1),
                 metavar="N",
-                help="Edit until no run of more than N tokens occurs in the corpus.",
+                help="Let no run of more than N tokens occur in the corpus.",
             ),
-            click.option(
+            option(
                 "--protect",
                 multiple=True,
                 metavar="REGEX",
                 help="Never edit what matches; ^ and $ are the ends of a line; may be repeated.",
             ),
             seed_option,
-            click.option(
-                "--edits", "show_edits", is_flag=True, help="List the edits on standard error."
-            ),
-            click.option(
-                "--trace",
+            option("--edits", "show_edits", is_flag=True, help="List the edits on standard error."),
+            option(
+                "--save-trace",
+                "trace",
                 type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Write the draft and its edits to FILE, for `infgram animate`.",
+                metavar="PATH",
+                old=("--trace",),
+                help="Write the draft and its edits to a file, for `infgram animate`.",
             ),
-            escape_option("--prompt"),
+            escape_option,
             quiet_option,
             json_option,
         ]
     ):
-        command = option(command)
+        command = add(command)
     return command
 
 
@@ -93,7 +99,6 @@ def edit_and_tell(
     max_copy: int | None,
     show_edits: bool,
     trace: Path | None,
-    escapes: bool,
     quiet: bool,
     as_json: bool,
     **others: Any,
@@ -104,7 +109,7 @@ def edit_and_tell(
     """
     index = open_index(path)
     whole = _read(index, text)
-    before = index.ids(read_text(prompt, escapes=escapes))
+    before = index.ids(prompt)
     if whole[: len(before)].tolist() != before.tolist():
         raise click.UsageError(f"the text does not begin with the prompt {prompt!r}")
     if rounds is not None:
@@ -178,12 +183,12 @@ def _print_edits(index: infgram.Index, refined: Refined, seconds: float) -> None
 
 def warn_of_runs(refined: Refined, max_copy: int | None) -> None:
     """Tells of verbatim runs that could not be broken, if any."""
-    from .output import stderr
+    from .output import note
 
     if refined.runs:
         runs = ", ".join(f"{begin:,} to {end:,}" for begin, end in refined.runs[:5])
         more = ", ..." if len(refined.runs) > 5 else ""
-        stderr().print(
-            f"infgram: {len(refined.runs):,} runs of more than {max_copy} tokens still occur in "
+        note(
+            f"{len(refined.runs):,} runs of more than {max_copy} tokens still occur in "
             f"the corpus: tokens {runs}{more}"
         )

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import index_option, json_option, open_index, query_options, read_query, seed_option
+from .exits import end_unless
+from .given import text_argument
+from .option import option
+from .options import (
+    ids_option,
+    index_option,
+    json_option,
+    limit_option,
+    open_index,
+    read_query,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -15,28 +26,25 @@ if TYPE_CHECKING:
     import infgram
 
 
-@click.command(epilog="Example: infgram find 'to be' -n 3 --seed 1")
-@click.argument("ngram")
-@index_option
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Occurrences to show, drawn at random from all.",
+@click.command(
+    epilog="""\b
+Examples:
+  infgram find 'to be' --limit 3 --seed 1
+  infgram find 'be,\\nor' | cut -d: -f1,2
+"""
 )
-@click.option(
+@text_argument("ngram")
+@index_option
+@limit_option("occurrences, drawn at random from all", 10, "-n")
+@option(
     "--context",
     type=click.IntRange(min=0),
     metavar="N",
     default=60,
-    show_default=True,
     help="Tokens to show before and after.",
 )
 @seed_option
-@query_options
+@ids_option
 @json_option
 def find(
     ngram: str,
@@ -44,51 +52,54 @@ def find(
     limit: int,
     context: int,
     seed: int | None,
-    escapes: bool,
     ids: bool,
     as_json: bool,
 ) -> None:
-    """Show occurrences of an n-gram, with their documents.
+    """Show where an n-gram occurs.
 
-    Each shows source:line:column, where it begins in a text, or source:line of its record, and the
-    token of its document at which it begins.
+    Prints a line an occurrence, as grep does: file:line:column: and the text around it, its line
+    ends as \\n. Of records, such as JSON lines, the line is the record's; where a file has no
+    lines, it says which token of which document it is. How many occurrences there are goes
+    to standard error. NGRAM is text with escapes, or - for all of standard input. The exit code is
+    1 if it does not occur.
     """
     from dataclasses import asdict
 
     from .cuts import explain
-    from .output import print_json, stdout
+    from .output import note, print_json, stdout
 
     index = open_index(path)
-    query = read_query(index, ngram, escapes=escapes, ids=ids)
+    query = read_query(index, ngram, ids=ids)
     matches = index.find(query, limit=limit, seed=seed, context=context)
-    if not matches and limit:
+    if not matches:
         explain(index, query, 0)
+        note("nothing was found")
+        end_unless(False)
     if as_json:
         for match in matches:
             print_json(asdict(match))
         return
     console = stdout()
-    console.print(f"{len(matches):,} of {index.count(query):,} occurrences")
+    n = index.count(query)
+    if len(matches) < n:
+        note(f"{len(matches):,} of {n:,} occurrences; --limit shows more")
     for match in matches:
         console.print(_rendered(match, joint=" " if index.tokenizer.name == "ids" else ""))
 
 
 def _rendered(match: infgram.Match, *, joint: str) -> Text:
-    from rich.text import Text
+    from .output import escaped, styled
 
-    from .output import escaped
-
-    place = match.source + "".join(f":{n}" for n in (match.line, match.column) if n)
-    metadata = "".join(
-        f"\n  {escaped(name)}: {escaped(str(value))}" for name, value in match.metadata.items()
-    )
-    return Text.assemble(
-        "\n",
-        (escaped(place), "bold cyan"),
-        (f"  document {match.document}, token {match.offset}", "dim"),
-        "\n  ",
-        escaped(match.before) + joint,
-        (escaped(match.match), "bold red"),
-        joint + escaped(match.after),
-        (metadata, "dim"),
+    place = "".join(f":{n}" for n in (match.line, match.column) if n)
+    if not match.line:
+        place = f":document {match.document}, token {match.offset}"
+    known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())
+    return styled(
+        [
+            (f"{escaped(match.source)}{place}:", "cyan"),
+            (f" {escaped(match.before)}{joint if match.before else ''}", ""),
+            (escaped(match.match), "bold red"),
+            (f"{joint if match.after else ''}{escaped(match.after)}", ""),
+            (f"  [{escaped(known)}]" if known else "", "dim"),
+        ]
     )

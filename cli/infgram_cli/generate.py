@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .given import Typed, text_argument
 from .models import ModelChoice, flag, model_options_with
-from .options import json_option, query_options, read_query, read_text, seed_option
-from .refiners import open_refiner
+from .option import option
+from .options import (
+    html_option,
+    ids_option,
+    json_option,
+    max_tokens_option,
+    read_query,
+    seed_option,
+    temperature_option,
+)
+from .refiners import open_refiner, refiner_option
 
 if TYPE_CHECKING:
     import infgram
@@ -29,105 +39,88 @@ _PUBLISHED_TEMPERATURE = 0.8
     epilog="""\b
 Examples:
   infgram generate 'ROMEO:' -n 300 --seed 1
-  infgram generate 'ROMEO:' --max-copy 20 --color
+  infgram generate 'ROMEO:\\n' --stop '\\n\\n' --no-prompt
+  infgram generate --prompt-file draft.txt --max-copy 20 --shade
   infgram generate --estimator kneser-ney --adapt --samples 4 --json
   infgram generate 'to be' -n 20 --trace --sources 1
 """
 )
-@click.argument("prompt", default="")
-@click.option(
-    "-n",
-    "--max-tokens",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=500,
-    show_default=True,
-    help="Tokens to generate; fewer if a document ends first.",
-)
+@text_argument("prompt", default="")
+@max_tokens_option(500, "fewer if a document ends first")
 @model_options_with(_ESTIMATOR)
-@click.option(
+@option(
     "--published",
     is_flag=True,
-    help="The published settings of sbis: -k 2 --decay 0.1 --weighting counts -T 0.8.",
+    help="Take sbis as it was published: -k 2 --decay 0.1 --weighting counts -T 0.8.",
 )
-@click.option(
-    "-T",
-    "--temperature",
-    type=float,
-    metavar="T",
-    help="Below 1 favours probable tokens; 0 always takes the most probable one; "
-    f"by default {_TEMPERATURE}.",
-)
-@click.option(
+@temperature_option(shown=str(_TEMPERATURE))
+@option(
     "--top-k",
     type=click.IntRange(min=0),
     metavar="N",
     default=0,
-    show_default=True,
     help="Draw only from the N most probable tokens; 0 for all.",
 )
-@click.option(
+@option(
     "--top-p",
     type=float,
     metavar="P",
     default=1.0,
-    show_default=True,
     help="Draw only from the most probable tokens that together have probability P.",
 )
-@click.option(
+@option(
     "--min-p",
     type=float,
     metavar="P",
     default=0.0,
-    show_default=True,
     help="Draw only from tokens at least P times as probable as the most probable one.",
 )
-@click.option(
+@option(
     "--max-copy",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Never write a run of more than N tokens that occurs in the corpus.",
+    help="Let no run of more than N tokens occur in the corpus.",
 )
-@click.option(
-    "--stop", "stops", metavar="TEXT", multiple=True, help="Stop before TEXT; may be repeated."
+@option(
+    "--stop",
+    "stops",
+    type=Typed(),
+    metavar="TEXT",
+    multiple=True,
+    help=r"Stop before TEXT, such as '\n\n'; may be repeated.",
 )
 @seed_option
-@click.option(
+@option(
     "--samples",
     "n_samples",
     type=click.IntRange(min=1),
     metavar="N",
     help="Write N texts after the same prompt.",
 )
-@click.option(
+@option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="For --samples: texts to write at once; by default one per core.",
+    show_default="one a core",
+    help="Threads to use, for --samples.",
 )
-@click.option(
-    "--color",
+@option(
+    "--shade",
     is_flag=True,
-    help="Shade each token by the length of the run of the corpus that it ends; only in "
-    "terminals unless FORCE_COLOR is set, and never with NO_COLOR.",
+    help="Colour each token by the length of the run of the corpus that it ends.",
 )
-@click.option("--trace", is_flag=True, help="Also show where each token's probability comes from.")
-@click.option(
+@html_option("the text, shaded by how long its runs of the corpus are")
+@option("--trace", is_flag=True, help="Also show where each token's probability comes from.")
+@option(
     "--sources",
     "n_sources",
     type=click.IntRange(min=1),
     metavar="N",
     help="For --trace: also show N places in the corpus where the token follows its context.",
 )
-@click.option(
-    "--refine",
-    "refiner",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Then edit the text with a refiner that `infgram refine train` wrote.",
-)
-@click.option("--no-prompt", is_flag=True, help="Print only the new text.")
-@query_options
+@refiner_option(required=False, old=("--refine",))
+@option("--no-prompt", is_flag=True, help="Print only the new text.")
+@ids_option
 @json_option
 def generate(
     prompt: str,
@@ -138,20 +131,21 @@ def generate(
     seed: int | None,
     n_samples: int | None,
     threads: int | None,
-    color: bool,
+    shade: bool,
+    html: Path | None,
     trace: bool,
     n_sources: int | None,
     refiner: Path | None,
     no_prompt: bool,
-    escapes: bool,
     ids: bool,
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Generate text after PROMPT, or from the start of a document.
+    """Generate text.
 
-    Text is printed as it is generated; with --color, --json, --trace, --samples or --refine
-    it is printed once all of it is there.
+    It continues PROMPT, or begins a document. PROMPT is text with escapes, or - for all of standard
+    input. Text is printed as it is generated; with --shade, --html, --json, --trace, --samples or
+    --refiner it is printed once all of it is there.
     """
     _check_together(
         {
@@ -160,23 +154,25 @@ def generate(
         },
         {
             ("--trace", "--samples"): trace and n_samples is not None,
-            ("--color", "--json"): color and as_json,
-            ("--trace", "--refine"): trace and refiner is not None,
+            ("--shade", "--json"): shade and as_json,
+            ("--html", "--json"): html is not None and as_json,
+            ("--html", "--trace"): html is not None and trace,
+            ("--trace", "--refiner"): trace and refiner is not None,
         },
     )
     if published:
         choice = _as_published(choice, temperature)
         temperature = _PUBLISHED_TEMPERATURE
     model = choice.model()
-    query = read_query(model.indexes[0], prompt, escapes=escapes, ids=ids)
+    query = read_query(model.indexes[0], prompt, ids=ids)
     sampling = {
         **limits,
         "temperature": _TEMPERATURE if temperature is None else temperature,
-        "stop": [read_text(stop, escapes=escapes) for stop in stops],
+        "stop": list(stops),
         "seed": seed,
     }
     shown = "" if no_prompt else _prompt_text(model, query)
-    if not (as_json or color or trace or n_samples or refiner):
+    if not (as_json or shade or html or trace or n_samples or refiner):
         _print_as_made(shown, model, query, sampling)
         return
     scorer = open_refiner(refiner, "auto") if refiner else None
@@ -192,8 +188,12 @@ def generate(
         _print_trace(model, made[0], n_sources, seed, as_json=True)
     elif as_json:
         _print_as_json(made, seconds)
+    elif html:
+        from .shading import write_shades
+
+        write_shades(html, model.indexes, query, made, shown)
     else:
-        _print_texts(shown, model, query, made, color=color)
+        _print_texts(shown, model, query, made, shade=shade)
         if trace:
             _print_trace(model, made[0], n_sources, seed, as_json=False)
 
@@ -231,12 +231,12 @@ def _check_together(
     needs: dict[tuple[str, str], bool], excludes: dict[tuple[str, str], bool]
 ) -> None:
     """Raises for the first pair of options that is wrong."""
-    for (option, other), wrong in needs.items():
+    for (one, other), wrong in needs.items():
         if wrong:
-            raise click.UsageError(f"{option} is for {other}, which was not given")
-    for (option, other), wrong in excludes.items():
+            raise click.UsageError(f"{one} is for {other}, which was not given")
+    for (one, other), wrong in excludes.items():
         if wrong:
-            raise click.UsageError(f"{option} does not go with {other}: give one of them")
+            raise click.UsageError(f"{one} does not go with {other}: give one of them")
 
 
 def _as_published(choice: ModelChoice, temperature: float | None) -> ModelChoice:
@@ -273,8 +273,10 @@ def _print_as_made(
 
 
 def _print_prompt(prompt: str) -> None:
+    from .output import painted
+
     if prompt:
-        click.secho(_for_output(prompt), bold=True, nl=False)
+        sys.stdout.write(painted(_for_output(prompt), "bold"))
 
 
 def _for_output(text: str) -> str:
@@ -303,15 +305,17 @@ def _print_texts(
     query: str | list[int],
     made: Sequence[infgram.Generation],
     *,
-    color: bool,
+    shade: bool,
 ) -> None:
-    from .output import heading, stdout
-    from .shading import print_legend, shaded, shades_show
+    from .output import heading, in_colors, note, stdout
+    from .shading import print_legend, shaded
 
     console = stdout()
-    in_shades = color and shades_show(console)
+    in_shades = shade and in_colors(sys.stdout)
     if in_shades:
         print_legend()
+    elif shade:
+        note("no colours here, so no shades: --color always shades everywhere")
     for i, each in enumerate(made, 1):
         if len(made) > 1:
             heading(console, f"text {i} of {len(made)}")

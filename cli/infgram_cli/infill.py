@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import escape_option, index_option, json_option, open_index, read_text, seed_option
+from .given import text_argument
+from .options import index_option, json_option, limit_option, open_index, seed_option
 from .refiners import open_refiner, refiner_options
 
 if TYPE_CHECKING:
@@ -20,49 +21,39 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   infgram infill 'To be, {8..14} that is' --refiner corpus.safetensors
-  infgram infill 'my {} is {4}.' --refiner corpus.safetensors -n 3 --seed 1 --json
+  infgram infill 'my {} is {4}.' --refiner corpus.safetensors --limit 3 --seed 1 --json
 """
 )
-@click.argument("pattern")
+@text_argument("pattern")
 @index_option
 @refiner_options
-@click.option(
-    "-n",
-    "n_results",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=5,
-    show_default=True,
-    help="Results to show, best first.",
-)
+@limit_option("the best first", 5, "-n")
 @seed_option
-@escape_option("PATTERN")
 @json_option
 def infill(
     pattern: str,
     path: Path | None,
     refiner: Path,
     device: str,
-    n_results: int,
+    limit: int,
     seed: int | None,
-    escapes: bool,
     as_json: bool,
 ) -> None:
     """Fill the holes in PATTERN.
 
-    {8} is a hole of 8 tokens, {8..14} of 8 to 14, and {} of 1 to 12; {{ and }} are literal braces.
-    The index and the refiner propose what may fill a hole, and the refiner judges. Each result has
-    a score in nats: the higher, the likelier, whatever its length.
+    PATTERN is text with escapes, or - for all of standard input. {8} is a hole of 8 tokens, {8..14}
+    of 8 to 14, and {} of 1 to 12; {{ and }} are literal braces. The index and the refiner propose
+    what may fill a hole, and the refiner judges. Each result has a score in nats: the higher, the
+    likelier, whatever its length.
     """
     from infgram.refine.infilling import infill as fill
     from infgram.refine.pattern import parse
 
     from .output import json_able, print_json
 
-    text = read_text(pattern, escapes=escapes)
-    parse(text)  # what is wrong with it is said at once
+    parse(pattern)  # what is wrong with it is said at once
     index = open_index(path)
-    found = fill(text, index, open_refiner(refiner, device), n=n_results, seed=seed)
+    found = fill(pattern, index, open_refiner(refiner, device), n=limit, seed=seed)
     if as_json:
         for each in found:
             print_json(json_able(each))

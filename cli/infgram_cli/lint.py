@@ -5,24 +5,19 @@ from __future__ import annotations
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import open_index
+from .option import option
+from .options import IndexPath, InputPath, html_option, open_index
 from .refiners import open_refiner, refiner_options
 
 if TYPE_CHECKING:
     from infgram.refine.linting import Lint, Word
 
 # One a level of suspicion.
-_SHADES: list[dict[str, Any]] = [
-    {},
-    {"fg": "yellow"},
-    {"fg": "black", "bg": "yellow"},
-    {"fg": "red", "bold": True},
-    {"fg": "white", "bg": "red", "bold": True},
-]
+_SHADES = ("", "yellow", "black on yellow", "bold red", "bold white on red")
 _WORST = 10
 
 
@@ -35,46 +30,43 @@ Examples:
   infgram lint essay.txt --refiner corpus.safetensors -i corpus.infgram
 """
 )
-@click.argument("text", metavar="FILE")
+@click.argument("text", type=InputPath(), metavar="FILE")
 @refiner_options
-@click.option(
+@option(
     "-i",
     "--index",
     "path",
-    type=click.Path(path_type=Path),
+    type=IndexPath(),
     metavar="PATH",
-    help="Show what was drawn from n-grams of this index; by default none is used.",
+    show_default="none",
+    help="The index: show what was drawn from its n-grams.",
 )
-@click.option(
+@option(
     "--worst",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"List the N most suspicious words; by default {_WORST} if no heat map can be shown.",
+    show_default=f"{_WORST}, if no heat map can be shown",
+    help="List the N most suspicious words.",
 )
-@click.option(
-    "--format",
-    "as_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format; json gives a suspicion for each character and word, on one line.",
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    old=("--format",),
+    old_values={"json": True, "text": False},
+    help="Print JSON, for scripts: a suspicion for each character and word, on one line.",
 )
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Write the heat map as a single-file web page; an existing file is replaced.",
-)
+@html_option("the heat map")
 def lint(
     text: str,
     refiner: Path,
     device: str,
     path: Path | None,
     worst: int | None,
-    as_format: Literal["text", "json"],
+    as_json: bool,
     html: Path | None,
 ) -> None:
-    """Shade each character of a text by how out of place it looks.
+    """Shade what of a text looks out of place.
 
     FILE is the text, or - for standard input. The refiner must be trained on text of the same kind.
     It knows spelling and rhythm, not sense.
@@ -92,22 +84,18 @@ def lint(
     found = find(read, open_refiner(refiner, device), index)
     if html:
         _write(found, html, "Standard input" if is_stdin else Path(text).name)
-    if as_format == "json":
+    if as_json:
         _print_json(found)
-    elif worst is not None or not html:
+    elif (worst is not None or not html) and html != Path("-"):
         _print(found, worst)
 
 
 def _write(found: Lint, path: Path, name: str) -> None:
     from infgram.pages.heat import heat_page
-    from infgram.store.directory import replacing
 
-    from .output import si, stderr
+    from .output import write_page
 
-    page = heat_page(found, name=name).encode()
-    with replacing(path) as file:
-        file.write(page)
-    stderr().print(f"{path}: {si(len(page), 'B')}")
+    write_page(heat_page(found, name=name), path)
 
 
 def _print_json(found: Lint) -> None:
@@ -118,12 +106,11 @@ def _print_json(found: Lint) -> None:
 
 
 def _print(found: Lint, worst: int | None) -> None:
-    from .output import stdout
+    from .output import in_colors
 
-    console = stdout()
-    if console.is_terminal and not console.no_color and worst is None:
+    if in_colors(sys.stdout) and worst is None:
         _print_legend()
-        click.echo(_shaded(found), nl=not found.text.endswith("\n"))
+        print(_shaded(found), end="" if found.text.endswith("\n") else "\n")
         return
     _print_words(found.worst(_WORST if worst is None else worst))
 
@@ -131,21 +118,22 @@ def _print(found: Lint, worst: int | None) -> None:
 def _print_legend() -> None:
     from infgram.refine.linting import level_names
 
+    from .output import painted
+
     names = [
-        click.style(f" {name} ", **shade)
-        for name, shade in zip(level_names(), _SHADES, strict=True)
+        painted(f" {name} ", shade) for name, shade in zip(level_names(), _SHADES, strict=True)
     ]
-    click.echo(f"does not belong there: {' '.join(names)}", err=True)
+    print("does not belong there:", *names, file=sys.stderr)
 
 
 def _shaded(found: Lint) -> str:
     from infgram.refine.linting import level
 
-    from .output import harmless
+    from .output import harmless, painted
 
     cells = zip(found.text, map(level, found.suspicion.tolist()), strict=True)
     return "".join(
-        click.style(harmless("".join(character for character, _ in run)), **_SHADES[shade])
+        painted(harmless("".join(character for character, _ in run)), _SHADES[shade])
         for shade, run in groupby(cells, lambda cell: cell[1])
     )
 

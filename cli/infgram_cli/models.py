@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import index_path
+from .option import option
+from .options import index_path, indexes_option
 
 if TYPE_CHECKING:
     import infgram
 
+_WHY_NOT = {
+    ("floor", "kneser-ney"): ", which gives every token a probability",
+    ("floor", "longest"): ", which has no other levels: sbis -k 1 is the same with a floor",
+}
 _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
@@ -40,17 +45,20 @@ class ModelChoice:
         """The indexes that were named, or the only one in the current folder."""
         import infgram
 
-        return [infgram.open(path) for path in self.paths or [index_path(None)]]
+        return [infgram.open(path) for path in self.paths or [index_path()]]
 
     def model(self) -> infgram.Model:
         """The model."""
         import infgram
 
         name = self.name or self.default
-        for option in self.given:
-            if option not in _OPTIONS[name]:
-                owners = " or ".join(owner for owner, own in _OPTIONS.items() if option in own)
-                raise click.UsageError(f"{flag(option)} is for --estimator {owners}, not {name}")
+        for given in self.given:
+            if given not in _OPTIONS[name]:
+                owners = " or ".join(owner for owner, own in _OPTIONS.items() if given in own)
+                why = _WHY_NOT.get((given, name), "")
+                raise click.UsageError(
+                    f"{flag(given)} is for --estimator {owners}, not {name}{why}"
+                )
         make: dict[str, Callable[..., Any]] = {
             "longest": infgram.Longest,
             "sbis": infgram.SBIS,
@@ -86,8 +94,8 @@ def model_options_with(
             return command(choice=choice, **others)
 
         made: Any = chosen
-        for option in reversed(_model_options(estimator)):
-            made = option(made)
+        for add in reversed(_model_options(estimator)):
+            made = add(made)
         return made  # type: ignore[no-any-return]
 
     return add
@@ -111,63 +119,63 @@ def _model_options(
     estimator: str,
 ) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return [
-        click.option(
-            "-i",
-            "--index",
-            "paths",
-            type=click.Path(path_type=Path),
-            metavar="PATH",
-            multiple=True,
-            help="The index, or several to mix; by default the only *.infgram in this folder.",
-        ),
-        click.option(
+        indexes_option,
+        option(
             "--weight",
             "weights",
             type=float,
             metavar="W",
             multiple=True,
-            help="Weight of an index in the mixture, one per -i, in order; by default equal.",
+            show_default="equal",
+            help="Weight of an index in the mixture, one per -i, in order.",
         ),
-        click.option(
+        option(
             "--estimator",
             "name",
             type=click.Choice(list(_OPTIONS)),
-            help=f"How levels become probabilities; by default {estimator}.",
+            show_default=estimator,
+            help="How levels become probabilities.",
         ),
-        click.option(
+        option(
             "-k",
             type=click.IntRange(-1, 2**31 - 1),
             metavar="N",
-            help="For sbis: back-off levels to mix, -1 for all; by default 2.",
+            show_default="2",
+            help="Back-off levels that sbis mixes, -1 for all.",
         ),
-        click.option(
+        option(
             "--decay",
             type=float,
             metavar="D",
-            help="For sbis: how much less each further level counts; by default 0.3.",
+            show_default="0.3",
+            help="How much less sbis counts each further level.",
         ),
-        click.option(
+        option(
             "--weighting",
             type=click.Choice(["counts", "distributions"]),
-            help="For sbis: mix the levels' raw counts (the default), or their probabilities.",
+            show_default="counts",
+            help="For sbis: mix the levels' raw counts, or their probabilities.",
         ),
-        click.option(
+        option(
             "--floor",
             type=float,
             metavar="P",
-            help="For sbis: the probability of tokens that no level has; by default 0.",
+            show_default="0",
+            help="For sbis: the probability of tokens that no level has.",
         ),
-        click.option(
+        option(
             "--window",
             type=click.IntRange(min=1),
             metavar="N",
-            help="For sbis and longest: tokens of context seen; by default 200 and 1000.",
+            show_default="200; 1000 for longest",
+            help="Tokens of context seen, by sbis and longest.",
         ),
-        click.option(
+        option(
             "--max-order",
             type=int,
             metavar="N",
-            help="For kneser-ney: the longest n-gram; by default 254.",
+            show_default="254",
+            help="For kneser-ney: the longest n-gram.",
         ),
-        click.option("--adapt", is_flag=True, help="Also count the text that has been read."),
+        option("--adapt", is_flag=True, help="Also count the text that has been read."),
     ]

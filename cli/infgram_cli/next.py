@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import index_option, json_option, open_index, query_options, read_query
+from .exits import end_unless
+from .given import text_argument
+from .option import option
+from .options import ids_option, index_option, json_option, limit_option, open_index, read_query
 
 if TYPE_CHECKING:
     import infgram
@@ -15,59 +18,59 @@ if TYPE_CHECKING:
 _LEVEL_TOKENS = 5
 
 
-@click.command("next", epilog="Example: infgram next 'to b' -n 5")
-@click.argument("context")
-@index_option
-@click.option(
-    "-n",
-    "--rows",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Tokens to show.",
+@click.command(
+    "next",
+    epilog="""\b
+Examples:
+  infgram next 'to b' --limit 5
+  infgram next 'to be,\\nor ' --levels
+""",
 )
-@click.option("--infgram", "longest", is_flag=True, help="Back off to the longest suffix found.")
-@click.option("--levels", is_flag=True, help="Show every back-off level, longest first.")
-@query_options
+@text_argument("context")
+@index_option
+@limit_option("tokens, the most frequent first", 10, "-n", "--rows")
+@option("--infgram", "longest", is_flag=True, help="Back off to the longest suffix found.")
+@option("--levels", is_flag=True, help="Show every back-off level, longest first.")
+@ids_option
 @json_option
 def next_tokens(
     context: str,
     path: Path | None,
-    rows: int,
+    limit: int,
     longest: bool,
     levels: bool,
-    escapes: bool,
     ids: bool,
     as_json: bool,
 ) -> None:
-    """Show which tokens follow CONTEXT, and how often.
+    """Show what follows CONTEXT, and how often.
 
-    The counts are exact and are for the whole context. If it never occurs, --infgram shortens it
-    from the left until it does.
+    The counts are exact and are for the whole context. If it never occurs, the exit code is 1, and
+    --infgram shortens it from the left until it does. CONTEXT is text with escapes, or - for all of
+    standard input.
     """
     if longest and levels:
         raise click.UsageError("--levels already shows what --infgram does: give one of them")
     from .cuts import explain
 
     index = open_index(path)
-    query = read_query(index, context, escapes=escapes, ids=ids)
+    query = read_query(index, context, ids=ids)
     n_tokens = len(index.ids(query))
     if levels:
-        _show_levels(index, query, n_tokens, rows, as_json)
+        _show_levels(index, query, n_tokens, limit, as_json)
         return
     ntd = index.infgram_ntd(query) if longest else index.ntd(query)
     if not len(ntd):
         explain(index, query, 0)
-    _show(index, ntd, n_tokens, rows, as_json)
+    _show(index, ntd, n_tokens, limit, as_json)
+    end_unless(len(ntd) > 0)
 
 
 def _show(
-    index: infgram.Index, ntd: infgram.NextTokens, n_tokens: int, rows: int, as_json: bool
+    index: infgram.Index, ntd: infgram.NextTokens, n_tokens: int, limit: int, as_json: bool
 ) -> None:
-    from .output import print_json, stdout, table, token_text
+    from .output import note, print_json, stdout, table, token_text
 
-    best = _most_common(ntd, rows)
+    best = _most_common(ntd, limit)
     if as_json:
         for token_id, count, prob in best:
             print_json(
@@ -83,7 +86,7 @@ def _show(
         return
     console = stdout()
     if not len(ntd):
-        console.print(f"nothing follows all {n_tokens} tokens; --infgram backs off")
+        note(f"nothing follows all {n_tokens} tokens; --infgram backs off")
         return
     console.print(
         f"matched {ntd.suffix_len:,} of {n_tokens:,} tokens; "
@@ -96,12 +99,10 @@ def _show(
 
 
 def _show_levels(
-    index: infgram.Index, query: str | list[int], n_tokens: int, rows: int, as_json: bool
+    index: infgram.Index, query: str | list[int], n_tokens: int, limit: int, as_json: bool
 ) -> None:
-    from rich.text import Text
-
     from .cuts import explain
-    from .output import print_json, stdout, table, token_text
+    from .output import print_json, stdout, styled, table, token_text
 
     cursor = index.cursor(query)
     levels = cursor.levels()
@@ -112,22 +113,24 @@ def _show_levels(
             ntd = cursor.ntd(i)
             tokens = [
                 {"token": ntd.text(token_id), "token_id": token_id, "count": count, "prob": prob}
-                for token_id, count, prob in _most_common(ntd, rows)
+                for token_id, count, prob in _most_common(ntd, limit)
             ]
             print_json({"n": n, "m": m, "n_next": len(ntd), "tokens": tokens})
+        end_unless(len(levels) > 0)
         return
     console = stdout()
     console.print(f"context of {n_tokens:,} tokens; levels: {len(levels):,}")
-    if not levels:
-        return
+    end_unless(len(levels) > 0)
     rows_of = table(console, "n", "matches", "next", "most frequent", left=3)
     for i, (n, m) in enumerate(levels):
         ntd = cursor.ntd(i)
-        shown = [
-            Text.assemble(token_text(index, token_id), f" {count:,}")
-            for token_id, count, _ in _most_common(ntd, min(rows, _LEVEL_TOKENS))
-        ]
-        rows_of.add_row(f"{n:,}", f"{m:,}", f"{len(ntd):,}", Text("  ").join(shown))
+        shown = styled(
+            part
+            for token_id, count, _ in _most_common(ntd, min(limit, _LEVEL_TOKENS))
+            for part in (token_text(index, token_id), (f" {count:,}  ", ""))
+        )
+        shown.rstrip()
+        rows_of.add_row(f"{n:,}", f"{m:,}", f"{len(ntd):,}", shown)
     console.print(rows_of)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .option import option
 from .options import index_option, json_option, open_index
 from .texts import Texts, text_arguments
 
@@ -21,12 +22,11 @@ Examples:
 )
 @text_arguments
 @index_option
-@click.option(
+@option(
     "--gram",
     type=click.IntRange(min=1),
     metavar="N",
     default=20,
-    show_default=True,
     help="Length of the n-grams to look up.",
 )
 @json_option
@@ -36,10 +36,10 @@ def novelty(
     gram: int,
     as_json: bool,
 ) -> None:
-    """Measure how much of TEXT is copied, and how varied it is.
+    """Measure how much of TEXT is copied.
 
-    Text is copied if it occurs in the corpus of the index. TEXT is a file of any kind that `infgram
-    build` takes, or - for standard input.
+    Also measures how varied it is. Text is copied if it occurs in the corpus of the index. TEXT is
+    a file of any kind that `infgram build` takes, or - for standard input.
     """
     import numpy as np
 

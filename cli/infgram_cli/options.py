@@ -1,69 +1,173 @@
-"""What commands share on the command line. Alone in knowing how an argument becomes a query."""
+"""What commands share on the command line: an index, a seed, JSON, silence."""
 
 from __future__ import annotations
 
-import re
+import glob
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
+
+from .option import Decorated, option
 
 if TYPE_CHECKING:
     import infgram
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+INDEX_VARIABLE = "INFGRAM_INDEX"
+ONLY_INDEX = f"${INDEX_VARIABLE}, else the only *.infgram here"
+"""What is used where no index is named."""
 
-index_option = click.option(
+
+class IndexPath(click.Path):
+    """The path of an index, which a shell completes."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Indexes that begin so; folders, where there are none."""
+        found = glob.glob(f"{glob.escape(incomplete)}*.infgram")
+        if not found:
+            return [CompletionItem(incomplete, type="dir")]
+        return [CompletionItem(path) for path in sorted(found)]
+
+
+class InputPath(click.Path):
+    """A file, a folder, or - for standard input, as it is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_dash=True, path_type=str)
+
+
+class TokenizerName(click.ParamType):  # type: ignore[type-arg]
+    """The name of a tokenizer, or a file of one, which a shell completes."""
+
+    name = "text"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Names that begin so; files, where there are none."""
+        names = [n for n in ("bytes", "chars", "ids", "tiktoken:") if n.startswith(incomplete)]
+        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+index_option = option(
     "-i",
     "--index",
     "path",
-    type=click.Path(path_type=Path),
+    type=IndexPath(),
     metavar="PATH",
-    help="The index to use; by default the only *.infgram in this folder.",
+    show_default=ONLY_INDEX,
+    help="The index.",
 )
-index_argument = click.argument(
-    "index", type=click.Path(path_type=Path), metavar="[INDEX]", required=False
+indexes_option = option(
+    "-i",
+    "--index",
+    "paths",
+    type=IndexPath(),
+    metavar="PATH",
+    multiple=True,
+    show_default=ONLY_INDEX,
+    help="The index; may be repeated.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
-seed_option = click.option(
-    "--seed",
-    type=click.IntRange(min=0),
+index_argument = click.argument("index", type=IndexPath(), metavar="[INDEX]", required=False)
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+quiet_option = option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
+torch_threads_option = option(
+    "--threads",
+    type=click.IntRange(min=1),
     metavar="N",
-    help="Random seed; the same seed gives the same result.",
-)
-torch_threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads that PyTorch uses on a CPU."
+    show_default="PyTorch's",
+    help="Threads to use, on a CPU.",
 )
 
 
-def fixed_seed_option(default: int, says: str) -> Callable[[Decorated], Decorated]:
-    """Adds `seed` where a result is the same unless another seed is asked for."""
-    return click.option(
+def seed_option_with(default: int | None) -> Callable[[Decorated], Decorated]:
+    """Adds `seed`, drawn by chance where it is None."""
+    return option(
         "--seed",
         type=click.IntRange(min=0),
         metavar="N",
         default=default,
-        show_default=True,
-        help=says,
+        show_default="another one each time" if default is None else True,
+        help="Random seed: the same seed gives the same result.",
     )
 
 
-def escape_option(where: str) -> Callable[[Decorated], Decorated]:
-    """Adds `escapes`: whether backslashes are read in what is named."""
-    says = rf"Interpret \n, \t, \r, \xHH and \\ in {where}."
-    return click.option("-e", "--escape", "escapes", is_flag=True, help=says)
+seed_option = seed_option_with(None)
 
 
-def query_options(command: Decorated) -> Decorated:
-    """Adds `escapes` and `ids`: how the command reads its text."""
-    command = click.option(
-        "--ids",
-        is_flag=True,
-        help='Read token ids, as in "12 7 9"; implied if the index has only ids.',
-    )(command)
-    return escape_option("the text")(command)
+def max_tokens_option(default: int, tail: str, *old: str) -> Callable[[Decorated], Decorated]:
+    """Adds `max_tokens`: how long what is written may be. old: its names of before."""
+    return option(
+        "-n",
+        "--max-tokens",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=default,
+        old=old,
+        help=f"Tokens to write, at most: {tail}.",
+    )
+
+
+def temperature_option(
+    default: float | None = None, *, shown: str | None = None
+) -> Callable[[Decorated], Decorated]:
+    """Adds `temperature`; shown: what is said of a default that the command chooses."""
+    return option(
+        "-T",
+        "--temperature",
+        type=float,
+        metavar="T",
+        default=default,
+        show_default=shown or True,
+        help="Below 1 favours probable tokens; 0 always takes the most probable one.",
+    )
+
+
+def limit_option(what: str, default: int, *old: str) -> Callable[[Decorated], Decorated]:
+    """Adds `limit`: how many results are shown. old: its names of before."""
+    return option(
+        "-m",
+        "--limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=default,
+        old=old,
+        help=f"Results to show, at most: {what}.",
+    )
+
+
+def output_option(
+    what: str, *, default: Path | None = None, shown: str | None = None, required: bool = False
+) -> Callable[[Decorated], Decorated]:
+    """Adds `output`: where a command writes. shown: what is said of a default that is not known."""
+    return option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        default=default,
+        show_default=shown or True,
+        required=required,
+        help=f"Where to write: {what}",
+    )
+
+
+def html_option(what: str) -> Callable[[Decorated], Decorated]:
+    """Adds `html`: where a web page goes."""
+    return option(
+        "--html",
+        type=click.Path(allow_dash=True, path_type=Path),
+        metavar="PATH",
+        help=f"Write a web page, in one file: {what}; - is standard output.",
+    )
 
 
 def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index:
@@ -73,52 +177,38 @@ def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index
     return infgram.open(index_path(path, argument))
 
 
-def index_path(path: Path | None, argument: Path | None = None) -> Path:
-    """The index that was named, once, or the only one in the current folder."""
+def index_path(path: Path | None = None, argument: Path | None = None) -> Path:
+    """The index that was named, once; or by INFGRAM_INDEX; or the only one in this folder."""
     if path and argument:
         raise click.UsageError("the index is named twice: give it with -i or without -i")
     if named := path or argument:
         return named
+    if variable := os.environ.get(INDEX_VARIABLE):
+        return Path(variable)
     found = sorted(Path().glob("*.infgram"))
     if len(found) == 1:
         return found[0]
     if not found:
         raise click.UsageError(
             "there is no *.infgram in this folder: build one with `infgram build`, "
-            "or name one with -i PATH"
+            f"or name one with -i PATH or in {INDEX_VARIABLE}"
         )
     names = ", ".join(map(str, found))
-    raise click.UsageError(f"there are {len(found)} indexes here; choose one with -i: {names}")
+    raise click.UsageError(
+        f"there are {len(found)} indexes here; choose one with -i or {INDEX_VARIABLE}: {names}"
+    )
 
 
-def read_query(index: infgram.Index, text: str, *, escapes: bool, ids: bool) -> str | list[int]:
-    """An argument as text, or as token ids where the index knows nothing else."""
-    if ids or index.tokenizer.name == "ids":
-        try:
-            return [int(word) for word in text.replace(",", " ").split()]
-        except ValueError:
-            raise click.UsageError(f'expected token ids, as in "12 7 9", found {text!r}') from None
-    return read_text(text, escapes=escapes)
+def read_query(index: infgram.Index, text: str, *, ids: bool) -> str | list[int]:
+    """A text, or token ids where the index knows nothing else."""
+    if not ids and index.tokenizer.name != "ids":
+        return text
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise click.UsageError(f"expected token ids, as in '12 7 9', found {text!r}") from None
 
 
-def read_text(text: str, *, escapes: bool) -> str:
-    """An argument as text, whatever the index knows."""
-    return _unescaped(text) if escapes else text
-
-
-_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
-_ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\"}
-
-
-def _unescaped(text: str) -> str:
-    def byte(match: re.Match[bytes]) -> bytes:
-        code = match[1]
-        if len(code) == 3:
-            return bytes([int(code[1:], 16)])
-        if code not in _ESCAPED:
-            raise click.UsageError(rf"expected \n, \t, \r, \xHH or \\ in {text!r}")
-        return _ESCAPED[code]
-
-    # Bytes that are not UTF-8 stay what they are, as in the arguments of a command.
-    raw = text.encode("utf-8", "surrogateescape")
-    return _ESCAPE.sub(byte, raw).decode("utf-8", "surrogateescape")
+ids_option = option(
+    "--ids", is_flag=True, help="Read token ids, as in '12 7 9'; implied if the index has only ids."
+)

@@ -1,22 +1,28 @@
-"""How results and progress look."""
+"""How results and progress look, and whether in colours. Alone in importing rich."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.progress import Task, TaskID
     from rich.table import Table
     from rich.text import Text
 
     import infgram
+
+When = Literal["auto", "always", "never"]
 
 _PIPED_WIDTH = 10_000
 _STAGES_IN_BYTES = {"read", "checksums"}
@@ -107,9 +113,56 @@ def token_text(index: infgram.Index, token_id: int) -> Text:
     return Text(quoted(index.tokenizer.piece(token_id)))
 
 
+_when: When = "auto"
+
+
+def colors() -> When:
+    """When everything here is coloured, as it was said last."""
+    return _when
+
+
+def set_colors(when: When) -> None:
+    """When everything here is coloured, from now on."""
+    global _when
+    _when = when
+
+
+def in_colors(stream: TextIO) -> bool:
+    """Whether colours are wanted there: as was said, or as the environment says, or in terminals.
+
+    NO_COLOR (https://no-color.org) stands above FORCE_COLOR (https://force-color.org) and
+    CLICOLOR_FORCE, and these above CLICOLOR=0 (https://bixense.com/clicolors) and what the stream
+    is. A variable that is empty says nothing.
+    """
+    if _when != "auto":
+        return _when == "always"
+    said = os.environ.get
+    if said("NO_COLOR"):
+        return False
+    if said("FORCE_COLOR") or said("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and said("CLICOLOR") != "0" and said("TERM") != "dumb"
+
+
+def painted(text: str, style: str, stream: TextIO | None = None) -> str:
+    """`text` in a style of rich's, such as "bold red", if colours are wanted on standard output.
+
+    Nothing else of it is changed. stream: another one.
+
+    >>> painted("plain", "")
+    'plain'
+    """
+    if not style or not in_colors(stream or sys.stdout):
+        return text
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
+
+
 def stdout() -> Console:
     """Writes results: colours and lines in a terminal, plain text elsewhere."""
-    console = _console()
+    console = _console(sys.stdout)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
     return console
@@ -117,17 +170,48 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """Writes progress and warnings."""
-    return _console(stderr=True)
+    return _console(sys.stderr)
 
 
-def _console(*, stderr: bool = False) -> Console:
+def note(text: str) -> None:
+    """A line for the user on standard error, behind what was printed so far."""
+    from .words import in_words
+
+    sys.stdout.flush()
+    stderr().print(f"infgram: {in_words(text)}")
+
+
+def write_page(page: str, path: Path) -> None:
+    """A web page into a file, whose size standard error tells, or for - to standard output."""
+    if str(path) == "-":
+        sys.stdout.write(page)
+        return
+    from infgram.store.directory import replacing
+
+    raw = page.encode()
+    with replacing(path) as file:
+        file.write(raw)
+    note(f"{path}: {si(len(raw), 'B')}")
+
+
+def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
     class Plain(Console):
         def on_broken_pipe(self) -> None:  # rich would exit with 1; main.py knows how to end
             raise
 
-    return Plain(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    is_terminal, colors = stream.isatty(), in_colors(stream)
+    return Plain(
+        stderr=stream is sys.stderr,
+        force_terminal=is_terminal,
+        color_system=("auto" if is_terminal else "standard") if colors else None,
+        no_color=False,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+    )
 
 
 def table(console: Console, *columns: str, left: int = 0) -> Table:
@@ -158,8 +242,8 @@ def print_facts(console: Console, facts: Mapping[str, str]) -> None:
         console.print(fact)
 
 
-def styled(parts: Iterable[tuple[str, str]]) -> Text:
-    """Text of parts, each with its style, "" for none."""
+def styled(parts: Iterable[Text | tuple[str, str]]) -> Text:
+    """Text of parts, each with its style, "" for none, or styled before."""
     from rich.text import Text
 
     return Text.assemble(*parts)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Decorated, index_option, open_index, seed_option
+from .option import Decorated, option
+from .options import (
+    IndexPath,
+    InputPath,
+    TokenizerName,
+    index_option,
+    max_tokens_option,
+    open_index,
+    output_option,
+    seed_option,
+)
 from .texts import Texts, read_texts, text_arguments
 
 if TYPE_CHECKING:
@@ -27,7 +37,7 @@ _SBIS_TEMPERATURE = 0.8
     epilog="""\b
 Examples:
   infgram plot reliability unseen.txt
-  infgram plot levels unseen.txt -k 5 -o levels.svg
+  infgram plot levels unseen.txt --max-levels 5 -o levels.svg
   infgram plot quality --judge other.infgram
   infgram plot corpus-size corpus.txt unseen.txt
 """
@@ -40,53 +50,44 @@ def plot() -> None:
 
 
 def _output_option(default: str) -> Callable[[Decorated], Decorated]:
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        default=Path(default),
-        show_default=True,
-        help="The picture to write; an existing file is replaced.",
-    )
+    return output_option("the picture; an existing file is replaced.", default=Path(default))
 
 
 def _k_option(default: Sequence[int]) -> Callable[[Decorated], Decorated]:
-    return click.option(
+    return option(
         "-k",
         "ks",
         type=click.IntRange(-1, 2**31 - 1),
         metavar="N",
         multiple=True,
         default=default,
-        show_default=True,
-        help="Back-off levels that SBIS mixes, -1 for all; may be repeated.",
+        help="Back-off levels that sbis mixes, -1 for all; may be repeated.",
     )
 
 
-@plot.command("levels", epilog="Example: infgram plot levels unseen.txt -k 5")
+@plot.command("levels", epilog="Example: infgram plot levels unseen.txt --max-levels 5")
 @text_arguments
 @index_option
-@click.option(
-    "-k",
+@option(
+    "--max-levels",
     type=click.IntRange(min=1),
     metavar="N",
     default=5,
-    show_default=True,
-    help="Levels to show, longest first.",
+    old=("-k",),
+    help="Show statistics of the first N back-off levels.",
 )
-@click.option(
+@option(
     "--window",
     type=click.IntRange(min=1),
     metavar="N",
     default=200,
-    show_default=True,
     help="Tokens of context seen.",
 )
 @_output_option("levels.png")
 def plot_levels(
     given: Texts,
     path: Path | None,
-    k: int,
+    max_levels: int,
     window: int,
     output: Path,
 ) -> None:
@@ -99,8 +100,9 @@ def plot_levels(
 
     check(output)
     texts = given.read()
-    statistics = infgram.level_statistics(open_index(path), *texts, k=k, window=window)
-    save(levels(statistics), output)
+    index = open_index(path)
+    statistics = infgram.level_statistics(index, *texts, k=max_levels, window=window)
+    save(levels(statistics, about=f"{given} in {index.path.name}"), output)
     click.echo(output)
 
 
@@ -132,27 +134,26 @@ def plot_reliability(
         "longest": infgram.Model(index, infgram.Longest()),
     }
     found = {name: infgram.reliability(model, *texts) for name, model in models.items()}
-    save(reliability(found), output)
+    save(reliability(found, about=f"{given} by models of {index.path.name}"), output)
     click.echo(output)
 
 
 @plot.command("corpus-size", epilog="Example: infgram plot corpus-size corpus.txt unseen.txt")
-@click.argument("corpus")
+@click.argument("corpus", type=InputPath())
 @text_arguments
 @_k_option([5, -1])
-@click.option(
+@option(
     "--tokenizer",
+    type=TokenizerName(),
     default="bytes",
-    show_default=True,
     metavar="NAME",
-    help="One of bytes, chars, tiktoken:NAME, or a `tokenizers` JSON file.",
+    help="The tokenizer: bytes, chars, tiktoken:NAME, or a `tokenizers` JSON file.",
 )
-@click.option(
+@option(
     "--halvings",
     type=click.IntRange(min=0),
     metavar="N",
     default=6,
-    show_default=True,
     help="Times to halve the corpus, keeping its beginning.",
 )
 @_output_option("corpus-size.png")
@@ -183,39 +184,30 @@ def plot_corpus_size(
             measured[name].append((n_bytes, infgram.perplexity(model, *texts)))
         for k, name in names.items():
             measured[name].append((n_bytes, infgram.published_perplexity(index, *texts, k=k)))
-    save(corpus_size(measured), output)
+    save(corpus_size(measured, about=f"{given} by models of {Path(corpus).name}"), output)
     click.echo(output)
 
 
 @plot.command("quality", epilog="Example: infgram plot quality --judge other.infgram -k 2 -k 3")
 @index_option
-@click.option(
+@option(
     "--judge",
-    type=click.Path(path_type=Path),
+    type=IndexPath(),
     metavar="PATH",
     required=True,
     help="An index of other text of the same kind, with the same tokenizer.",
 )
 @_k_option([1, 2, 3, 5, -1])
-@click.option(
+@option(
     "--decay",
     "decays",
     type=float,
     metavar="D",
     multiple=True,
     default=[0.1, 0.3],
-    show_default=True,
-    help="How much less SBIS counts each further level; may be repeated, one line each.",
+    help="How much less sbis counts each further level; may be repeated, one line each.",
 )
-@click.option(
-    "-n",
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=30_000,
-    show_default=True,
-    help="Tokens to generate for each point.",
-)
+@max_tokens_option(30_000, "for each point")
 @seed_option
 @_output_option("quality.png")
 def plot_quality(
@@ -256,7 +248,8 @@ def plot_quality(
     written["Kneser-Ney"] = [made(f"T={t}", infgram.KneserNey(), t) for t in _TEMPERATURES]
     written["longest, T=1"] = [made("", infgram.Longest(), 1.0)]
     real = infgram.perplexity(judging, *_documents(index, max_tokens))
-    save(quality(written, real=real), output)
+    about = f"written from {index.path.name}, judged by {judge.name}"
+    save(quality(written, real=real, about=about), output)
     click.echo(output)
 
 

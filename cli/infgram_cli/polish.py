@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .editing import edit_and_tell, editing_options
+from .option import option
 
 
 @click.command(
@@ -17,17 +18,16 @@ Examples:
   infgram polish draft.txt --protect '^[A-Z ]+:$' --max-copy 20 --edits > better.txt
 """
 )
-@editing_options
-@click.option(
+@editing_options(rounds=2)
+@option(
     "--margin",
     type=click.FloatRange(min=0),
     metavar="NATS",
     default=4.0,
-    show_default=True,
     help="Make an edit only if it makes the text more probable by more than this.",
 )
 def polish(**asked: Any) -> None:
-    """Edit TEXT word by word, as both sides of each word suggest.
+    """Edit TEXT word by word, without a network.
 
     TEXT is a file, or - for standard input. The index must be two-sided and of bytes or characters.
     A word is replaced by one of the same length, or by what SBIS writes there, if the index finds

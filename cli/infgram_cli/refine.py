@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from .editing import edit_and_tell, editing_options
-from .options import fixed_seed_option, json_option, quiet_option, torch_threads_option
+from .option import option
+from .options import (
+    InputPath,
+    json_option,
+    output_option,
+    quiet_option,
+    seed_option_with,
+    torch_threads_option,
+)
 from .refiners import device_option, open_refiner, refiner_options
 
 _TEXT = "text"
@@ -49,13 +57,12 @@ Examples:
   infgram refine draft.txt --refiner corpus.safetensors --protect '^[A-Z ]+:$' --edits
 """,
 )
-@editing_options
+@editing_options(rounds=3)
 @refiner_options
-@click.option(
+@option(
     "--strategy",
     type=click.Choice(["editor", "remask", "schedule", "t2t"]),
     default="editor",
-    show_default=True,
     help="With editor the index proposes and the refiner judges; otherwise the refiner writes.",
 )
 def text(refiner: Path, device: str, **asked: Any) -> None:
@@ -77,46 +84,39 @@ Examples:
   infgram refine train corpus.txt -o base.safetensors --size base --minutes 20 --device cuda
 """
 )
-@click.argument("inputs", nargs=-1, required=True, metavar="CORPUS...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Where to write the refiner, a safetensors file.",
-)
-@click.option(
+@click.argument("inputs", nargs=-1, type=InputPath(), required=True, metavar="CORPUS...")
+@output_option("the refiner, a safetensors file.", required=True)
+@option(
     "--size",
     type=click.Choice(["nano", "base"]),
     default="nano",
-    show_default=True,
     help="Size of the network: nano has 0.9 M parameters, for CPUs; base has 11 M, for GPUs.",
 )
-@click.option(
+@option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="M",
-    help="How long to train, estimated from the first steps.  [default: 18]",
+    show_default="18",
+    help="How long to train, estimated from the first steps.",
 )
-@click.option(
+@option(
     "--steps", type=click.IntRange(min=1), metavar="N", help="Steps to train, instead of minutes."
 )
-@click.option(
+@option(
     "--held-out",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     metavar="SHARE",
     default=0.1,
-    show_default=True,
     help="Share of the text, at its end, that is kept for measuring the refiner.",
 )
-@click.option(
+@option(
     "--tokenizer",
     type=click.Choice(["bytes", "chars"]),
     default="bytes",
-    show_default=True,
-    help="Tokenizer of the index to refine for.",
+    metavar="NAME",
+    help="The tokenizer: that of the index to refine for, bytes or chars.",
 )
-@fixed_seed_option(0, "Random seed; each seed gives a different refiner.")
+@seed_option_with(0)
 @device_option
 @torch_threads_option
 @quiet_option

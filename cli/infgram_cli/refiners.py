@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .options import Decorated
+from .option import Decorated, option
 
 if TYPE_CHECKING:
     from infgram.refine.network.score import Scorer
 
 
-device_option = click.option(
+device_option = option(
     "--device",
     type=click.Choice(["auto", "cuda", "mps", "cpu"]),
     default="auto",
-    show_default=True,
     help="Device that the refiner runs on.",
 )
 
 
-def refiner_options(command: Decorated) -> Decorated:
-    """Adds `refiner` and `device`: what `open_refiner` takes."""
-    command = device_option(command)
-    return click.option(
+def refiner_option(
+    *, required: bool = True, old: Sequence[str] = ()
+) -> Callable[[Decorated], Decorated]:
+    """Adds `refiner`. old: its names of before."""
+    return option(
         "--refiner",
         type=click.Path(path_type=Path),
-        required=True,
+        required=required,
         metavar="PATH",
+        old=old,
         help="A refiner that `infgram refine train` wrote.",
-    )(command)
+    )
+
+
+def refiner_options(command: Decorated) -> Decorated:
+    """Adds `refiner` and `device`: what `open_refiner` takes."""
+    return refiner_option()(device_option(command))
 
 
 def open_refiner(path: Path, device: str) -> Scorer:

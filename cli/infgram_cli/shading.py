@@ -1,75 +1,77 @@
-"""Generated text in a terminal, each token shaded by how long a run of the corpus ends with it."""
+"""Generated text, each token shaded by how long a run of the corpus ends with it: in a terminal,
+and as a web page."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
+from .output import harmless, painted, write_page
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import Console
 
     import infgram
 
 # From this many tokens on: cool is invented, warm is a quotation.
-_SHADES: dict[int, dict[str, Any]] = {
-    0: {"fg": "blue", "dim": True},
-    8: {"fg": "cyan"},
-    16: {"fg": "green"},
-    32: {"fg": "yellow"},
-    64: {"fg": "red", "bold": True},
-}
-
-
-def shades_show(console: Console) -> bool:
-    """Whether shades can be seen there, and are wanted; says on stderr if there is no terminal."""
-    from .output import stderr
-
-    if console.no_color:
-        return False
-    if not console.is_terminal:
-        stderr().print("infgram: --color needs a terminal; FORCE_COLOR=1 shades elsewhere too")
-    return console.is_terminal
+_SHADES = {0: "dim blue", 8: "cyan", 16: "green", 32: "yellow", 64: "bold red"}
 
 
 def print_legend() -> None:
     """What the shades mean, on stderr."""
     names = [
-        click.style(f"{shade['fg']} {least}+" if least else f"{shade['fg']} fewer", **shade)
+        painted(f"{shade.split()[-1]} {least}+" if least else f"{shade.split()[-1]} fewer", shade)
         for least, shade in _SHADES.items()
     ]
-    legend = "  ".join(["verbatim from the corpus, in tokens:", *names])
-    click.echo(legend, err=True)
+    print("verbatim from the corpus, in tokens:", *names, sep="  ", file=sys.stderr)
 
 
 def shaded(
     indexes: Sequence[infgram.Index], prompt: str | list[int], token_ids: NDArray[np.uint32]
 ) -> str:
-    """Tokens that were generated after a prompt, for a terminal. In several indexes the longest
-    run counts."""
+    """Tokens that were generated after a prompt, for a terminal."""
+    tokens = ((text, _shade(n)) for text, n in _with_runs(indexes, prompt, token_ids))
+    return "".join(
+        painted(harmless("".join(text for text, _ in run)), shade)
+        for shade, run in groupby(tokens, lambda token: token[1])
+    )
+
+
+def write_shades(
+    path: Path,
+    indexes: Sequence[infgram.Index],
+    prompt: str | list[int],
+    made: Sequence[infgram.Generation],
+    shown: str,
+) -> None:
+    """Texts that were generated after a prompt, as a web page; `shown` is what it shows of that."""
+    from infgram.pages.shades import shades_page
+
+    texts = [_with_runs(indexes, prompt, each.token_ids) for each in made]
+    name = ", ".join(index.path.name for index in indexes)
+    write_page(shades_page(texts, prompt=shown, name=name), path)
+
+
+def _with_runs(
+    indexes: Sequence[infgram.Index], prompt: str | list[int], token_ids: NDArray[np.uint32]
+) -> list[tuple[str, int]]:
+    """Texts of tokens, and how long a run of the corpus each ends: of several, the longest."""
     import numpy as np
 
     from infgram.text.pieces import Behind, blank_between
 
-    from .output import harmless
-
     before = indexes[0].ids(prompt)
     read = np.concatenate([before, token_ids])
     lengths = np.max([index.match_lengths(read) for index in indexes], axis=0)[len(before) :]
-    shades = map(_shade, lengths.tolist())
     tokenizer = indexes[0].tokenizer
     skip = blank_between(tokenizer, prompt, before) if isinstance(prompt, str) else ""
     texts = Behind(tokenizer, before, skip=skip).by_token(token_ids)
-    pieces = zip(shades, texts, strict=True)
-    return "".join(
-        click.style(harmless("".join(text for _, text in run)), **_SHADES[least])
-        for least, run in groupby(pieces, lambda piece: piece[0])
-    )
+    return list(zip(texts, lengths.tolist(), strict=True))
 
 
-def _shade(length: int) -> int:
-    return max(least for least in _SHADES if least <= length)
+def _shade(length: int) -> str:
+    return _SHADES[max(least for least in _SHADES if least <= length)]

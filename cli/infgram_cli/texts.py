@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Decorated
+from .option import Decorated, option
+from .options import InputPath
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from infgram.text.corpus import Format, Split
+    from infgram.text.corpus import Document, Format, Split
 
 FORMATS = ("text", "bytes", "jsonl", "json", "csv", "tsv", "parquet", "arrow", "npy")
 
 
+def documents_option(tail: str) -> Callable[[Decorated], Decorated]:
+    """Adds `documents`: how plain text is split, and what that means here."""
+    return option(
+        "--documents",
+        type=click.Choice(["file", "line", "paragraph"]),
+        default="file",
+        help=f"How to split plain text into documents: {tail}.",
+    )
+
+
 def format_options(command: Decorated) -> Decorated:
     """Adds `text_field`, `format` and `encoding`: what inputs are and where their text is."""
-    for option in (
-        click.option(
+    for add in (
+        option(
             "--encoding",
             metavar="NAME",
             help="Encoding of text that is not UTF-8, such as latin-1; a byte order mark goes "
             "before it.",
         ),
-        click.option(
+        option(
             "--format",
             type=click.Choice(FORMATS),
-            help="What the inputs are; by default their first bytes and names tell. bytes takes "
-            "any file as it is.",
+            show_default="as their first bytes and names tell",
+            help="What the inputs are; bytes takes any file as it is.",
         ),
-        click.option(
+        option(
             "--text-field",
             metavar="NAME",
             default="text",
-            show_default=True,
             help="Field or column that holds the text in JSON, CSV, Parquet and Arrow, or a path "
             "to it, such as messages[].content.",
         ),
     ):
-        command = option(command)
+        command = add(command)
     return command
 
 
@@ -57,12 +69,22 @@ class Texts:
     format: Format | None = None
     encoding: str | None = None
 
+    def __str__(self) -> str:
+        """Their names, for a picture."""
+        return ", ".join(
+            "standard input" if each == "-" else Path(each).name for each in self.inputs
+        )
+
     def read(self) -> list[bytes | NDArray[np.integer[Any]]]:
         """The texts in inputs of any kind that infgram reads; "-" is standard input."""
+        return [text.content for text in self.read_documents()]
+
+    def read_documents(self) -> list[Document]:
+        """The same with where each comes from."""
         from infgram.errors import CorpusWarning
         from infgram.text.corpus import plan
 
-        from .output import stderr
+        from .output import note
 
         corpus = plan(
             self.inputs,
@@ -72,10 +94,10 @@ class Texts:
             encoding=self.encoding,
         )
 
-        def note(what: CorpusWarning) -> None:
-            stderr().print(f"infgram: {what}", markup=False)
+        def say(what: CorpusWarning) -> None:
+            note(str(what))
 
-        return [text.content for text in corpus.documents(on_note=note)]
+        return list(corpus.documents(on_note=say))
 
 
 def text_arguments(command: Decorated) -> Decorated:
@@ -94,14 +116,11 @@ def text_arguments(command: Decorated) -> Decorated:
         return command(given=Texts(inputs, documents, text_field, format, encoding), **others)
 
     made: Any = format_options(read)
-    made = click.option(
-        "--documents",
-        type=click.Choice(["file", "line", "paragraph"]),
-        default="file",
-        show_default=True,
-        help="How to split TEXT; each part is judged on its own.",
-    )(made)
-    added: Decorated = click.argument("inputs", nargs=-1, required=True, metavar="TEXT...")(made)
+    made = documents_option("each is judged on its own")(made)
+    argument = click.argument(
+        "inputs", nargs=-1, type=InputPath(), required=True, metavar="TEXT..."
+    )
+    added: Decorated = argument(made)
     return added
 
 

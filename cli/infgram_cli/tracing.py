@@ -60,9 +60,7 @@ def trace_table(
     sources: Sequence[list[infgram.Match] | None],
 ) -> Table:
     """A row a token."""
-    from rich.text import Text
-
-    from .output import quoted, table, token_text
+    from .output import quoted, styled, table, token_text
 
     with_sources = any(places is not None for places in sources)
     columns = ["token", "prob", "n", "m", "n: weight x prob, of the levels that gave most"]
@@ -71,7 +69,9 @@ def trace_table(
         column.justify = "left"
     for step, places in zip(steps, sources, strict=True):
         cells: list[str | Text] = [
-            Text(quoted(step.text)) if step.text else token_text(model.indexes[0], step.token_id),
+            styled([(quoted(step.text), "")])
+            if step.text
+            else token_text(model.indexes[0], step.token_id),
             f"{step.prob:.4f}",
             f"{step.n:,}",
             f"{step.m:,}",

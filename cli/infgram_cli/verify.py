@@ -16,9 +16,10 @@ from .options import index_argument, index_option, index_path, json_option, quie
 @quiet_option
 @json_option
 def verify(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
-    """Check every checksum of an index, and every column against its text.
+    """Check that an index is whole.
 
-    The exit code is 1 if anything is wrong.
+    Reads every checksum, and proves every column from the text. The exit code is 2 if anything is
+    wrong.
     """
     import infgram
 

@@ -7,6 +7,7 @@
 
 #include "arrays.hpp"
 #include "infgram/models/calibration.hpp"
+#include "infgram/models/followers.hpp"
 #include "infgram/models/kneser_ney.hpp"
 #include "infgram/models/predictor.hpp"
 #include "infgram/models/sbis.hpp"
@@ -19,8 +20,10 @@ namespace {
 
 // How `infgram.cursor` makes predictors of each estimator: an estimator more is a line more.
 std::unique_ptr<AnyPredictor> sbis(const AnyCursor& cursor, int k, double decay, bool normalise,
-                                   double floor, std::uint32_t live_tokens) {
-    return make_predictor<Sbis>(cursor, SbisParameters{k, decay, normalise, floor}, live_tokens);
+                                   double floor, std::uint64_t n_vocabulary,
+                                   std::uint32_t live_tokens) {
+    return make_predictor<Sbis>(cursor, SbisParameters{k, decay, normalise, floor, n_vocabulary},
+                                live_tokens);
 }
 std::unique_ptr<AnyPredictor> kneser_ney(const AnyCursor& cursor,
                                          const std::shared_ptr<KneserNeyModel>& model,
@@ -29,12 +32,12 @@ std::unique_ptr<AnyPredictor> kneser_ney(const AnyCursor& cursor,
                                      live_tokens);
 }
 
-// Shape (n_tokens, n_codes).
+// Shape (n_tokens, n_columns).
 py::array_t<double> distributions(AnyPredictor& predictor, const Tokens& tokens) {
     const std::size_t n = std::visit([](auto given) { return given.size(); }, tokens);
-    const std::size_t n_codes = predictor.n_codes();
-    py::array_t<double> matrix({n, n_codes});
-    const std::span<double> rows(matrix.mutable_data(), n * n_codes);
+    const std::size_t n_columns = predictor.n_columns();
+    py::array_t<double> matrix({n, n_columns});
+    const std::span<double> rows(matrix.mutable_data(), n * n_columns);
     const py::gil_scoped_release release;
     predictor.distributions(tokens, rows);
     return matrix;
@@ -71,9 +74,22 @@ void bind_predictor(py::module_& m) {
             py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generator"), Released(),
             py::keep_alive<0, 7>());
     m.def("sbis", &sbis, py::arg("cursor"), py::kw_only(), py::arg("k"), py::arg("decay"),
-          py::arg("normalise"), py::arg("floor"), py::arg("live_tokens"), Released());
+          py::arg("normalise"), py::arg("floor"), py::arg("n_vocabulary"), py::arg("live_tokens"),
+          Released());
     m.def("kneser_ney", &kneser_ney, py::arg("cursor"), py::kw_only(), py::arg("model"),
           py::arg("live_tokens"), Released());
+    // (offsets, token ids, probabilities, unseen after each context, and after its suffix)
+    m.def(
+        "list_followers",
+        [](const AnyIndex& index, const std::shared_ptr<KneserNeyModel>& model,
+           std::span<const std::uint32_t> contexts, std::uint32_t n, std::uint32_t window) {
+            Followers found = list_followers(index, model, contexts, n, window);
+            return std::tuple(std::move(found.offsets), std::move(found.token_ids),
+                              std::move(found.probs), std::move(found.unseen),
+                              std::move(found.shorter));
+        },
+        py::arg("index"), py::kw_only(), py::arg("model"), py::arg("contexts"), py::arg("n"),
+        py::arg("window"), Released());
 }
 
 // (n, m, codes, counts, contexts, passed), longest first; none before anything was counted.
@@ -123,14 +139,15 @@ void bind_discounts(py::module_& m) {
     m.def("textbook_discounts", [] { return same_discounts(textbook_log_odds); });
     py::class_<KneserNeyModel, std::shared_ptr<KneserNeyModel>>(m, "KneserNeyModel")
         .def(py::init([](double exponent, std::span<const double> corpus,
-                         std::optional<std::span<const double>> live, std::uint64_t n_rows,
-                         std::size_t cache_bytes) {
+                         std::optional<std::span<const double>> live, std::uint64_t n_vocabulary,
+                         std::uint64_t n_rows, std::size_t cache_bytes) {
                  return std::make_shared<KneserNeyModel>(
                      FixedPower(exponent), Discounts(corpus),
-                     live ? std::optional(Discounts(*live)) : std::nullopt, n_rows, cache_bytes);
+                     live ? std::optional(Discounts(*live)) : std::nullopt, n_vocabulary, n_rows,
+                     cache_bytes);
              }),
              py::kw_only(), py::arg("exponent"), py::arg("corpus"), py::arg("live"),
-             py::arg("n_rows"), py::arg("cache_bytes"))
+             py::arg("n_vocabulary"), py::arg("n_rows"), py::arg("cache_bytes"))
         .def(
             "discount",
             [](const KneserNeyModel& self, bool live, std::uint32_t n, std::uint32_t n_shorter,

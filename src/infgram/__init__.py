@@ -8,9 +8,16 @@ from . import _moved, native
 from .create import build
 from .errors import InfgramError
 from .index import Cursor, Index, open
+from .models.arpa import arpa_words, export_arpa
 from .models.calibration import Calibration, calibrate, stored_calibration
 from .models.estimators import SBIS, KneserNey, Longest
-from .models.evaluate import level_statistics, perplexity, published_perplexity, reliability
+from .models.evaluate import (
+    compare,
+    level_statistics,
+    perplexity,
+    published_perplexity,
+    reliability,
+)
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .results import Level, Match, NextTokens, Prob
@@ -34,9 +41,12 @@ __all__ = [
     "Scores",
     "TokenTrace",
     "__version__",
+    "arpa_words",
     "build",
     "calibrate",
+    "compare",
     "copied_share",
+    "export_arpa",
     "generate",
     "level_statistics",
     "novelty",

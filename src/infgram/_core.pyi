@@ -7,7 +7,7 @@ import numpy
 import numpy.random
 import numpy.typing
 import typing
-__all__: list[str] = ['Cursor', 'Draft', 'DraftEngine', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_discounts', 'is_sorted', 'kneser_ney', 'max_context', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'sbis', 'shared_contexts', 'textbook_discounts', 'version']
+__all__: list[str] = ['Cursor', 'Draft', 'DraftEngine', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_discounts', 'is_sorted', 'kneser_ney', 'list_followers', 'max_context', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'sbis', 'shared_contexts', 'textbook_discounts', 'version']
 class Cursor:
     def copy(self) -> Cursor:
         ...
@@ -58,7 +58,7 @@ class Index:
     def tokens(self, shard: typing.SupportsInt | typing.SupportsIndex, begin: typing.SupportsInt | typing.SupportsIndex, end: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint32]:
         ...
 class KneserNeyModel:
-    def __init__(self, *, exponent: typing.SupportsFloat | typing.SupportsIndex, corpus: numpy.typing.NDArray[numpy.float64], live: numpy.typing.NDArray[numpy.float64] | None, n_rows: typing.SupportsInt | typing.SupportsIndex, cache_bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def __init__(self, *, exponent: typing.SupportsFloat | typing.SupportsIndex, corpus: numpy.typing.NDArray[numpy.float64], live: numpy.typing.NDArray[numpy.float64] | None, n_vocabulary: typing.SupportsInt | typing.SupportsIndex, n_rows: typing.SupportsInt | typing.SupportsIndex, cache_bytes: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     def discount(self, *, live: bool, n: typing.SupportsInt | typing.SupportsIndex, n_shorter: typing.SupportsInt | typing.SupportsIndex, n_types: typing.SupportsInt | typing.SupportsIndex, n_types_shorter: typing.SupportsInt | typing.SupportsIndex, m: typing.SupportsInt | typing.SupportsIndex, n_corpus: typing.SupportsInt | typing.SupportsIndex, n_live: typing.SupportsInt | typing.SupportsIndex, single: bool) -> typing.Annotated[list[float], "FixedSize(3)"]:
         ...
@@ -219,6 +219,8 @@ def is_sorted(codes: numpy.typing.NDArray[numpy.uint32], sa: numpy.typing.NDArra
     ...
 def kneser_ney(cursor: Cursor, *, model: KneserNeyModel, live_tokens: typing.SupportsInt | typing.SupportsIndex) -> Predictor:
     ...
+def list_followers(index: Index, *, model: KneserNeyModel, contexts: numpy.typing.NDArray[numpy.uint32], n: typing.SupportsInt | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.uint32], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+    ...
 def n_that_pay(path_probs: numpy.typing.NDArray[numpy.float64], cost: numpy.typing.NDArray[numpy.float64]) -> int:
     ...
 def plain_ids(ids: typing.Any, vocab_size: typing.SupportsInt | typing.SupportsIndex) -> typing.Any:
@@ -229,7 +231,7 @@ def psi(next: numpy.typing.NDArray[numpy.uint16], buckets: numpy.typing.NDArray[
 @typing.overload
 def psi(next: numpy.typing.NDArray[numpy.uint32], buckets: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.uint32]:
     ...
-def sbis(cursor: Cursor, *, k: typing.SupportsInt | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, normalise: bool, floor: typing.SupportsFloat | typing.SupportsIndex, live_tokens: typing.SupportsInt | typing.SupportsIndex) -> Predictor:
+def sbis(cursor: Cursor, *, k: typing.SupportsInt | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, normalise: bool, floor: typing.SupportsFloat | typing.SupportsIndex, n_vocabulary: typing.SupportsInt | typing.SupportsIndex, live_tokens: typing.SupportsInt | typing.SupportsIndex) -> Predictor:
     ...
 @typing.overload
 def shared_contexts(codes: numpy.typing.NDArray[numpy.uint8], sa: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.uint8]:

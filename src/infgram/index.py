@@ -120,6 +120,16 @@ class Index:
         return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
 
     @property
+    def n_vocabulary(self) -> int:
+        """Tokens that there are, in the corpus or not, the end of text among them.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).n_vocabulary
+        257
+        """
+        return max(self.tokenizer.n_ids + 1, len(self.alphabet))
+
+    @property
     def n_rows(self) -> int:
         """Places of the corpus: its tokens and the boundaries of its documents."""
         return sum(self.shard_rows)
@@ -609,38 +619,47 @@ class Index:
     def _place(self, s: int, local: int, position: int, first: int) -> tuple[int, int]:
         """Line and column of a token of a document whose first line is `first` (0: all of it)."""
         documents = self._shards[s].documents
-        lines = self._line_counters[s]
-        if lines is None or not documents.is_plain_text(local):
+        if not self._line_counters or not documents.is_plain_text(local):
             return first, 0
-        begin, _ = documents.bounds(local)
+        begin, stop = documents.bounds(local)
+        end, lines = "\n", self._line_counters["\n"][s]
         n_line_ends, last = lines.between(begin, position)
+        if "\r" in self._line_counters and not (
+            first or n_line_ends or lines.between(position, stop)[0]
+        ):  # a file without any: the first Macintosh ended lines otherwise
+            end, lines = "\r", self._line_counters["\r"][s]
+            n_line_ends, last = lines.between(begin, position)
         # a token that holds a line end may hold what begins the next line, too
         start = max(begin, last, position - _MAX_COLUMN)
         tokens_of = self.native.tokens
         before = tokens_of(s, max(begin, start - _REACH), start)
-        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition("\n")[2]
+        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition(end)[2]
         column = 0 if start == position - _MAX_COLUMN else len(in_line) + 1
         return max(first, 1) + n_line_ends, column
 
     @cached_property
-    def _line_counters(self) -> list[LineCounter | None]:
-        """What counts the lines of each shard, if tokens have any."""
-        table = self._n_line_ends()
-        return [None if table is None else LineCounter(s.codes, table) for s in self._shards]
+    def _line_counters(self) -> dict[str, list[LineCounter]]:
+        """What counts the ends of lines in each shard: \\n, and \\r where there is one.
 
-    def _n_line_ends(self) -> NDArray[np.uint32] | None:
-        """Line ends in each code's token, or None where the tokenizer does not keep them."""
+        Empty where the tokenizer does not keep lines.
+        """
         try:
             if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
-                return None
+                return {}
         except InfgramError:
-            return None
+            return {}
         ids = self.alphabet[1:]
         if self._reads_bytes or self.tokenizer.name == "chars":
-            found = ids == ord("\n")
+            found = {end: ids == ord(end) for end in "\n\r"}
         else:
-            found = np.array([self.decode([i]).count("\n") for i in ids.tolist()])
-        return np.append(0, found).astype(np.uint32)
+            texts = [self.decode([i]) for i in ids.tolist()]
+            found = {end: np.array([text.count(end) for text in texts]) for end in "\n\r"}
+        return {
+            end: [LineCounter(shard.codes, table) for shard in self._shards]
+            for end, counts in found.items()
+            if end == "\n" or counts.any()
+            for table in [np.append(0, counts).astype(np.uint32)]
+        }
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):

@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::uint32_t n_codes = 5;
 constexpr std::uint32_t end_of_text = 1000;
+constexpr std::uint32_t vocabulary = end_of_text + 1;
 constexpr std::array<std::uint32_t, n_codes - 1> token_ids = {97, 98, 99, 500};
 
 using Ids = std::vector<std::uint32_t>;
@@ -141,8 +142,9 @@ std::shared_ptr<const KneserNeyModel> random_model(bool live) {
     std::vector<double> tables(std::size_t{3} * n_discount_rows);
     for (double& x : tables) x = std::normal_distribution<double>(0.0, 0.5)(rng);
     const Discounts discounts(tables);
-    return std::make_shared<const KneserNeyModel>(
-        FixedPower(0.2), discounts, live ? std::optional(discounts) : std::nullopt, 1000, 1u << 20);
+    return std::make_shared<const KneserNeyModel>(FixedPower(0.2), discounts,
+                                                  live ? std::optional(discounts) : std::nullopt,
+                                                  vocabulary, 1000, 1u << 20);
 }
 
 // Every width and estimator: distributions sum to one, and scores are theirs.
@@ -151,9 +153,10 @@ void test_predictors_say_what_they_score(const Corpus& corpus) {
     for (const std::uint32_t live_tokens : {0u, 500u}) {
         const auto made = [&](const AnyIndex& index, int kind) {
             const auto cursor = index.cursor(std::span<const std::uint32_t>(), 50);
-            return kind == 0 ? make_predictor<Sbis>(*cursor, SbisParameters{2, 0.3, false, 1e-6},
-                                                    live_tokens)
-                             : make_predictor<KneserNey>(*cursor, model, live_tokens);
+            return kind == 0
+                       ? make_predictor<Sbis>(
+                             *cursor, SbisParameters{2, 0.3, false, 1e-6, vocabulary}, live_tokens)
+                       : make_predictor<KneserNey>(*cursor, model, live_tokens);
         };
         for (int kind = 0; kind < 2; ++kind) {
             const Ids text = random_ids(40);
@@ -166,10 +169,12 @@ void test_predictors_say_what_they_score(const Corpus& corpus) {
                     double sum = 0.0;
                     for (const double prob : probs) sum += prob;
                     CHECK(std::abs(sum - 1.0) < 1e-9);
+                    CHECK(probs.size() == n_codes + 1);
                     const std::uint32_t code = index.alphabet().code(text[i]);
-                    const double prob = code == Alphabet::unknown ? 0.0 : probs[code];
-                    CHECK(prob == 0.0 ? std::isinf(scores.log_prob[i])
-                                      : std::abs(std::exp(scores.log_prob[i]) - prob) < 1e-9);
+                    const double prob = code == Alphabet::unknown
+                                            ? probs.back() / (vocabulary - n_codes)
+                                            : probs[code];
+                    CHECK(prob > 0.0 && std::abs(std::exp(scores.log_prob[i]) / prob - 1.0) < 1e-9);
                     stepping->read(std::span<const std::uint32_t>(&text[i], 1));
                 }
                 if (first.empty()) first = scores.log_prob;

@@ -7,6 +7,7 @@ that can be compared, or raises `Impossible` where no index could answer so.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import pickle
 import random
@@ -359,6 +360,11 @@ def judged(index: Index, asked: Asked) -> Any:
     kept = infgram.reliability(model, asked.passage[:50], n_bins=5)
     _check_share(kept.ece, kept.accuracy, kept.confidence)
     _expect(not math.isnan(kept.expected_nats + kept.actual_nats), "nats", kept)
+    ended = infgram.compare([model, model], asked.passage[:50], bos=True, eos=True)
+    _expect(ended.total[0].n_unknown <= ended.total[0].n_tokens, "unknown", ended)
+    listed = io.BytesIO()
+    infgram.export_arpa(Model(index, KneserNey(max_order=3)), listed)
+    _expect(b"nan" not in listed.getvalue(), "a back-off file", listed.getvalue()[:99])
     statistics = infgram.level_statistics(index, asked.passage, k=-1)
     _expect(not any(math.isnan(each.m.mean) for each in statistics), "statistics", statistics)
     return plain, published, kept, statistics

@@ -291,7 +291,8 @@ inline Fits fit_index(const AnyIndex& index, std::span<const std::uint32_t> bloc
         }
         const Discounts any(std::vector<double>(std::size_t{3} * n_discount_rows, 0.0));
         const auto model = std::make_shared<const KneserNeyModel>(
-            FixedPower(how.exponent), any, std::optional(any), of->index.n_rows(), cache_bytes);
+            FixedPower(how.exponent), any, std::optional(any), of->index.alphabet().n_codes(),
+            of->index.n_rows(), cache_bytes);
         const BlockSamples samples =
             sample_blocks<Code>(shards, model, all, how.guard, how.n_threads);
         auto adapting = in_background(

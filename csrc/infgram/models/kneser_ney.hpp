@@ -1,7 +1,7 @@
 // Interpolated Kneser-Ney of unbounded order (Kneser and Ney 1995, Chen and Goodman 1999, over all
 // lengths as in Wood et al. 2009): every level gives its discounted continuation counts, and what
-// it kept back goes to the next shorter one; behind the empty context lies the uniform
-// distribution.
+// it kept back goes to the next shorter one; behind the empty context lies the base, which also
+// has a share for tokens that the corpus never had.
 //
 // The readable definition is src/infgram/models/estimators.py.
 #pragma once
@@ -26,18 +26,21 @@ namespace infgram {
 
 // What all that estimate by one fit share. Immutable but for the cache, which is thread-safe.
 struct KneserNeyModel {
-    // n_rows: of the index, cache_bytes: for tables of ranges that are not wide (tables.hpp).
+    // n_vocabulary: tokens that there are, the end of text among them. n_rows: of the index,
+    // cache_bytes: for tables of ranges that are not wide (tables.hpp).
     KneserNeyModel(const FixedPower& exponent, Discounts corpus_discounts,
-                   std::optional<Discounts> live_discounts, std::uint64_t n_rows,
-                   std::size_t cache_bytes)
+                   std::optional<Discounts> live_discounts, std::uint64_t vocabulary,
+                   std::uint64_t n_rows, std::size_t cache_bytes)
         : power(exponent),
           corpus(std::move(corpus_discounts)),
           live(std::move(live_discounts)),
+          n_vocabulary(vocabulary),
           cache(n_rows, cache_bytes) {}
 
     FixedPower power;
     Discounts corpus;               // for levels of the corpus
     std::optional<Discounts> live;  // for levels of the live text
+    std::uint64_t n_vocabulary;
     mutable TableCache cache;
 };
 
@@ -65,10 +68,13 @@ public:
     [[nodiscard]] static std::optional<std::size_t> n_levels() noexcept { return std::nullopt; }
 
     // Finds the levels of a context. The other methods answer for the context seen last.
-    void look(const Context<Code>& context) { look(context.chains(), context.live()); }
+    void look(const Context<Code>& context) {
+        look(context.chains(), context.live(), context.window() < max_context);
+    }
 
-    // The same of bare chains, one a shard.
-    void look(std::span<const Chain> chains, const LiveText* live = nullptr) {
+    // The same of bare chains, one a shard. cut: nobody knows how long the longest level would be,
+    // so each is read as if it were that; a context then adds one level to what its suffixes say.
+    void look(std::span<const Chain> chains, const LiveText* live = nullptr, bool cut = false) {
         corpus_.look(chains);
         live_.look(live);
         const Reach reach{corpus_.longest(), live_.longest()};
@@ -79,7 +85,7 @@ public:
             if (n_live && *n_live >= *n)
                 live_.read(reach, step);
             else
-                corpus_.read(reach, step);
+                corpus_.read(cut ? Reach{*n, reach.live} : reach, step);
         }
     }
 
@@ -97,8 +103,9 @@ public:
 
     // The tokens of the alphabet: those that follow anything.
     [[nodiscard]] double n_known() const { return static_cast<double>(known().tokens.size()); }
+    [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return model_->n_vocabulary; }
 
-    // O(levels).
+    // Of a code, or of any token that the corpus never had (Alphabet::unknown). O(levels).
     [[nodiscard]] double prob(std::uint32_t code) {
         double prob = 0.0;
         double rest = 1.0;
@@ -108,14 +115,18 @@ public:
                 prob += rest * (discounted(*found, kept) / step.statistics->total);
             rest *= step.kept_back(kept);
         }
-        return known().find(code) != nullptr ? prob + rest / n_known() : prob;
+        const Base last = base();
+        return prob + rest * (known().find(code) != nullptr ? last.known : last.unseen);
     }
 
-    // Every token has a weight, so none is left alone and there is nothing to back off to.
+    // Of each token that follows nothing. O(levels).
+    [[nodiscard]] double unseen() { return prob(Alphabet::unknown); }
+
+    // Every token known has a weight, so none is left alone and there is nothing to back off to.
     [[nodiscard]] static std::uint32_t only_code() { return Alphabet::unknown; }
     static bool back_off() { return false; }
 
-    // Probabilities of all codes; they sum to one.
+    // Probabilities of the codes known: with those of all others they sum to one.
     void weigh(Weights& weights) {
         double rest = 1.0;
         for (const Step& step : steps_) {
@@ -129,13 +140,28 @@ public:
                 corpus_.for_each_token(step, add);
             rest *= step.kept_back(kept);
         }
-        const double uniform = rest / n_known();
-        for (const Continuation& token : known().tokens) weights.of[token.code] += uniform;
+        const double base_share = rest * base().known;
+        for (const Continuation& token : known().tokens) weights.of[token.code] += base_share;
         for (std::uint32_t code = 0; code < weights.of.size(); ++code)
             if (weights.of[code] != 0.0) weights.codes.push_back(code);
     }
 
 private:
+    // What every token has at last: a share of it is the whole vocabulary's, the rest is of those
+    // known. Each of these was new once, and those of one context would be again if that were left
+    // out, as one token is that nobody has met: these events are counted, as KenLM counts <unk> as
+    // one more token of its uniform distribution.
+    struct Base {
+        double known;
+        double unseen;
+    };
+    [[nodiscard]] Base base() const noexcept {
+        const double n_new = 1.0 + known().types[0];
+        const double share = n_new / (n_known() + n_new);
+        const double unseen = share / static_cast<double>(n_vocabulary());
+        return {(1.0 - share) / n_known() + unseen, unseen};
+    }
+
     [[nodiscard]] const ContinuationTable& known() const noexcept { return *steps_.back().table; }
 
     Parameters model_;

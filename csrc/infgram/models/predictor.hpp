@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <utility>
@@ -44,13 +45,15 @@ struct TokenScores {
 class AnyPredictor {
 public:
     virtual ~AnyPredictor() = default;
-    [[nodiscard]] virtual std::size_t n_codes() const noexcept = 0;
+    // Probabilities of a distribution: one a code, and one of all tokens that have none together.
+    [[nodiscard]] virtual std::size_t n_columns() const noexcept = 0;
+    // The end of text is a token too: a document begins behind it.
     virtual void read(const Tokens& tokens) = 0;
     // Of each token before it is read.
     virtual TokenScores score(const Tokens& tokens) = 0;
-    // Before each token is read: rows of n_codes() probabilities.
+    // Before each token is read: rows of n_columns() probabilities.
     virtual void distributions(const Tokens& tokens, std::span<double> rows) = 0;
-    // Of the next token, by code.
+    // Of the next token: n_columns() probabilities.
     virtual std::vector<double> distribution() = 0;
     // Draws what comes next; the predictor stays where it is. uniform must live on.
     [[nodiscard]] virtual std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
@@ -98,11 +101,14 @@ public:
           parameters_(std::move(parameters)),
           context_(owner_->index.shards(), cursor.chains(), cursor.window(),
                    live_text(live_tokens, cursor.window())),
-          estimator_(parameters_, owner_->index.shards()) {
+          estimator_(parameters_, owner_->index.shards()),
+          end_of_text_(owner_->index.alphabet().token_id(boundary)) {
         weights_.of.assign(context_.n_codes(), 0.0);
     }
 
-    [[nodiscard]] std::size_t n_codes() const noexcept override { return context_.n_codes(); }
+    [[nodiscard]] std::size_t n_columns() const noexcept override {
+        return std::size_t{context_.n_codes()} + 1;
+    }
 
     void read(const Tokens& tokens) override {
         const std::scoped_lock lock(mutex_);
@@ -124,8 +130,7 @@ public:
                 for (std::size_t i = 0; i < given.size(); ++i) {
                     const std::uint32_t next = code(given[i]);
                     estimator_.look(context_);
-                    scores.log_prob[i] =
-                        std::log(next == Alphabet::unknown ? 0.0 : estimator_.prob(next));
+                    scores.log_prob[i] = std::log(estimator_.prob(next));
                     const IndexLevel level = longest();
                     scores.n[i] = level.n;
                     scores.m[i] = static_cast<std::int64_t>(level.m);
@@ -141,7 +146,7 @@ public:
         std::visit(
             [&](auto given) {
                 for (std::size_t i = 0; i < given.size(); ++i) {
-                    write_distribution(rows.subspan(i * n_codes(), n_codes()));
+                    write_distribution(rows.subspan(i * n_columns(), n_columns()));
                     context_.read(code(given[i]));
                 }
             },
@@ -149,7 +154,7 @@ public:
     }
 
     std::vector<double> distribution() override {
-        std::vector<double> probs(n_codes());
+        std::vector<double> probs(n_columns());
         const std::scoped_lock lock(mutex_);
         write_distribution(probs);
         return probs;
@@ -172,7 +177,7 @@ private:
     }
 
     [[nodiscard]] std::uint32_t code(std::uint32_t token_id) const {
-        return owner_->index.alphabet().code(token_id);
+        return token_id == end_of_text_ ? boundary : owner_->index.alphabet().code(token_id);
     }
 
     [[nodiscard]] IndexLevel longest() {
@@ -189,16 +194,20 @@ private:
         weights_.clear();
         estimator_.look(context_);
         estimator_.weigh(weights_);
-        double total = 0.0;
-        for (const std::uint32_t code : weights_.codes) total += weights_.of[code];
-        std::ranges::transform(weights_.of, row.begin(),
-                               [&](double weight) { return weight / total; });
+        const double unseen = estimator_.unseen();
+        std::ranges::copy(weights_.of, row.begin());
+        if (unseen != 0.0)
+            row[boundary] = estimator_.prob(boundary);  // where no document ends, too
+        row.back() = unseen * static_cast<double>(estimator_.n_vocabulary() - context_.n_codes());
+        const double total = std::accumulate(row.begin(), row.end(), 0.0);
+        for (double& prob : row) prob /= total;
     }
 
     Owner<Code> owner_;
     Parameters parameters_;
     Context<Code> context_;
     Estimator estimator_;
+    std::uint32_t end_of_text_;
     Weights weights_;
     std::vector<Range> ranges_;
     mutable std::mutex mutex_;

@@ -29,7 +29,10 @@ struct SbisParameters {
     int k;                   // levels to mix, -1 for all
     double decay;            // level i has weight decay^i
     bool normalise = false;  // mix distributions instead of counts
-    double floor = 0.0;      // probability of each token of the alphabet without a weight
+    // Probability of each token of the alphabet without a weight, and of all tokens together that
+    // the corpus never had.
+    double floor = 0.0;
+    std::uint64_t n_vocabulary = 0;  // tokens that there are, the end of text among them
 };
 
 template <class Code>
@@ -76,9 +79,19 @@ public:
                    : Alphabet::unknown;
     }
 
-    // O(levels) ranks a shard; with a floor also the histogram of the last level. Throws
-    // CorruptIndex.
+    [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return parameters_.n_vocabulary; }
+
+    // Of each token that follows nothing. The first call with a floor counts what does.
+    [[nodiscard]] double unseen() {
+        if (parameters_.floor == 0.0) return 0.0;
+        find_known();
+        return n_unseen_ != 0 ? parameters_.floor / static_cast<double>(n_unseen_) : 0.0;
+    }
+
+    // Of a code, or of any token that the corpus never had (Alphabet::unknown). O(levels) ranks a
+    // shard; with a floor also the histogram of the last level. Throws CorruptIndex.
     [[nodiscard]] double prob(std::uint32_t code) {
+        if (code == Alphabet::unknown) return unseen();
         double weight = 0.0;
         double total = 0.0;
         double level_weight = 1.0;
@@ -94,12 +107,13 @@ public:
         if (parameters_.floor == 0.0) return weight / total;
         count_level(levels_.size() - 1);
         const double scale = share_above_floor();
-        if (weight != 0.0) return scale * (weight / total);
-        return known_[code] != 0 ? parameters_.floor : 0.0;
+        if (known_[code] == 0) return scale * (weight / total) + unseen();
+        return weight != 0.0 ? scale * (weight / total) : parameters_.floor;
     }
 
-    // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i); their sum is 1 where
-    // there is a floor. Throws CorruptIndex; nothing has a weight then.
+    // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i). Where there is a floor,
+    // it is a probability: with those of all other tokens they sum to 1. Throws CorruptIndex;
+    // nothing has a weight then.
     void weigh(Weights& weights) {
         try {
             weigh_levels(weights);
@@ -303,18 +317,23 @@ private:
         }
     }
 
+    void find_known() {
+        if (!known_.empty()) return;
+        known_.assign(shards_.front().n_codes(), 0);
+        Histogram all(shards_.front().n_codes());
+        for (const auto& shard : shards_) all.add(shard, shard.all());
+        for (const std::uint32_t code : all.seen()) known_[code] = 1;
+        n_known_ = all.seen().size();
+        n_unseen_ = n_vocabulary() - std::min<std::uint64_t>(n_known_, n_vocabulary());
+    }
+
     // What tokens with a weight have together where there is a floor: all that the others leave.
     [[nodiscard]] double share_above_floor() {
-        if (known_.empty()) {
-            known_.assign(shards_.front().n_codes(), 0);
-            Histogram all(shards_.front().n_codes());
-            for (const auto& shard : shards_) all.add(shard, shard.all());
-            for (const std::uint32_t code : all.seen()) known_[code] = 1;
-            n_known_ = all.seen().size();
-        }
+        find_known();
         std::size_t n_weighted = 0;
         for (const std::uint32_t code : counts_.seen()) n_weighted += known_[code];
-        return 1.0 - static_cast<double>(n_known_ - n_weighted) * parameters_.floor;
+        const std::size_t n_floors = n_known_ - n_weighted + (n_unseen_ != 0 ? 1 : 0);
+        return 1.0 - static_cast<double>(n_floors) * parameters_.floor;
     }
 
     void add_floor(Weights& weights) {
@@ -340,6 +359,7 @@ private:
     std::vector<std::uint32_t> before_;  // codes of the level counted before
     std::vector<std::uint8_t> known_;    // by code: does it follow anything? Filled for a floor.
     std::size_t n_known_ = 0;
+    std::uint64_t n_unseen_ = 0;  // tokens of the vocabulary that follow nothing
 };
 
 }  // namespace infgram

@@ -46,7 +46,7 @@ class Calibration(Value):
       text. What their rows mean is the core's (csrc/infgram/models/discounts.hpp).
     - `n_tokens`: tokens the fit saw; 0 where the corpus is too small, and textbook discounts stand.
     - `nats`: their mean negative log probability, each with its surroundings left out.
-    - `n_rows`: of the index.
+    - `n_rows`, `n_vocabulary`: of the index.
     """
 
     exponent: float
@@ -55,6 +55,7 @@ class Calibration(Value):
     n_tokens: int
     nats: float
     n_rows: int
+    n_vocabulary: int
 
     @cached_property
     def native(self) -> KneserNeyModel:
@@ -63,6 +64,7 @@ class Calibration(Value):
             exponent=self.exponent,
             corpus=self.corpus,
             live=self.live,
+            n_vocabulary=self.n_vocabulary,
             n_rows=self.n_rows,
             cache_bytes=_CACHE_BYTES,
         )
@@ -225,7 +227,7 @@ def _calibration(
     # Stored as float32: rounded at once, so that what was fitted and what is read are the same.
     corpus = corpus.astype(np.float32).astype(np.float64)
     live = None if live is None else live.astype(np.float32).astype(np.float64)
-    made = Calibration(exponent, corpus, live, n_tokens, nats, index.n_rows)
+    made = Calibration(exponent, corpus, live, n_tokens, nats, index.n_rows, index.n_vocabulary)
     made.native  # which refuses what fits no index
     return made
 

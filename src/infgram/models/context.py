@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import native
 from ..index import Cursor, Index
 from ..results import Level
+from ..text.tokens import ABSENT
 from .calibration import exponent_of
 
 LIVE_TOKENS = 1 << 20
@@ -45,7 +46,9 @@ class Context:
 
     - `exponent`: of the fractional continuation counts (`Counts.passed`). None: the one that the
       index's discounts were fitted with.
-    - `alphabet`: uint32, the token ids that have a probability, the end of text first.
+    - `alphabet`: uint32, what has a probability: the end of text, the token ids that occur, rising,
+      and ABSENT, which stands for all others together.
+    - `n_unseen`: how many others the vocabulary has; what they have together they share evenly.
 
     >>> import infgram
     >>> context = Context(infgram.build(["to be or not to be"]).cursor("to b"))
@@ -60,7 +63,9 @@ class Context:
         self.exponent = exponent_of(cursor.index) if exponent is None else exponent
         self.adapts = adapt
         self._index: Index = cursor.index
-        self.alphabet = self._index.alphabet
+        self._codes = self._index.alphabet
+        self.alphabet = np.append(self._codes, np.uint32(ABSENT))
+        self.n_unseen = self._index.n_vocabulary - len(self._codes)
         self._live = (
             native.LiveText(
                 exponent=self.exponent, max_tokens=LIVE_TOKENS, window=cursor.native.window
@@ -74,6 +79,11 @@ class Context:
         """The index's id for the end of a document."""
         return self._index.end_of_text
 
+    def place(self, token_id: int) -> tuple[int, int]:
+        """Where a token's probability stands, and how many tokens share it."""
+        found = np.flatnonzero(self._codes == token_id)
+        return (int(found[0]), 1) if len(found) else (len(self._codes), max(self.n_unseen, 1))
+
     def longest(self) -> Level:
         """The longest level of the corpus; n = 0 where nothing of the context occurs."""
         levels = self.cursor.levels()
@@ -83,7 +93,7 @@ class Context:
         """Reads a token, the end of text among them."""
         self.cursor.advance(token_id)
         if self._live is not None:
-            code = np.flatnonzero(self.alphabet == token_id)
+            code = np.flatnonzero(self._codes == token_id)
             self._live.read(np.array(code if len(code) else [_UNKNOWN], np.uint32))
 
     def levels(self) -> list[Counts]:
@@ -101,7 +111,7 @@ class Context:
         for n, m, codes, *arrays in self._live.read_levels() if self._live else ():
             order = np.argsort(codes)
             counts, contexts, passed = (array[order] for array in arrays)
-            token_ids = self.alphabet[codes[order]]
+            token_ids = self._codes[codes[order]]
             found.append(Counts(n, m, True, token_ids, counts.astype(np.int64), contexts, passed))
         return found
 

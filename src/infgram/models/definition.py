@@ -15,8 +15,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import Cursor
+from ..index import Cursor, Index
 from ..native import Predictor
+from ..text.tokens import ABSENT
 from ..values.value import Value
 from .context import Context
 
@@ -25,7 +26,7 @@ from .context import Context
 class TraceLevel(Value):
     """What one level had to say about a token: its weight in the mixture, its own probability.
 
-    `m` is 0 for the uniform distribution behind all levels; `live` levels are of the text itself.
+    `m` is 0 for the distribution behind all levels; `live` levels are of the text itself.
     """
 
     n: int
@@ -48,7 +49,10 @@ class Estimator(Protocol):
         """Tokens of context that are seen."""
 
     def distribution(self, context: Context) -> NDArray[np.float64]:
-        """Probabilities of `context.alphabet`, in its order; they sum to one. The definition."""
+        """Probabilities of `context.alphabet`, in its order; they sum to one. The definition.
+
+        The last one is of all tokens together that the corpus never had. It may be 0.
+        """
 
     def explain(self, context: Context, token_id: int) -> Sequence[TraceLevel]:
         """What the levels had to say about a token; weight * prob sum to its probability."""
@@ -64,7 +68,7 @@ class Estimator(Protocol):
 class Component(Value):
     """One part of a mixture: a level, its weight, and its distribution over next tokens.
 
-    `m` is 0 for what is no level: the uniform distribution behind all of them.
+    `m` is 0 for what is no level: the distribution behind all of them, which also has ABSENT.
     """
 
     n: int
@@ -92,8 +96,10 @@ class Mixture(ABC):
 
     def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
         """The mixture's weights, and what each of its parts says of a token."""
+        place, n_sharing = context.place(token_id)
+        entry = int(context.alphabet[place])
         return tuple(
-            TraceLevel(part.n, part.m, part.live, part.weight, part.prob_of(token_id))
+            TraceLevel(part.n, part.m, part.live, part.weight, part.prob_of(entry) / n_sharing)
             for part in self.mixture(context)
         )
 
@@ -111,26 +117,43 @@ def distribution(mixture: Sequence[Component], alphabet: NDArray[np.uint32]) -> 
 class Blend:
     """Distributions over the alphabets of several indexes, as one over `token_ids`.
 
-    - `token_ids`: uint32, the end of text and then all that occur in any, rising.
+    - `token_ids`: uint32, the end of text, all that occur in any, rising, and ABSENT, which stands
+      for all others of the vocabulary.
+    - `n_unseen`: how many those are.
+    - `drawn`: bool, by entry of `token_ids`: what a text may be made of. No token that no corpus
+      has, and no end of text where no document is followed by another.
     """
 
-    def __init__(
-        self, alphabets: Sequence[NDArray[np.uint32]], weights: NDArray[np.float64]
-    ) -> None:
+    def __init__(self, indexes: Sequence[Index], weights: NDArray[np.float64]) -> None:
         self.weights = weights
-        known = [alphabet[1:] for alphabet in alphabets]
+        known = [index.alphabet[1:] for index in indexes]
         ids = known[0] if len(known) == 1 else np.unique(np.concatenate(known))
-        self.token_ids: NDArray[np.uint32] = np.concatenate([alphabets[0][:1], ids])
+        end_of_text = indexes[0].alphabet[:1]
+        self.token_ids: NDArray[np.uint32] = np.concatenate(
+            [end_of_text, ids, np.array([ABSENT], np.uint32)]
+        )
+        self.n_unseen = max(index.n_vocabulary for index in indexes) - len(ids) - 1
+        self.drawn = self.token_ids != ABSENT
+        self.drawn[0] = any(index.n_documents > 1 for index in indexes)
         self._places = [np.searchsorted(ids, alphabet) + 1 for alphabet in known]
+        self._lacking = [
+            np.flatnonzero(~np.isin(self.token_ids[:-1], np.append(end_of_text, alphabet)))
+            for alphabet in known
+        ]
 
     def __call__(self, distributions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Arrays of shape (..., n_codes of the index), one an index, mixed by their weights."""
+        """Arrays of shape (..., n_codes of the index + 1), one an index, mixed by their weights."""
         if len(distributions) == 1:
             return distributions[0]
         mixed = np.zeros((*distributions[0].shape[:-1], len(self.token_ids)))
-        for weight, places, probs in zip(self.weights, self._places, distributions, strict=True):
+        for weight, places, lacking, probs in zip(
+            self.weights, self._places, self._lacking, distributions, strict=True
+        ):
             mixed[..., 0] += weight * probs[..., 0]
-            mixed[..., places] += weight * probs[..., 1:]
+            mixed[..., places] += weight * probs[..., 1:-1]
+            each = weight * probs[..., -1:] / max(self.n_unseen + len(lacking), 1)
+            mixed[..., lacking] += each  # what this index never had, and another has
+            mixed[..., -1:] += each * self.n_unseen
         return mixed
 
 
@@ -147,11 +170,11 @@ class DefinedPredictor:
             self._context.advance(token_id)
 
     def distribution(self) -> NDArray[np.float64]:
-        """Of the next token, by code."""
+        """Of the next token, by code, and of all that have none together."""
         return self._estimator.distribution(self._context)
 
     def distributions(self, ids: NDArray[Any]) -> NDArray[np.float64]:
-        """Before each token, which is then read: shape (n_tokens, n_codes)."""
+        """Before each token, which is then read: shape (n_tokens, n_codes + 1)."""
         rows = np.empty((len(ids), len(self._context.alphabet)))
         for row, token_id in zip(rows, ids.tolist(), strict=True):
             row[:] = self.distribution()
@@ -166,7 +189,8 @@ class DefinedPredictor:
         probs = np.zeros(len(ids))
         for i, token_id in enumerate(ids.tolist()):
             longest.append(self._context.longest())
-            probs[i] = self.distribution()[self._context.alphabet == token_id].sum()
+            place, n_sharing = self._context.place(token_id)
+            probs[i] = self.distribution()[place] / n_sharing
             self._context.advance(token_id)
         with np.errstate(divide="ignore"):
             log_prob = np.log(probs)
@@ -217,6 +241,7 @@ def draw(
 class DefinedSampler:
     """The definition of sampling, over any number of contexts: a law, its limits, a draw.
 
+    No token is drawn that the corpus never had, nor an end of text that it never had.
     `how`: temperature, top_k, top_p and min_p, as `draw` takes them.
     """
 
@@ -256,7 +281,7 @@ class DefinedSampler:
         banned = self._banned()
         token_ids = self._blend.token_ids
         for prob in self._laws():
-            allowed = (prob > 0) & ~np.isin(token_ids, banned)
+            allowed = (prob > 0) & self._blend.drawn & ~np.isin(token_ids, banned)
             if allowed.any():
                 return draw(token_ids[allowed], prob[allowed], rng=self._rng, **self._how)
         return None

@@ -20,6 +20,7 @@ from .. import native
 from ..checks import number, one_of, whole
 from ..errors import InvalidParameter
 from ..index import NO_WINDOW, Cursor
+from ..text.tokens import ABSENT
 from .calibration import calibration_of
 from .context import LIVE_TOKENS, Context, Counts
 from .definition import Component, Mixture
@@ -39,8 +40,9 @@ class SBIS(Mixture):
     - `weighting`: "counts" mixes raw counts, as the published program does; "distributions" first
       divides each level by its m, as its description says.
     - `window`: tokens of context that are seen.
-    - `floor`: the probability of each token of the alphabet that no level has; the others share
-      what is left. Without it such a token has probability 0.
+    - `floor`: the probability of each token of the alphabet that no level has, and of all tokens
+      together that the corpus never had, as if they were one more; the others share what is left.
+      Without it such a token has probability 0.
 
     Where nothing of the context occurs in the corpus, the level is that of all tokens. A live text
     adds its counts to those of the corpus.
@@ -96,36 +98,54 @@ class SBIS(Mixture):
             )
             for level, weight in zip(mixed, weights, strict=True)
         ]
-        return self._with_floor(components, levels[-1].token_ids) if self.floor else components
+        return (
+            self._with_floor(components, context.levels()[-1].token_ids, context)
+            if self.floor
+            else components
+        )
 
     def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
         """The same law in the core."""
+        self._check_floor(len(cursor.index.alphabet))
         return native.sbis(
             cursor.native,
             k=self.k,
             decay=self.decay,
             normalise=self.weighting == "distributions",
             floor=self.floor,
+            n_vocabulary=cursor.index.n_vocabulary,
             live_tokens=LIVE_TOKENS if live else 0,
         )
 
     def _with_floor(
-        self, components: list[Component], alphabet: NDArray[np.uint32]
+        self, components: list[Component], known: NDArray[np.uint32], context: Context
     ) -> list[Component]:
         """Tokens without a weight get the floor, as one more component."""
-        seen = [c.token_ids for c in components if c.weight > 0]
-        unseen = np.setdiff1d(alphabet, np.concatenate(seen))
-        if not len(unseen):
+        self._check_floor(len(context.alphabet) - 1)
+        weighted = [c.token_ids for c in components if c.weight > 0]
+        lacking = np.setdiff1d(known, np.concatenate(weighted))
+        # What follows nothing: the tokens without an entry, and an end of text where none is.
+        new = np.setdiff1d(context.alphabet, known)
+        n_new = np.where(new == ABSENT, context.n_unseen, 1)
+        shares = n_new / n_new.sum() if n_new.sum() else np.zeros(len(new))
+        floors = np.concatenate([np.ones(len(lacking)), shares])
+        if not floors.sum():
             return components
-        floor = self.floor * len(unseen)
-        uniform = np.full(len(unseen), 1 / len(unseen))
+        floor = self.floor * float(floors.sum())
         return [
             *(
                 Component(c.n, c.m, c.live, c.weight * (1 - floor), c.token_ids, c.prob)
                 for c in components
             ),
-            Component(0, 0, False, floor, unseen, uniform),
+            Component(0, 0, False, floor, np.concatenate([lacking, new]), floors / floors.sum()),
         ]
+
+    def _check_floor(self, n_alphabet: int) -> None:
+        if self.floor * (n_alphabet + 1) >= 1:
+            raise InvalidParameter(
+                f"floor is {self.floor!r}, expected less than 1/{n_alphabet + 1}: each of "
+                f"{n_alphabet:,} tokens may need it, and all that the corpus never had"
+            )
 
 
 @dataclass(frozen=True)
@@ -160,16 +180,22 @@ class KneserNey(Mixture):
 
     Every level gives each next token its continuation count (in how many different contexts, one
     token longer, was it seen?) less a discount; what was kept back goes to the next shorter level,
-    and at last to the uniform distribution over the alphabet. So every token has a probability.
-    The longest level's counts are continuation counts too.
+    and at last to a base distribution: uniform over the alphabet, but for a share that is uniform
+    over the whole vocabulary. So every token has a probability, in the corpus or not. The longest
+    level's counts are continuation counts too.
 
     The counts are fractional: a context passes on a power of its own count and not 1, between raw
     counts and Kneser-Ney's, as hierarchical Pitman-Yor processes do. The discounts depend on what
     a level looks like, and are fitted on the index's own text (`infgram.calibrate`). A live text's
     levels stand above those of the corpus of the same length.
 
+    The share is what N1 + 1 is of K + N1 + 1, where the corpus has K different tokens, N1 of them
+    after one other token alone: each of the K was new once, the N1 would be again if one context
+    were left out, and one stands for whatever else there is.
+
     - `max_order`: the longest n-gram, one more than the tokens of context that are seen; None sees
-      up to 253 tokens.
+      up to 253 tokens. A model cut in this way is a back-off model: each level is read as if it
+      were the longest, so that a context only adds one level to what its suffixes say.
 
     Sources: Kneser and Ney (1995); Chen and Goodman (1999); Teh (2006), "A hierarchical Bayesian
     language model based on Pitman-Yor processes"; Wood et al. (2009), "A stochastic memoizer for
@@ -199,6 +225,7 @@ class KneserNey(Mixture):
         """The levels of live text and corpus, longest first, and the uniform distribution."""
         live = context.live_levels()
         corpus = context.levels()
+        is_cut = self.window < MAX_ORDER - 1
         calibration = calibration_of(context.cursor.index, adapt=context.adapts)
         components = []
         rest = 1.0
@@ -212,7 +239,7 @@ class KneserNey(Mixture):
                     n_types=len(level.token_ids),
                     n_types_shorter=len(shorter.token_ids) if shorter else 0,
                     m=level.m,
-                    n_corpus=corpus[0].n,
+                    n_corpus=level.n if is_cut and not level.live else corpus[0].n,
                     n_live=live[0].n if live else 0,
                     single=single,
                 )
@@ -228,15 +255,28 @@ class KneserNey(Mixture):
                     )
                 )
             rest *= float(kept_back.sum() / total)
-        alphabet = corpus[-1].token_ids
-        uniform = np.full(len(alphabet), 1 / len(alphabet))
-        return [*components, Component(0, 0, False, rest, alphabet, uniform)]
+        return [
+            *components,
+            Component(0, 0, False, rest, context.alphabet, _base(context, corpus[-1])),
+        ]
 
 
 def check_levels(k: int) -> None:
     """Raises InvalidParameter."""
     if not isinstance(k, int) or not -1 <= k < 2**31 or k == 0:
         raise InvalidParameter(f"k is {k!r}, expected a number of levels or -1 for all")
+
+
+def _base(context: Context, everything: Counts) -> NDArray[np.float64]:
+    """What stands behind all levels; `everything`: the empty context's."""
+    n_known = len(everything.token_ids)
+    n_new = int((everything.contexts == 1).sum()) + 1
+    share = n_new / (n_known + n_new)
+    each = share / (len(context.alphabet) - 1 + context.n_unseen)
+    known = np.isin(context.alphabet, everything.token_ids)
+    base = np.where(known, (1 - share) / n_known + each, each)
+    base[-1] = each * context.n_unseen
+    return base
 
 
 def _interleaved(

@@ -28,30 +28,39 @@ _PUBLISHED_FLOOR = 1e-10
 class Perplexity(Value):
     """How surprising a text is to a model.
 
-    - `n_tokens`, `n_bytes`: of the text; `n_bytes` is None for bare token ids.
+    - `n_tokens`, `n_bytes`: of the text; `n_bytes` is None for bare token ids. Ends of documents
+      are tokens of 0 bytes.
     - `n_zero`: tokens to which the model gives probability zero. One is enough to make
       `nats_per_token`, `perplexity` and `bits_per_byte` infinite.
+    - `n_unknown`: tokens that no index of the model has, an end of text where no document ends
+      among them, or that stand for text which the tokenizer does not know.
     - `nats_per_token`: mean negative natural logarithm of a token's probability.
     - `perplexity`: its exponential.
     - `perplexity_nonzero`: of the tokens alone that have a probability. Not of the model: it has
       not paid for the others.
+    - `perplexity_known`: of the tokens alone that are not unknown, each read where it stands.
     - `bits_per_byte`: the same for every tokenizer; None for bare token ids.
     """
 
     n_tokens: int
     n_bytes: int | None
     n_zero: int
+    n_unknown: int
     nats_per_token: float
     perplexity: float
     perplexity_nonzero: float
+    perplexity_known: float
     bits_per_byte: float | None
 
 
-def perplexity(model: Model, *texts: Query, context: Query = ()) -> Perplexity:
+def perplexity(
+    model: Model, *texts: Query, context: Query = (), bos: bool = False, eos: bool = False
+) -> Perplexity:
     """Perplexity of a model on text it should not have seen.
 
     Of several texts, each is read on its own, after `context`, which does not count itself. Without
-    one, the first token has nothing before it.
+    one, the first token has nothing before it. With `bos` each begins a document, and with `eos`
+    each ends one, whose end is predicted too: so evaluations of language models count.
 
     Raises InvalidParameter for texts without tokens.
 
@@ -61,8 +70,7 @@ def perplexity(model: Model, *texts: Query, context: Query = ()) -> Perplexity:
     1.0
     """
     check_model(model=model)
-    log_prob = [model.score(text, context=context).log_prob for text in texts]
-    return _perplexity(_joined(log_prob), _n_bytes(model.tokenizer, texts))
+    return _perplexity([_scored(model, text, context, bos, eos) for text in texts])
 
 
 def published_perplexity(
@@ -88,34 +96,120 @@ def published_perplexity(
     """
     check_index(index=index)
     model = Model(index, SBIS.published(k, weighting, _PUBLISHED_WINDOW))
-    ids = [index.ids(text) for text in texts]
-    scores = [model.score(i[1:], context=i[:1]) for i in ids]
-    log_prob = _joined([s.log_prob for s in scores])
-    floored = np.isneginf(log_prob) | (_joined([s.n for s in scores]) == 0)
-    return _perplexity(
-        np.where(floored, math.log(_PUBLISHED_FLOOR), log_prob),
-        _n_bytes(index.tokenizer, [i[1:] for i in ids]),
-        floored,
-    )
+    texts_scored = []
+    for text in texts:
+        ids = index.ids(text)
+        scores = model.score(ids[1:], context=ids[:1])
+        zero = np.isneginf(scores.log_prob) | (scores.n == 0)
+        log_prob = np.where(zero, math.log(_PUBLISHED_FLOOR), scores.log_prob)
+        unknown = model.is_unknown(scores.token_ids)
+        texts_scored.append(_Scored(log_prob, zero, unknown, _n_bytes(model.tokenizer, ids[1:])))
+    return _perplexity(texts_scored)
 
 
-def _perplexity(
-    log_prob: NDArray[np.float64], n_bytes: int | None, zero: NDArray[np.bool_] | None = None
-) -> Perplexity:
+class _Scored(NamedTuple):
+    """A text's tokens: log probability, whether it stands for zero, whether they are unknown."""
+
+    log_prob: NDArray[np.float64]
+    zero: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+    n_bytes: int | None
+
+
+def _scored(model: Model, text: Query, context: Query, bos: bool, eos: bool) -> _Scored:
+    scores = model.score(text, context=context, bos=bos, eos=eos)
+    zero = np.isneginf(scores.log_prob)
+    n_bytes = _n_bytes(model.tokenizer, text)
+    return _Scored(scores.log_prob, zero, model.is_unknown(scores.token_ids), n_bytes)
+
+
+def _perplexity(texts: Sequence[_Scored]) -> Perplexity:
+    log_prob = np.concatenate([np.zeros(0), *(text.log_prob for text in texts)])
     if not len(log_prob):
         raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
-    zero = np.isneginf(log_prob) if zero is None else zero
+    zero = np.concatenate([text.zero for text in texts])
+    unknown = np.concatenate([text.unknown for text in texts])
+    sizes = [text.n_bytes for text in texts if text.n_bytes is not None]
+    n_bytes = sum(sizes) if len(sizes) == len(texts) else None
     nats = 0.0 - float(log_prob.mean())
-    others = log_prob[~zero]
     return Perplexity(
         n_tokens=len(log_prob),
         n_bytes=n_bytes,
         n_zero=int(zero.sum()),
+        n_unknown=int(unknown.sum()),
         nats_per_token=nats,
         perplexity=_exp(nats),
-        perplexity_nonzero=_exp(-float(others.mean())) if len(others) else math.inf,
+        perplexity_nonzero=_of_part(log_prob[~zero]),
+        perplexity_known=_of_part(log_prob[~unknown]),
         bits_per_byte=nats * len(log_prob) / math.log(2) / n_bytes if n_bytes else None,
     )
+
+
+def _of_part(log_prob: NDArray[np.float64]) -> float:
+    return _exp(-float(log_prob.mean())) if len(log_prob) else math.inf
+
+
+# Comparison ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How well each of several models explains each of several texts.
+
+    - `documents`: one entry a text, with one `Perplexity` a model, in the order of the models; an
+      empty entry for a text without tokens.
+    - `total`: of all texts together, one `Perplexity` a model.
+    """
+
+    documents: tuple[tuple[Perplexity, ...], ...]
+    total: tuple[Perplexity, ...]
+
+    @property
+    def best(self) -> tuple[int | None, ...]:
+        """For each text the model that explains it best; None where the first two are equal."""
+        return tuple(map(_best, self.documents))
+
+    @property
+    def best_in_total(self) -> int | None:
+        """The same of all texts together."""
+        return _best(self.total)
+
+
+def compare(
+    models: Sequence[Model], *texts: Query, bos: bool = False, eos: bool = False
+) -> Comparison:
+    """Which model explains which text better: the one that needs fewer bits for it.
+
+    Each text is read on its own. Models may have different tokenizers: bits of a text can be
+    compared, perplexities of their tokens cannot.
+
+    Raises InvalidParameter without models, or if no text has a token.
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be"])
+    >>> models = [infgram.Model(index), infgram.Model(index, infgram.KneserNey(max_order=2))]
+    >>> found = infgram.compare(models, "to be", "or not")
+    >>> found.best, len(found.documents), len(found.total)
+    ((0, 0), 2, 2)
+    """
+    if not models:
+        raise InvalidParameter("got 0 models to compare, expected at least 1")
+    scored = [[_scored(model, text, (), bos, eos) for model in models] for text in texts]
+    return Comparison(
+        tuple(
+            tuple(_perplexity([each]) for each in row) if all(len(s.log_prob) for s in row) else ()
+            for row in scored
+        ),
+        tuple(_perplexity([row[i] for row in scored]) for i in range(len(models))),
+    )
+
+
+def _best(found: Sequence[Perplexity]) -> int | None:
+    nats = [each.nats_per_token * each.n_tokens for each in found]
+    order = sorted(range(len(nats)), key=nats.__getitem__)
+    if not order or (len(order) > 1 and nats[order[0]] == nats[order[1]]):
+        return None
+    return order[0]
 
 
 # Reliability --------------------------------------------------------------------------------------
@@ -155,8 +249,8 @@ class Reliability(Value):
       need. `actual_nats`: what it needs; above the former it is too sure of itself. Infinite where
       a token had probability zero.
     - `top`: the most probable token of every place, in bins of equal width.
-    - `tokens`: every token of the alphabet at every place, in bins of which each is twice as
-      probable as the one before; the lowest reaches down to zero.
+    - `tokens`: every token of the alphabet at every place, and all others together, in bins of
+      which each is twice as probable as the one before; the lowest reaches down to zero.
 
     Source of the ECE: Guo et al., "On calibration of modern neural networks" (2017),
     arXiv 1706.04599.
@@ -194,11 +288,18 @@ class Reliability(Value):
         return _exp(self.actual_nats)
 
 
-def reliability(model: Model, *texts: Query, context: Query = (), n_bins: int = 20) -> Reliability:
+def reliability(
+    model: Model,
+    *texts: Query,
+    context: Query = (),
+    n_bins: int = 20,
+    bos: bool = False,
+    eos: bool = False,
+) -> Reliability:
     """Expected against actual, on text the model should not have seen.
 
     A low perplexity does not tell whether a model is right about how sure it is; this does. O(size
-    of the alphabet) a token.
+    of the alphabet) a token. `context`, `bos` and `eos` as `perplexity` has them.
 
     Raises InvalidParameter for texts without tokens, or without bins.
 
@@ -215,17 +316,20 @@ def reliability(model: Model, *texts: Query, context: Query = (), n_bins: int = 
     entropy = actual = 0.0
     n_tokens = 0
     order = np.argsort(model.token_ids)
+    n_sharing = np.ones(len(order))
+    n_sharing[-1] = max(model.n_unseen, 1)
     for text in texts:
-        for ids, probs in model.distributions(text, context=context):
-            # A token outside the alphabet has no column: then the first place is a wrong guess.
+        for ids, probs in model.distributions(text, context=context, bos=bos, eos=eos):
             column = order[np.searchsorted(model.token_ids, ids, sorter=order) % len(order)]
-            prob = np.where(model.token_ids[column] == ids, probs[np.arange(len(ids)), column], 0.0)
-            best = probs.argmax(axis=1)
+            column[model.token_ids[column] != ids] = len(order) - 1  # that of all others
+            prob = probs[np.arange(len(ids)), column]
+            best = probs[:, :-1].argmax(axis=1)
             confidence = probs[np.arange(len(ids)), best]
-            top.add(confidence, confidence[model.token_ids[best] == ids])
-            tokens.add(probs.ravel(), prob[model.token_ids[column] == ids])
-            entropy -= float((probs * _log(probs)).sum())
-            actual -= float(_log(prob).sum()) if prob.all() else -math.inf
+            top.add(confidence, confidence[best == column])
+            tokens.add(probs.ravel(), prob)
+            entropy -= float((probs * (_log(probs) - np.log(n_sharing))).sum())
+            each = prob / n_sharing[column]
+            actual -= float(_log(each).sum()) if each.all() else -math.inf
             n_tokens += len(ids)
     if not n_tokens:
         raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
@@ -327,20 +431,17 @@ def _summary(numbers: NDArray[np.int64]) -> Summary:
 # Helpers ------------------------------------------------------------------------------------------
 
 
-def _n_bytes(tokenizer: Tokenizer, texts: Sequence[Query]) -> int | None:
-    """Bytes of texts as they were given, or as ids decode; None where nobody knows."""
+def _n_bytes(tokenizer: Tokenizer, text: Query) -> int | None:
+    """Bytes of a text as it was given, or as ids decode; None where nobody knows."""
     if tokenizer.name == "ids":
         return None
+    if isinstance(text, (str, bytes)):
+        return len(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
+    ids = np.asarray(text, np.int64)
+    ends = np.flatnonzero(ids == tokenizer.vocab_size)
     return sum(
-        len(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
-        if isinstance(text, (str, bytes))
-        else len(tokenizer.decode(text))
-        for text in texts
+        len(tokenizer.decode(part[part != tokenizer.vocab_size])) for part in np.split(ids, ends)
     )
-
-
-def _joined(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
-    return np.concatenate([np.zeros(0), *arrays])
 
 
 def _log(probs: NDArray[np.float64]) -> NDArray[np.float64]:

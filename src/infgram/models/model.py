@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..checks import instance, whole
 from ..errors import InvalidParameter
-from ..index import Index, check_index
+from ..index import Cursor, Index, check_index
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
-from ..text.tokens import Ids, Query
+from ..text.tokens import ABSENT, Ids, Query, check_ids
 from ..values.table import Column, Tabular
 from ..values.value import Value
 from . import sampling as writing
@@ -63,10 +63,17 @@ class Model:
       which does not change. The last million tokens or so; the cost of a token does not depend on
       how many were read.
 
+    A document's beginning and end are tokens: `end_of_text` is its end, and stands before its
+    first token. `bos=True` begins the context with one, `eos=True` adds one to what is predicted,
+    and ids may have them anywhere, between documents.
+
     It has these as attributes, `indexes` always several, and
 
     - `tokenizer`, `end_of_text`: those of the indexes.
-    - `token_ids`: uint32 array of shape (n_alphabet,), what distributions are of.
+    - `token_ids`: uint32 of shape (n_alphabet,), what a distribution has an entry for: the end of
+      text, the tokens that occur in any index, rising, and 2**32 - 1, which stands for all others
+      of the vocabulary.
+    - `n_unseen`: how many others there are; they share their entry evenly. None is ever generated.
 
     Models are immutable and safe to use from many threads.
 
@@ -109,8 +116,14 @@ class Model:
         self.weights = _normalised(weights, len(self.indexes))
         self.tokenizer = first.tokenizer
         self.end_of_text = first.end_of_text
-        self._blend = Blend([i.alphabet for i in self.indexes], self.weights)
+        if self.end_of_text == ABSENT:
+            raise InvalidParameter(
+                f"the vocabulary has {ABSENT:,} ids, expected at most {ABSENT - 1:,}: one must be "
+                "left for what no corpus has"
+            )
+        self._blend = Blend(self.indexes, self.weights)
         self.token_ids = self._blend.token_ids
+        self.n_unseen = self._blend.n_unseen
 
     def __repr__(self) -> str:
         names = ", ".join(index.path.name for index in self.indexes)
@@ -123,27 +136,48 @@ class Model:
 
     # Probabilities --------------------------------------------------------------------------------
 
-    def distribution(self, context: Query = ()) -> NDArray[np.float64]:
-        """Probability of each of `token_ids` after the context, of shape (n_alphabet,). Sums to 1.
+    def is_unknown(self, token_ids: Ids) -> NDArray[np.bool_]:
+        """Which tokens no corpus has, or stand for text that the tokenizer does not know.
 
-        Nothing stands before the context, not even the beginning of a document.
+        >>> import infgram
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]))
+        >>> model.is_unknown(list(b"to?")).tolist()
+        [False, False, True]
         """
-        return self._blend([p.distribution() for p in self._start(context)])
+        ids = np.asarray(token_ids)
+        known = np.isin(ids, self.token_ids[self._blend.drawn])
+        if self.tokenizer.unknown_id is not None:
+            known &= ids != self.tokenizer.unknown_id
+        return ~known
 
-    def defined_distribution(self, context: Query = ()) -> NDArray[np.float64]:
+    def distribution(self, context: Query = (), *, bos: bool = False) -> NDArray[np.float64]:
+        """Probability of each of `token_ids` after the context, of shape (n,). Sums to 1.
+
+        Nothing stands before the context, unless `bos` says: the beginning of a document.
+
+        >>> import infgram
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())
+        >>> float(model.distribution(bos=True)[model.token_ids == ord("t")].sum())
+        1.0
+        """
+        return self._blend([p.distribution() for p in self._start(self._read(context, bos))])
+
+    def defined_distribution(
+        self, context: Query = (), *, bos: bool = False
+    ) -> NDArray[np.float64]:
         """The same by the estimator's definition, in Python."""
-        contexts = self._contexts(context)
+        contexts = self._contexts(self._read(context, bos))
         return self._blend([self.estimator.distribution(each) for each in contexts])
 
     def distributions(
-        self, text: Query, *, context: Query = ()
+        self, text: Query, *, context: Query = (), bos: bool = False, eos: bool = False
     ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float64]]]:
         """The distribution before each token of the text, chunk by chunk.
 
-        Yields the tokens' ids, of shape (n,), and distributions of shape (n, n_alphabet).
+        Yields the tokens' ids, of shape (n,), and distributions of shape (n, len(token_ids)).
         """
-        predictors = self._start(context)
-        ids = self._ids(text)
+        predictors = self._start(self._read(context, bos))
+        ids = self._predicted(text, eos)
         n_chunk = max(1, _CHUNK_PROBABILITIES // len(self.token_ids))
         for start in range(0, len(ids), n_chunk):
             chunk = ids[start : start + n_chunk]
@@ -152,16 +186,22 @@ class Model:
                 self._blend([p.distributions(chunk) for p in predictors]),
             )
 
-    def score(self, text: Query, *, context: Query = ()) -> Scores:
+    def score(
+        self, text: Query, *, context: Query = (), bos: bool = False, eos: bool = False
+    ) -> Scores:
         """Log probability of each token of the text, given the context and what came before.
+
+        `bos`: the context, or the text where there is none, begins a document. `eos`: the text ends
+        one, and its end is scored as one more token. A token that the corpus never had scores what
+        one of `n_unseen` has.
 
         >>> import infgram
         >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())
         >>> model.score("be", context="to ").log_prob.tolist()
         [0.0, 0.0]
         """
-        ids = self._ids(text)
-        scored = [p.score(ids) for p in self._start(context)]
+        ids = self._predicted(text, eos)
+        scored = [p.score(ids) for p in self._start(self._read(context, bos))]
         log_prob, n, m = scored[0]
         if len(scored) > 1:
             log_probs = [
@@ -201,7 +241,7 @@ class Model:
         sampler = self._sampler(prompt, plan, generator(seed))
         made = writing.run(sampler, plan, self._behind(prompt))
         if trace:
-            traced = self._trace(made.token_ids.tolist(), prompt, begin=True)
+            traced = self._trace(made.token_ids.tolist(), self._prompt(prompt))
             made = replace(made, trace=TokenTraces(traced))
         return made
 
@@ -236,10 +276,12 @@ class Model:
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             return list(pool.map(lambda s: writing.run(s, plan, behind), samplers))
 
-    def trace(self, text: Query, *, context: Query = ()) -> TokenTraces:
-        """For each token of the text where its probability came from, by the definitions.
+    def trace(
+        self, text: Query, *, context: Query = (), bos: bool = False, eos: bool = False
+    ) -> TokenTraces:
+        """For each token that `score` scores where its probability came from, by the definitions.
 
-        As for `score`, nothing stands before the context. About a millisecond a token.
+        The text of an end of a document is "". About a millisecond a token.
 
         >>> import infgram
         >>> index = infgram.build(["to be or not to be"])
@@ -247,11 +289,12 @@ class Model:
         >>> [(token.text, token.n, token.prob) for token in traces]
         [('b', 3, 1.0), ('e', 4, 1.0)]
         """
-        return TokenTraces(self._trace(self._ids(text).tolist(), context, begin=False))
+        traced = self._trace(self._predicted(text, eos).tolist(), self._read(context, bos))
+        return TokenTraces(traced)
 
-    def _trace(self, ids: list[int], context: Query, *, begin: bool) -> Iterator[TokenTrace]:
-        read = self._ids(context).tolist()
-        contexts = self._contexts(context, begin=begin)
+    def _trace(self, ids: list[int], before: NDArray[Any]) -> Iterator[TokenTrace]:
+        read = before.tolist()
+        contexts = self._contexts(before)
         for token_id, text in zip(ids, self._texts(ids, read), strict=True):
             levels = explained(self.estimator, contexts, self.weights.tolist(), token_id)
             n, m = max(each.longest() for each in contexts)
@@ -276,6 +319,26 @@ class Model:
     def _ids(self, query: Query) -> NDArray[Any]:
         return self.indexes[0].ids(query)
 
+    def _with_ends(self, query: Query) -> NDArray[Any]:
+        """A query as token ids, the ends of documents among them where they are given as ids."""
+        if isinstance(query, (str, bytes)):
+            return self._ids(query)
+        return check_ids(query, self.end_of_text + 1)
+
+    def _read(self, context: Query, bos: bool) -> NDArray[Any]:
+        """A context as token ids: a document begins behind an end."""
+        ids = self._with_ends(context)
+        return np.append(np.uint32(self.end_of_text), ids).astype(np.uint32) if bos else ids
+
+    def _predicted(self, text: Query, eos: bool) -> NDArray[Any]:
+        ids = self._with_ends(text)
+        return np.append(ids, np.uint32(self.end_of_text)).astype(np.uint32) if eos else ids
+
+    def _prompt(self, prompt: Query) -> NDArray[Any]:
+        """What is read before a text is written: an empty prompt begins a document."""
+        ids = self._ids(prompt)
+        return ids if len(ids) else self._read((), True)
+
     def _behind(self, prompt: Query) -> Behind:
         ids = self._ids(prompt)
         if isinstance(prompt, (str, bytes)):
@@ -283,32 +346,51 @@ class Model:
             return Behind(self.tokenizer, ids, skip=skip)
         return Behind(self.tokenizer, ids)
 
-    def _texts(self, ids: list[int], before: Ids) -> Iterator[str]:
-        """What each token adds to the text; a number alone where tokens are numbers."""
-        if self.tokenizer.name == "ids":
-            return map(str, ids)
-        return Behind(self.tokenizer, before).by_token(ids)
+    def _texts(self, ids: list[int], before: list[int]) -> Iterator[str]:
+        """What each token adds to the text of its document; a number where tokens are numbers."""
+        while ids:
+            end = ids.index(self.end_of_text) if self.end_of_text in ids else len(ids)
+            if self.tokenizer.name == "ids":
+                yield from map(str, ids[:end])
+            else:
+                yield from Behind(self.tokenizer, self._last_document(before)).by_token(ids[:end])
+            if end < len(ids):
+                yield ""
+            before, ids = [], ids[end + 1 :]
 
-    def _start(self, context: Query) -> list[Predictor | DefinedPredictor]:
-        ids = self._ids(context)
+    def _last_document(self, ids: list[int]) -> list[int]:
+        """What stands behind the last end of text."""
+        if self.end_of_text not in ids:
+            return ids
+        return ids[len(ids) - ids[::-1].index(self.end_of_text) :]
+
+    def _start(self, ids: NDArray[Any]) -> list[Predictor | DefinedPredictor]:
         return [self._predictor(index, ids) for index in self.indexes]
 
-    def _predictor(
-        self, index: Index, ids: NDArray[Any], *, begin: bool = False
-    ) -> Predictor | DefinedPredictor:
-        """The estimator after a context, or at the beginning of a document."""
-        if begin:
-            cursor = index.start_of_document(window=self.window)
-        else:
-            cursor = index.cursor((() if self.adapt else ids), window=self.window)
+    def _predictor(self, index: Index, ids: NDArray[Any]) -> Predictor | DefinedPredictor:
+        """The estimator after a context."""
+        cursor, rest = self._cursor(index, ids)
         predictor: Predictor | DefinedPredictor | None = self.estimator.native(
             cursor, live=self.adapt
         )
         if predictor is None:
             predictor = DefinedPredictor(self.estimator, Context(cursor, adapt=self.adapt))
-        if self.adapt and not begin:
-            predictor.read(ids)
+        predictor.read(rest)
         return predictor
+
+    def _cursor(self, index: Index, ids: NDArray[Any]) -> tuple[Cursor, NDArray[Any]]:
+        """A cursor on its way through a context, and what is read from there; counted, if at all.
+
+        A beginning of a document is known to the index, and counts as no token of a live text.
+        """
+        ends = np.flatnonzero(ids == self.end_of_text)
+        if self.adapt:
+            ends = ends[: int(len(ends) > 0 and ends[0] == 0)]
+        if len(ends):
+            return index.start_of_document(window=self.window), ids[ends[-1] + 1 :]
+        if self.adapt:
+            return index.cursor(window=self.window), ids
+        return index.cursor(ids, window=self.window), ids[:0]
 
     def _sampler(self, prompt: Query, plan: Plan, rng: np.random.Generator) -> writing.Sampler:
         if plan.max_copy is not None and plan.max_copy > self.window:
@@ -317,8 +399,7 @@ class Model:
                 "context that the estimator sees"
             )
         if len(self.indexes) == 1:
-            ids = self._ids(prompt)
-            predictor = self._predictor(self.indexes[0], ids, begin=not len(ids))
+            predictor = self._predictor(self.indexes[0], self._prompt(prompt))
             if isinstance(predictor, Predictor):
                 return _NativeSampler(predictor, plan, rng)
         return self.defined_sampler(prompt, plan, rng)
@@ -329,7 +410,7 @@ class Model:
         """The readable twin of the core's loop."""
         return DefinedSampler(
             self.estimator,
-            self._contexts(prompt, begin=True),
+            self._contexts(self._prompt(prompt)),
             self._blend,
             rng,
             max_copy=plan.max_copy,
@@ -339,16 +420,13 @@ class Model:
             min_p=plan.min_p,
         )
 
-    def _contexts(self, prompt: Query, *, begin: bool = False) -> list[Context]:
+    def _contexts(self, ids: NDArray[Any]) -> list[Context]:
         """The readable twin of `_start`, one context an index."""
         contexts = []
-        ids = self._ids(prompt)
         for index in self.indexes:
-            cursor = index.cursor(window=self.window)
-            if begin and not len(ids):
-                cursor = index.start_of_document(window=self.window)
+            cursor, rest = self._cursor(index, ids)
             context = Context(cursor, adapt=self.adapt)
-            for token_id in ids.tolist():
+            for token_id in rest.tolist():
                 context.advance(token_id)
             contexts.append(context)
         return contexts

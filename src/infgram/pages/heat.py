@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from itertools import groupby
 
 from ..refine.linting import Lint, Word, level, level_names
-from .page import page
+from .page import page, shaded
 
 
 def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
@@ -24,23 +23,10 @@ def heat_page(found: Lint, *, name: str = "A text", n_worst: int = 20) -> str:
         values={
             "name": html.escape(name),
             "legend": legend,
-            "text": _shaded(found),
+            "text": shaded(zip(found.text, map(level, found.suspicion.tolist()), strict=True)),
             "rows": "".join(map(_row, found.worst(n_worst))),
         },
     )
-
-
-def _shaded(found: Lint) -> str:
-    cells = zip(found.text, map(level, found.suspicion.tolist()), strict=True)
-    return "".join(
-        _run("".join(character for character, _ in run), shade)
-        for shade, run in groupby(cells, lambda cell: cell[1])
-    )
-
-
-def _run(text: str, shade: int) -> str:
-    shown = html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
-    return f"<b class='h{shade}'>{shown}</b>" if shade else shown
 
 
 def _row(word: Word) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import groupby
 from string import Template
 from typing import Any
 
@@ -45,6 +46,21 @@ def page(
         body=_filled(folder, f"{name}.html", values),
         script=script,
     )
+
+
+def shaded(parts: Iterable[tuple[str, int]]) -> str:
+    """Markup of text in parts, each with the number of its shade, of which 0 is none.
+
+    >>> shaded([("<b", 4), (">", 4), ("!", 0)])
+    "<b class='h4'>&lt;b&gt;</b>!"
+    """
+    runs = groupby(parts, lambda part: part[1])
+    return "".join(_run("".join(text for text, _ in run), shade) for shade, run in runs)
+
+
+def _run(text: str, shade: int) -> str:
+    shown = html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
+    return f"<b class='h{shade}'>{shown}</b>" if shade else shown
 
 
 def _filled(folder: Traversable, name: str, values: Mapping[str, object]) -> str:

@@ -60,7 +60,7 @@ class Proposer:
       stand after what is before the span, and, if the index is two-sided, before what is behind
       it, longer matches first: P(w | before) P(w | behind) / P(w).
 
-    Safe to use from many threads, which take turns.
+    Safe to use from many threads, which take turns. `index` is the index it was made of.
 
     Raises InvalidParameter for other tokens.
 

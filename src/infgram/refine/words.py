@@ -79,7 +79,9 @@ def editable(
     for pattern in [protect] if isinstance(protect, str) else protect:
         try:
             if in_bytes:
-                matches = re.finditer(pattern.encode(), text, re.MULTILINE)
+                matches = re.finditer(
+                    pattern.encode("utf-8", "surrogateescape"), text, re.MULTILINE
+                )
                 at = [match.span() for match in matches]
             else:
                 at = [m.span() for m in re.finditer(pattern, text.decode(), re.MULTILINE)]

@@ -13,9 +13,11 @@ The first bytes of an input decide what it is where they can, and its name where
 | .bin, with a `token_dtype`     | the same                                                       |
 | a folder that `datasets` saved | a row                                                          |
 | an index of infini-gram        | a document of it                                               |
-| other text                     | plain text: the file, a line or a paragraph of it              |
+| other text                     | plain text: the file, a line or a paragraph of it; but what    |
+|                                | begins with a JSON object that has `text_field` is `.json`     |
 
-A `separator` cuts token ids further. All but token files may be compressed (gzip, bzip2, xz, zstd).
+A `separator` cuts token ids further. All but token files may be compressed (gzip, bzip2, xz, zstd)
+and may come from a pipe.
 Text becomes UTF-8 where a byte order mark or the caller tells its encoding, and otherwise stays the
 bytes it was on disk: what they mean is for the tokenizer to say. Archives and binaries hold no
 text: refused where they were named, left out and counted in folders.
@@ -145,7 +147,7 @@ class Corpus:
             name = self.stdin_name if file.path == _STDIN else file.path
             given = Input(name, self.options, bad, note, tell, bool(file.folder))
             try:
-                with _explained(file.path):
+                with _explained(name):
                     yield from self._read(file, given)
             except _NoText as error:
                 if file.folder:
@@ -153,7 +155,7 @@ class Corpus:
                     tell(file.n_bytes - error.n_told)
                     continue
                 problem = InputError(
-                    f"{file.path}: holds no text: it is {error}; --format bytes (format='bytes') "
+                    f"{name}: holds no text: it is {error}; --format bytes (format='bytes') "
                     "indexes any file as the bytes it is"
                 )
                 if not skip_bad:
@@ -172,31 +174,29 @@ class Corpus:
         options = self.options
         name_says, named = kinds.named(file.path, options)
         if name_says in kinds.TOKEN_FILES:
-            _must_be_plain(file, name_says, named)
+            _must_be_plain(file, given.path, named)
             yield from arrays.token_file(given, name_says)
             given.on_bytes(file.n_bytes)
             return
-        if name_says in kinds.TABLES and file.is_stream:
-            _must_be_plain(file, name_says, "")
         with self._opened(file) as handle:
             told = _Told(given.on_bytes)
             source = Source(handle, told, is_stream=file.is_stream)
             compression = "" if name_says == "bytes" else compression_of(source.head) or named
             is_plain = not compression
-            head, chunks = source.head, inflated(file.path, source, compression)
+            head, chunks = source.head, inflated(given.path, source, compression)
             if compression:
                 head, chunks = peek(chunks)
             kind = kinds.kind_of(head, name_says, options)
             if kind == "npy":
-                _must_be_plain(file, kind, compression)
+                _must_be_plain(file, given.path, compression)
                 yield from arrays.token_file(given, kind)
                 given.on_bytes(file.n_bytes)
                 return
             if kind in kinds.TABLES:
-                if file.is_stream:
-                    _must_be_plain(file, kind, compression)
+                if options.format is None and (no_table := kinds.no_table(head)):
+                    raise _NoText(no_table, told.n)
                 whole = None
-                if is_plain:
+                if is_plain and not file.is_stream:
                     handle.seek(0)
                     whole = handle
                 else:  # in proportion to its rows, and not while it is inflated
@@ -218,24 +218,26 @@ class Corpus:
     ) -> Iterator[Document]:
         """The documents of what is text: plain, or records."""
         options = self.options
-        if kind is None and file.is_stream and records.seem_json_lines(head, options.text_field):
-            kind = "jsonl"
+        if kind is None and records.seem_records(
+            head, options.text_field, options.encoding, is_stream=file.is_stream
+        ):
+            kind = "json"
         if (
             kind in ("json", "csv", "tsv")
             and options.format is None
-            and not records.holds_records(kind, head, options.text_field)
+            and not records.holds_records(kind, head, options.text_field, options.encoding)
         ):
             if given.is_found:
                 given.note(
                     ReadAsText(
-                        f"{file.path}: no record with {options.text_field!r}: read as plain text; "
+                        f"{given.path}: no record with {options.text_field!r}: read as plain text; "
                         "--text-field names another field"
                     )
                 )
                 kind = "text"
             elif kind == "json" and head.strip() and head.lstrip()[:1] not in b"{[\xef\xff\xfe\0":
                 raise MalformedRecord(
-                    f"{file.path}: not JSON records: expected an object or an array of objects; "
+                    f"{given.path}: not JSON records: expected an object or an array of objects; "
                     "--format text (format='text') reads the file as it is"
                 )
         is_text = kind in (None, "text")
@@ -281,15 +283,15 @@ def _nested(head: bytes) -> str:
     return f"compressed twice ({compression} inside)" if compression else ""
 
 
-def _must_be_plain(file: File, kind: str | None, compression: str) -> None:
+def _must_be_plain(file: File, name: str, compression: str) -> None:
     if file.is_stream:
         raise InputError(
-            f"{file.path}: a {kind} input must be a regular file, and this is a stream; "
-            "save it first"
+            f"{name}: token ids are mapped from a file, and this is a stream; save it, and give "
+            "its path"
         )
     if compression:
         raise InputError(
-            f"{file.path}: token files are mapped and cannot be compressed; decompress it first"
+            f"{name}: token files are mapped and cannot be compressed; decompress it first"
         )
 
 
@@ -357,6 +359,8 @@ def plan(
         raise InvalidParameter(f"text_field is {text_field!r}, expected the name of a field")
     if separator is not None:
         whole(0, separator=separator)
+    if not isinstance(glob, str):
+        raise InvalidParameter(f"glob is {glob!r}, expected a pattern such as '**/*.txt'")
     check_encoding(encoding)
     check_exclude(exclude)
     options = Options(documents, text_field, format, encoding, token_dtype, separator)
@@ -421,6 +425,8 @@ def plan_any(inputs: Any, **options: Any) -> tuple[Corpus | InMemory, list[str]]
     ([b'to be', b'or not'], ['memory'])
     """
     if (stream := memory.stream_of(inputs)) is not None:
+        if stream.is_text:
+            check_encoding(options.pop("encoding", None))
         corpus = plan([_STDIN], stdin=stream.handle, **options)
         return replace(corpus, stdin_name=stream.name), [stream.name]
     paths = memory.paths_in(inputs)

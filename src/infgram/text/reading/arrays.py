@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ from .kinds import Kind
 
 Ids = NDArray[np.integer[Any]]
 _STEP = 1 << 22  # ids looked at at once
+# what numpy raises for a header, which it reads as Python's literals
+_BROKEN = (
+    ValueError, EOFError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError,
+    KeyError, AttributeError, tokenize.TokenError,
+)  # fmt: skip
 
 
 def token_file(file: Input, kind: Kind) -> Iterator[Document]:
@@ -63,7 +70,7 @@ def _parts(ids: Ids, separator: int) -> Iterator[Ids]:
 def _npy(path: str) -> Ids:
     try:
         ids: Ids = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+    except _BROKEN as error:
         raise MalformedRecord(f"{path}: not a sound .npy file: {error}") from error
     if ids.ndim not in (1, 2) or ids.dtype.kind not in "iu":
         raise InputError(
@@ -92,19 +99,23 @@ def _infini_gram(file: Input) -> Iterator[Document]:
     Nothing tells the width of tokens, so it is the widest for which that is so. `metadata.N`, where
     it is, has a line of JSON for each.
     """
-    data = np.memmap(file.path, np.uint8, mode="r") if os.path.getsize(file.path) else None
     folder, name = os.path.split(file.path)
     number = name.partition(".")[2]
     offsets = _raw_offsets(os.path.join(folder, f"offset.{number}"))
-    if data is None or not len(offsets):
+    if not len(offsets) and not os.path.getsize(file.path):
         return
-    width = _width(file, data, offsets)
+    width = _width(file, offsets)
     ids: Ids = np.memmap(file.path, np.dtype(f"<u{width}"), mode="r")
     bounds = np.append(offsets // width, len(ids)).astype(np.int64)
-    lines = _metadata(os.path.join(folder, f"metadata.{number}"))
+    path = os.path.join(folder, f"metadata.{number}")
+    lines = _metadata(path) if os.path.isfile(path) else repeat({}, len(offsets))
     for i in range(len(offsets)):
-        metadata = next(lines, {})
-        yield Document(ids[bounds[i] + 1 : bounds[i + 1]], file.path, i + 1, metadata)
+        metadata = next(lines, None)
+        if metadata is None:
+            file.bad(f"{path}:{i + 1}: expected a line with a JSON object for each document")
+        yield Document(ids[bounds[i] + 1 : bounds[i + 1]], file.path, i + 1, metadata or {})
+    if next(lines, lines) is not lines:
+        file.bad(f"{path}: more lines than the {len(offsets):,} documents, expected one for each")
 
 
 def _raw_offsets(path: str) -> NDArray[np.uint64]:
@@ -119,28 +130,32 @@ def _raw_offsets(path: str) -> NDArray[np.uint64]:
     return offsets
 
 
-def _width(file: Input, data: NDArray[np.uint8], offsets: NDArray[np.uint64]) -> int:
+def _width(file: Input, offsets: NDArray[np.uint64]) -> int:
+    n_bytes = os.path.getsize(file.path)
     asked = file.options.token_dtype
     widths = (4, 2, 1) if asked is None else (np.dtype(asked).itemsize,)
-    for width in widths:
-        fits = not (offsets % np.uint64(width)).any() and len(data) % width == 0
-        if fits and int(offsets.max()) + width <= len(data):
-            starts = offsets.astype(np.int64)
-            if all((data[starts + i] == 0xFF).all() for i in range(width)):
-                return width
+    if n_bytes and len(offsets) and not offsets[0]:
+        data = np.memmap(file.path, np.uint8, mode="r")
+        starts = offsets.astype(np.int64)
+        for width in widths:
+            places = [starts + i for i in range(width)]
+            if not all((data[p[p < n_bytes]] == 0xFF).all() for p in places):
+                continue
+            if (offsets % np.uint64(width)).any() or n_bytes % width or starts[-1] >= n_bytes:
+                break  # bytes are missing, or too many
+            return width
     raise MalformedRecord(
         f"{file.path}: not the tokens of an index of infini-gram: its documents must begin, where "
-        "the offsets beside it say, with a token of all ones"
+        "the offsets beside it say, with a token of all ones, and the first one at 0; copy the "
+        "folder again, or name the width (--token-dtype)"
     )
 
 
-def _metadata(path: str) -> Iterator[dict[str, object]]:
-    if not os.path.isfile(path):
-        return
+def _metadata(path: str) -> Iterator[dict[str, object] | None]:
     with open(path, "rb") as handle:
         for line in handle:
             try:
                 found = json.loads(line)
             except (ValueError, RecursionError):
-                found = {}
-            yield found if isinstance(found, dict) else {}
+                found = None
+            yield found if isinstance(found, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -19,6 +20,7 @@ CHUNK = 1 << 20
 COMPRESSED_CHUNK = 1 << 15
 """Bytes inflated at once: what comes out can be 1000 times more."""
 _MAX_INFLATED = 1 << 24  # held at once, where the library can stop there
+_ZSTD_CHUNK = 1 << 9  # it cannot there: a block of 4 bytes makes 128 KB, these 16 MB
 
 _MAGIC = (
     (b"\x1f\x8b", ".gz"),
@@ -27,6 +29,7 @@ _MAGIC = (
     (b"\x28\xb5\x2f\xfd", ".zst"),
 )
 SUFFIXES = tuple(suffix for _, suffix in _MAGIC)
+_NUMBER = re.compile(r"^Error -\d+ while decompressing data: ")  # how zlib's words begin
 _BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 
 
@@ -112,11 +115,32 @@ def inflated(path: str, source: Source, compression: str) -> Iterator[bytes]:
     if not compression:
         yield from source.chunks(CHUNK)
         return
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in _inflated(path, source, compression):
+            held.append(piece)
+            size += len(piece)
+            if size >= HEAD:
+                yield b"".join(held)
+                held, size = [], 0
+    except MalformedRecord:
+        yield b"".join(held)
+        raise
+    yield b"".join(held)
+
+
+def _inflated(path: str, source: Source, compression: str) -> Iterator[bytes]:
+    """The same in pieces as the library makes them, some of them tiny."""
     new_frame, broken = _library(path, compression)
+    step = _ZSTD_CHUNK if compression == ".zst" else COMPRESSED_CHUNK
     frame: _Frame | None = None
     n_frames = 0
     try:
-        for data in source.chunks(COMPRESSED_CHUNK):
+        chunks = source.chunks(COMPRESSED_CHUNK)
+        for data in (
+            chunk[at : at + step] for chunk in chunks for at in range(0, len(chunk), step)
+        ):
             while data:
                 if frame is None:
                     data = data.lstrip(b"\0") if n_frames else data
@@ -130,7 +154,8 @@ def inflated(path: str, source: Source, compression: str) -> Iterator[bytes]:
                     frame = None
     except broken as error:
         raise MalformedRecord(
-            f"{path}: not a sound {compression} stream: {error}; make or download the file again"
+            f"{path}: not a sound {compression} stream: {_NUMBER.sub('', str(error))}; make or "
+            "download the file again"
         ) from error
     if frame is not None or not n_frames:
         raise MalformedRecord(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from ...errors import InvalidParameter, MalformedRecord, NotUnicode
-from .document import Input
+from ...errors import CorpusWarning, InvalidParameter, MalformedRecord, NotUnicode
+from .document import BadRecord, Input
 
 _BOMS = (  # the longer first: one of UTF-32 begins as one of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -58,6 +59,39 @@ def to_utf8(file: Input, head: bytes, chunks: Iterator[bytes], *, told: bool) ->
         return _checked(chunks, lambda at, byte: _note(file, at, byte)) if told else chunks
     assert encoding is not None
     return _decoded(file.path, encoding, chunks)
+
+
+def held_as_utf8(file: Input, content: bytes) -> bytes:
+    """Bytes that a caller or a binary column holds, as UTF-8 if their encoding was named.
+
+    Otherwise they stay as they are, and what is not UTF-8 is noted. Raises BadRecord.
+    """
+    encoding = file.options.encoding
+    if file.options.format == "bytes" or (encoding is None and content.isascii()):
+        return content
+    try:
+        text = content.decode(encoding or "utf-8")
+    except UnicodeError as error:
+        at = getattr(error, "start", 0)
+        if encoding is not None:
+            raise BadRecord(f"not {encoding} near byte {at:,}; name its encoding") from error
+        _note(file, at, content[at])
+        return content
+    return text.encode() if encoding is not None else content
+
+
+def noted_once(file: Input) -> Input:
+    """The same file, of which it is said only once that some of it is not UTF-8."""
+    said: list[CorpusWarning] = []
+
+    def note(warning: CorpusWarning) -> None:
+        if isinstance(warning, NotUnicode):
+            if said:
+                return
+            said.append(warning)
+        file.note(warning)
+
+    return replace(file, note=note)
 
 
 def _without(chunks: Iterator[bytes], n: int) -> Iterator[bytes]:

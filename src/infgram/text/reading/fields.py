@@ -8,12 +8,19 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .document import BadRecord, Content
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[\])*)")
 _JOINT = "\n"
 _HINT = "; name the field with the text (--text-field)"
+
+
+class Number(str):
+    """A number that no JSON can hold again, such as NaN, as it was written. It is no text."""
+
+    __slots__ = ()
 
 
 class Field:
@@ -67,8 +74,8 @@ class Field:
             raise BadRecord(f"no text at {self.name!r}")
         if len(found) == 1:
             return content_of(found[0], self.name)
-        if not all(isinstance(each, str) for each in found):
-            kinds = ", ".join(sorted({type(each).__name__ for each in found}))
+        if not all(_is_text(each) for each in found):
+            kinds = ", ".join(sorted({in_words(each) for each in found}))
             raise BadRecord(f"field {self.name!r} must be strings, found {kinds}")
         return content_of(_JOINT.join(found), self.name)
 
@@ -80,7 +87,7 @@ class Field:
         if not isinstance(value, MutableMapping):
             raise BadRecord(
                 f"expected an object with {key!r} on the way to {self.name!r}, "
-                f"found {type(value).__name__}"
+                f"found {in_words(value)}"
             )
         items = [value.pop(key, None) if is_last else value.get(key)]
         for _ in range(depth):
@@ -88,7 +95,7 @@ class Field:
                 if item is not None and not isinstance(item, list | tuple):
                     raise BadRecord(
                         f"expected a list at {key!r} on the way to {self.name!r}, "
-                        f"found {type(item).__name__}"
+                        f"found {in_words(item)}"
                     )
             items = [inner for item in items if item is not None for inner in item]
         for item in items:
@@ -100,26 +107,67 @@ class Field:
 
 
 def content_of(value: object, name: str) -> Content:
-    """A string as UTF-8, bytes as they are, a list of integers as token ids. Raises BadRecord."""
-    if isinstance(value, str):
+    """A string as UTF-8, bytes as they are, a list of integers as token ids. Raises BadRecord.
+
+    Integers may stand in any flat sequence: a tuple, an array of any library.
+    """
+    if _is_text(value):
         try:
-            return value.encode("utf-8")
+            return str(value).encode("utf-8")
         except UnicodeEncodeError as error:
             raise BadRecord(
                 f"field {name!r} holds a lone surrogate at character {error.start}"
             ) from error
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
-        return value
-    if isinstance(value, list | tuple) and set(map(type, value)) <= {int}:
-        try:
-            return np.array(value, np.int64)
-        except OverflowError as error:
-            raise BadRecord(f"field {name!r} holds a number beyond 64 bits") from error
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    ids = _ids(value)
+    if ids is not None:
+        return ids
+    hint = ""
+    if isinstance(value, list | tuple) and value and all(map(_is_text, value)):
+        hint = f" of strings; --text-field {name + '[]'!r} joins them by newlines"
+    elif isinstance(value, list | tuple) and any(type(each) is int for each in value):
+        hint = " of integers and others, or of numbers beyond 64 bits"
     raise BadRecord(
-        f"field {name!r} must be a string or a list of integers, found {type(value).__name__}"
+        f"field {name!r} must be a string or a list of integers, found {in_words(value)}{hint}"
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not isinstance(value, Number)
+
+
+def _ids(value: object) -> NDArray[np.integer[Any]] | None:
+    """Token ids of any kind of flat sequence; None for what is none."""
+    if not hasattr(value, "__len__"):
+        return None
+    if isinstance(value, list | tuple) and not set(map(type, value)) <= {int}:
+        if not all(isinstance(each, int | np.integer) and type(each) is not bool for each in value):
+            return None
+        value = [int(each) for each in value]
+    if np.ma.is_masked(value):
+        return None
+    try:
+        ids = np.asarray(value)
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        return None
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        return None
+    return ids if ids.size else ids.astype(np.int64)
+
+
+def in_words(value: object) -> str:
+    """What a value is, in the words of JSON where it has one.
+
+    >>> in_words(None), in_words(1.5), in_words(["a"]), in_words({})
+    ('null', 'a number', 'a list', 'an object')
+    """
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float | Number):
+        return "a number"
+    kinds: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
+    return "null" if value is None else kinds.get(type(value), type(value).__name__)
 
 
 def unique(names: Sequence[str]) -> list[str]:

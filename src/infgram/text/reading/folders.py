@@ -17,6 +17,8 @@ from fnmatch import fnmatchcase
 from ...errors import EmptyCorpus, InputError, InvalidParameter
 from .document import unreadable
 
+_INDEX = b"infgram "  # how the file CURRENT of an index begins
+
 
 @dataclass
 class Found:
@@ -107,19 +109,24 @@ def walk(folder: str, glob: str, exclude: Sequence[str], *, gitignore: bool) -> 
             found.n_ignored += ignored
             return ignored
 
-        own = _own_files(parent, names)
+        try:
+            own, splits = _own_files(parent, names), _splits(parent, names, folders)
+        except InputError as problem:
+            found.unreadable.append(problem)
+            folders.clear()
+            continue
         if own is not None:
             parts_found += [[*above, name] for name in own]
             folders.clear()
             continue
-        if (splits := _splits(parent, names)) is not None:
-            folders[:] = [name for name in folders if name in splits]
+        if splits is not None:
+            folders[:] = splits
             continue
         folders[:] = [
             name
             for name in folders
             if not _is_hidden(name)
-            and not is_index(name)
+            and not is_index(os.path.join(parent, name))
             and not left_out([*above, name], is_folder=True)
         ]
         for name in folders:
@@ -155,9 +162,18 @@ def left_out_in_words(found: Found) -> str:
     return f"; left out: {' and '.join(said)}" if said else ""
 
 
-def is_index(name: str) -> bool:
-    """Whether a folder has the name of an index of infgram."""
-    return name.endswith(".infgram")
+def is_index(folder: str) -> bool:
+    """Whether a folder has the name of an index of infgram, or is one."""
+    if folder.endswith(".infgram"):
+        return True
+    current = os.path.join(folder, "CURRENT")
+    try:
+        if not os.path.isfile(current):  # a pipe would wait for somebody to write
+            return False
+        with open(current, "rb") as handle:
+            return handle.read(len(_INDEX)) == _INDEX
+    except OSError:
+        return False
 
 
 def _is_hidden(name: str) -> bool:
@@ -180,7 +196,8 @@ def _lines(path: str) -> list[str]:
     try:
         if os.path.isfile(path):
             with open(path, "rb") as handle:
-                return os.fsdecode(handle.read()).removeprefix("\ufeff").splitlines()
+                lines = os.fsdecode(handle.read()).removeprefix("\ufeff").split("\n")
+                return [line.removesuffix("\r") for line in lines]
     except OSError:
         pass  # as git does
     return []
@@ -229,25 +246,55 @@ class _Inside(_Rules):
 
 
 def _own_files(parent: str, names: Sequence[str]) -> list[str] | None:
-    """The files with the rows, in order, of a folder that holds one corpus; None for another."""
+    """The files with the rows, in order, of a folder that holds one corpus; None for another.
+
+    Raises InputError if some are missing.
+    """
     tokenized = [name for name in names if re.fullmatch(r"tokenized\.\d+", name)]
-    if tokenized and all(f"offset.{name.partition('.')[2]}" in names for name in tokenized):
-        return sorted(tokenized, key=lambda name: int(name.partition(".")[2]))
+    if tokenized:
+        tokenized.sort(key=lambda name: int(name.partition(".")[2]))
+        offsets = [f"offset.{name.partition('.')[2]}" for name in tokenized]
+        return _all_there(parent, "the index of infini-gram", tokenized, offsets, names)
     if "state.json" in names and "dataset_info.json" in names:
-        listed = _read_json(os.path.join(parent, "state.json")).get("_data_files")
+        state = _read_json(os.path.join(parent, "state.json"))
+        listed = state.get("_data_files")
         if isinstance(listed, list):
-            files = [each.get("filename") for each in listed if isinstance(each, dict)]
-            if all(isinstance(name, str) and name in names for name in files):
-                return [name for name in files if isinstance(name, str)]
+            if state.get("_indices_data_files") or state.get("_indices_files"):
+                raise InputError(
+                    f"{parent}: an old version of datasets has kept the order of the rows in a "
+                    "file of its own; load the folder and save it again with a newer one"
+                )
+            files = [str(each.get("filename")) for each in listed if isinstance(each, dict)]
+            return _all_there(parent, "state.json", files, files, names)
     return None
 
 
-def _splits(parent: str, names: Sequence[str]) -> list[str] | None:
-    """The folders of the splits, of a folder that holds several; None for another."""
+def _splits(parent: str, names: Sequence[str], folders: Sequence[str]) -> list[str] | None:
+    """The folders of the splits, of a folder that holds several; None for another.
+
+    Raises InputError if some are missing.
+    """
     if "dataset_dict.json" not in names:
         return None
     splits = _read_json(os.path.join(parent, "dataset_dict.json")).get("splits")
-    return [str(split) for split in splits] if isinstance(splits, list) else None
+    if not isinstance(splits, list):
+        return None
+    expected = [str(split) for split in splits]
+    return _all_there(parent, "dataset_dict.json", expected, expected, folders)
+
+
+def _all_there(
+    parent: str, who: str, found: list[str], expected: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    """`found`, if all that is `expected` beside it is there. Raises InputError."""
+    lost = [name for name in expected if name not in names]
+    if lost:
+        raise InputError(
+            f"{parent}: no {lost[0]!r}, which {who} expects"
+            + (f", nor {len(lost) - 1:,} more" if len(lost) > 1 else "")
+            + "; copy the whole folder again, or name the files that are to be read"
+        )
+    return found
 
 
 def _read_json(path: str) -> dict[str, object]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from .compression import SUFFIXES
@@ -44,6 +45,7 @@ _BY_NAME: Mapping[str, Kind] = {
     ".u16": "uint16",
     ".u32": "uint32",
 }
+# Those of letters could begin a text: they count where a zero byte says that it is none.
 _BY_BYTES: tuple[tuple[bytes, Kind], ...] = (
     (b"PAR1", "parquet"),
     (b"ARROW1\0\0", "arrow"),
@@ -68,8 +70,6 @@ _BINARIES = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document: save it as text"),
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF87a", "a GIF image"),
-    (b"GIF89a", "a GIF image"),
     (b"II*\0", "a TIFF image"),
     (b"MM\0*", "a TIFF image"),
     (b"OggS\0", "an Ogg file"),
@@ -77,11 +77,15 @@ _BINARIES = (
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\x89HDF\r\n", "an HDF5 file"),
     (b"Obj\x01", "an Avro file"),
-    (b"FEA1", "a Feather file of version 1: write it again as version 2"),
     (b"MMIDIDX\0", "an index of Megatron: give its .bin, with --token-dtype and --separator"),
     *((bytes([0x80, version]), "a pickle: save its text in another form") for version in range(6)),
 )
 _WITH_ZEROS = (
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"FEA1", "a Feather file of version 1: write it again as version 2"),
+    (b"PARE", "an encrypted Parquet file: decrypt it"),
+    (b"]\0\0", "an LZMA stream: decompress it, or compress it as .xz"),
     (b"MZ", "a program for Windows"),
     (b"ID3", "an MP3 file"),
     (b"BM", "a BMP image"),
@@ -93,6 +97,9 @@ _WITH_ZEROS = (
 )
 _MAX_SCHEMA = 1 << 28
 _LOOKED_AT = 8000  # bytes in which a zero byte tells a binary, as git and grep look for one
+# What no text has, but for the escape of terminals and encodings, and the end of files on DOS.
+_CONTROLS = bytes({*range(32), 127} - {*b"\b\t\n\v\f\r\x1a\x1b"})
+_MAX_CONTROLS = 0.02  # of all bytes; among random ones they are 0.1
 
 
 def named(path: str, options: Options) -> tuple[Kind | None, str]:
@@ -117,7 +124,7 @@ def kind_of(head: bytes, name_says: Kind | None, options: Options) -> Kind | Non
     """What a file is by its first bytes, else by its name; None where neither tells."""
     if options.format is None:
         for magic, kind in _BY_BYTES:
-            if head.startswith(magic):
+            if head.startswith(magic) and b"\0" in head[:_LOOKED_AT]:
                 return kind
         # a stream of Arrow, how `datasets` saves: a mark, and the length of what comes first
         is_marked = head.startswith(b"\xff\xff\xff\xff")
@@ -132,21 +139,19 @@ def binary(path: str, head: bytes, options: Options) -> str:
     >>> binary("a.txt", b"%PDF-1.7", Options()), binary("a.txt", b"text", Options())
     ('a PDF: extract its text, as with pdftotext', '')
     """
-    for magic, name in _BINARIES:
-        if head.startswith(magic):
-            return name
+    if name := _known(_BINARIES, head):
+        return name
     if head[257:262] == b"ustar":
         return "a tar archive: unpack it"
     if mark_of(head)[0] or options.encoding is not None:
         return ""
     zero = head.find(b"\0", 0, _LOOKED_AT)
     if zero < 0:
-        return ""
+        return _full_of_controls(head[:_LOOKED_AT])
     if head[2:4] == b"\r\n" and path.lower().endswith((".pyc", ".pyo")):
         return "compiled Python"
-    for magic, name in _WITH_ZEROS:
-        if head.startswith(magic):
-            return name
+    if name := _known(_WITH_ZEROS, head):
+        return name
     hints = []
     if path.lower().endswith((".bin", ".idx", ".dat")):
         hints.append("--token-dtype uint16 if it holds token ids")
@@ -154,3 +159,24 @@ def binary(path: str, head: bytes, options: Options) -> str:
     if len({at % 2 for at in range(len(places)) if not places[at]}) == 1:
         hints.append(f"--encoding utf-16-{'be' if zero % 2 == 0 else 'le'} if it is UTF-16")
     return f"binary, with a zero byte at {zero}" + "".join(f" ({hint})" for hint in hints)
+
+
+def no_table(head: bytes) -> str:
+    """What a file is that has the name of a table, where its first bytes tell another kind."""
+    return _known(_BINARIES, head) or (_known(_WITH_ZEROS, head) if b"\0" in head else "")
+
+
+def _known(kinds: Iterable[tuple[bytes, str]], head: bytes) -> str:
+    return next((name for magic, name in kinds if head.startswith(magic)), "")
+
+
+def _full_of_controls(head: bytes) -> str:
+    """Says that bytes are no text in any encoding, if they are neither UTF-8 nor print."""
+    n_controls = len(head) - len(head.translate(None, _CONTROLS))
+    if n_controls <= _MAX_CONTROLS * len(head):
+        return ""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError as error:
+        return f"binary: not UTF-8 at {error.start}, and {n_controls:,} bytes that no text has"
+    return ""

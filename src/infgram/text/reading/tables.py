@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from ...errors import InputError, MalformedRecord
-from .compression import joined
 from .document import BadRecord, Content, Document, Input, missing
+from .encodings import held_as_utf8, noted_once
 from .fields import Field, json_able, unique
 
 _ROWS = 1024  # held at once
+_VIEWS = ("is_list_view", "is_large_list_view")  # newer than the oldest pyarrow
 _NAMES = {"parquet": "Parquet", "arrow": "Arrow"}
 
 
 def table(
     file: Input, kind: str, handle: BinaryIO | None, chunks: Iterator[bytes], n_bytes: int
 ) -> Iterator[Document]:
-    """The rows of a Parquet or Arrow file, of its `handle`, or of `chunks`, which are held whole.
+    """The rows of a Parquet or Arrow file: of its `handle`, or of `chunks`.
 
-    `n_bytes`, its size, is told to `on_bytes` in proportion to the rows.
+    A table is read from its end, so `chunks` are first written to a temporary file. `n_bytes`, its
+    size, is told to `on_bytes` in proportion to the rows.
     """
     try:
-        import pyarrow as pa
+        import pyarrow  # noqa: F401 - before anything is written
     except ImportError as error:
         raise missing(file.path, "pyarrow", "parquet") from error
+    if handle is not None:
+        yield from _rows(file, kind, handle, n_bytes)
+        return
+    with tempfile.TemporaryFile() as written:
+        for chunk in chunks:
+            written.write(chunk)
+        written.seek(0)
+        yield from _rows(file, kind, written, n_bytes)
+
+
+def _rows(file: Input, kind: str, source: Any, n_bytes: int) -> Iterator[Document]:
+    file = noted_once(file)
     try:
-        # a table is read from its end
-        source = handle if handle is not None else pa.BufferReader(joined(chunks))
         n_rows, batches = _parquet(source) if kind == "parquet" else _arrow(source)
         done = n_read = 0
-        for batch in batches:
-            for at in range(0, batch.num_rows, _ROWS):
-                rows = batch.slice(at, _ROWS)
-                yield from batch_rows(file, rows, done + 1)
-                done += rows.num_rows
-                before, n_read = n_read, n_bytes * done // n_rows if n_rows else 0
-                file.on_bytes(n_read - before)
+        for rows in _small(batches):
+            yield from batch_rows(file, rows, done + 1)
+            done += rows.num_rows
+            before, n_read = n_read, n_bytes * done // n_rows if n_rows else 0
+            file.on_bytes(n_read - before)
         file.on_bytes(n_bytes - n_read)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise MalformedRecord(f"{file.path}: not a sound {_NAMES[kind]} file: {error}") from error
+    except _broken() as error:
+        reason = str(error) or "a length in it is beyond all memory"
+        raise MalformedRecord(f"{file.path}: not a sound {_NAMES[kind]} file: {reason}") from error
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What pyarrow raises for a damaged file."""
+    import pyarrow as pa
+
+    return pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError
 
 
 def _parquet(source: Any) -> tuple[int, Iterator[Any]]:
     import pyarrow.parquet
 
-    parquet = pyarrow.parquet.ParquetFile(source)
+    parquet = pyarrow.parquet.ParquetFile(source, page_checksum_verification=True)
     return parquet.metadata.num_rows, parquet.iter_batches(batch_size=_ROWS)
 
 
@@ -56,9 +75,21 @@ def _arrow(source: Any) -> tuple[int, Iterator[Any]]:
     is_file = bytes(source.read(6)) == b"ARROW1"
     source.seek(0)
     if not is_file:
-        return 0, iter(pa.ipc.open_stream(source))
+        return 0, _proved(pa.ipc.open_stream(source))
     reader = pa.ipc.open_file(source)
-    return 0, (reader.get_batch(i) for i in range(reader.num_record_batches))
+    return 0, _proved(reader.get_batch(i) for i in range(reader.num_record_batches))
+
+
+def _proved(batches: Iterable[Any]) -> Iterator[Any]:
+    """Batches that were mapped as they lie: damaged offsets would lead out of them."""
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
+
+
+def _small(batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        yield from (batch.slice(at, _ROWS) for at in range(0, batch.num_rows, _ROWS))
 
 
 def batch_rows(file: Input, batch: Any, first: int) -> Iterator[Document]:
@@ -78,25 +109,26 @@ def batch_rows(file: Input, batch: Any, first: int) -> Iterator[Document]:
         )
     at = names.index(name)
     columns = {label: _values(batch.column(i)) for i, label in enumerate(unique(names)) if i != at}
-    contents: Iterator[Any] = (
-        _contents(file.path, batch.column(at))
-        if name == field.name
-        else iter(_values(batch.column(at)))
-    )
+    column = _plain(batch.column(at))
+    is_whole = name == field.name
+    is_bytes = is_whole and _is_binary(column.type)
+    contents: Iterator[Any] = _contents(file.path, column) if is_whole else iter(_values(column))
     for number, content in enumerate(contents):
         line = first + number
         metadata = {label: values[number] for label, values in columns.items()}
         if content is None:
             file.bad(f"{file.path}:{line}: the column {name!r} is null")
             continue
-        if name != field.name:
-            record = {name: content}
-            try:
+        record = {} if is_whole else {name: content}
+        try:
+            if not is_whole:
                 content = field.take(record)
-            except BadRecord as error:
-                file.bad(f"{file.path}:{line}: {error}")
-                continue
-            metadata.update(record)
+            elif is_bytes:
+                content = held_as_utf8(file, content)
+        except BadRecord as error:
+            file.bad(f"{file.path}:{line}: {error}")
+            continue
+        metadata.update(record)
         yield Document(content, file.path, line, metadata)
 
 
@@ -107,10 +139,16 @@ def _contents(path: str, column: Any) -> Iterator[Content | None]:
     column = _plain(column)
     kind = column.type
     is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    is_bytes = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if any(is_kind(kind) for is_kind in is_text + is_bytes):
+    is_list = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_fixed_size_list,
+        *(getattr(pa.types, name) for name in _VIEWS if hasattr(pa.types, name)),
+    )
+    if any(is_kind(kind) for is_kind in is_text):
         yield from column.cast(pa.large_binary()).to_pylist()
+    elif _is_binary(kind):
+        yield from column.to_pylist()
     elif any(is_kind(kind) for is_kind in is_list) and pa.types.is_integer(kind.value_type):
         for row in column:
             sound = row.is_valid and not row.values.null_count
@@ -119,8 +157,16 @@ def _contents(path: str, column: Any) -> Iterator[Content | None]:
         yield from [None] * len(column)
     else:
         raise MalformedRecord(
-            f"{path}: the text must be strings, bytes or lists of integers, found {kind}"
+            f"{path}: the text must be strings, bytes or lists of integers, found {kind}; "
+            "--text-field names another column, or a path into one, such as 'text[]'"
         )
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return pa.types.is_fixed_size_binary(kind) or any(is_kind(kind) for is_kind in kinds)
 
 
 def _plain(column: Any) -> Any:
@@ -184,14 +230,29 @@ def _nanoseconds(scalar: Any) -> str:
         return str(scalar.value)
 
 
+def is_table(value: object) -> bool:
+    """Whether a value is a table of pyarrow, a part of one, or what gives its parts."""
+    parts = ("to_batches", "iter_batches", "read_next_batch")
+    is_batch = hasattr(value, "schema") and hasattr(value, "num_rows")
+    return is_batch or any(callable(getattr(value, name, None)) for name in parts)
+
+
 def batches_of(table: Any) -> Iterator[Any]:
-    """The batches of a table in memory. Raises InputError.
+    """The batches of a table in memory, of a part, a reader or a file of one. Raises InputError.
 
     >>> import pyarrow
     >>> [batch.num_rows for batch in batches_of(pyarrow.table({"text": ["a", "b"]}))]
     [2]
     """
+    import pyarrow as pa
+
+    for name in ("to_batches", "iter_batches"):
+        if hasattr(table, name):
+            batches = getattr(table, name)
+            break
+    else:
+        batches = table.__iter__ if hasattr(table, "read_next_batch") else [table].__iter__
     try:
-        yield from table.to_batches(max_chunksize=_ROWS)
-    except (TypeError, ValueError) as error:
+        yield from _small(batches())
+    except (pa.ArrowException, TypeError, ValueError, OSError) as error:
         raise InputError(f"memory: a table that cannot be read: {error}") from error

@@ -47,6 +47,16 @@ class Tokenizer(Protocol):
     unknown_id: int | None = None
     """The token that stands for text that has none, where there is one: [UNK]."""
 
+    @property
+    def n_ids(self) -> int:
+        """Ids that text can have: all below `vocab_size`, unless some of them are known not to be.
+
+        >>> import infgram
+        >>> infgram.text.tokens.load("chars").n_ids  # no surrogates
+        1112064
+        """
+        return self.vocab_size
+
     def encode(self, text: str | bytes) -> TokenArray:
         """The ids of `text`, shape (n,), of `dtype`, possibly read-only; no special token is added.
 

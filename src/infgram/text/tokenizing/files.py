@@ -20,7 +20,7 @@ _OTHERS = {
     "tekken.json": "Mistral's",
     "tiktoken.model": "tiktoken's",
 }
-_ALONE = ("ByteFallback", "Metaspace", "Replace", "WordPiece", "ByteLevel", "Strip", "Fuse")
+_ALONE = ("ByteFallback", "Metaspace", "Replace", "WordPiece", "Strip", "Fuse")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _decoder(decoder: dict[str, Any] | None) -> Decoder:
     names = [part["type"] for part in parts]
     return Decoder(
         "+".join(names),
-        joins_bytes=names == ["ByteLevel"],
+        joins_bytes=names[:1] == ["ByteLevel"] and set(names[1:]) <= {"Fuse"},
         falls_back="ByteFallback" in names,
         adds_up=_adds_up(parts),
     )
@@ -105,7 +105,7 @@ def _adds_up(parts: Iterable[dict[str, Any]]) -> bool:
         one_in_front = name == "Strip" and part["start"] <= 1 and part["stop"] == 0
         if fused and not (one_in_front or name == "Fuse"):
             return False
-        fused = fused or name in ("Fuse", "ByteLevel")
+        fused = fused or name == "Fuse"
     return True
 
 

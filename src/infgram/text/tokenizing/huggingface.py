@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -41,7 +42,7 @@ class HuggingFace(Tokenizer):
         """vocab_size: where it is known, the library is loaded when it is needed."""
         self.file: bytes = file
         self.sha256 = hashlib.sha256(file).hexdigest()
-        self.vocab_size = len(self._is_token) if vocab_size is None else vocab_size
+        self.vocab_size = self._size() if vocab_size is None else vocab_size
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -76,23 +77,40 @@ class HuggingFace(Tokenizer):
         """Read from the file: that needs no library."""
         return self._said.unknown_id
 
-    @cached_property
-    def _is_token(self) -> NDArray[np.bool_]:
-        """By id: there may be holes, so counting them is not enough."""
-        ids = list(self._tokenizer.get_vocab(with_added_tokens=True).values())
-        is_token = np.zeros(max(ids, default=-1) + 1, np.bool_)
-        is_token[ids] = True
-        return is_token
+    def _size(self) -> int:
+        """There may be holes, so counting the tokens is not enough."""
+        largest = int(self._known[-1])
+        if largest >= ABSENT:
+            raise TokenizerUnavailable(
+                f"a token has the id {largest}, expected ids below {ABSENT}: number the tokens anew"
+            )
+        return largest + 1
 
     @cached_property
-    def _bytes(self) -> NDArray[np.int16]:
-        """By id: the byte of a token like <0xE5> where the decoder makes bytes of them, else -1."""
-        values = np.full(len(self._is_token), -1, np.int16)
+    def _known(self) -> NDArray[np.int64]:
+        """The ids that are tokens, rising, behind a -1."""
+        ids = self._tokenizer.get_vocab(with_added_tokens=True).values()
+        return np.unique(np.array([-1, *ids], np.int64))
+
+    @cached_property
+    def _bytes(self) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+        """Ids of tokens like <0xE5> where the decoder makes bytes of them, rising, and the bytes.
+
+        Behind a -1, which is no byte.
+        """
+        found = {-1: -1}
         for byte in range(256) if self._said.decoder.falls_back else ():
             token_id = self._tokenizer.token_to_id(f"<0x{byte:02X}>")
             if token_id is not None:
-                values[token_id] = byte
-        return values
+                found[token_id] = byte
+        ids = sorted(found)
+        return np.array(ids, np.int64), np.array([found[i] for i in ids], np.int16)
+
+    def _bytes_of(self, token_ids: Ids) -> NDArray[np.int16]:
+        """The byte that each token is, else -1."""
+        ids, values = self._bytes
+        places = np.searchsorted(ids, np.asarray(token_ids, np.int64), "right") - 1
+        return np.where(ids[places] == token_ids, values[places], np.int16(-1))
 
     def __reduce__(self) -> tuple[object, ...]:
         return HuggingFace, (self.file, self.vocab_size)
@@ -132,7 +150,8 @@ class HuggingFace(Tokenizer):
         library = self._tokenizer
         encode = getattr(library, "encode_batch_fast", library.encode_batch)
         try:
-            encoded = encode(texts, add_special_tokens=False)
+            with _no_panic():
+                encoded = encode(texts, add_special_tokens=False)
         except Exception:  # of one of them, and the library does not say which
             return [self._whole_or_error(text) for text in texts]
         return [np.array(each.ids, np.uint32) for each in encoded]
@@ -161,18 +180,21 @@ class HuggingFace(Tokenizer):
 
     def _encoding(self, text: str) -> Any:
         try:
-            return self._tokenizer.encode(text, add_special_tokens=False)
+            with _no_panic():
+                return self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library raises bare Exception
             raise _unencodable(error) from error
 
     def decode(self, ids: Ids) -> bytes:
         """As the library decodes: a character that is cut in the middle becomes U+FFFD."""
-        text: str = self._tokenizer.decode(self._checked(ids), skip_special_tokens=False)
+        checked = self._checked(ids)
+        with _no_panic():
+            text: str = self._tokenizer.decode(checked, skip_special_tokens=False)
         return text.encode("utf-8")
 
     def _checked(self, ids: Ids) -> list[int]:
         checked = check_ids(ids, self.vocab_size)
-        known = self._is_token.take(checked, mode="clip") & (checked < len(self._is_token))
+        known = self._known[np.searchsorted(self._known, checked, "right") - 1] == checked
         if not known.all():
             refuse_hole(self.name, int(checked[np.argmin(known)]))
         plain: list[int] = checked.tolist()
@@ -189,7 +211,7 @@ class HuggingFace(Tokenizer):
         """Not between two bytes: the library decodes a row of them together."""
         can = np.ones(len(token_ids), np.bool_)
         if self._said.decoder.falls_back and len(can):
-            is_byte = self._bytes.take(np.asarray(token_ids), mode="clip") >= 0
+            is_byte = self._bytes_of(token_ids) >= 0
             can[1:] = ~(is_byte[1:] & is_byte[:-1])
         return can
 
@@ -205,20 +227,36 @@ class HuggingFace(Tokenizer):
                 "cannot be counted by their tokens; count n-grams of tokens"
             )
         decode = self._tokenizer.decode_batch
-        first = [t.encode() for t in decode([[i] for i in ids], skip_special_tokens=False)]
-        bytes_of = self._bytes[np.asarray(ids, np.int64)].tolist()
+        with _no_panic():
+            first = [t.encode() for t in decode([[i] for i in ids], skip_special_tokens=False)]
+        bytes_of = self._bytes_of(ids).tolist()
         front = next((i for i, t, b in zip(ids, first, bytes_of, strict=True) if t and b < 0), None)
         if front is None:
             later = list(first)
         else:
             cut = len(self.decode([front]))
-            pairs = decode([[front, i] for i in ids], skip_special_tokens=False)
+            with _no_panic():
+                pairs = decode([[front, i] for i in ids], skip_special_tokens=False)
             later = [pair.encode()[cut:] for pair in pairs]
         for i, byte in enumerate(bytes_of):
             if byte >= 0:  # alone, most are no UTF-8
                 later[i] = bytes([byte])
                 first[i] = later[i] if byte >= 0x80 else first[i]
         return later, first
+
+
+@contextmanager
+def _no_panic() -> Iterator[None]:
+    """A fault in the library's own code comes as a BaseException, which would end the program."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise TokenError(
+            f"a fault in the tokenizers library: {error}; use another release of it, or another "
+            "tokenizer"
+        ) from error
 
 
 def _byte_level(piece: str) -> bytes:

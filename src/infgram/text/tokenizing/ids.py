@@ -19,7 +19,7 @@ Ids = Sequence[int] | NDArray[np.integer[Any]]
 """Token ids as a caller may give them, before `check_ids`."""
 
 ABSENT = 2**32 - 1
-"""No token id: what no corpus has."""
+"""No token id: what no corpus has. Among probabilities, all tokens together that a corpus lacks."""
 
 
 def check_ids(ids: Ids, vocab_size: int) -> TokenArray:

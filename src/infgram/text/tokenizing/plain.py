@@ -46,6 +46,7 @@ class Chars(Tokenizer):
 
     name = "chars"
     vocab_size = 0x110000
+    n_ids = vocab_size - 0x800  # surrogates are no characters
     dtype = np.dtype(np.uint32)
     reads_text = True
     sha256 = digest("chars")
