@@ -220,15 +220,9 @@ def test_an_option_that_would_do_nothing_is_refused(options: list[str], named: s
 
 def test_a_parameter_outside_its_range_names_the_range() -> None:
     for options, message in [
-<<<<<<< HEAD
-        (["--estimator", "sbis", "-k", "0"], "k is 0"),
-        (["--max-order", "1"], "--max-order is 1, expected a whole number from 2 to"),
-        (["--estimator", "sbis", "--decay", "2"], "decay is 2.0, expected a number from 0 to 1"),
-=======
         (["--estimator", "sbis", "-k", "0"], "-k is 0"),
         (["--max-order", "1"], "--max-order is 1, expected a whole number from 2 to"),
         (["--estimator", "sbis", "--decay", "2"], "--decay is 2.0, expected a number from 0 to 1"),
->>>>>>> refs/heads/cli
     ]:
         assert message in run("perplexity", "text.txt", *options, exit_code=2).stderr
 
