@@ -190,7 +190,7 @@ def test_tokens_are_located_by_how_many_stand_before_them(sound: Path) -> None:
 def test_the_command_builds_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_bytes(b"to be or not to be\n" * 200)
-    (built,) = lines(run("build", "corpus.txt", "--two-sided", "--json"))
+    (built,) = lines(run("build", "corpus.txt", "--two-sided", "--calibrate", "--json"))
     (found,) = lines(run("info", "--json"))
     assert built["two_sided"] is found["two_sided"] is True
     assert built["n_bytes"] == found["n_bytes"]

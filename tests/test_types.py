@@ -133,6 +133,7 @@ def index() -> infgram.Index:
 TAKE_MODELS = [
     lambda it: infgram.perplexity(it, "to be"),
     lambda it: infgram.reliability(it, "to be"),
+    lambda it: infgram.compare([it], "to be"),
 ]
 TAKE_INDEXES = [
     lambda it: infgram.Model(it),
@@ -159,7 +160,9 @@ TAKE_INDEXES = [
 @pytest.mark.parametrize("ask", TAKE_MODELS)
 def test_an_index_is_no_model(index: infgram.Index, ask: object) -> None:
     for wrong in (index, "corpus.infgram", None):
-        with pytest.raises(InvalidParameter, match=r"^model is .*, expected Model: infgram\.Model"):
+        with pytest.raises(
+            InvalidParameter, match=r"^models? is .*, expected Model: infgram\.Model"
+        ):
             ask(wrong)  # type: ignore[operator]
 
 

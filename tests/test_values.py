@@ -111,6 +111,7 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         lambda: model.score("to be or not" * 50),
         lambda: infgram.calibrate(index)[1],
         lambda: infgram.perplexity(model, "to be"),
+        lambda: infgram.compare([model, infgram.Model(index, infgram.SBIS())], "to be", "or"),
         judged,
         lambda: judged().top,
         statistics,

@@ -152,8 +152,8 @@ def _of_part(log_prob: NDArray[np.float64]) -> float:
 # Comparison ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison(Value):
     """How well each of several models explains each of several texts.
 
     - `documents`: one entry a text, with one `Perplexity` a model, in the order of the models; an
@@ -194,6 +194,8 @@ def compare(
     """
     if not models:
         raise InvalidParameter("got 0 models to compare, expected at least 1")
+    for model in models:
+        check_model(models=model)
     scored = [[_scored(model, text, (), bos, eos) for model in models] for text in texts]
     return Comparison(
         tuple(

@@ -52,7 +52,7 @@ class Candidates(Value):
 
 
 class Proposer:
-    """Proposes texts from an index of bytes or characters.
+    """Proposes texts from an `index` of bytes or characters.
 
     - "sbis" continues what stands before the span, as `SBIS(k)` with k = 2, 3, -1 in turn does, at
       temperature 0.8, for as many tokens as the span has. It does not look at what follows.
