@@ -283,7 +283,7 @@ def test_token_ids_are_not_taken_for_bytes(tmp_path: Path, tokenizer: str) -> No
     np.array([1, 2, 200], "<u2").tofile(tmp_path / "a.u16")
     (tmp_path / "a.jsonl").write_text('{"text": [1, 2, 200]}\n{"text": "abc"}\n')
     for name in ("a.npy", "a.u16", "a.jsonl"):
-        with pytest.raises(TokenError, match=rf"{name}.*--tokenizer ids and --vocab-size N"):
+        with pytest.raises(TokenError, match=rf"{name}.*tokenizer='ids' and vocab_size=N"):
             infgram.build(tmp_path / name, tmp_path / "a.infgram", tokenizer=tokenizer)
     with pytest.warns(BadRecordSkipped, match="holds token ids"):
         index = infgram.build(

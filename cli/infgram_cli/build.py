@@ -139,8 +139,8 @@ def build(
 
     output = output or _default_output(inputs[0])
     with warnings.catch_warnings(), progress(stderr(), quiet=quiet) as report:
-        warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
         skipped = _Notes()
+        warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
         clock = Clock(report)
         index = infgram.build(
             [path if path == "-" else Path(path) for path in inputs],

@@ -180,8 +180,8 @@ def _that_fit(
         if tokenizer.name in ("bytes", "chars") and not isinstance(document.content, bytes):
             message = (
                 f"{place_of(document)}: holds token ids, and the tokenizer is {tokenizer.name!r}, "
-                "which reads text: name the tokenizer that made them (--tokenizer FILE), or give "
-                "--tokenizer ids and --vocab-size N (tokenizer='ids', vocab_size=N)"
+                "which reads text: name the tokenizer that made them (tokenizer=FILE), or give "
+                "tokenizer='ids' and vocab_size=N"
             )
             if on_bad is None:
                 raise TokenError(message)
