@@ -21,11 +21,16 @@ def test_a_file_is_replaced_when_the_block_has_ended_well(tmp_path: Path) -> Non
         file.write(b"new")
         assert target.read_bytes() == b"old"
     assert target.read_bytes() == b"new"
-    with pytest.raises(KeyError), replacing(target) as file:
-        file.write(b"half")
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail(target)
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def fail(target: Path) -> None:
+    with replacing(target) as file:
+        file.write(b"half")
+        raise KeyError
 
 
 @posix
