@@ -174,10 +174,15 @@ def _closing(descriptor: int | None) -> Iterator[int | None]:
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` if the block ends well, and is removed otherwise.
 
-    Raises StorageError.
+    A link is followed: what it leads to is replaced. What is no file, as a pipe or /dev/null, stays
+    what it is and is written to. Raises StorageError.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            with open(target, "wb") as file:
+                yield file
+            return
         with Directory.open(target.parent) as folder, folder.replacing(target.name) as file:
             yield file
     except OSError as error:
