@@ -43,7 +43,7 @@ MODULES = ["infgram_cli.output", "infgram_cli.given"] + [
 # Nobody calls them but infgram itself, or they are packages that say what is in them.
 WITHOUT_EXAMPLES = {
     *(f"infgram.{room}" for room in ("models", "pages", "store", "text", "tracing", "values")),
-    *("infgram.native", "infgram.text.tokenizing"),
+    *("infgram.native", "infgram.models.mix", "infgram.text.tokenizing"),
     *(
         "infgram._moved",
         "infgram.errors",

@@ -110,6 +110,7 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         lambda: infgram.SBIS().mixture(Context(index.cursor("to b")))[0],
         lambda: model.score("to be or not" * 50),
         lambda: infgram.calibrate(index)[1],
+        lambda: infgram.fit(index),
         lambda: infgram.perplexity(model, "to be"),
         lambda: infgram.compare([model, infgram.Model(index, infgram.SBIS())], "to be", "or"),
         judged,
@@ -196,7 +197,7 @@ def kinds() -> set[type]:
 
 
 def is_result(kind: type) -> bool:
-    settings = (infgram.SBIS, infgram.Longest, infgram.KneserNey)
+    settings = (infgram.SBIS, infgram.Longest, infgram.KneserNey, infgram.Mix)
     is_plain = is_dataclass(kind) or hasattr(kind, "_fields") or issubclass(kind, Tabular)
     return is_plain and kind not in settings and "storage" not in kind.__module__
 

@@ -9,7 +9,7 @@ SECTIONS = {
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
-    "Keep": ("calibrate", "verify", "export"),
+    "Keep": ("calibrate", "fit", "verify", "export"),
     "Shell": ("completion", "man"),
 }
 MORE = "More"

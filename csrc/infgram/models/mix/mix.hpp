@@ -2,7 +2,8 @@
 // each is answered by a logistic mixture of what the suffixes of the text, further contexts and
 // Kneser-Ney say, so the law is a product of answers and sums to one by construction.
 //
-// The readable definition is src/infgram/models/mix/definition.py.
+// The readable definition is src/infgram/models/mix/definition.py. Not for two threads: each has an
+// estimator of its own; what was learnt is shared.
 #pragma once
 
 #include <algorithm>

@@ -40,7 +40,11 @@ INPUTS = (
 
 
 def log_odds(p: Floats) -> Floats:
-    """Of probabilities between 0 and 1."""
+    """Of probabilities between 0 and 1.
+
+    >>> log_odds(np.array([0.5, 0.75])).round(4).tolist()
+    [0.0, 1.0986]
+    """
     odds: Floats = np.log(p / (1 - p))
     return odds
 

@@ -74,7 +74,13 @@ NAMED: dict[str, Callable[[Text], tuple[int, ...]]] = {
 
 
 def key_of(values: tuple[int, ...]) -> int:
-    """A context's hash."""
+    """A context's hash.
+
+    >>> text = Text().read(b"to b")
+    >>> same = Text().read(b"or b")
+    >>> [key_of(values(text)) == key_of(values(same)) for values in list(NAMED.values())[:2]]
+    [True, False]
+    """
     key = combine(values[0], 0)
     for value in values[1:]:
         key = combine(key, value)
