@@ -174,10 +174,16 @@ def _closing(descriptor: int | None) -> Iterator[int | None]:
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` if the block ends well, and is removed otherwise.
 
+    What is no file, a device or a pipe, is written to: nothing may take the place of /dev/null.
+
     Raises StorageError.
     """
     target = Path(path)
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            with open(target, "wb") as file:
+                yield file
+            return
         with Directory.open(target.parent) as folder, folder.replacing(target.name) as file:
             yield file
     except OSError as error:
