@@ -415,7 +415,7 @@ def test_where_there_is_no_terminal_the_refined_text_is_printed(trace_file: str)
 
 
 def test_a_terminal_shows_all_rounds_and_keeps_the_end(trace_file: str) -> None:
-    seen, _ = drawn("animate", trace_file, "--speed", "1000", "--order", "life")
+    seen, _ = drawn("animate", trace_file, "--speed", "1000", "--fill-order", "life")
     for words in ("the draft", "2 spans are suspected", "▒", "kept, +5.0 nats", "round 2 of 2"):
         assert words in seen
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen).replace("\r", "")
@@ -442,7 +442,7 @@ def test_an_interrupted_animation_leaves_the_terminal_as_it_was(trace_file: str)
 
 
 def test_a_page_is_written_in_the_order_that_was_asked_for(trace_file: str) -> None:
-    result = run("animate", trace_file, "--html", "out.html", "--order", "life", "--seed", "3")
+    result = run("animate", trace_file, "--html", "out.html", "--fill-order", "life", "--seed", "3")
     assert result.stdout == "" and "out.html" in result.stderr
     page = film_page(EXAMPLE, order=ORDERS["life"], seed=3)
     assert Path("out.html").read_text(encoding="utf-8") == page
@@ -450,14 +450,17 @@ def test_a_page_is_written_in_the_order_that_was_asked_for(trace_file: str) -> N
 
 def test_an_order_of_this_folder_is_found(trace_file: str) -> None:
     Path("orders_here.py").write_text("def none(scene):\n    return []\n")
-    run("animate", trace_file, "--html", "out.html", "--order", "orders_here:none")
+    run("animate", trace_file, "--html", "out.html", "--fill-order", "orders_here:none")
     assert Path("out.html").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trace.jsonl", "--order", "spiral"], "order is 'spiral', expected left-to-right"),
+        (
+            ["trace.jsonl", "--fill-order", "spiral"],
+            "--fill-order is 'spiral', expected left-to-right",
+        ),
         (["missing.jsonl"], "missing.jsonl"),
         (["torn.jsonl"], "torn.jsonl is no whole trace of edits"),
         (["trace.jsonl", "--html", "none/out.html"], "none/out.html cannot be written"),

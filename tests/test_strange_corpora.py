@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -566,6 +567,21 @@ def test_an_index_is_no_corpus_whatever_its_name(
         assert [index.document(i).text for i in range(index.n_documents)] == ["hello"]
     with pytest.raises(InputError, match="this is an infgram index"):
         contents(tmp_path / "index")
+
+
+@pytest.mark.parametrize("name", ["evil\x1b]0;title\x07.txt", "\udcff.txt"])
+def test_a_name_never_commands_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"\x7fELF" + bytes(9))
+    Path(f"of_text_{name}").write_bytes(b"caf\xe9")
+    refused = run("build", name, "-o", "a", exit_code=2)
+    skipped = run("build", name, f"of_text_{name}", "-o", "a", "--skip-bad")
+    for said in (refused.output, skipped.output, skipped.stderr):
+        assert all(c.isprintable() or c == "\n" for c in said)
+    assert "holds no text" in refused.output and "holds no text" in skipped.stderr
+    assert "not UTF-8" in skipped.stderr
 
 
 def test_a_pipe_with_the_name_of_a_file_of_an_index_does_not_hang(tmp_path: Path) -> None:

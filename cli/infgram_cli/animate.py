@@ -32,14 +32,16 @@ _STYLES = ("", "black on yellow", "yellow", "bold black on cyan", "cyan")  # of 
     epilog="""\b
 Examples:
   infgram animate trace.jsonl
-  infgram animate trace.jsonl --order life --html refined.html
-  infgram animate trace.jsonl --order my_orders:spiral --speed 2
+  infgram animate trace.jsonl --fill-order life --html refined.html
+  infgram animate trace.jsonl --fill-order my_orders:spiral --speed 2
 """
 )
 @click.argument("trace", type=click.Path(path_type=Path))
 @html_option("it plays the edits")
 @option(
-    "--order",
+    "--fill-order",
+    "order",
+    old=("--order",),
     default="left-to-right",
     metavar="NAME",
     help="Order in which holes fill: left-to-right, confidence, random, life, or MODULE:FUNCTION.",

@@ -228,10 +228,10 @@ class _Notes:
         if isinstance(message, self._files):
             self.n_files += message.n_files
         if n <= _WARNINGS_SHOWN:
-            from .output import note
+            from .output import escaped, note
 
             prefix = "skipped: " if category is self._record else ""
-            note(f"{prefix}{' '.join(str(message).split())}")
+            note(prefix + escaped(" ".join(str(message).split())))
 
     def sum_up(self) -> None:
         from .output import note

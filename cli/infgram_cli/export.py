@@ -7,27 +7,22 @@ from pathlib import Path
 
 import click
 
-from .options import index_argument, index_option, open_index, quiet_option
+from .option import option
+from .options import index_argument, index_option, open_index, output_option, quiet_option
 
 
 @click.command(epilog="Example: infgram export --arpa --order 5 -o corpus.arpa")
 @index_argument
 @index_option
-@click.option("--arpa", is_flag=True, help="An ARPA back-off file, as KenLM reads it.")
-@click.option(
+@option("--arpa", is_flag=True, help="An ARPA back-off file, as KenLM reads it.")
+@option(
     "--order",
     type=click.IntRange(2, 253),
     metavar="N",
     required=True,
     help="The longest n-grams listed.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The file to write, by default standard output.",
-)
+@output_option("the file.", shown="standard output")
 @quiet_option
 def export(
     index: Path | None, path: Path | None, arpa: bool, order: int, output: Path | None, quiet: bool

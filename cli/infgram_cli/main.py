@@ -33,7 +33,7 @@ from .man import man
 from .next import next_tokens
 from .novelty import novelty
 from .option import option
-from .output import When, in_colors, painted, set_colors
+from .output import When, escaped, in_colors, painted, set_colors
 from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
@@ -53,7 +53,7 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         error = painted("error:", "bold red", sys.stderr)
-        said = " ".join(self.message.split())
+        said = escaped(" ".join(self.message.split()))
         click.echo(f"infgram: {error} {said}", file=file, err=True, color=in_colors(sys.stderr))
 
 

@@ -174,11 +174,10 @@ def _closing(descriptor: int | None) -> Iterator[int | None]:
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` if the block ends well, and is removed otherwise.
 
-    What is no file, a device or a pipe, is written to: nothing may take the place of /dev/null.
-
-    Raises StorageError.
+    A link is followed: what it leads to is replaced. What is no file, as a pipe or /dev/null, stays
+    what it is and is written to. Raises StorageError.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     try:
         if target.exists() and not (target.is_file() or target.is_dir()):
             with open(target, "wb") as file:

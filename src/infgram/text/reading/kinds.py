@@ -97,8 +97,8 @@ _WITH_ZEROS = (
 )
 _MAX_SCHEMA = 1 << 28
 _LOOKED_AT = 8000  # bytes in which a zero byte tells a binary, as git and grep look for one
-# What no text has, but for the escape of terminals and encodings, and the end of files on DOS.
-_CONTROLS = bytes({*range(32), 127} - {*b"\b\t\n\v\f\r\x1a\x1b"})
+# What no text has: bells, terminals' escapes and the end of files on DOS stand in some.
+_CONTROLS = bytes({*range(32), 127} - {*b"\a\b\t\n\v\f\r\x1a\x1b"})
 _MAX_CONTROLS = 0.02  # of all bytes; among random ones they are 0.1
 
 
