@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,23 @@ def test_what_the_format_cannot_express_is_refused(
     with pytest.raises(InvalidParameter, match=says):
         export_arpa(make(part_index), tmp_path / "x.arpa")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_a_pipe_or_device_is_written_to_and_stays(
+    part_index: infgram.Index, tmp_path: Path
+) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    model = Model(part_index, KneserNey(max_order=2))
+    for path in (pipe, link):
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(pipe.read_bytes)
+            export_arpa(model, path)
+            Arpa.read(read.result().decode())
+        assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
 def test_what_stood_there_is_replaced_or_left_as_it_was(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from command_line import drawn, executable, run
 from infgram_bench import building, growth, large, models, peers, pictures, processes
+from infgram_bench.answers import Answer
 from infgram_bench.corpora import Corpus
 from infgram_bench.failures import Failure, Trial, in_few_words
 from infgram_bench.findings import Curve, Findings, Picture
@@ -548,7 +549,7 @@ def test_pictures_leave_out_what_is_not_a_number(
     read = Findings.from_json(json.loads(json.dumps(made.to_json())))
     for found in (made, read):
         drawn.clear()
-        assert len(pictures.draw(found.pictures, tmp_path)) == 2
+        assert len(pictures.draw([Answer("a", "t", "f", "d", 1.0, {}, found)], tmp_path)) == 2
         assert drawn == [{"line": ([1.0, 3.0], [1.0, 3.0]), "point": ([2.0], [5.0])}, {}]
 
 

@@ -138,16 +138,26 @@ def test_the_command_takes_a_measured_cost(index: infgram.Index, tmp_path: Path)
     assert [row["max_tokens"] for row in rows] == [4, 8]  # the curve ends there
     assert all(row["speed_up"] > 2 for row in rows)
     cost.write_text("{}")
-    failed = run("draft", "simulate", path, "-i", index.path, "--cost", cost, exit_code=1)
+    failed = run("draft", "simulate", path, "-i", index.path, "--cost", cost, exit_code=2)
     assert "measure it again" in failed.stderr
 
 
 def test_the_command_serves_other_tokenizers(index: infgram.Index, tmp_path: Path) -> None:
     path = written(tmp_path, {"prompt": "The quick", "output": PROSE[9:80].decode()})
-    arguments = ("simulate", path, "-i", index.path, "-n", 4, "--tokenizer", "chars", "--json")
+    arguments = (
+        "simulate",
+        path,
+        "-i",
+        index.path,
+        "--draft-tokens",
+        4,
+        "--tokenizer",
+        "chars",
+        "--json",
+    )
     (row,) = json.loads(run("draft", *arguments).stdout)
     assert row["written"] == 71
-    failed = run("draft", *arguments[:-2], "nonsense", exit_code=1)
+    failed = run("draft", *arguments[:-2], "nonsense", exit_code=2)
     assert "no tokenizer 'nonsense'" in failed.stderr
 
 

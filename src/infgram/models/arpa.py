@@ -84,7 +84,9 @@ def export_arpa(
         )
     with ExitStack() as files:
         if isinstance(path, (str, os.PathLike)):
-            folder: str | None = os.path.dirname(os.path.abspath(path))
+            # beside the file, where there is room for it; a device has none
+            is_file = os.path.isfile(path) or not os.path.exists(path)
+            folder = os.path.dirname(os.path.abspath(path)) if is_file else None
             out: IO[bytes] = files.enter_context(replacing(path))
         else:
             folder, out = None, path
