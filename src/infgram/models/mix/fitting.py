@@ -73,7 +73,7 @@ def fit(index: Index, *, save: bool = True, progress: Progress | None = None) ->
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
-    is False), some 75 bytes for each byte of the corpus. The first model that needs it does this
+    is False), some 88 bytes for each byte of the corpus. The first model that needs it does this
     too, if nobody has, and where the folder cannot be written it keeps it in the user's cache.
 
     Of more than 4 million tokens the first 4 million are learnt from, and of them 1.2 million; all
