@@ -217,6 +217,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.obj = debug
     if sys.stderr.isatty():
         _say_what_takes_time()
+    # NumPy's threads, which have nothing to do here, sleep at once: a tenth of a second a command.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
         if sys.platform == "win32":  # text is written as it stands in the corpus
