@@ -93,21 +93,32 @@ def test_the_commands_measure_a_saved_model(
 ) -> None:
     cost = tmp_path / "cost.json"
     shown = run(
-        "draft", "profile", saved, "-o", cost, "--context", 8, "--max-tokens", 4, "--threads", 1
+        "draft",
+        "profile",
+        saved,
+        "-o",
+        cost,
+        *("--context-tokens", 8, "--draft-tokens", 4, "--threads", 1),
     )
     assert "4 drafted tokens" in shown.stdout
     assert len(Cost.load(cost).seconds) == 5
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": "to be"}\n{"prompt_ids": [111, 114]}\n')
-    arguments = ("bench", saved, prompts, "-i", index.path, "--new-tokens", 6, "--rounds", 1)
-    shown = run("draft", *arguments, "--cost", cost, "-n", 4)
+    arguments = ("bench", saved, prompts, "-i", index.path, "--new-tokens", 6, "--repeat", 1)
+    shown = run("draft", *arguments, "--cost", cost, "--draft-tokens", 4)
     assert "infgram, drafts" in shown.stdout
     assert "of 2" in shown.stdout
     record = json.loads(run("draft", *arguments, "--json").stdout)
     assert len(record["ways"]) == 3 and record["speed_up"] > 0
-    failed = run("draft", "profile", tmp_path, "-o", cost, exit_code=1)
+    failed = run("draft", "profile", tmp_path, "-o", cost, exit_code=2)
     assert "no causal model" in failed.stderr
     failed = run(
-        "draft", "profile", saved, "-o", cost, "--context", 100, "--max-tokens", 4, exit_code=1
+        "draft",
+        "profile",
+        saved,
+        "-o",
+        cost,
+        *("--context-tokens", 100, "--draft-tokens", 4),
+        exit_code=2,
     )
     assert "positions" in failed.stderr

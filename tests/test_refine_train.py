@@ -209,4 +209,4 @@ def test_without_torch_the_extra_is_named(tmp_path: Path) -> None:
             environment={"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"},
         )
     )
-    assert code == 1 and how_to_install("refine").encode() in stderr
+    assert code == 2 and how_to_install("refine").encode() in stderr
