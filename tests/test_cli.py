@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -414,12 +415,13 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(index: Path) -> None:
+    python = shlex.quote(sys.executable)
     for command in ("next 'to' --levels", "find 'o' --context 9", "generate -k 1", "info"):
         done = subprocess.run(
             [
                 "bash",
                 "-c",
-                f"{sys.executable} -m infgram_cli {command} | true; exit ${{PIPESTATUS[0]}}",
+                f"{python} -m infgram_cli {command} | true; exit ${{PIPESTATUS[0]}}",
             ],
             capture_output=True,
             text=True,
