@@ -168,7 +168,7 @@ def do(target: Target) -> tuple[list[str], list[str]]:
         if (headers / "Python.h").exists():
             import pybind11
 
-            python = [f"-I{headers}", f"-I{pybind11.get_include()}"]
+            python = [f"-I{headers}", f"-I{pybind11.get_include()}", '-DINFGRAM_VERSION="0"']
             whole = OUT / "bindings.cpp"
             sources = sorted((ROOT / "csrc" / "bindings").glob("*.cpp"))
             write(whole, "".join(f'#include "{source}"\n' for source in sources))
