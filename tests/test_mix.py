@@ -140,7 +140,7 @@ def test_two_fits_are_the_same(learnt: infgram.Index) -> None:
     assert one is not None
     assert (one.n_tokens, one.nats) == (other.n_tokens, other.nats)
     assert one.n_tokens == LEARNT
-    for name in ("words", "classes", "slots", "followers", "values"):
+    for name in ("words", "classes", "offsets", "contexts", "values"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 

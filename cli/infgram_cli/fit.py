@@ -21,7 +21,7 @@ def fit(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> No
 
     Learns the weights of a logistic mixture in one pass over the corpus, each part predicted as if
     it and its surroundings were not in the index: half a minute for 1 MB, on one core. Stores what
-    is learnt in the index, some 88 bytes for each byte of the corpus. The first command that needs
+    is learnt in the index, some 30 bytes for each byte of the corpus. The first command that needs
     it does this too.
     """
     import infgram

@@ -35,14 +35,6 @@ Columns<Code> columns_of(const py::dict& shard) {
     return columns;
 }
 
-// Keeps Python objects for as long as C++ borrows their memory.
-std::shared_ptr<const void> kept(py::object object) {
-    return {new py::object(std::move(object)), [](const py::object* kept) {
-                const py::gil_scoped_acquire gil;
-                delete kept;
-            }};
-}
-
 template <class Code>
 std::unique_ptr<AnyIndex> make_index(const Array<std::uint32_t>& token_ids,
                                      std::uint32_t end_of_text, const py::list& shards) {

@@ -27,8 +27,8 @@ std::shared_ptr<MixModel> make_model(const AnyIndex& index,
                                      const std::shared_ptr<KneserNeyModel>& kneser_ney,
                                      std::span<const std::uint64_t> words,
                                      std::span<const std::uint8_t> classes,
-                                     std::span<const std::uint32_t> slots,
-                                     std::span<const std::uint32_t> followers,
+                                     const Array<std::uint32_t>& offsets,
+                                     const Array<std::uint8_t>& contexts,
                                      std::span<const float> values) {
     const auto& of = narrow(index);
     mix::Asking asking(of->index.alphabet(), of->index.shards());
@@ -41,7 +41,7 @@ std::shared_ptr<MixModel> make_model(const AnyIndex& index,
     if (!values.empty()) throw_corrupt("parameters of the mixture");
     return std::make_shared<MixModel>(
         kneser_ney, std::move(asking), mix::WordClasses(words, classes),
-        mix::NamedCounts({slots.begin(), slots.end()}, {followers.begin(), followers.end()},
+        mix::NamedCounts(view(offsets), view(contexts), kept(py::make_tuple(offsets, contexts)),
                          of->index.alphabet().n_codes()),
         std::move(parameters));
 }
@@ -77,22 +77,26 @@ std::unique_ptr<AnyPredictor> predictor(const AnyCursor& cursor,
 void bind_mix(py::module_& m) {
     py::class_<MixModel, std::shared_ptr<MixModel>>(m, "MixModel")
         .def(py::init(&make_model), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
-             py::arg("words"), py::arg("classes"), py::arg("slots"), py::arg("followers"),
-             py::arg("values"))
-        // (words, classes, slots, followers, sizes of the arrays of values, those one after
-        // another)
+             py::arg("words"), py::arg("classes"), py::arg("offsets").noconvert(),
+             py::arg("contexts").noconvert(), py::arg("values"))
+        // (words, classes, offsets, contexts, values of all arrays one after another)
         .def("arrays",
              [](MixModel& self) {
                  const auto copy = [](auto of) { return std::vector(of.begin(), of.end()); };
-                 std::vector<std::int64_t> sizes;
                  std::vector<float> values;
-                 for (const std::vector<float>* array : self.parameters.arrays()) {
-                     sizes.push_back(static_cast<std::int64_t>(array->size()));
+                 for (const std::vector<float>* array : self.parameters.arrays())
                      values.insert(values.end(), array->begin(), array->end());
-                 }
                  return std::tuple(copy(self.classes.words()), copy(self.classes.classes()),
-                                   copy(self.counts.slots()), copy(self.counts.followers()),
-                                   std::move(sizes), std::move(values));
+                                   copy(self.counts.offsets()), copy(self.counts.bytes()),
+                                   std::move(values));
+             })
+        // How many values each array has.
+        .def("sizes",
+             [](MixModel& self) {
+                 std::vector<std::int64_t> sizes;
+                 for (const std::vector<float>* array : self.parameters.arrays())
+                     sizes.push_back(static_cast<std::int64_t>(array->size()));
+                 return sizes;
              })
         // Of each question: first code, first code of yes, end, next question or ~code of no, of
         // yes.

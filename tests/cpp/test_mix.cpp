@@ -24,14 +24,16 @@ const std::vector<std::uint32_t> symbols{0, '\n', ' ', ',', '.', 'A', 'a', 'b', 
 
 using Counts = std::map<std::uint32_t, std::uint32_t>;  // by code
 
-Counts counts_of(const std::uint32_t* followers) {
+template <class ForEach>
+Counts counts_of(ForEach&& for_each) {
     Counts counts;
-    for (; followers != nullptr; ++followers) {
-        const Follower follower(*followers);
-        if (follower.count() != 0) counts[follower.code()] = follower.count();
-        if (follower.is_last()) break;
-    }
+    for_each([&](Follower follower) { counts[follower.code] = follower.count; });
     return counts;
+}
+
+Counts find(const NamedCounts& table, std::uint64_t key) {
+    return counts_of(
+        [&](auto&& visit) { table.for_each(table.open(table.bucket(key)), key, visit); });
 }
 
 // What followed each context of a kind, but for places from begin to end.
@@ -60,6 +62,7 @@ void test_counts_leave_parts_out_and_take_them_back() {
         const NamedCounts table = counted.table(n_codes);
         const std::size_t begin = 1 + n / 4;
         const std::size_t end = n - n / 4;
+        std::size_t n_others = 0;  // contexts that are taken for others
         for (const bool left_out : {true, false}) {
             counted.leave_out(1, n / 2);  // whatever was left out before
             if (left_out)
@@ -76,34 +79,60 @@ void test_counts_leave_parts_out_and_take_them_back() {
                     else
                         text.read(symbols[codes[place - 1]], classes);
                     const std::uint64_t key = named_contexts[kind].key(text);
-                    CHECK(counts_of(counted.followers(kind, place)) == slowly[key]);
-                    if (!left_out) CHECK(counts_of(table.find(key)) == slowly[key]);
+                    CHECK(counts_of([&](auto&& visit) { counted.for_each(kind, place, visit); }) ==
+                          slowly[key]);
+                    if (!left_out) n_others += find(table, key) == slowly[key] ? 0 : 1;
                 }
             }
         }
+        CHECK(n_others <= n * n_named / 500);
         std::size_t n_found = 0;  // of contexts that never were
-        for (std::uint64_t i = 0; i < 1000; ++i)
-            n_found += table.find(combine(rng(), i)) != nullptr ? 1 : 0;
-        CHECK(n_found == 0);
+        for (std::uint64_t i = 0; i < 10'000; ++i)
+            n_found += find(table, combine(rng(), i)).empty() ? 0 : 1;
+        CHECK(n_found < 50);
     }
 }
 
+using Bytes = std::vector<std::uint8_t>;
+
+NamedCounts table_of(const std::vector<std::uint32_t>& offsets, const Bytes& bytes) {
+    return {offsets, bytes, nullptr, n_codes};
+}
+
+void test_large_counts_are_kept_exactly() {
+    Bytes bytes{4, 0, 0};  // the context whose hash ends in 2
+    for (const std::uint32_t code : {1u, 2u, 3u}) {
+        bytes.push_back(static_cast<std::uint8_t>(code));
+        BucketReader::write(code == 1 ? 127 : code == 2 ? 128 : (1u << 28) - 1, bytes);
+    }
+    bytes[2] = static_cast<std::uint8_t>(bytes.size() - 3);
+    const std::vector<std::uint32_t> offsets{0, static_cast<std::uint32_t>(bytes.size())};
+    CHECK((find(table_of(offsets, bytes), 2) == Counts{{1, 127}, {2, 128}, {3, (1u << 28) - 1}}));
+    CHECK(find(table_of(offsets, bytes), 3).empty());
+}
+
 void test_a_table_that_would_be_left_is_refused() {
-    const std::uint32_t one = Follower(1, true, 1).packed();
-    const auto refused = [](std::vector<std::uint32_t> slots,
-                            std::vector<std::uint32_t> followers) {
-        return throws<CorruptIndex>([&] { (void)NamedCounts(slots, followers, n_codes); });
+    const auto refused = [](const std::vector<std::uint32_t>& offsets, const Bytes& bytes) {
+        return throws<CorruptIndex>([&] { (void)find(table_of(offsets, bytes), 2); });
     };
-    CHECK(!refused({0, 0, 2, 1}, {one}));
-    CHECK(!refused({0, 0, 3, one}, {}));
+    CHECK(!refused({0, 3}, {5, 0, 1}));
+    CHECK(!refused({0, 5}, {4, 0, 2, 1, 9}));
     CHECK(refused({}, {}));
-    CHECK(refused({0, 0, 2}, {one}));
-    CHECK(refused({2, 1}, {one}));                                        // a search would not end
-    CHECK(refused({0, 0, 2, 2}, {one}));                                  // behind the followers
-    CHECK(refused({0, 0, 2, 1}, {Follower(1, false, 1).packed()}));       // no last one
-    CHECK(refused({0, 0, 3, Follower(1, false, 1).packed()}, {}));        // not alone
-    CHECK(refused({0, 0, 2, 1}, {Follower(n_codes, true, 1).packed()}));  // no such code
-    CHECK(refused({0, 0, 2, 1}, {Follower(1, true, 0).packed()}));
+    CHECK(refused({0}, {}));
+    CHECK(refused({3, 0}, {5, 0, 1}));                         // ends before it begins
+    CHECK(refused({0, 4}, {5, 0, 1}));                         // behind the bytes
+    CHECK(refused({0, 1}, {5}));                               // half a hash
+    CHECK(refused({0, 2}, {5, 0}));                            // no code
+    CHECK(refused({0, 4}, {7, 0, 1, 5}));                      // half a context more
+    CHECK(refused({0, 3}, {5, 0, n_codes}));                   // no such code
+    CHECK(refused({0, 3}, {4, 0, 0}));                         // nothing follows
+    CHECK(refused({0, 5}, {4, 0, 3, 1, 9}));                   // less than it says
+    CHECK(refused({0, 4}, {4, 0, 1, 1}));                      // no count
+    CHECK(refused({0, 5}, {4, 0, 2, 1, 0}));                   // a count of nothing
+    CHECK(refused({0, 5}, {4, 0, 2, 1, 128}));                 // a count without an end
+    CHECK(refused({0, 7}, {4, 0, 4, 2, 1, 1, 1}));             // codes that fall
+    CHECK(refused({0, 8}, {4, 0, 5, 1, 255, 255, 255, 255}));  // a count too large
+    CHECK(refused({0, 6}, {4, 0, 255, 255, 255, 127}));        // too many followers
     CHECK(throws<CorruptIndex>([] {
         (void)WordClasses(std::vector<std::uint64_t>{2, 1}, std::vector<std::uint8_t>{0, 0});
     }));
@@ -214,6 +243,7 @@ void test_a_law_is_told_as_far_as_it_matters() {
 
 int main() {
     test_counts_leave_parts_out_and_take_them_back();
+    test_large_counts_are_kept_exactly();
     test_a_table_that_would_be_left_is_refused();
     test_every_code_has_a_path();
     test_words_of_one_use_share_a_class();

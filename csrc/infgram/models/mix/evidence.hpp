@@ -56,18 +56,12 @@ public:
         }
     }
 
-    // From the named contexts' counts. followers: as NamedCounts has them; those with no count are
-    // none.
-    void take_named(std::size_t i, const std::uint32_t* followers) {
+    // From the named contexts' counts. for_each(visit): calls visit(Follower), by rising codes.
+    template <class ForEach>
+    void take_named(std::size_t i, ForEach&& for_each) {
         i += n_orders;
-        none(i);
-        if (followers == nullptr) return;
         all_.begin[i] = open();
-        for (const std::uint32_t* at = followers;; ++at) {
-            const Follower follower(*at);
-            if (follower.count() != 0) add(follower.code(), follower.count());
-            if (follower.is_last()) break;
-        }
+        for_each([&](Follower follower) { add(follower.code, follower.count); });
         all_.end[i] = close();
     }
 

@@ -44,11 +44,11 @@ namespace mix {
 // Changes parameters by answers.
 class Learner {
 public:
-    explicit Learner(Parameters& parameters)
-        : parameters_(&parameters),
-          maps_(parameters.maps.begin(), parameters.maps.end()),
-          seen_(maps_.size(), first_seen) {
-        for (const double p : maps_) map_odds_.push_back(log_odds(p));
+    explicit Learner(Parameters& parameters) : parameters_(&parameters) {
+        for (const double p : parameters.maps) {
+            maps_.push_back({p, first_seen});
+            map_odds_.push_back(log_odds(p));
+        }
         for (std::size_t c = 0; c < 2; ++c)
             curves_[c].assign(parameters.curves[c].size(), {0.0, first_seen_of_curves});
         for (std::size_t c = 0; c < 2; ++c)
@@ -98,7 +98,8 @@ public:
         ++n_noted_;
     }
     void finish() {
-        std::ranges::copy(maps_, parameters_->maps.begin());
+        for (std::size_t i = 0; i < maps_.size(); ++i)
+            parameters_->maps[i] = static_cast<float>(maps_[i].prob);
         if (n_noted_ == 0) return;
         const auto arrays = parameters_->arrays();
         for (std::size_t i = 1; i < 6; ++i)
@@ -107,36 +108,37 @@ public:
     }
 
 private:
+    struct Mean {
+        double prob;
+        double seen;
+    };
+
     static constexpr double final_rate = 0.002;
     static constexpr double first_seen = 3.0;
     static constexpr double first_seen_of_curves = 20.0;
     static constexpr double surest = 0.9998;  // of maps
 
     void count(std::size_t map, double truth) {
-        double& seen = seen_[map];
-        double& p = maps_[map];
-        seen += 1.0;
-        p = std::clamp(p + (truth - p) / seen, 1.0 - surest, surest);
+        Mean& mean = maps_[map];
+        mean.seen += 1.0;
+        mean.prob += (truth - mean.prob) / mean.seen;
+        mean.prob = std::min(std::max(mean.prob, 1.0 - surest), surest);
         // a mean of many hardly moves, and logarithms take long
-        if (seen < 64.0 || static_cast<std::uint64_t>(seen) % 16 == 0) map_odds_[map] = log_odds(p);
+        if (mean.seen < 64.0 || (static_cast<std::int64_t>(mean.seen) & 15) == 0)
+            map_odds_[map] = log_odds(mean.prob);
     }
 
     void correct(std::size_t curve, std::size_t at, double truth, double share) {
-        Point& point = curves_[curve][at];
+        Mean& point = curves_[curve][at];
         point.seen += share;
         point.prob += (truth - point.prob) * share / point.seen;
         parameters_->curves[curve][at] = static_cast<float>(point.prob);
     }
 
-    struct Point {
-        double prob;
-        double seen;
-    };
     Parameters* parameters_;
-    std::vector<double> maps_;
-    std::vector<double> seen_;
+    std::vector<Mean> maps_;
     std::vector<double> map_odds_;
-    std::array<std::vector<Point>, 2> curves_;
+    std::array<std::vector<Mean>, 2> curves_;
     std::array<std::vector<double>, 8> sums_;
     double n_noted_ = 0.0;
 };
@@ -243,7 +245,7 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
                 masses.take(said);
                 evidence.take_suffixes(estimator.steps());
                 for (std::size_t i = 0; i < mix::n_named; ++i)
-                    evidence.take_named(i, counted.followers(i, p));
+                    evidence.take_named(i, [&](auto&& visit) { counted.for_each(i, p, visit); });
                 mix::Evidence::Place place = evidence.all();
                 mix::Evidence::Middles middles;
                 for (std::int32_t at = questions.root(); at >= 0;) {

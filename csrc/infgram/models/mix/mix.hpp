@@ -152,21 +152,22 @@ public:
 
     // Finds the levels of a context. The other methods answer for the context seen last.
     void look(const Context<Code>& context) {
+        const mix::NamedCounts& counts = model_->counts;
         for (std::size_t i = 0; i < mix::n_named; ++i) {
             keys_[i] = mix::named_contexts[i].key(text_);
-            model_->counts.prefetch(keys_[i]);
+            buckets_[i] = counts.bucket(keys_[i]);
+            counts.prefetch_offsets(buckets_[i]);
         }
         kneser_ney_.look(context);
         said_.clear();
         kneser_ney_.weigh(said_);
         masses_.take(said_);
         evidence_.take_suffixes(kneser_ney_.steps());
-        std::array<const std::uint32_t*, mix::n_named> followers;
-        for (std::size_t i = 0; i < mix::n_named; ++i) {
-            followers[i] = model_->counts.find(keys_[i]);
-            prefetch(followers[i]);
-        }
-        for (std::size_t i = 0; i < mix::n_named; ++i) evidence_.take_named(i, followers[i]);
+        std::array<std::span<const std::uint8_t>, mix::n_named> opened;
+        for (std::size_t i = 0; i < mix::n_named; ++i) opened[i] = counts.open(buckets_[i]);
+        for (std::size_t i = 0; i < mix::n_named; ++i)
+            evidence_.take_named(
+                i, [&](auto&& visit) { counts.for_each(opened[i], keys_[i], visit); });
         known_ = 1.0 - unseen() * static_cast<double>(n_vocabulary() - questions().size() - 1);
     }
 
@@ -284,6 +285,7 @@ private:
     mix::Evidence evidence_;
     mix::Answer answer_;
     std::array<std::uint64_t, mix::n_named> keys_{};
+    std::array<std::size_t, mix::n_named> buckets_{};
     Weights said_;        // by Kneser-Ney
     double known_ = 1.0;  // the probability of all codes that follow anything
 };

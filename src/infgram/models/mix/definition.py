@@ -134,18 +134,27 @@ def text_of(fitted: MixFit, symbols: Iterable[int]) -> Text:
 
 def followers(fitted: MixFit, key: int) -> list[tuple[int, int]]:
     """The codes that followed a named context, and how often each did."""
-    n = len(fitted.slots) // 2
-    at = (((key * 0xD6E8FEB86659FD93) % 2**64) >> 32) * n >> 32
-    while True:
-        check, value = fitted.slots[2 * at : 2 * at + 2].tolist()
-        if value == 0:
-            return []
-        if check | 1 == (key << 1) % 2**32 | 1:
-            break
-        at = (at + 1) % n
-    packed = [value] if check & 1 else fitted.followers[value - 1 :].tolist()
-    n_followers = next(i for i, each in enumerate(packed, 1) if each >> 23 & 1)
-    return [(each >> 24, each & (1 << 23) - 1) for each in packed[:n_followers]]
+    n = len(fitted.offsets) - 1
+    bucket = (((key * 0xD6E8FEB86659FD93) % 2**64) >> 32) * n >> 32
+    begin, end = fitted.offsets[bucket : bucket + 2].tolist()
+    left = fitted.contexts[begin:end].tolist()[::-1]
+
+    def number() -> int:
+        byte: int = left.pop()
+        return byte if byte < 128 else byte - 128 + 128 * number()
+
+    while left:
+        head = left.pop() + 256 * left.pop()
+        is_once = head % 2 == 1
+        size = 1 if is_once else number()
+        behind = len(left) - size
+        if head // 2 == key % 2**15:
+            found = []
+            while len(left) > behind:
+                found.append((left.pop(), 1 if is_once else number()))
+            return found
+        del left[behind:]
+    return []
 
 
 def counts_of(

@@ -16,7 +16,7 @@ from ... import native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
 from ...native import MixModel
-from ...store.kept import alone, keep, kept
+from ...store.kept import keep, kept, once
 from ...store.memory import enough
 from ...store.storage import MIXTURE
 from ...values.value import Value
@@ -24,7 +24,7 @@ from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 1
+_RECIPE = 2
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
 _BLOCK_TOKENS = 20_000
@@ -45,7 +45,8 @@ class MixFit(Value):
     - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
       with its surroundings left out and before it was learnt.
     - `words`, `classes`: hashes of the words and marks that have a class of their own, and those.
-    - `slots`, `followers`: what followed the named contexts, a hash table (docs/format.md).
+    - `offsets`, `contexts`: what followed the named contexts, a hash table (docs/format.md), which
+      is mapped where it was read from a file.
     - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
     - `sizes`: how many of them each array has.
     - `questions`: shape (n_questions, 5): of each, the first code, the first on the side of yes,
@@ -56,8 +57,8 @@ class MixFit(Value):
     nats: float
     words: NDArray[np.uint64]
     classes: NDArray[np.uint8]
-    slots: NDArray[np.uint32]
-    followers: NDArray[np.uint32]
+    offsets: NDArray[np.uint32]
+    contexts: NDArray[np.uint8]
     values: NDArray[np.float32]
     sizes: NDArray[np.int64]
     questions: NDArray[np.int64]
@@ -73,7 +74,7 @@ def fit(index: Index, *, save: bool = True, progress: Progress | None = None) ->
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
-    is False), some 88 bytes for each byte of the corpus. The first model that needs it does this
+    is False), some 30 bytes for each byte of the corpus. The first model that needs it does this
     too, if nobody has, and where the folder cannot be written it keeps it in the user's cache.
 
     Of more than 4 million tokens the first 4 million are learnt from, and of them 1.2 million; all
@@ -120,7 +121,12 @@ def learnt_of(index: Index) -> Learnt:
     Of several threads and processes that ask at once, one learns and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
-    known = _CACHE.get(index) or _stored(index) or _fitted_once(index)
+    known = once(
+        index.stored,
+        lambda: _CACHE.get(index) or _stored(index),
+        lambda: _fitted_now(index),
+        prepare=lambda: _kneser_ney(_predictable(index)),  # which waits by itself
+    )
     _CACHE[index] = known
     return known
 
@@ -132,17 +138,16 @@ def _stored(index: Index) -> Learnt | None:
     try:
         n_tokens, nats = arrays["fit"].tolist()
         columns = {name: _column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        _check_alphabet(index)
-        model = MixModel(index=index.native, kneser_ney=_kneser_ney(index), **columns)
+        model = MixModel(index=index.native, kneser_ney=_kneser_ney(_predictable(index)), **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
             f"{index.stored.folder / MIXTURE} is damaged ({error}): run `infgram fit`"
         ) from error
-    return _learnt(model, int(n_tokens), float(nats))
+    return Learnt(MixFit(int(n_tokens), float(nats), **columns, **_shapes(model)), model)
 
 
-def _check_alphabet(index: Index) -> None:
-    """Whether the mixture can predict an index's tokens. Raises InvalidParameter."""
+def _predictable(index: Index) -> Index:
+    """The index, if the mixture can predict its tokens. Raises InvalidParameter."""
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
         raise InvalidParameter(
@@ -150,13 +155,14 @@ def _check_alphabet(index: Index) -> None:
             f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, {n_codes - 1:,} "
             f"different tokens and {n_shards} shards: use KneserNey()"
         )
+    return index
 
 
 _DTYPES: dict[str, Any] = {
     "words": np.uint64,
     "classes": np.uint8,
-    "slots": np.uint32,
-    "followers": np.uint32,
+    "offsets": np.uint32,
+    "contexts": np.uint8,
     "values": np.float32,
 }
 _CACHE: weakref.WeakKeyDictionary[Index, Learnt] = weakref.WeakKeyDictionary()
@@ -166,21 +172,15 @@ def _kneser_ney(index: Index) -> native.KneserNeyModel:
     return calibration_of(index, adapt=False).native
 
 
-def _fitted_once(index: Index) -> Learnt:
-    _check_alphabet(index)
-    _kneser_ney(index)  # which waits by itself
-    with alone(index.stored):
-        if found := _CACHE.get(index) or _stored(index):
-            return found
-        _log.info("fitting the mixture to %s, which is kept for next time", index.path)
-        learnt = _CACHE[index] = _fitted(index, None)
-        keep(index.stored, _as_arrays(learnt.fit), MIXTURE)
-        return learnt
+def _fitted_now(index: Index) -> Learnt:
+    _log.info("fitting the mixture to %s, which is kept for next time", index.path)
+    learnt = _CACHE[index] = _fitted(index, None)
+    keep(index.stored, _as_arrays(learnt.fit), MIXTURE)
+    return learnt
 
 
 def _fitted(index: Index, progress: Progress | None) -> Learnt:
-    _check_alphabet(index)
-    kneser_ney = _kneser_ney(index)
+    kneser_ney = _kneser_ney(_predictable(index))
     share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
         model, n_tokens, nats = native.fit_mix(
@@ -193,14 +193,15 @@ def _fitted(index: Index, progress: Progress | None) -> Learnt:
             most_learnt=_MOST_LEARNT,
             progress=progress,
         )
-    return _learnt(model, n_tokens, nats)
+    learnt: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
+    return Learnt(MixFit(n_tokens, nats, **learnt, **_shapes(model)), model)
 
 
-def _learnt(model: MixModel, n_tokens: int, nats: float) -> Learnt:
-    words, classes, slots, followers, sizes, values = model.arrays()
-    questions = model.questions().reshape(-1, 5)
-    found = MixFit(n_tokens, nats, words, classes, slots, followers, values, sizes, questions)
-    return Learnt(found, model)
+def _shapes(model: MixModel) -> dict[str, Any]:
+    return {
+        "sizes": model.sizes(),
+        "questions": model.questions().reshape(-1, 5),
+    }
 
 
 def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
@@ -215,4 +216,4 @@ def _column(arrays: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[A
     array = arrays[name]
     if array.ndim != 1 or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return array
+    return np.require(array, requirements="A")
