@@ -14,9 +14,14 @@ from .options import index_argument, index_option, json_option, open_index, quie
 @click.command(epilog="Example: infgram fit corpus.infgram")
 @index_argument
 @index_option
+@click.option(
+    "--adapt",
+    is_flag=True,
+    help="Fit the one of --adapt, which counts the text that it reads; twice as long.",
+)
 @quiet_option
 @json_option
-def fit(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
+def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json: bool) -> None:
     """Fit the mixture of --estimator mix to an index.
 
     Learns the weights of a logistic mixture in one pass over the corpus, each part predicted as if
@@ -32,7 +37,9 @@ def fit(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> No
     started = time.perf_counter()
     with progress(stderr(), quiet=quiet or as_json) as report:
         fitted = infgram.fit(
-            opened, progress=None if report is None else lambda *done: report("fit", *done)
+            opened,
+            adapt=adapt,
+            progress=None if report is None else lambda *done: report("fit", *done),
         )
     seconds = time.perf_counter() - started
     if as_json:

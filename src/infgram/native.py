@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _core
 from ._core import (
+    AdaptingMixModel,
     Cursor,
     Draft,
     DraftEngine,
@@ -21,6 +22,7 @@ from ._core import (
     block_ranks,
     count_buckets,
     fill_next_and_same,
+    fit_adapting_mix,
     fit_discounts,
     fit_mix,
     is_sorted,
@@ -43,6 +45,7 @@ LIBRARY: str = _core.__file__
 
 __all__ = [
     "LIBRARY",
+    "AdaptingMixModel",
     "Cursor",
     "Draft",
     "DraftEngine",
@@ -60,6 +63,7 @@ __all__ = [
     "block_ranks",
     "count_buckets",
     "fill_next_and_same",
+    "fit_adapting_mix",
     "fit_discounts",
     "fit_mix",
     "is_sorted",

@@ -11,6 +11,7 @@
 #include "infgram/models/mix/clustering.hpp"
 #include "infgram/models/mix/counting.hpp"
 #include "infgram/models/mix/frontier.hpp"
+#include "infgram/models/mix/live_counts.hpp"
 #include "owned.hpp"
 
 using namespace infgram;
@@ -22,6 +23,7 @@ namespace {
 constexpr std::uint32_t n_codes = 9;
 const std::vector<std::uint32_t> symbols{0, '\n', ' ', ',', '.', 'A', 'a', 'b', 'c'};
 
+using Told = Evidence<n_counted>;
 using Counts = std::map<std::uint32_t, std::uint32_t>;  // by code
 
 template <class ForEach>
@@ -140,6 +142,51 @@ void test_a_table_that_would_be_left_is_refused() {
         [] { (void)WordClasses(std::vector<std::uint64_t>{1}, std::vector<std::uint8_t>{64}); }));
 }
 
+void test_live_counts_forget_the_older_half() {
+    constexpr std::size_t most = 50;
+    LiveCounts live(most);
+    std::vector<std::pair<Keys, std::uint32_t>> read;
+    for (int i = 0; i < 400; ++i) {
+        Keys keys;
+        for (std::uint64_t& key : keys) key = combine(below(8), 0);
+        const std::uint32_t code = below(n_codes);
+        live.read(keys, code);
+        if (read.size() == most) read.erase(read.begin(), read.end() - most / 2);
+        read.push_back({keys, code});
+        live.look(keys);
+        for (std::size_t k = 0; k < n_counted; ++k) {
+            Counts expected;
+            std::vector<std::uint32_t> all;
+            for (const auto& [at, came] : read)
+                for (const std::uint64_t key : at)
+                    if (key == keys[k]) {
+                        ++expected[came];
+                        all.push_back(came);
+                    }
+            Counts found;
+            std::uint32_t least = 0;
+            for (const Follower& follower : live.followers(k)) {
+                CHECK(follower.code >= least);
+                least = follower.code + 1;
+                found[follower.code] = follower.count;
+            }
+            CHECK(found == expected);
+            for (std::size_t r = 0; r < n_rings; ++r) {
+                if (ring_contexts[r] != k) continue;
+                const Ring ring = live.recent().rings[r];
+                CHECK(ring.size() == std::min<std::size_t>(all.size(), Ring::most));
+                for (std::uint32_t n = 0; n < ring.size(); ++n)
+                    CHECK(ring[n] == all[all.size() - 1 - n]);
+                CHECK(live.recent().n_types[r] == expected.size());
+            }
+        }
+    }
+    Ring ring;
+    CHECK(ring.run() == 0);
+    for (const std::uint32_t code : {255u, 3u, 3u, 3u}) ring.push(code);
+    CHECK(ring.run() == 3 && ring[3] == 255);
+}
+
 void test_every_code_has_a_path() {
     for (const std::uint32_t first : {0u, 1u}) {
         const std::span<const std::uint32_t> ids = std::span(symbols).subspan(1);
@@ -196,7 +243,7 @@ struct RandomLaw {
         }
     }
     auto asker() {
-        return [this](std::int32_t at, const Evidence::Place& place, Evidence::Middles& middles) {
+        return [this](std::int32_t at, const Told::Place& place, Told::Middles& middles) {
             ++n_asked;
             middles = place.begin;
             return yes[static_cast<std::size_t>(at)];
@@ -209,7 +256,7 @@ void test_a_law_is_told_as_far_as_it_matters() {
     std::size_t n_all = 0;
     for (int i = 0; i < 2000; ++i) {
         RandomLaw law;
-        Frontier frontier(law.questions);
+        Frontier<Told> frontier(law.questions);
         for (const double power : {1.25, 0.7, 4.0}) {
             double total = 0.0;
             for (const double weight : law.weights) total += std::pow(weight, power);
@@ -245,6 +292,7 @@ int main() {
     test_counts_leave_parts_out_and_take_them_back();
     test_large_counts_are_kept_exactly();
     test_a_table_that_would_be_left_is_refused();
+    test_live_counts_forget_the_older_half();
     test_every_code_has_a_path();
     test_words_of_one_use_share_a_class();
     test_a_law_is_told_as_far_as_it_matters();

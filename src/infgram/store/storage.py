@@ -46,6 +46,7 @@ READABLE = (1, 2)
 VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
 MIXTURE = "mixture.npz"
+ADAPTING_MIXTURE = "mixture-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -54,7 +55,7 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30}
+MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
@@ -485,8 +486,8 @@ def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION
     """Arrays that belong to the build of this identity, as the content of the file of that name."""
     content = io.BytesIO()
     named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    # a mixture's hash table is large, and hardly shrinks
-    (np.savez if name == MIXTURE else np.savez_compressed)(content, **named)
+    # a mixture's arrays are large, and hardly shrink
+    (np.savez_compressed if name == CALIBRATION else np.savez)(content, **named)
     return content.getvalue()
 
 
@@ -497,7 +498,7 @@ def arrays_of(content: bytes | mmap.mmap, name: str = CALIBRATION) -> dict[str, 
 
 def content_of(folder: Directory, file: str, name: str) -> bytes | mmap.mmap:
     """What is kept in a file under the name: read, or mapped where it is large."""
-    return (folder.map if name == MIXTURE else folder.read)(file, most=MOST_EXTRA[name])
+    return (folder.read if name == CALIBRATION else folder.map)(file, most=MOST_EXTRA[name])
 
 
 def _read_extra(folder: Directory, name: str) -> bytes | mmap.mmap | StorageError | None:

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from ... import native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
-from ...native import MixModel
+from ...native import AdaptingMixModel, MixModel
 from ...store.kept import keep, kept, once
 from ...store.memory import enough
-from ...store.storage import MIXTURE
+from ...store.storage import ADAPTING_MIXTURE, MIXTURE
 from ...values.value import Value
 from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 2
+_RECIPE = 3
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
-_BLOCK_TOKENS = 20_000
+_BLOCK_TOKENS = (20_000, 40_000)  # without and with the text that is read
 _MAX_GUARD_TOKENS = 60_000
 _SHARE = 16  # a block, and its guard, are at most this part of what is counted
-_SWEEPS = 4
+_SWEEPS = (4, 2)
 _MOST_TOKENS = 1 << 22
 _MOST_LEARNT = 1_200_000
 _N_CODES = 256
@@ -49,12 +49,14 @@ class MixFit(Value):
       is mapped where it was read from a file.
     - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
     - `sizes`: how many of them each array has.
+    - `adapts`: whether the text that is read counts too; the values are then others, and more.
     - `questions`: shape (n_questions, 5): of each, the first code, the first on the side of yes,
       the end, and the next question of no and of yes, or -1 - code where one code is left.
     """
 
     n_tokens: int
     nats: float
+    adapts: bool
     words: NDArray[np.uint64]
     classes: NDArray[np.uint8]
     offsets: NDArray[np.uint32]
@@ -69,8 +71,17 @@ class MixFit(Value):
         return [self.values[begin:end] for begin, end in pairwise(ends)]
 
 
-def fit(index: Index, *, save: bool = True, progress: Progress | None = None) -> MixFit:
+def fit(
+    index: Index,
+    *,
+    adapt: bool = False,
+    save: bool = True,
+    progress: Progress | None = None,
+) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
+
+    `adapt`: fits the one that counts the text that it reads and learns from it, which takes twice
+    as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
@@ -89,14 +100,14 @@ def fit(index: Index, *, save: bool = True, progress: Progress | None = None) ->
     18
     """
     check_index(index=index)
-    learnt = _fitted(index, progress)
+    learnt = _fitted(index, adapt, progress)
     if save:
-        index.stored.write_extra(_as_arrays(learnt.fit), MIXTURE)
-        _CACHE[index] = learnt
+        index.stored.write_extra(_as_arrays(learnt.fit), _FILES[adapt])
+        _CACHES[adapt][index] = learnt
     return learnt.fit
 
 
-def stored_fit(index: Index) -> MixFit | None:
+def stored_fit(index: Index, *, adapt: bool = False) -> MixFit | None:
     """What is kept of the mixture for the index, if anything is. Raises CorruptIndex.
 
     >>> import infgram
@@ -104,7 +115,7 @@ def stored_fit(index: Index) -> MixFit | None:
     True
     """
     check_index(index=index)
-    learnt = _stored(index)
+    learnt = _stored(index, adapt)
     return None if learnt is None else learnt.fit
 
 
@@ -112,10 +123,10 @@ class Learnt(NamedTuple):
     """A fit, and the same for the core."""
 
     fit: MixFit
-    native: MixModel
+    native: MixModel | AdaptingMixModel
 
 
-def learnt_of(index: Index) -> Learnt:
+def learnt_of(index: Index, *, adapt: bool) -> Learnt:
     """What the mixture learnt of the index: kept for it, or else learnt now, and kept.
 
     Of several threads and processes that ask at once, one learns and the others wait for it. The
@@ -123,27 +134,40 @@ def learnt_of(index: Index) -> Learnt:
     """
     known = once(
         index.stored,
-        lambda: _CACHE.get(index) or _stored(index),
-        lambda: _fitted_now(index),
-        prepare=lambda: _kneser_ney(_predictable(index)),  # which waits by itself
+        lambda: _CACHES[adapt].get(index) or _stored(index, adapt),
+        lambda: _fitted_now(index, adapt),
+        prepare=lambda: _prepare(index, adapt),
     )
-    _CACHE[index] = known
+    _CACHES[adapt][index] = known
     return known
 
 
-def _stored(index: Index) -> Learnt | None:
-    arrays = kept(index.stored, MIXTURE)
+def _prepare(index: Index, adapt: bool) -> None:
+    """What a fit needs, and waits for by itself."""
+    _kneser_ney(_predictable(index), adapt)
+    if adapt:
+        learnt_of(index, adapt=False)
+
+
+def _stored(index: Index, adapt: bool) -> Learnt | None:
+    name = _FILES[adapt]
+    arrays = kept(index.stored, name)
     if arrays is None or arrays.get("recipe") != _RECIPE:
         return None
     try:
         n_tokens, nats = arrays["fit"].tolist()
-        columns = {name: _column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        model = MixModel(index=index.native, kneser_ney=_kneser_ney(_predictable(index)), **columns)
+        if adapt:  # the contexts are those of the other one
+            shared = learnt_of(index, adapt=False).fit
+            arrays |= {column: getattr(shared, column) for column in _SHARED}
+        columns = {column: _column(arrays, column, dtype) for column, dtype in _DTYPES.items()}
+        make = AdaptingMixModel if adapt else MixModel
+        kneser_ney = _kneser_ney(_predictable(index), adapt)
+        model = make(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
-            f"{index.stored.folder / MIXTURE} is damaged ({error}): run `infgram fit`"
+            f"{index.stored.folder / name} is damaged ({error}): run `infgram fit`"
         ) from error
-    return Learnt(MixFit(int(n_tokens), float(nats), **columns, **_shapes(model)), model)
+    return _learnt(model, int(n_tokens), float(nats), adapt, columns)
 
 
 def _predictable(index: Index) -> Index:
@@ -165,50 +189,65 @@ _DTYPES: dict[str, Any] = {
     "contexts": np.uint8,
     "values": np.float32,
 }
-_CACHE: weakref.WeakKeyDictionary[Index, Learnt] = weakref.WeakKeyDictionary()
+_SHARED = ("words", "classes", "offsets", "contexts")
+_FILES = (MIXTURE, ADAPTING_MIXTURE)
+_CACHES: tuple[weakref.WeakKeyDictionary[Index, Learnt], ...] = (
+    weakref.WeakKeyDictionary(),
+    weakref.WeakKeyDictionary(),
+)
 
 
-def _kneser_ney(index: Index) -> native.KneserNeyModel:
-    return calibration_of(index, adapt=False).native
+def _kneser_ney(index: Index, adapt: bool) -> native.KneserNeyModel:
+    return calibration_of(index, adapt=adapt).native
 
 
-def _fitted_now(index: Index) -> Learnt:
+def _fitted_now(index: Index, adapt: bool) -> Learnt:
     _log.info("fitting the mixture to %s, which is kept for next time", index.path)
-    learnt = _CACHE[index] = _fitted(index, None)
-    keep(index.stored, _as_arrays(learnt.fit), MIXTURE)
+    learnt = _CACHES[adapt][index] = _fitted(index, adapt, None)
+    keep(index.stored, _as_arrays(learnt.fit), _FILES[adapt])
     return learnt
 
 
-def _fitted(index: Index, progress: Progress | None) -> Learnt:
-    kneser_ney = _kneser_ney(_predictable(index))
+def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
+    kneser_ney = _kneser_ney(_predictable(index), adapt)
     share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
-        model, n_tokens, nats = native.fit_mix(
+        model: MixModel | AdaptingMixModel
+        model, n_tokens, nats = (native.fit_adapting_mix if adapt else native.fit_mix)(
             index.native,
             kneser_ney=kneser_ney,
-            block_tokens=min(_BLOCK_TOKENS, share),
+            block_tokens=min(_BLOCK_TOKENS[adapt], share),
             guard=min(_MAX_GUARD_TOKENS, share),
-            n_sweeps=_SWEEPS,
+            n_sweeps=_SWEEPS[adapt],
             most_tokens=_MOST_TOKENS,
             most_learnt=_MOST_LEARNT,
             progress=progress,
         )
-    learnt: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
-    return Learnt(MixFit(n_tokens, nats, **learnt, **_shapes(model)), model)
+    columns: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
+    return _learnt(model, n_tokens, nats, adapt, columns)
 
 
-def _shapes(model: MixModel) -> dict[str, Any]:
-    return {
-        "sizes": model.sizes(),
-        "questions": model.questions().reshape(-1, 5),
-    }
+def _learnt(
+    model: MixModel | AdaptingMixModel,
+    n_tokens: int,
+    nats: float,
+    adapt: bool,
+    columns: dict[str, Any],
+) -> Learnt:
+    questions = model.questions().reshape(-1, 5)
+    found = MixFit(n_tokens, nats, adapt, **columns, sizes=model.sizes(), questions=questions)
+    return Learnt(found, model)
 
 
 def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
     return {
         "recipe": np.array(_RECIPE),
         "fit": np.array([fitted.n_tokens, fitted.nats]),
-        **{name: getattr(fitted, name) for name in _DTYPES},
+        **{
+            name: getattr(fitted, name)
+            for name in _DTYPES
+            if not (fitted.adapts and name in _SHARED)
+        },
     }
 
 
