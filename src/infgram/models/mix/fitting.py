@@ -80,7 +80,7 @@ def fit(
 ) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
 
-    `adapt`: fits the one that counts the text that it reads and learns from it, which takes twice
+    `adapt`: fits the one that counts the text that it reads and learns from it, which takes three times
     as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
@@ -165,7 +165,8 @@ def _stored(index: Index, adapt: bool) -> Learnt | None:
         model = make(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
-            f"{index.stored.folder / name} is damaged ({error}): run `infgram fit`"
+            f"{index.stored.folder / name} is damaged ({error}): "
+            f"run `infgram fit{' --adapt' if adapt else ''}`"
         ) from error
     return _learnt(model, int(n_tokens), float(nats), adapt, columns)
 
