@@ -1,7 +1,7 @@
 // What stands in a corpus more than once: which tokens lie in a window of a given length that
 // occurs earlier, in the same shard or in one before it.
 //
-// May run in parallel: it borrows the index and has its own memory, three bits a row.
+// Threads may call it in parallel: it borrows the index and has its own memory, three bits a row.
 #pragma once
 
 #include <algorithm>

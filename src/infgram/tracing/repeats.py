@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from .. import native
 from ..checks import whole
 from ..create import build
-from ..errors import InvalidParameter, UndecodableText
+from ..errors import CorruptIndex, InvalidParameter, UndecodableText
 from ..index import Index, check_index
-from ..store.storage import Progress
 from ..store.directory import replacing
+from ..store.storage import Progress
 from ..values.value import Value
 
 _Spans = NDArray[np.int64]  # (n, 2): tokens [begin, end) of a document
 _LONGEST_IN_BYTES = 7  # so many bytes hold a whole character, whatever stands around it
 _REACH = 16
+_NONE = (-1, (0, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -90,8 +91,11 @@ def _found(index: Index, length: int, against: Index | None) -> Iterator[Repeat]
     for number, spans in _spans(index, length, against):
         ids = index.document(number).token_ids
         for begin, end in spans.tolist():
-            ranges = of.native.find(ids[begin : begin + length].astype(np.uint32))
-            s, rows = next((s, rows) for s, rows in enumerate(ranges) if rows[0] < rows[1])
+            run = ids[begin : begin + length].astype(np.uint32)
+            ranges = of.native.find(run)
+            s, rows = next((each for each in enumerate(ranges) if each[1][0] < each[1][1]), _NONE)
+            if s < 0:
+                raise CorruptIndex(f"{of.path}: a run that repeats is not found; build it again")
             if (s, rows[0]) not in first:
                 sa = of.stored.column(f"{of.stored.layout.shards[s].name}/sa")
                 position = np.array([sa[slice(*rows)].min()]) - length
@@ -127,10 +131,11 @@ def dedup(
     Deterministic. Raises InvalidParameter, UndecodableText for bytes that JSON cannot hold.
 
     >>> import infgram
+    >>> from pathlib import Path
     >>> index = infgram.build(["to be or not to be", "or not to see"])
     >>> infgram.dedup(index, "kept.jsonl", 7).n_removed
     10
-    >>> print(open("kept.jsonl").read(), end="")
+    >>> print(Path("kept.jsonl").read_text(), end="")
     {"text": "to be or not to be"}
     {"text": "see"}
     """
@@ -229,7 +234,9 @@ class _Left:
 
     def documents(self) -> Iterator[tuple[int, NDArray[np.uint32]]]:
         """Its documents that are not empty, by their places in `numbers`."""
-        for i in range(self._index.n_documents if self._index else 0):
+        if self._index is None:
+            return
+        for i in range(self._index.n_documents):
             ids = self._index.document(i).token_ids
             if len(ids):
                 yield i, ids
@@ -301,7 +308,8 @@ class _Left:
     def write_lines(self, file: IO[bytes], text_field: str) -> int:
         """Writes the documents; returns how many."""
         n = 0
-        for n, (i, ids) in enumerate(self.documents(), 1):
+        for i, ids in self.documents():
+            n += 1
             number = self.numbers[i]
             document = self._original.document(number)
             if text_field in document.metadata:

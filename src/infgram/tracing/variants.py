@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InvalidParameter
 from ..index import Index, check_index
+from ..text.tokens import utf8
 from ..text.words import is_of_word
 
 
@@ -41,6 +42,7 @@ def variants(
             f"case and words are of characters, and the index has tokens of "
             f"{index.tokenizer.name!r}: build one with tokenizer='bytes' or 'chars'"
         )
+    utf8(text)  # raises what says that it is no text
     if not text:
         raise InvalidParameter("text is empty, expected at least one character")
     found = dict.fromkeys(_spellings(index, text.casefold()) if ignore_case else [text], 0)
