@@ -12,7 +12,7 @@ from ..checks import whole
 from ..index import Index, check_index
 from ..values.value import Value
 
-_BATCH = 4_096
+_BATCH = 1_024
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -77,5 +77,6 @@ def _listed(index: Index, walk: native.NgramReader, n: int, limit: int | None) -
         for i, (own, count) in enumerate(zip(ids.reshape(-1, n), counts.tolist(), strict=True)):
             of = int(n_documents[i]) if len(n_documents) else None
             yield Ngram(tuple(own.tolist()), index.decode(own.astype(np.uint32)), count, of)
+        index.stored.let_go()
         if limit is not None or not len(counts):
             return
