@@ -274,6 +274,9 @@ private:
         for (std::size_t k = 0; k < certain_contexts.size(); ++k)
             situation.certainty[k] = certainty_of(pairs[certain_contexts[k]]);
         choose_rows(situation, to, std::make_index_sequence<n_sets>());
+        for (const std::size_t row : to.row)
+            for (std::size_t i = 0; i < width<adapts>; i += 16)
+                prefetch(&with.weights[row * width<adapts> + i]);
         for (std::size_t s = 0; s < n_sets; ++s)
             to.said[s] = bounded(dot(&with.weights[to.row[s] * width<adapts>], to.x));
         double own = 0.0;

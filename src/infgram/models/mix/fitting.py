@@ -80,8 +80,8 @@ def fit(
 ) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
 
-    `adapt`: fits the one that counts the text that it reads and learns from it, which takes three times
-    as long. It looks at the same contexts, so the other one is fitted first if nobody has.
+    `adapt`: fits the one that counts the text that it reads and learns from it, which takes three
+    times as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
