@@ -26,7 +26,14 @@ _SUREST = 0.9998
 
 
 class LiveCounts:
-    """What followed each context in the text that was read."""
+    """What followed each context in the text that was read.
+
+    >>> live, keys = LiveCounts(), list(range(30))
+    >>> for code in (1, 2, 2):
+    ...     live.read(keys, code)
+    >>> live.counts(keys, 3)[0].tolist(), live.recent(keys)[0].codes
+    ([0, 1, 2], (2, 2, 1))
+    """
 
     def __init__(self) -> None:
         self._read: list[tuple[list[int], int]] = []
