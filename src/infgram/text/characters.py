@@ -43,5 +43,14 @@ def characters(
     return shown, np.cumsum([0, *n_bytes])
 
 
+def are_characters(tokenizer: str, token_ids: NDArray[np.integer[Any]]) -> bool:
+    """Whether each of these tokens is certain to be a character, whatever stands around them.
+
+    >>> are_characters("bytes", np.array([97])), are_characters("bytes", np.array([195, 169]))
+    (True, False)
+    """
+    return tokenizer in ("bytes", "chars") and bool((token_ids < 0x80).all())
+
+
 def _n_bytes(character: str) -> int:
     return len(character.encode("utf-8", "surrogateescape"))
