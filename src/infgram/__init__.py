@@ -23,10 +23,12 @@ from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .results import Level, Match, NextTokens, Prob
+from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.copying import copied_share, novelty
 
 __all__ = [
     "SBIS",
+    "Attribution",
     "Calibration",
     "Cursor",
     "Generation",
@@ -40,12 +42,15 @@ __all__ = [
     "MixFit",
     "Model",
     "NextTokens",
+    "Passage",
     "Prob",
     "Sampling",
     "Scores",
+    "Span",
     "TokenTrace",
     "__version__",
     "arpa_words",
+    "attribute",
     "build",
     "calibrate",
     "compare",

@@ -482,8 +482,8 @@ class Index:
         """
         whole(0, limit=limit, context=context)
         ids = self._looked_for(ngram)
-        ranges = np.array([self.native.find(ids)], np.int64)
-        (found,) = self.matches(ranges, [len(ids)], [generator(seed)], limit, context)
+        rows = draw(np.array(self.native.find(ids)), limit, generator(seed))
+        (found,) = self.matches([rows], [len(ids)], context)
         return found
 
     def find_batch(
@@ -505,15 +505,13 @@ class Index:
         """
         whole(0, limit=limit, context=context)
         asked = _several("find_batch", ngrams)
-        rngs = spawn(seed, len(asked))
-        ranges, lengths = [], []
-        for i, ngram in enumerate(asked):
+        rows, lengths = [], []
+        for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
             with _numbered(i):
                 ids = self._looked_for(ngram)
-            ranges.append(self.native.find(ids))
+            rows.append(draw(np.array(self.native.find(ids)), limit, rng))
             lengths.append(len(ids))
-        rows = np.array(ranges, np.int64).reshape(-1, self.n_shards, 2)
-        return self.matches(rows, lengths, rngs, limit, context)
+        return self.matches(rows, lengths, context)
 
     def _looked_for(self, ngram: Query) -> NDArray[Any]:
         ids = self._ngram(ngram)
@@ -523,18 +521,14 @@ class Index:
 
     def matches(
         self,
-        ranges: NDArray[np.int64],
-        lengths: Sequence[int],
-        rngs: Iterable[np.random.Generator],
-        limit: int,
+        drawn: Sequence[NDArray[np.int64]],
+        lengths: Sequence[int] | NDArray[np.int64],
         context: int,
     ) -> list[Matches]:
-        """What `find` says of n-grams whose rows are known, placed all at once.
+        """What `find` says of rows of n-grams, placed all at once.
 
-        `ranges`: rows of each n-gram in each shard, as the core's `find` has them, of shape
-        (n_ngrams, n_shards, 2); `lengths`: tokens of each; `rngs`: what draws from its rows.
+        drawn: of each n-gram shards and rows, as `occurrences.draw` has them; lengths: its tokens.
         """
-        drawn = [draw(rows, limit, rng) for rows, rng in zip(ranges, rngs, strict=True)]
         owners = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
         rows = np.concatenate([np.zeros((0, 2), np.int64), *drawn])
         sizes = np.asarray(lengths, np.int64)[owners]

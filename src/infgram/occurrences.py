@@ -37,11 +37,17 @@ def draw(ranges: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDA
     >>> draw(np.array([[4, 6], [0, 0], [9, 10]]), 9, np.random.default_rng(0)).tolist()
     [[0, 4], [0, 5], [2, 9]]
     """
-    firsts = np.concatenate([[0], np.cumsum(ranges[:, 1] - ranges[:, 0])])
+    sizes = ranges[:, 1] - ranges[:, 0]
+    firsts = np.append(0, sizes.cumsum())
     total = int(firsts[-1])
-    chosen = np.sort(rng.choice(total, min(limit, total), replace=False, shuffle=False))
-    shards = np.searchsorted(firsts, chosen, "right") - 1
-    return np.stack([shards, chosen - firsts[shards] + ranges[shards, 0]], axis=1)
+    chosen = np.arange(min(limit, total))
+    if len(chosen) < total:
+        chosen = rng.choice(total, len(chosen), replace=False, shuffle=False)
+        chosen.sort()
+    shards = firsts.searchsorted(chosen, "right") - 1
+    rows = np.empty((len(chosen), 2), np.int64)
+    rows[:, 0], rows[:, 1] = shards, chosen - firsts[shards] + ranges[shards, 0]
+    return rows
 
 
 class Occurrences:

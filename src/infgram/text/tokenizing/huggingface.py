@@ -178,6 +178,10 @@ class HuggingFace(Tokenizer):
         ids[unknown] = ABSENT
         return ids
 
+    def offsets(self, text: str) -> NDArray[np.int64]:
+        """As the library has them: in the text as it was before the tokenizer changed it."""
+        return np.array(self._encoding(text).offsets, np.int64).reshape(-1, 2)
+
     def _encoding(self, text: str) -> Any:
         try:
             with _no_panic():
