@@ -62,7 +62,8 @@ def place(tokenizer: Tokenizer, query: Query) -> PlacedText:
     """A text, or token ids, of which the text is what they decode to; bare ids show as numbers.
 
     Of a text that the tokenizer changes, as one that makes small letters of all, the characters are
-    those of the text itself. Bytes that are not UTF-8 are a character each, U+FFFD.
+    those of the text itself; but if it skips some without leaving a token, it is the text that is
+    left. Bytes that are not UTF-8 are a character each, U+FFFD.
 
     Raises what the tokenizer raises, and TokenOutOfRange.
 
@@ -75,6 +76,8 @@ def place(tokenizer: Tokenizer, query: Query) -> PlacedText:
         text = as_str(query)  # type: ignore[arg-type]
         ids = tokenizer.encode_ngram(text)
         offsets = tokenizer.offsets(text)
+        if offsets is None:
+            return _decoded(tokenizer, ids)
         return PlacedText(text, ids, offsets[:, 0], offsets[:, 1])
     ids = tokenizer.encode(query) if is_text else check_ids(query, tokenizer.vocab_size)  # type: ignore[arg-type]
     if tokenizer.name in ("bytes", "chars"):

@@ -98,9 +98,10 @@ class Tokenizer(Protocol):
         """
         return self.encode(text)
 
-    def offsets(self, text: str) -> NDArray[np.int64]:
+    def offsets(self, text: str) -> NDArray[np.int64] | None:
         """The characters [begin, end) of a text that each of its tokens is part of, shape (n, 2).
 
+        None where nobody can tell.
         The tokens are those of `encode`. Tokens that share a character overlap; characters that no
         token has lie between two.
         """

@@ -178,8 +178,15 @@ class HuggingFace(Tokenizer):
         ids[unknown] = ABSENT
         return ids
 
-    def offsets(self, text: str) -> NDArray[np.int64]:
-        """As the library has them: in the text as it was before the tokenizer changed it."""
+    def offsets(self, text: str) -> NDArray[np.int64] | None:
+        """As the library has them: in the text as it was before the tokenizer changed it.
+
+        Where its model skips characters, which BPE without an unknown token does, it counts wrongly.
+        """
+        is_bpe = type(self._tokenizer.model).__name__ == "BPE"
+        if is_bpe and self.unknown_id is None and not self._said.decoder.joins_bytes:
+            if any(not c.isspace() and not self._encoding(c).ids for c in set(text)):
+                return None
         return np.array(self._encoding(text).offsets, np.int64).reshape(-1, 2)
 
     def _encoding(self, text: str) -> Any:
