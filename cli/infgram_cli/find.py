@@ -84,19 +84,17 @@ def find(
     if len(matches) < n:
         note(f"{len(matches):,} of {n:,} occurrences; --limit shows more")
     for match in matches:
-        console.print(_rendered(match, joint=" " if index.tokenizer.name == "ids" else ""))
+        console.print(rendered(match, joint=" " if index.tokenizer.name == "ids" else ""))
 
 
-def _rendered(match: infgram.Match, *, joint: str) -> Text:
+def rendered(match: infgram.Match, *, joint: str) -> Text:
+    """A match on one line, its place first. joint: what stands between its parts."""
     from .output import escaped, styled
 
-    place = "".join(f":{n}" for n in (match.line, match.column) if n)
-    if not match.line:
-        place = f":document {match.document}, token {match.offset}"
     known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())
     return styled(
         [
-            (f"{escaped(match.source)}{place}:", "cyan"),
+            (f"{escaped(match.place)}:", "cyan"),
             (f" {escaped(match.before)}{joint if match.before else ''}", ""),
             (escaped(match.match), "bold red"),
             (f"{joint if match.after else ''}{escaped(match.after)}", ""),

@@ -131,14 +131,15 @@ def temperature_option(
     )
 
 
-def limit_option(what: str, default: int, *old: str) -> Callable[[Decorated], Decorated]:
-    """Adds `limit`: how many results are shown. old: its names of before."""
+def limit_option(what: str, default: int | None, *old: str) -> Callable[[Decorated], Decorated]:
+    """Adds `limit`: how many results are shown, all where it is None. old: its names of before."""
     return option(
         "-m",
         "--limit",
         type=click.IntRange(min=1),
         metavar="N",
         default=default,
+        show_default="all" if default is None else True,
         old=old,
         help=f"Results to show, at most: {what}.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SECTIONS = {
     "Start": ("demo", "build", "info"),
-    "Ask": ("count", "next", "find"),
+    "Ask": ("count", "next", "find", "trace"),
     "Write": ("generate",),
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),

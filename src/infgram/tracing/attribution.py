@@ -149,6 +149,16 @@ class Attribution(Value):
         n = sum(passage.end - passage.start for passage in self.passages)
         return n / len(self.text) if self.text else 0.0
 
+    def place(self, character: int) -> tuple[int, int]:
+        """Line and column of a character of the text, both from 1; lines end with \\n.
+
+        >>> import infgram
+        >>> infgram.attribute(infgram.build(["to be"]), "or\\nto be").place(6)
+        (2, 4)
+        """
+        before = self.text[:character]
+        return before.count("\n") + 1, character - (before.rfind("\n") + 1) + 1
+
     def runs(self) -> Iterator[tuple[str, int | None]]:
         """The text in parts, each with the number of the longest span that it is part of, if any.
 
@@ -191,7 +201,7 @@ def attribute(
     rank: Rank = "length",
     density: float | None = None,
     limit: int | None = None,
-    max_documents: int = 10,
+    max_documents: int = 3,
     context: int = 60,
     seed: int | np.random.Generator | None = None,
 ) -> Attribution:
