@@ -231,6 +231,52 @@ def test_small_letters_of_a_tokenizer_do_not_change_the_text(tmp_path: Path) -> 
     assert span.text == "HELLO   World AND\tmoon" == text[span.start : span.end]
 
 
+@settings(max_examples=examples(60))
+@given(
+    corpora=st.lists(
+        st.lists(st.text("ab ", min_size=1, max_size=10), min_size=1, max_size=3),
+        min_size=2,
+        max_size=3,
+    ),
+    text=st.text("ab ", max_size=12),
+    whole_words=st.booleans(),
+)
+def test_several_indexes_answer_as_one_of_all_their_documents(
+    memory_folder: Path, corpora: list[list[str]], text: str, whole_words: bool
+) -> None:
+    indexes = [
+        make_index(
+            memory_folder / f"{i}.infgram",
+            [list(document.encode()) for document in corpus],
+            shard_tokens=12,
+        )
+        for i, corpus in enumerate(corpora)
+    ]
+    together = make_index(
+        memory_folder / "all.infgram",
+        [list(document.encode()) for corpus in corpora for document in corpus],
+    )
+
+    def ask(index: Any) -> infgram.Attribution:
+        return infgram.attribute(
+            index, text, min_length=1, whole_words=whole_words, max_documents=10**6
+        )
+
+    found, expected = ask(indexes), ask(together)
+    assert len(found.spans) == len(expected.spans)
+    firsts = np.cumsum([0, *map(len, corpora)]).tolist()
+    for one, other in zip(found.spans, expected.spans, strict=True):
+        assert (one.start, one.end, one.count) == (other.start, other.end, other.count)
+        assert one.log_prob == pytest.approx(other.log_prob)
+        # of one index after another
+        places = [(match.document, match.offset) for match in one.documents]
+        counts = [index.count(one.text) for index in indexes]
+        numbers = np.repeat(firsts[:-1], counts).tolist()
+        assert [(first + n, at) for first, (n, at) in zip(numbers, places, strict=True)] == [
+            (match.document, match.offset) for match in other.documents
+        ]
+
+
 # Which spans are kept -----------------------------------------------------------------------------
 
 
@@ -381,6 +427,14 @@ def test_spans_go_into_tables_with_their_documents(index: infgram.Index) -> None
 def test_what_cannot_be_is_refused(index: infgram.Index, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidParameter, match=re.escape(said)):
         infgram.attribute(index, "to be", **wrong)
+
+
+def test_indexes_with_other_tokenizers_are_not_asked_together(index: infgram.Index) -> None:
+    other = infgram.build(["to be"], tokenizer="chars")
+    with pytest.raises(InvalidParameter, match="has another tokenizer than"):
+        infgram.attribute([index, other], "to be")
+    with pytest.raises(InvalidParameter, match="expected an index or several"):
+        infgram.attribute([], "to be")
 
 
 def test_a_model_a_wrong_id_and_what_is_no_text_are_refused(index: infgram.Index) -> None:

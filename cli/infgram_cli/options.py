@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,6 +176,13 @@ def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index
     import infgram
 
     return infgram.open(index_path(path, argument))
+
+
+def open_indexes(paths: Sequence[Path]) -> list[infgram.Index]:
+    """The indexes that were named, or the only one, as `index_path` finds it."""
+    import infgram
+
+    return [infgram.open(path) for path in paths or [index_path()]]
 
 
 def index_path(path: Path | None = None, argument: Path | None = None) -> Path:

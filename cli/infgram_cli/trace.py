@@ -14,10 +14,10 @@ from .given import Typed, escape_option
 from .option import option
 from .options import (
     html_option,
-    index_option,
+    indexes_option,
     json_option,
     limit_option,
-    open_index,
+    open_indexes,
     seed_option,
 )
 from .texts import Texts, text_arguments
@@ -39,7 +39,7 @@ Examples:
 """
 )
 @text_arguments
-@index_option
+@indexes_option
 @option(
     "--min-length",
     type=click.IntRange(min=1),
@@ -95,7 +95,7 @@ Examples:
 @json_option
 def trace(
     given: Texts,
-    path: Path | None,
+    paths: tuple[Path, ...],
     rank_by: str,
     merge: bool,
     html: Path | None,
@@ -112,18 +112,19 @@ def trace(
     """
     import infgram
 
-    index = open_index(path)
+    indexes = open_indexes(paths)
     wishes["rank"] = rank_by.replace("-", "_")
     texts = [
-        (document, infgram.attribute(index, document.content, **wishes))
+        (document, infgram.attribute(indexes, document.content, **wishes))
         for document in given.read_documents()
     ]
     if html:
-        _write(html, texts, str(given), index.path.name)
+        corpus = ", ".join(index.path.name for index in indexes)
+        _write(html, texts, str(given), corpus)
     if as_json:
         _print_json(texts, merge)
     elif html != Path("-"):
-        joint = " " if index.tokenizer.name == "ids" else ""
+        joint = " " if indexes[0].tokenizer.name == "ids" else ""
         for document, found in texts:
             _print(_name(document), found, merge, joint)
     end_unless(any(found.spans for _, found in texts))
@@ -187,9 +188,9 @@ def _print(name: str, found: infgram.Attribution, merge: bool, joint: str) -> No
 
 
 def _told(part: infgram.Span | infgram.Passage) -> str:
-    import infgram
+    from infgram.tracing.attribution import Passage, told_of
 
-    if isinstance(part, infgram.Passage):
+    if isinstance(part, Passage):
         n = len(part.spans)
         return f"{n:,} span{'s' * (n != 1)}"
-    return f"{part.n_tokens:,} tokens, {part.count:,} in the corpus"
+    return told_of(part)

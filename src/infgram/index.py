@@ -80,8 +80,7 @@ class Index:
         self._reads_bytes = self.tokenizer.name == "bytes"
         firsts = np.cumsum([0, *(shard.n_documents for shard in layout.shards)]).tolist()
         self._shards = [
-            Shard(stored, shard, first)
-            for shard, first in zip(layout.shards, firsts, strict=False)
+            Shard(stored, shard, first) for shard, first in zip(layout.shards, firsts, strict=False)
         ]
         try:
             self.native = native.Index(
@@ -711,6 +710,24 @@ class Cursor:
 def check_index(**named: object) -> None:
     """Each is an index. Raises InvalidParameter."""
     instance(Index, "infgram.open(path) gives one; a model has its own in `indexes`", **named)
+
+
+def indexes_of(index: Index | Sequence[Index]) -> tuple[Index, ...]:
+    """An index, or several that share a tokenizer. Raises InvalidParameter."""
+    several = isinstance(index, Sequence) and not isinstance(index, str)
+    indexes: tuple[Index, ...] = tuple(index) if several else (index,)  # type: ignore[arg-type,assignment]
+    for each in indexes:
+        check_index(index=each)
+    if not indexes:
+        raise InvalidParameter(f"index is {index!r}, expected an index or several")
+    first = indexes[0]
+    for other in indexes[1:]:
+        if other.tokenizer.spec() != first.tokenizer.spec():
+            raise InvalidParameter(
+                f"{other.path.name} has another tokenizer than {first.path.name}: only indexes "
+                "with the same one can be asked together"
+            )
+    return indexes
 
 
 _Given = TypeVar("_Given")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +76,7 @@ class Occurrences:
         lengths: NDArray[np.int64],
         context: int,
     ) -> list[Match]:
-        """Of n-grams of so many tokens at positions of shard `s`, each with `context` tokens around.
+        """Of n-grams of so many tokens at positions of shard `s`; `context`: tokens around.
 
         Raises CorruptIndex.
         """
@@ -135,7 +134,7 @@ class Occurrences:
         ends: NDArray[np.int64],
         first: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Line and column of tokens of documents whose first lines are `first` (0: all of a file)."""
+        """Line and column of tokens; first: lines on which their documents begin (0: whole files)."""
         lines, columns = first.copy(), np.zeros(len(first), np.int64)
         if not self._line_counters:
             return lines, columns

@@ -147,9 +147,10 @@ public:
             of_, tokens);
     }
     // Line ends in each stretch of a shard's text. n_line_ends: of each code.
-    [[nodiscard]] std::vector<LineEnds::Found> line_ends(
-        std::size_t shard, std::span<const std::uint32_t> n_line_ends,
-        std::span<const Position> begins, std::span<const Position> ends) const {
+    [[nodiscard]] std::vector<LineEnds::Found> line_ends(std::size_t shard,
+                                                         std::span<const std::uint32_t> n_line_ends,
+                                                         std::span<const Position> begins,
+                                                         std::span<const Position> ends) const {
         if (begins.size() != ends.size()) throw InvalidParameter("expected an end for each begin");
         return visit([&](const auto& of) {
             const LineEnds counted(n_line_ends);

@@ -39,8 +39,7 @@ public:
         if constexpr (sizeof(Code) == 1) {
             if (only_ >= 0)
                 for (; at + 64 <= end; at += 64) {
-                    const std::uint64_t here =
-                        match64(&text[at], static_cast<std::uint8_t>(only_));
+                    const std::uint64_t here = match64(&text[at], static_cast<std::uint8_t>(only_));
                     if (here == 0) continue;
                     found.n += count_bits(here);
                     found.last = static_cast<std::int64_t>(at) + 63 - std::countl_zero(here);

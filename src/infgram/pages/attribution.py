@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ..results import Match
-from ..tracing.attribution import Attribution, Span, shade_of
+from ..tracing.attribution import Attribution, Span, shade_of, told_of
 from .page import page, part, shaded
 from .shades import LEAST
 
@@ -21,14 +22,18 @@ def attribution_page(
     >>> "<b class='h1'>to &lt;b&gt;e</b>" in attribution_page([("a.txt", found)])
     True
     """
-    names = [f"{least} and more" if least else "fewer" for least in LEAST[1:]]
+    least = LEAST[2:]  # what is shorter has the first shade, too
+    ends = (f"{n} to {m - 1}" for n, m in pairwise(least))
+    names = [f"fewer than {least[0]}", *ends, f"{least[-1]} and more"]
     return page(
         "attribution",
         title=f"{name}: what stands in {corpus}",
         values={
             "name": html.escape(name),
             "corpus": html.escape(corpus),
-            "legend": "".join(f'<span class="h{i}">{text}</span>' for i, text in enumerate(names)),
+            "legend": "".join(
+                f'<span class="h{i}">{text}</span>' for i, text in enumerate(names, 1)
+            ),
             "texts": "\n".join(_section(*text) for text in texts),
         },
         data=[_data(found) for _, found in texts],
@@ -60,8 +65,8 @@ def _told(span: Span) -> list[object]:
     left = span.count - len(span.documents)
     return [
         shade_of(span),
-        f"{span.n_tokens:,} tokens, {span.count:,} in the corpus",
-        span.text,
+        told_of(span),
+        " ".join(span.text.split()),
         [_document(match) for match in span.documents],
         f"{left:,} more" if left else "",
     ]

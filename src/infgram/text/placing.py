@@ -1,8 +1,9 @@
-"""Where the tokens of a text stand among its characters, and where a part of it may begin or end."""
+"""Where tokens stand among the characters of a text, and where parts of it may begin or end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from .characters import character_of_each
 from .pieces import Behind
 from .tokenizing.contract import as_str
-from .tokens import Query, TokenArray, Tokenizer, check_ids
+from .tokens import Query, Tokenizer, check_ids
 from .words import words_in
 
 Places = NDArray[np.int64]
@@ -29,7 +30,7 @@ class PlacedText:
     """
 
     text: str
-    token_ids: TokenArray
+    token_ids: NDArray[Any]
     begins: Places
     ends: Places
 
@@ -48,7 +49,8 @@ class PlacedText:
         found = np.array([character in characters for character in self.text], np.int64)
         before = np.concatenate([[0], np.cumsum(found)])
         stops = np.maximum(self.ends, np.append(self.begins[1:], len(self.text)))
-        return before[stops] > before[self.begins]
+        holds: NDArray[np.bool_] = before[stops] > before[self.begins]
+        return holds
 
     def cuts_words(self) -> NDArray[np.bool_]:
         """Of each place between characters, from 0 to the text's end, whether it is in a word."""
@@ -91,7 +93,7 @@ def place(tokenizer: Tokenizer, query: Query) -> PlacedText:
     return _decoded(tokenizer, ids)
 
 
-def _decoded(tokenizer: Tokenizer, ids: TokenArray) -> PlacedText:
+def _decoded(tokenizer: Tokenizer, ids: NDArray[Any]) -> PlacedText:
     """A character of several tokens comes with the last of them, and is of all of them."""
     pieces = list(Behind(tokenizer).by_token(ids))
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)

@@ -9,22 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import instance, number, one_of, whole
-from ..index import Index, check_index
+from ..index import Index, indexes_of
 from ..models.sampling import shade
 from ..occurrences import draw
 from ..results import Match, Matches
 from ..seeds import generator
-from ..text.placing import PlacedText, place
+from ..text.placing import place
 from ..text.tokens import Query
 from ..values import markup
 from ..values.table import Table
 from ..values.value import Value
+from .spans import Found, log_probs, maximal
 
 Rank: TypeAlias = Literal["length", "log_prob"]
 RANKS = ("length", "log_prob")
@@ -174,7 +176,7 @@ class Attribution(Value):
         for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], -i)):
             owners[self.spans[i].start : self.spans[i].end] = i
         bounds = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             if start < end:
                 owner = int(owners[start])
                 yield self.text[start:end], None if owner < 0 else owner
@@ -183,7 +185,9 @@ class Attribution(Value):
         n = len(self.spans)
         return markup.output(
             markup.passage(
-                (text, 0, "") if i is None else (text, shade_of(self.spans[i]), _told(self.spans[i]))
+                (text, 0, "")
+                if i is None
+                else (text, shade_of(self.spans[i]), told_of(self.spans[i]))
                 for text, i in self.runs()
             ),
             markup.note(f"{n:,} span{'s' * (n != 1)}, {self.covered:.1%} of the text"),
@@ -191,7 +195,7 @@ class Attribution(Value):
 
 
 def attribute(
-    index: Index,
+    index: Index | Sequence[Index],
     text: Query,
     *,
     min_length: int | None = None,
@@ -220,7 +224,8 @@ def attribute(
     `log_prob`; of equals the first.
 
     `max_documents` places of each are drawn without replacement by `seed`, with `context` tokens
-    around. O(levels) a token, and some 50 µs a document.
+    around. Of several indexes, which must share a tokenizer, counts add up, and a document's number
+    counts within its own. O(levels) a token, and some 50 µs a document.
 
     Raises InvalidParameter, TokenOutOfRange, and what the tokenizer raises.
 
@@ -232,8 +237,9 @@ def attribute(
     >>> found.spans[1].documents[0].document
     1
     """
-    check_index(index=index)
-    plain = index.tokenizer.name in ("bytes", "chars")
+    indexes = indexes_of(index)
+    tokenizer = indexes[0].tokenizer
+    plain = tokenizer.name in ("bytes", "chars")
     if min_length is None:
         min_length = _LEAST_CHARACTERS if plain else _LEAST_TOKENS
     whole(1, min_length=min_length)
@@ -246,19 +252,19 @@ def attribute(
     one_of(RANKS, rank=rank)
     instance(str, "the characters themselves, as in '\\n.'", delimiters=delimiters)
 
-    placed = place(index.tokenizer, text)
-    found = _maximal(index, placed, whole_words, delimiters)
+    placed = place(tokenizer, text)
+    found = maximal(indexes, placed, whole_words, delimiters)
     keep = found.sizes >= min_length
     if max_count is not None:
         keep &= found.counts <= max_count
     found = found.where(keep)
-    log_probs = _log_probs(index, placed, found)
+    logs = log_probs(indexes, placed, found)
     most = math.ceil(density * len(placed.token_ids)) if density is not None else len(found.sizes)
     most = min(most, len(found.sizes) if limit is None else limit)
-    order = np.argsort(-found.sizes if rank == "length" else log_probs, kind="stable")
+    order = np.argsort(-found.sizes if rank == "length" else logs, kind="stable")
     best = np.sort(order[:most])
     found = found.where(best)
-    documents = _documents(index, found, max_documents, context, generator(seed))
+    documents = _documents(indexes, found, max_documents, context, generator(seed))
     return Attribution(
         placed.text,
         len(placed.token_ids),
@@ -269,7 +275,7 @@ def attribute(
                 placed.ends[found.ends - 1].tolist(),
                 found.sizes.tolist(),
                 found.counts.tolist(),
-                log_probs[best].tolist(),
+                logs[best].tolist(),
                 documents,
                 strict=True,
             )
@@ -277,81 +283,47 @@ def attribute(
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Spans as the core has them: tokens [begins, ends), and rows of shape (n, n_shards, 2)."""
-
-    begins: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    rows: NDArray[np.int64]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        return self.ends - self.begins
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        counts: NDArray[np.int64] = (self.rows[..., 1] - self.rows[..., 0]).sum(axis=1)
-        return counts
-
-    def where(self, chosen: NDArray[Any]) -> _Found:
-        return _Found(self.begins[chosen], self.ends[chosen], self.rows[chosen])
-
-
-def _maximal(index: Index, placed: PlacedText, whole_words: bool, delimiters: str) -> _Found:
-    """The maximal spans among those that stand where spans may."""
-    n = len(placed.token_ids)
-    can_begin, can_end = placed.can_begin(), placed.can_end()
-    stops = can_end & placed.has(delimiters) if delimiters else np.zeros(n, np.bool_)
-    if whole_words:
-        cuts = placed.cuts_words()
-        can_begin &= ~cuts[placed.begins]
-        can_end &= ~cuts[placed.ends]
-    # the first place from each on where a span may begin; n, where none may
-    begins = np.where(np.append(can_begin, True), np.arange(n + 1), n)
-    begins = np.minimum.accumulate(begins[::-1])[::-1]
-    # behind the last delimiter before each token
-    behind = np.maximum.accumulate(np.append(0, np.where(stops, np.arange(1, n + 1), 0)))[:-1]
-    earliest = np.where(can_end, behind, n)
-    bounds, rows = index.native.maximal_spans(
-        placed.token_ids, begins.astype(np.uint32), earliest.astype(np.uint32)
-    )
-    bounds = bounds.astype(np.int64).reshape(-1, 2)
-    return _Found(
-        bounds[:, 0], bounds[:, 1], rows.astype(np.int64).reshape(len(bounds), index.n_shards, 2)
-    )
-
-
-def _log_probs(index: Index, placed: PlacedText, found: _Found) -> NDArray[np.float64]:
-    """Of each span, by how often the corpus has each of its tokens."""
-    different, places = np.unique(placed.token_ids, return_inverse=True)
-    counts = index.native.count_batch(different, np.arange(len(different) + 1))
-    with np.errstate(divide="ignore"):  # of tokens that are in no span
-        each = np.log(counts / index.n_tokens)[places]
-    sums = np.concatenate([[0.0], np.cumsum(np.where(np.isfinite(each), each, 0.0))])
-    return sums[found.ends] - sums[found.begins]
-
-
 def _documents(
-    index: Index, found: _Found, most: int, context: int, rng: np.random.Generator
-) -> Sequence[Matches]:
+    indexes: Sequence[Index], found: Found, most: int, context: int, rng: np.random.Generator
+) -> list[Matches]:
     if not most:
         return [Matches()] * len(found.sizes)
-    rows = [draw(ranges, most, rng) for ranges in found.rows]
-    return index.matches(rows, found.sizes, context)
+    drawn = [draw(ranges, most, rng) for ranges in found.rows]
+    documents = [Matches() for _ in drawn]
+    first = 0
+    for index in indexes:
+        behind = first + index.n_shards
+        own = [_of_shards(rows, first, behind) for rows in drawn]
+        placed = index.matches(own, found.sizes, context)
+        documents = [Matches((*a, *b)) for a, b in zip(documents, placed, strict=True)]
+        first = behind
+    return documents
+
+
+def _of_shards(rows: NDArray[np.int64], first: int, behind: int) -> NDArray[np.int64]:
+    """The rows in shards [first, behind), numbered from the first of these."""
+    mine = rows[(first <= rows[:, 0]) & (rows[:, 0] < behind)]
+    mine[:, 0] -= first
+    return mine
 
 
 def shade_of(span: Span) -> int:
     """The shade of a span, by its length: 1 to 4.
 
-    >>> shade_of(Span(0, 2, "to", 2, 1, -1.0, Matches())), shade_of(Span(0, 9, "", 70, 1, -1.0, Matches()))
-    (1, 4)
+    >>> shade_of(Span(0, 2, "to", 2, 1, -1.0, Matches()))
+    1
     """
     return max(shade(span.n_tokens), 1)
 
 
-def _told(span: Span) -> str:
-    return f"{span.n_tokens:,} tokens, {span.count:,} times in the corpus"
+def told_of(span: Span) -> str:
+    """A span's length and count in words.
+
+    >>> told_of(Span(0, 5, "to be", 5, 1, -9.0, Matches()))
+    '5 tokens, once in the corpus'
+    """
+    times = "once" if span.count == 1 else f"{span.count:,} times"
+    return f"{span.n_tokens:,} token{'s' * (span.n_tokens != 1)}, {times} in the corpus"
 
 
 def _sources(span: Span) -> str:
