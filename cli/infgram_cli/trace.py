@@ -1,4 +1,4 @@
-"""infgram trace: which parts of a text stand in the corpus, and where."""
+"""infgram trace: where parts of a text stand in the corpus."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def trace(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Show which parts of TEXT stand in the corpus, and where.
+    """Show where parts of TEXT stand in the corpus.
 
     A span is a part of the text that stands in the corpus in one piece, as no longer part around
     it does. Each comes with its place in the text, its length, how often the corpus has it, and

@@ -1,4 +1,4 @@
 """What of a text comes from the corpus.
 
-Counts and runs of the index, exact; no model. May touch the index and its cursors.
+Counts, runs and spans of indexes, exact; no model. May touch indexes and their cursors.
 """

@@ -43,7 +43,15 @@ class Found:
 def maximal(
     indexes: Sequence[Index], placed: PlacedText, whole_words: bool, delimiters: str
 ) -> Found:
-    """The maximal spans among those that stand where spans may."""
+    """The maximal spans among those that stand where spans may.
+
+    >>> import infgram
+    >>> from infgram.text.placing import place
+    >>> index = infgram.build(["to be or not"])
+    >>> found = maximal([index], place(index.tokenizer, "be not"), True, "")
+    >>> list(zip(found.begins.tolist(), found.ends.tolist(), found.counts.tolist()))
+    [(0, 3, 1), (2, 6, 1)]
+    """
     n = len(placed.token_ids)
     can_begin, can_end = placed.can_begin(), placed.can_end()
     stops = can_end & placed.has(delimiters) if delimiters else np.zeros(n, np.bool_)
