@@ -192,7 +192,7 @@ def spans(index: Index, asked: Asked) -> Any:
         for span in each.spans:
             _expect(0 <= span.start < span.end <= len(each.text), "outside the text", bounds)
             _expect(span.text == each.text[span.start : span.end], "another text", span)
-            _expect(1 <= span.count and span.log_prob <= 0, "no count", span)
+            _expect(span.count >= 1 and span.log_prob <= 0, "no count", span)
             _expect(1 <= len(span.documents) <= min(3, span.count), "documents", span)
     return found
 
