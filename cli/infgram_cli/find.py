@@ -89,12 +89,12 @@ def find(
 
 def rendered(match: infgram.Match, *, joint: str) -> Text:
     """A match on one line, its place first. joint: what stands between its parts."""
-    from .output import escaped, styled
+    from .output import escaped, place_of, styled
 
     known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())
     return styled(
         [
-            (f"{escaped(match.place)}:", "cyan"),
+            (f"{place_of(match)}:", "cyan"),
             (f" {escaped(match.before)}{joint if match.before else ''}", ""),
             (escaped(match.match), "bold red"),
             (f"{joint if match.after else ''}{escaped(match.after)}", ""),

@@ -134,7 +134,7 @@ class Occurrences:
         ends: NDArray[np.int64],
         first: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Line and column of tokens; first: lines on which their documents begin (0: whole files)."""
+        """Line and column of tokens; first: lines where their documents begin, 0: whole files."""
         lines, columns = first.copy(), np.zeros(len(first), np.int64)
         if not self._line_counters:
             return lines, columns

@@ -1,4 +1,5 @@
-"""What of a text comes from the corpus.
+"""What of a text comes from the corpus, and what a corpus has of itself.
 
-Counts, runs and spans of indexes, exact; no model. May touch indexes and their cursors.
+Counts, runs, spans and places of indexes, exact; no model. May touch indexes and their cursors;
+`dedup` builds indexes of what it has left.
 """
