@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -56,6 +56,11 @@ format: .venv-dev/.ready  ## format everything
 
 test-torch: newest  ## tests of what needs PyTorch, with the newest releases of it and all else
 	.venv-newest/bin/python -m pytest -m torch
+
+# The packages are fetched once: some hundred megabytes, of which little is kept.
+test-engines: newest  ## drafts for vLLM, SGLang and llama.cpp, by their own code: the newest releases and those before
+	.venv-newest/bin/python tests/engines.py build/engines
+	INFGRAM_ENGINES=build/engines .venv-newest/bin/python -m pytest -rs tests/test_draft_engines.py
 
 test-newest: newest  ## all tests, with the newest releases of what infgram stands on
 	.venv-newest/bin/python -m pytest

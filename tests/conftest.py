@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from unittest.mock import patch
 
+import engines
 import numpy as np
 import pytest
 from bounds import bounds, projects
@@ -64,13 +65,16 @@ def examples(n: int) -> int:
     return max(1, round(n * float(os.environ.get("INFGRAM_FUZZ", "1"))))
 
 
-def pytest_report_header() -> str:
-    """What infgram stands on here."""
+def pytest_report_header() -> list[str]:
+    """What infgram stands on here, and the engines that there are."""
     versions = []
     for name in bounds(projects(), ["infgram[test]", "infgram-bench[neural]"]):
         with suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
-    return f"infgram stands on: {', '.join(versions)}"
+    lines = [f"infgram stands on: {', '.join(versions)}"]
+    if found := engines.seen():
+        lines.append(f"engines: {', '.join(found)}")
+    return lines
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import make_index
 from infgram_bench import (
     drafting,
+    drafting_hindsight,
     drafting_replay,
     drafting_speed,
     drafting_traces,
@@ -20,6 +22,7 @@ from infgram_bench import (
     neural,
 )
 from infgram_bench.corpora import Corpus
+from infgram_bench.drafting_hindsight import hindsight
 from infgram_bench.drafting_replay import BUDGETS, Replay, follow, measure, replay
 from infgram_bench.drafting_rivals import (
     SYSTEMS,
@@ -329,6 +332,48 @@ def bench_in(folder: Path) -> Bench:
     )
 
 
+def naive_hindsight(
+    corpus: Sequence[Sequence[int]], documents: Sequence[Sequence[int]], n_prompt: int, most: int
+) -> tuple[list[int], int]:
+    """Steps of each document and drafted tokens: every piece is looked for at every place."""
+    steps, drafted = [], 0
+    written: list[list[int]] = []
+    for document in documents:
+        at = n_prompt
+        steps.append(0)
+        while at < len(document):
+            n = 0
+            for k in range(1, min(most, len(document) - at) + 1):
+                piece = list(document[at - 1 : at + k])
+                places = [
+                    text[i : i + k + 1] == piece
+                    for text in (*map(list, corpus), *written)
+                    for i in range(len(text))
+                ]
+                places += [list(document[i : i + k + 1]) == piece for i in range(at - 1)]
+                n = k if any(places) else n
+            drafted += n
+            steps[-1] += 1
+            at += n + 1
+        written.append(list(document[n_prompt:]))
+    return steps, drafted
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_hindsight_drafts_the_longest_pieces_that_were_read(
+    memory_folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(drafting_hindsight, "N_PROMPT", 3)
+    random = np.random.default_rng(seed)
+    texts = [random.integers(0, 2 + seed % 3, n).astype(np.uint32) for n in (30, 8, 25, 40, 12)]
+    index = make_index(memory_folder / "hindsight.infgram", texts[:2])
+    for most in (1, 3, 8, 50):
+        steps, tokens, drafted = hindsight(index, texts[2:], most)
+        plain = [text.tolist() for text in texts]
+        assert (steps, drafted) == naive_hindsight(plain[:2], plain[2:], 3, most)
+        assert tokens == [22, 37, 9]
+
+
 @pytest.fixture
 def jobs_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_here(job: str, *arguments: object, **_: object) -> Run:
@@ -356,10 +401,12 @@ def test_without_rivals_infgram_is_measured_and_the_others_have_rows(
     (tokens,) = [table for title, table in tables.items() if title.startswith("held-out text")]
     cells = {row[0]: row[1] for row in tokens.rows}
     assert set(cells) == {
-        *("infgram, tree", "infgram, path"),
-        *("prompt lookup", "Arctic", "REST", "SGLang"),
+        *("hindsight", "infgram, tree", "infgram, path"),
+        *("prompt lookup", "Arctic", "REST", "SGLang", "suffix-gpu"),
     }
-    assert [name for name, cell in cells.items() if cell == "not measured"] == list(cells)[2:]
+    assert [name for name, cell in cells.items() if cell == "not measured"] == list(cells)[3:]
+    for n in BUDGETS:
+        assert 1 < found.figures[f"held-out text, hindsight, {n}"] <= n + 1
     figure = found.figures["held-out text, infgram, tree, 4"]
     assert cells["infgram, tree"].startswith(f"{figure:.3f} (")
     assert not [bar for bar in found.bars if "tokens a step" in bar.what]

@@ -421,10 +421,32 @@ def test_more_accepted_than_drafted_is_refused(index: infgram.Index) -> None:
     drafter.accept("a", [int(draft.token_ids[0]), 0], 1)
 
 
+def test_a_draft_has_as_many_tokens_as_it_may_and_no_more_than_4096(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", list(b"to be or "))
+    for draft in (drafter.propose("a", 4096), drafter.propose("a", 4096, sample=True, rng=1)):
+        assert len(draft) == 4096
+        assert (draft.parents < np.arange(4096)).all()
+        edges = set(zip(draft.parents.tolist(), draft.token_ids.tolist(), strict=True))
+        assert len(edges) == 4096
+    likely = drafter.propose("a", 4096).probs
+    assert (np.diff(likely) <= 0).all()
+    for n in (-1, 4097, 10**9, 2**70, 8.0, "8"):
+        for call in (
+            lambda n=n: drafter.propose("a", n),
+            lambda n=n: drafter.propose("a", n, sample=True),
+            lambda n=n: drafter.propose_ids(list(b"to be"), n),
+            lambda n=n: drafter.propose_batch(["a"], n),
+        ):
+            with pytest.raises(InvalidParameter, match=r"max_tokens is .*from 0 to 4096"):
+                call()
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"max_tokens": -1},
+        {"max_tokens": 4097},
         {"cost": []},
         {"cost": [1.0, -1.0]},
         {"cost": [1.0, float("nan")]},

@@ -1,25 +1,24 @@
 """Drafts for engines: our classes, driven as the engines drive them.
 
-The engines are stand-ins written from their interfaces. Where an environment variable names a
-folder with an engine's package (an unpacked wheel will do), its own code loads and drives ours:
-
-- INFGRAM_VLLM: has `vllm/`.
-- INFGRAM_SGLANG: has `sglang/`; needs PyTorch.
-- INFGRAM_LLAMA_CPP_PYTHON: has `llama_cpp/`.
+The engines are stand-ins written from their interfaces. Where their packages are (engines.py;
+`make test-engines` fetches them), their own code loads, drives and reads ours as well, in every
+version that is there; SGLang's needs PyTorch. llama-cpp-python runs where it is installed.
 """
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,6 +28,7 @@ from unittest.mock import MagicMock, patch
 import numpy as np
 import pytest
 from conftest import examples, make_index
+from engines import VARIABLE, unpacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -124,13 +124,13 @@ class Reference:
             self.running.remove(name)
 
 
-def package(variable: str, inside: str) -> Path:
-    """The folder of an engine's package, or a skipped test."""
-    folder = os.environ.get(variable)
-    if not folder:
-        pytest.skip(f"needs {inside}/ in the folder that {variable} names")
-    assert (Path(folder) / inside).is_dir()
-    return Path(folder)
+def with_packages_of(name: str) -> pytest.MarkDecorator:
+    """Runs a test with each version of a package that is there, or skips it."""
+    skip = pytest.mark.skip(f"needs {name}: make test-engines, or {VARIABLE}")
+    found = [pytest.param(path, id=path.name) for path in unpacked(name)]
+    return pytest.mark.parametrize(
+        "package", found or [pytest.param(None, id=f"no {name}", marks=skip)]
+    )
 
 
 def load_module(path: Path, name: str, stubs: dict[str, Any]) -> ModuleType:
@@ -340,17 +340,52 @@ def test_an_index_of_another_tokenizer_is_refused(index: infgram.Index) -> None:
         Proposer(vllm_config(str(index.path), vocab_size=100))
 
 
-def test_vllms_own_loader_makes_the_proposer(index: infgram.Index, tmp_path: Path) -> None:
-    vllm = package("INFGRAM_VLLM", "vllm")
+def vllms_own_call(package: Path) -> Callable[..., list[list[int]]]:
+    """What vLLM's runner does with a custom proposer, cut out of the middle of its step."""
+    source = (package / "vllm/v1/worker/gpu_model_runner.py").read_text()
+    (branch,) = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.If)
+        and ast.unparse(node.test) == "spec_config.method == 'custom_class'"
+    )
+    code = compile(ast.Module(branch.body, []), "gpu_model_runner.py", "exec")
+
+    def propose(drafter: Any, sampled: list[list[int]], counts: Any, ids: Any) -> list[list[int]]:
+        batch = SimpleNamespace(num_tokens_no_spec=counts, token_ids_cpu=ids)
+        names: dict[str, Any] = {
+            "self": SimpleNamespace(drafter=drafter, input_batch=batch),
+            "cast": lambda _, value: value,
+            "Any": Any,
+            "sampled_token_ids": sampled,
+            "slot_mappings": None,
+        }
+        exec(code, names)
+        drafts: list[list[int]] = names["draft_token_ids"]
+        return drafts
+
+    return propose
+
+
+@with_packages_of("vllm")
+def test_vllms_own_loader_makes_the_proposer_and_its_runner_asks_it(
+    package: Path, index: infgram.Index, tmp_path: Path
+) -> None:
     loader = load_module(
-        vllm / "vllm/v1/spec_decode/custom_class_proposer.py",
+        package / "vllm/v1/spec_decode/custom_class_proposer.py",
         "custom_class_proposer",
         {name: MagicMock() for name in ("vllm", "vllm.config", "vllm.logger")},
     )
     proposer = loader.create_custom_proposer(vllm_config(str(index.path)))
+    asked = vllms_own_call(package)
+    through_runner = SimpleNamespace(
+        propose=lambda sampled, counts, ids, slot_mappings: asked(proposer, sampled, counts, ids)
+    )
+    reference = Reference(Drafter(index, tree=False))
     request = Request(SPOKEN[0], 10)
-    vllm_step(proposer, [request])
-    assert len(request.draft) == 4
+    while not request.is_done:
+        vllm_step(through_runner, [request])
+        reference_step(reference, [request])
     with pytest.raises(RuntimeError, match=r"nowhere does not exist: build it"):
         loader.create_custom_proposer(vllm_config(str(tmp_path / "nowhere")))
 
@@ -434,9 +469,9 @@ def test_ids_outside_the_vocabulary_are_named(index: infgram.Index) -> None:
     assert len(draft_model(np.array([97, 98, 97], np.intc)))
 
 
-def test_llama_cpp_pythons_own_class_has_this_form() -> None:
-    folder = package("INFGRAM_LLAMA_CPP_PYTHON", "llama_cpp")
-    theirs = load_module(folder / "llama_cpp/llama_speculative.py", "llama_speculative", {})
+@with_packages_of("llama-cpp-python")
+def test_llama_cpp_pythons_own_class_has_this_form(package: Path) -> None:
+    theirs = load_module(package / "llama_cpp/llama_speculative.py", "llama_speculative", {})
     abstract = theirs.LlamaDraftModel.__abstractmethods__
     assert abstract == {"__call__"}
     assert all(hasattr(DraftModel, name) for name in abstract)
@@ -585,6 +620,63 @@ def test_an_export_that_fails_leaves_what_was_there(index: infgram.Index, tmp_pa
     assert (tmp_path / "cache").read_bytes() == b"before"
     with pytest.raises(StorageError, match="cannot be written: No such file"):
         export_lookup_cache(index, tmp_path / "nowhere" / "cache")
+
+
+# Prints the n-grams of a cache with their continuations and counts, and then what is drafted from
+# it behind a text.
+CACHE_READER = """
+#include "ngram-cache.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+extern "C" int64_t ggml_time_ms() { return 0; }
+extern "C" void ggml_abort(const char*, int, const char*, ...) { std::abort(); }
+
+int main(int, char** argv) {
+    common_ngram_cache none, cache = common_ngram_cache_load(argv[1]);
+    for (const auto& [ngram, part] : cache)
+        for (const auto& [token, count] : part) {
+            for (const llama_token each : ngram.tokens) std::printf("%d ", each);
+            std::printf("%d %d\\n", token, count);
+        }
+    std::vector<llama_token> text, draft;
+    for (char** each = argv + 2; *each != nullptr; ++each) text.push_back(std::atoi(*each));
+    draft.push_back(text.back());
+    common_ngram_cache_draft(text, draft, 8, 1, 4, none, none, cache);
+    for (const llama_token each : draft) std::printf("%d ", each);
+}
+"""
+
+
+@with_packages_of("llama-cpp-python")
+def test_llama_cpps_own_reader_takes_a_cache_and_drafts_from_it(
+    package: Path, index: infgram.Index, tmp_path: Path
+) -> None:
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler")
+    theirs = package / "vendor/llama.cpp"
+    for name in ("ngram-cache.cpp", "ngram-cache.h"):
+        shutil.copy(theirs / "common" / name, tmp_path)
+    (tmp_path / "log.h").write_text("#define LOG_DBG(...)")
+    (tmp_path / "common.h").write_text('#include "llama.h"')
+    (tmp_path / "main.cpp").write_text(CACHE_READER)
+    headers = [f"-I{theirs / 'include'}", f"-I{theirs / 'ggml/include'}"]
+    command = [compiler, "-std=c++17", *headers, "main.cpp", "ngram-cache.cpp", "-o", "reader"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    context = list(b"whether tis nob")
+    for kind in ("static", "dynamic"):
+        export_lookup_cache(index, tmp_path / "cache", kind)
+        read = [tmp_path / "reader", tmp_path / "cache", *map(str, context)]
+        told = subprocess.run(read, capture_output=True, text=True, check=True).stdout
+        *lines, drafted = told.splitlines()
+        cache: Cache = {}
+        for *ngram, token, count in (map(int, line.split()) for line in lines):
+            cache.setdefault(tuple(ngram), {})[token] = count
+        assert cache == read_cache(tmp_path / "cache")
+        last, *new = map(int, drafted.split())
+        assert last == context[-1] and bytes(new).startswith(b"ler ")
 
 
 # SGLang -------------------------------------------------------------------------------------------
@@ -871,10 +963,12 @@ def test_bare_ids_are_no_text_for_sglang(memory_folder: Path, tmp_path: Path) ->
         export_external_corpus(index, tmp_path / "corpus.jsonl")
 
 
-def test_sglangs_own_reader_takes_the_corpus(memory_folder: Path, tmp_path: Path) -> None:
-    folder = package("INFGRAM_SGLANG", "sglang")
+@with_packages_of("sglang")
+def test_sglangs_own_reader_takes_the_corpus(
+    package: Path, memory_folder: Path, tmp_path: Path
+) -> None:
     reader = load_module(
-        folder / "sglang/srt/speculative/cpp_ngram/external_corpus.py", "external_corpus", {}
+        package / "sglang/srt/speculative/cpp_ngram/external_corpus.py", "external_corpus", {}
     )
     documents = [list(text) for text in SPOKEN]
     index = make_index(memory_folder / "corpus.infgram", documents)
@@ -889,8 +983,9 @@ def test_sglangs_own_reader_takes_the_corpus(memory_folder: Path, tmp_path: Path
 
 
 @pytest.mark.torch
+@with_packages_of("sglang")
 def test_sglangs_own_worker_drafts_with_the_plug_in(
-    index: infgram.Index, monkeypatch: pytest.MonkeyPatch
+    package: Path, index: infgram.Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its registry puts the hook in place, its worker makes the batches and gets the trees.
 
@@ -898,14 +993,16 @@ def test_sglangs_own_worker_drafts_with_the_plug_in(
     came to: the next one's draft may profit from that.
     """
     torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
-    folder = package("INFGRAM_SGLANG", "sglang")
-    srt = folder / "sglang/srt"
+    srt = package / "sglang/srt"
     registry = load_module(srt / "plugins/hook_registry.py", "hook_registry", {})
     source = (srt / "speculative/ngram_worker.py").read_text()
-    lines = source.splitlines()
-    imported = [line.split()[1] for line in lines if line.startswith(("from sgl_", "from sglang"))]
+    imported = [
+        node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("sgl_", "sglang"))
+    ]
     stubs: dict[str, Any] = {}
-    for name in [*imported, "sglang.srt.plugins.hook_registry"]:
+    for name in [*map(str, imported), "sglang.srt.plugins.hook_registry"]:
         parts = name.split(".")
         for n in range(1, len(parts) + 1):
             stubs.setdefault(".".join(parts[:n]), MagicMock())

@@ -232,6 +232,26 @@ def drafting_build(folder: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - started}
 
 
+def drafting_hindsight(folder: str) -> dict[str, Any]:
+    """What could have been drafted, by trace and budget."""
+    import infgram
+
+    from .drafting_hindsight import hindsight
+    from .drafting_replay import BUDGETS
+    from .drafting_traces import Material
+
+    material = Material(Path(folder))
+    index = infgram.open(material.index)
+    found: dict[str, Any] = {}
+    for trace in material.traces:
+        found[trace.name] = {}
+        for max_tokens in BUDGETS:
+            steps, tokens, nodes = hindsight(index, trace.held_out, max_tokens)
+            replay = {"steps": steps, "tokens": tokens, "nodes": nodes}
+            found[trace.name][str(max_tokens)] = replay
+    return found
+
+
 def drafting_replay(name: str, folder: str) -> dict[str, Any]:
     """What a drafter gives, in all of its ways, and its memory."""
     from .drafting_replay import measure
@@ -293,7 +313,8 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(queries, generation),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
-        *(drafting_write, drafting_code, drafting_build, drafting_replay, drafting_speed),
+        *(drafting_write, drafting_code, drafting_build, drafting_hindsight, drafting_replay),
+        drafting_speed,
         *(refining_train, refining_refiner, refining_measure, refining_throughput),
     )
 }

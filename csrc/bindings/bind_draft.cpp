@@ -21,7 +21,6 @@ using draft::Request;
 namespace {
 
 using Ids = std::span<const std::uint32_t>;
-using Costs = std::optional<std::span<const double>>;
 // (index, discount tables for its levels, weight)
 using Corpus = std::tuple<const AnyIndex*, std::span<const double>, double>;
 
@@ -56,10 +55,13 @@ private:
     std::mutex mutex_;
 };
 
+// cost: nothing where every token pays.
 Limits make_limits(std::uint32_t max_tokens, std::uint32_t max_depth, double min_prob, bool is_tree,
-                   const Costs& cost) {
+                   const std::optional<std::span<const double>>& cost) {
+    Limits limits{max_tokens, max_depth, min_prob, is_tree};
+    if (cost) limits.cost.assign(cost->begin(), cost->end());
     if (cost && cost->empty()) throw InvalidParameter("cost: expected at least one number");
-    return {max_tokens, max_depth, min_prob, is_tree, cost.value_or(std::span<const double>())};
+    return limits;
 }
 
 // A property of all nodes, as an array.
@@ -164,26 +166,20 @@ void bind_engine(py::module_& m) {
             py::arg("prompt"), Released())
         .def(
             "propose",
-            [](SharedEngine& self, Request& request, std::uint32_t max_tokens,
-               std::uint32_t max_depth, double min_prob, bool is_tree, const Costs& cost) {
-                const Limits limits = make_limits(max_tokens, max_depth, min_prob, is_tree, cost);
+            [](SharedEngine& self, Request& request, const Limits& limits) {
                 return self.with([&](Engine& engine) { return engine.propose(request, limits); });
             },
-            py::arg("request"), py::kw_only(), py::arg("max_tokens"), py::arg("max_depth"),
-            py::arg("min_prob"), py::arg("is_tree"), py::arg("cost"), Released())
+            py::arg("request"), py::arg("limits"), Released())
         .def(
             "draw",
-            [](SharedEngine& self, Request& request, std::uint32_t max_tokens,
-               std::uint32_t max_depth, double min_prob, bool is_tree, const Costs& cost,
-               double temperature, const Uniform& bit_generator) {
-                const Limits limits = make_limits(max_tokens, max_depth, min_prob, is_tree, cost);
+            [](SharedEngine& self, Request& request, const Limits& limits, double temperature,
+               const Uniform& bit_generator) {
                 return self.with([&](Engine& engine) {
                     return engine.propose(request, limits, {bit_generator, temperature});
                 });
             },
-            py::arg("request"), py::kw_only(), py::arg("max_tokens"), py::arg("max_depth"),
-            py::arg("min_prob"), py::arg("is_tree"), py::arg("cost"), py::arg("temperature"),
-            py::arg("bit_generator"), Released())
+            py::arg("request"), py::arg("limits"), py::arg("temperature"), py::arg("bit_generator"),
+            Released())
         .def(
             "accept",
             [](SharedEngine& self, Request& request, Ids token_ids, std::size_t n_accepted) {
@@ -262,5 +258,8 @@ void bind_draft(py::module_& m) {
         .def_property_readonly("token_ids", [](const Request& self) { return self.tokens; })
         .def_readonly("n_prompt", &Request::n_prompt)
         .def_readonly("has_draft", &Request::has_draft);
+    py::class_<Limits>(m, "DraftLimits")
+        .def(py::init(&make_limits), py::kw_only(), py::arg("max_tokens"), py::arg("max_depth"),
+             py::arg("min_prob"), py::arg("is_tree"), py::arg("cost"));
     bind_engine(m);
 }

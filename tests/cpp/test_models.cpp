@@ -2,10 +2,13 @@
 //
 // One text is indexed in codes of 8, 16 and 32 bits: what is asked of the three must be the same,
 // and equal what a loop over the text counts.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <random>
 #include <set>
 #include <span>
 #include <vector>
@@ -242,7 +245,8 @@ void test_drafts_read_the_steps_that_kneser_ney_reads(const Corpus& corpus) {
         const auto source = draft::source_of(index, model->power, model->corpus, 1.0, 1u << 20);
         auto chains = source->start();
         for (const std::uint32_t id : context) source->advance(chains, id);
-        source->look(chains);
+        source->find(chains);
+        source->begin();
         draft::Candidates candidates(end_of_text);
         const Reach reach{source->longest(), 0};
         double rest = 1.0;
@@ -323,6 +327,42 @@ void test_candidates_are_as_long_as_their_spans(const Corpus& corpus) {
     for (const double gain : done.edits.gains) CHECK(gain > 0.0);
 }
 
+// Against a list in order: of equals the first one is likelier.
+void test_who_waits_is_taken_and_dropped_in_order() {
+    std::mt19937 engine(7);
+    for (int round = 0; round < 200; ++round) {
+        draft::Waiting waiting;
+        std::vector<draft::Node> in_order;
+        waiting.clear();
+        for (std::uint32_t i = 0; i < 200; ++i) {
+            const auto what = in_order.empty() ? 0 : engine() % 4;
+            if (what < 2) {
+                draft::Node node{};
+                node.token = i;
+                node.path_prob = static_cast<double>(engine() % 8) / 8.0;
+                waiting.add(node);
+                in_order.insert(std::ranges::upper_bound(in_order, node.path_prob, std::greater{},
+                                                         &draft::Node::path_prob),
+                                node);
+            } else if (what == 2) {
+                CHECK(waiting.highest() == in_order.front().path_prob);
+                CHECK(waiting.take().token == in_order.front().token);
+                in_order.erase(in_order.begin());
+            } else {
+                CHECK(waiting.lowest() == in_order.back().path_prob);
+                waiting.drop();
+                in_order.pop_back();
+            }
+            CHECK(waiting.size() == in_order.size());
+        }
+        while (!in_order.empty()) {
+            CHECK(waiting.take().token == in_order.front().token);
+            in_order.erase(in_order.begin());
+        }
+        CHECK(waiting.empty());
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -337,6 +377,7 @@ int main() {
             test_drafts_read_the_steps_that_kneser_ney_reads(corpus);
     }
     test_a_draft_is_walked_down_in_one_way();
+    test_who_waits_is_taken_and_dropped_in_order();
     const Corpus corpus(1500);
     test_a_fit_makes_its_blocks_more_probable(corpus);
     test_candidates_are_as_long_as_their_spans(corpus);

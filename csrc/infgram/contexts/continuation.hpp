@@ -112,12 +112,38 @@ public:
         close();
     }
 
+    // Counts a range of few rows of one shard at once, code by code. The trees of all codes, which
+    // are far apart in memory, are not touched. O(rows log rows).
+    template <class Code>
+    void count_few(const Shard<Code>& shard, Range range, std::uint32_t n,
+                   ContinuationTable& table) {
+        clear(table);
+        few_.clear();
+        for (Row row = range.begin; row != range.end; ++row) {
+            if (row == shard.end_row()) continue;  // the end of the text has no next token
+            const std::uint32_t code = shard.next()[row];
+            if (code >= trees_.size()) throw_corrupt("next");
+            const std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], n + 1);
+            few_.push_back({std::uint64_t{code} << 32 | row, depth});
+        }
+        table.m = few_.size();
+        std::ranges::sort(few_, {}, &FewRow::code_and_row);
+        for (std::size_t i = 0; i != few_.size();) {
+            const auto code = static_cast<std::uint32_t>(few_[i].code_and_row >> 32);
+            const std::size_t first = i;
+            tree_of_few_.start();
+            while (++i != few_.size() && few_[i].code_and_row >> 32 == code)
+                tree_of_few_.append_leaf(few_[i].depth, n + 1, power_);
+            const double count = tree_of_few_.close(power_);
+            table.tokens.push_back(
+                {code, tree_of_few_.contexts, count, static_cast<std::uint32_t>(i - first)});
+            table.add(table.tokens.back());
+        }
+    }
+
     // Writes what was added since the last time.
     void finish(ContinuationTable& table) {
-        table.total = 0.0;
-        table.types = {};
-        table.tokens.clear();
-        table.heaviest.clear();
+        clear(table);
         table.m = std::exchange(m_, 0);
         std::ranges::sort(counted_);
         for (const std::uint32_t code : counted_) {
@@ -133,6 +159,13 @@ public:
 
 private:
     static constexpr std::uint32_t nothing_skipped = ~0u;
+
+    static void clear(ContinuationTable& table) noexcept {
+        table.total = 0.0;
+        table.types = {};
+        table.tokens.clear();
+        table.heaviest.clear();
+    }
 
     template <class Code>
     void read(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {
@@ -163,13 +196,10 @@ private:
             ++m_;
             ++tree.matches;
             if (!tree.open) {
-                tree.open = true;
-                tree.pending = 1.0;
-                tree.contexts = 1;
+                tree.start();
                 open_.push_back(code);
             } else {
-                tree.contexts += depth == root ? 1 : 0;
-                tree.append_leaf(depth, power_);
+                tree.append_leaf(depth, root, power_);
             }
         }
     }
@@ -202,7 +232,14 @@ private:
         double counted = 0.0;
         std::vector<Node> path;
 
-        void append_leaf(std::uint32_t depth, const FixedPower& power) {
+        // With its first leaf.
+        void start() noexcept {
+            open = true;
+            pending = 1.0;
+            contexts = 1;
+        }
+        void append_leaf(std::uint32_t depth, std::uint32_t root, const FixedPower& power) {
+            contexts += depth == root ? 1 : 0;
             while (!path.empty() && path.back().depth > depth) finish_node(power);
             if (path.empty() || path.back().depth != depth) path.push_back({depth, 0.0});
             path.back().passed += power(pending);
@@ -221,11 +258,18 @@ private:
         }
     };
 
+    struct FewRow {
+        std::uint64_t code_and_row;
+        std::uint32_t depth;
+    };
+
     FixedPower power_;
     std::vector<Tree> trees_;             // by code
     std::vector<std::uint32_t> open_;     // codes met in the shard being added
     std::vector<std::uint32_t> counted_;  // codes met in any shard
     std::uint64_t m_ = 0;
+    std::vector<FewRow> few_;
+    Tree tree_of_few_;
 };
 
 }  // namespace infgram

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "infgram/draft/draft.hpp"
 #include "infgram/draft/payoff.hpp"
 #include "infgram/draft/source.hpp"
+#include "infgram/draft/waiting.hpp"
 #include "infgram/models/sampler.hpp"
 
 namespace infgram::draft {
@@ -29,9 +31,9 @@ inline constexpr std::uint32_t live_window = 128;
 struct Limits {
     std::uint32_t max_tokens = 8;
     std::uint32_t max_depth = 64;
-    double min_prob = 0.0;         // of a node's path
-    bool is_tree = true;           // false: a single path
-    std::span<const double> cost;  // cost[k]: of a step of the target with k drafted tokens
+    double min_prob = 0.0;       // of a node's path
+    bool is_tree = true;         // false: a single path
+    std::vector<double> cost{};  // cost[k]: of a step of the target with k drafted tokens
 };
 
 // Tokens are drawn instead of chosen: from what the candidates have, to a power and divided by the
@@ -99,9 +101,8 @@ public:
         waiting_.clear();
         if (limits.max_tokens != 0 && limits.max_depth != 0) expand(request, 0, limits);
         Payoff payoff(limits.cost);
-        while (!waiting_.empty() && payoff.can_grow(waiting_.front().path_prob)) {
-            draft.nodes.push_back(waiting_.front());
-            waiting_.erase(waiting_.begin());
+        while (!waiting_.empty() && payoff.can_grow(waiting_.highest())) {
+            draft.nodes.push_back(waiting_.take());
             payoff.add(draft.nodes.back().path_prob);
             const std::size_t n = draft.nodes.size();
             if (n == limits.max_tokens) break;
@@ -118,21 +119,22 @@ public:
     const Draft& propose(Request& request, const Limits& limits, const Drawing& drawing) {
         Draft& draft = request.draft;
         begin(request);
+        draws_.clear();
         if (limits.max_tokens != 0 && limits.max_depth != 0) prepare(request, draft, 0, drawing);
         Payoff payoff(limits.cost);
-        while (draft.nodes.size() < limits.max_tokens) {
-            const auto best = std::ranges::max_element(draft.proposals, {}, [&](const auto& p) {
-                return states_[static_cast<std::size_t>(p.parent + 1)].draw_prob;
-            });
-            if (best == draft.proposals.end()) break;
-            const auto at = static_cast<std::size_t>(best->parent + 1);
-            if (states_[at].draw_prob <= limits.min_prob) break;
-            if (!payoff.grows(states_[at].draw_prob)) break;
-            payoff.add(states_[at].draw_prob);
-            draft.expected += states_[at].draw_prob;
-            draw(draft, *best, states_[at], limits, drawing);
+        while (!draws_.empty()) {
+            const auto [prob, before] = draws_.front();
+            if (prob <= limits.min_prob || !payoff.grows(prob)) break;
+            std::ranges::pop_heap(draws_);
+            draws_.pop_back();
+            const Proposal& best = draft.proposals[~before];
+            const auto at = static_cast<std::size_t>(best.parent + 1);
+            payoff.add(prob);
+            draft.expected += prob;
+            draw(draft, best, states_[at], limits, drawing);
             const std::size_t n = draft.nodes.size();
             if (n == limits.max_tokens) break;
+            wait_to_draw(states_[at], ~before);
             enter(draft.nodes.back(), n);
             if (states_[n].path.size() < limits.max_depth) prepare(request, draft, n, drawing);
         }
@@ -203,10 +205,13 @@ public:
 
 private:
     // Levels are read until what is left for shorter ones is that little, of the whole or of what
-    // the last of the nodes that are waiting has.
+    // the last of the nodes that are waiting has; and, of the whole, sooner where there are as many
+    // candidates as can be drafted.
     static constexpr double least_rest = 0.005;
+    static constexpr double least_rest_of_many = 0.02;
     static constexpr double least_share = 0.6;
     static constexpr double least_drawn = 0.02;  // the same where tokens are drawn
+    static constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
 
     // A context: the request's with the tokens of a path behind it. The first is the request's own,
     // the others are those of nodes.
@@ -273,9 +278,9 @@ private:
     void expand(const Request& request, std::size_t at, const Limits& limits) {
         const State& state = states_[at];
         const std::size_t room = limits.max_tokens - at;
-        const double worst = waiting_.size() < room ? limits.min_prob : waiting_.back().path_prob;
+        const double worst = waiting_.size() < room ? limits.min_prob : waiting_.lowest();
         const double least = std::max(least_rest, least_share * worst / state.path_prob);
-        find_candidates(request, state, least);
+        find_candidates(request, state, least, room);
         children_.clear();
         for (const Candidate& candidate : candidates_.all())
             if (candidate.prob > least) children_.push_back(candidate);
@@ -300,12 +305,10 @@ private:
             node.path_prob = state.path_prob * node.prob;
             if (node.path_prob <= limits.min_prob) continue;
             if (waiting_.size() == room) {
-                if (node.path_prob <= waiting_.back().path_prob) continue;
-                waiting_.pop_back();
+                if (node.path_prob <= waiting_.lowest()) continue;
+                waiting_.drop();
             }
-            waiting_.insert(std::ranges::upper_bound(waiting_, node.path_prob, std::greater{},
-                                                     &Node::path_prob),
-                            node);
+            waiting_.add(node);
         }
         new_nodes_.clear();
     }
@@ -314,7 +317,7 @@ private:
     void prepare(const Request& request, Draft& draft, std::size_t at, const Drawing& drawing) {
         State& state = states_[at];
         state.draw_prob = 0.0;
-        find_candidates(request, state, least_drawn);
+        find_candidates(request, state, least_drawn, all);
         if (candidates_.all().empty()) return;
         Proposal proposal{static_cast<std::int32_t>(at) - 1, {}, {}};
         double sum = 0.0;
@@ -328,7 +331,14 @@ private:
         state.left = proposal.probs;
         state.all_rejected = 1.0;
         look_forward(state);
+        wait_to_draw(state, draft.proposals.size());
         draft.proposals.push_back(std::move(proposal));
+    }
+
+    // A state's next draw waits.
+    void wait_to_draw(const State& state, std::size_t proposal) {
+        draws_.emplace_back(state.draw_prob, ~proposal);  // of equals, the first one
+        std::ranges::push_heap(draws_);
     }
 
     // What the next draw of a state is expected to give.
@@ -364,19 +374,22 @@ private:
             state.draw_prob = 0.0;
     }
 
-    void find_candidates(const Request& request, const State& state, double least) {
+    // enough: as many candidates as are wanted.
+    void find_candidates(const Request& request, const State& state, double least,
+                         std::size_t enough) {
         candidates_.clear();
+        for (std::size_t i = 0; i < corpora_.size(); ++i) corpora_[i]->find(state.chains[i]);
         live_.look(request.text, state.path);
         more_.assign(tail_.begin(), tail_.end());
         more_.insert(more_.end(), state.path.begin(), state.path.end());
         past_.look(session_, more_);
         Reach reach{0, std::max(live_.longest(), past_.longest())};
-        for (std::size_t i = 0; i < corpora_.size(); ++i) {
-            corpora_[i]->look(state.chains[i]);
-            reach.corpus = std::max(reach.corpus, corpora_[i]->longest());
+        for (const auto& corpus : corpora_) {
+            corpus->begin();
+            reach.corpus = std::max(reach.corpus, corpus->longest());
         }
         double rest = 1.0;
-        while (rest > least) {
+        while (rest > least && (rest > least_rest_of_many || candidates_.all().size() < enough)) {
             Source* longest = nullptr;
             std::uint32_t n = 0;
             for (Source* source : sources_)
@@ -423,7 +436,8 @@ private:
     std::vector<Source*> sources_;  // all; at equal length those before come first
     Candidates candidates_;
     std::vector<State> states_;  // of nodes, and before them the request's
-    std::vector<Node> waiting_;  // nodes that wait, the likeliest first
+    Waiting waiting_;
+    std::vector<std::pair<double, std::size_t>> draws_;  // a heap, the likeliest in front
     std::vector<Node> new_nodes_;
     std::vector<Candidate> children_;
     std::vector<std::uint32_t> tail_;

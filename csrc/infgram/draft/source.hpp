@@ -100,8 +100,10 @@ public:
     // What a context becomes when a token is read.
     virtual void advance(Chains& chains, std::uint32_t token) const = 0;
     [[nodiscard]] virtual Chains start() const = 0;
-    // Finds the levels of a context.
-    virtual void look(const Chains& chains) = 0;
+    // Finds the levels of a context, and begins to read them: in two, so that memory brings what
+    // they have meanwhile.
+    virtual void find(const Chains& chains) = 0;
+    virtual void begin() = 0;
 };
 
 template <class Code>
@@ -117,14 +119,15 @@ public:
           cache_(index().n_rows(), cache_bytes),
           levels_(index().shards(), power, cache_) {
         levels_.tables().sample(most_rows);
-        levels_.tables().find_heaviest(n_heaviest);
+        levels_.tables().find_heaviest(n_heaviest, many_types);
     }
 
     void advance(Chains& chains, std::uint32_t token) const override {
         index().advance_chains(chains, token, max_context);
     }
     [[nodiscard]] Chains start() const override { return Chains(index().shards().size()); }
-    void look(const Chains& chains) override { levels_.look(chains); }
+    void find(const Chains& chains) override { levels_.find(chains); }
+    void begin() override { levels_.begin(); }
 
     [[nodiscard]] std::optional<std::uint32_t> next() const noexcept override {
         return levels_.next();

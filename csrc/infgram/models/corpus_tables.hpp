@@ -12,6 +12,7 @@
 
 #include "infgram/contexts/continuation.hpp"
 #include "infgram/models/tables.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/shard.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -28,8 +29,11 @@ public:
     // many rows of them.
     void sample(std::uint32_t most_rows) noexcept { most_rows_ = most_rows; }
 
-    // From now on, tables of more tokens than that tell which have the largest counts.
-    void find_heaviest(std::size_t n) noexcept { n_heaviest_ = n; }
+    // From now on, tables of more than `many` tokens tell which n have the largest counts.
+    void find_heaviest(std::size_t n, std::size_t many) noexcept {
+        n_heaviest_ = n;
+        many_ = many;
+    }
 
     // From now on, counts as if positions of a shard were not in the corpus. Unless `exactly`,
     // ranges of more than `held_out_rows` rows keep them: few of so many would be missing; and of
@@ -44,6 +48,17 @@ public:
 
     // Gives back the tables that were not kept: pointers to them are good until then.
     void clear() noexcept { n_scratch_ = 0; }
+
+    // Asks memory for what `of` with these arguments reads first.
+    void prefetch(std::span<const Shard<Code>> shards, std::uint32_t n,
+                  std::span<const Range> ranges, std::uint64_t m) const noexcept {
+        if (m > TableCache::narrow_rows) return cache_->prefetch(std::min(n, max_context), ranges);
+        for (std::size_t s = 0; s < shards.size(); ++s) {
+            if (ranges[s].empty()) continue;
+            infgram::prefetch(shards[s].next() + ranges[s].begin);
+            infgram::prefetch(shards[s].same() + ranges[s].begin);
+        }
+    }
 
     // The table of the rows that share n tokens, one range a shard, m of them with a next token.
     const ContinuationTable* of(std::span<const Shard<Code>> shards, std::uint32_t n,
@@ -65,14 +80,18 @@ public:
             table.m = 1;
             return &table;
         }
-        for (std::size_t s = 0; s < shards.size(); ++s)
-            if (!ranges[s].empty())
-                counter_.add_sample(shards[s], ranges[s], n,
-                                    leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
-                                    most_rows_);
-        counter_.finish(table);
+        if (shards.size() == 1 && ranges[0].size() <= few_rows && !leave_out) {
+            counter_.count_few(shards[0], ranges[0], n, table);
+        } else {
+            for (std::size_t s = 0; s < shards.size(); ++s)
+                if (!ranges[s].empty())
+                    counter_.add_sample(shards[s], ranges[s], n,
+                                        leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
+                                        most_rows_);
+            counter_.finish(table);
+        }
         if (!leave_out) table.m = m;
-        if (table.tokens.size() > n_heaviest_) find_heaviest(table);
+        if (table.tokens.size() > many_) find_heaviest(table);
         if (keep) cache.insert(n, ranges, table);
         return &table;
     }
@@ -91,6 +110,7 @@ private:
         table.heaviest.assign(order_.begin(), middle);
     }
 
+    static constexpr std::uint32_t few_rows = 64;  // are faster counted by sorting them
     static constexpr std::uint32_t all_rows = std::numeric_limits<std::uint32_t>::max();
     static constexpr std::uint32_t held_out_rows = 1u << 14;
     static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
@@ -99,7 +119,8 @@ private:
     ContinuationCounter counter_;
     TableCache* cache_;
     std::uint32_t most_rows_ = all_rows;
-    std::size_t n_heaviest_ = std::numeric_limits<std::size_t>::max();
+    std::size_t n_heaviest_ = 0;
+    std::size_t many_ = std::numeric_limits<std::size_t>::max();
     std::vector<std::uint32_t> order_;
     std::vector<std::unique_ptr<ContinuationTable>> scratch_;
     std::size_t n_scratch_ = 0;

@@ -75,16 +75,24 @@ public:
     // Finds the levels of a context, whose chains these are, one a shard. Steps are good until
     // then.
     void look(std::span<const Chain> chains) {
+        find(chains);
+        begin();
+    }
+    // The same in two: between them memory brings what levels have, if there is something to do.
+    void find(std::span<const Chain> chains) {
         levels_.clear();
         ranges_.clear();
         tables_.clear();
         for_each_level(shards_, chains, -1, scratch_,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range> ranges) {
                            levels_.push_back({n, m});
+                           tables_.prefetch(shards_, n, ranges, m);
                            for (const Range range : ranges) ranges_.push_back(range);
                        });
         levels_.push_back({0, m_});
         ranges_.insert(ranges_.end(), everything_.begin(), everything_.end());
+    }
+    void begin() {
         at_ = 0;
         last_m_ = 0;
         count();

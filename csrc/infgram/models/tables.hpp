@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "infgram/contexts/continuation.hpp"
+#include "infgram/rows/prefetch.hpp"
 
 namespace infgram {
 
@@ -33,6 +34,11 @@ public:
         for (auto& slot : slots_) delete slot.load(std::memory_order_relaxed);
     }
 
+    // Asks memory for where `find` looks first.
+    void prefetch(std::uint32_t n, std::span<const Range> ranges) const noexcept {
+        infgram::prefetch(&slots_[hash(n, ranges) & (slots_.size() - 1)]);
+    }
+
     // The table of the rows that share n tokens, or nullptr.
     [[nodiscard]] const ContinuationTable* find(std::uint32_t n,
                                                 std::span<const Range> ranges) const noexcept {
@@ -40,7 +46,7 @@ public:
         for (std::size_t i = 0; i < probes; ++i, ++at) {
             const Entry* entry = slots_[at & (slots_.size() - 1)].load(std::memory_order_acquire);
             if (entry == nullptr) return nullptr;
-            if (entry->n == n && std::ranges::equal(entry->ranges, ranges)) return &entry->table;
+            if (entry->is_of(n, ranges)) return &entry->table;
         }
         return nullptr;
     }
@@ -58,7 +64,7 @@ public:
         Booking booking(n_bytes_, table.m < wide_rows ? bytes : 0);
         if (booking.total() > room) return;
         auto entry = std::make_unique<Entry>(
-            Entry{n, std::vector<Range>(ranges.begin(), ranges.end()), table});
+            Entry{n, ranges[0], std::vector<Range>(ranges.begin() + 1, ranges.end()), table});
         entry->table.tokens.shrink_to_fit();
         std::size_t at = hash(n, ranges);
         for (std::size_t i = 0; i < probes; ++i, ++at) {
@@ -69,7 +75,7 @@ public:
                 booking.keep();
                 return;
             }
-            if (found->n == n && std::ranges::equal(found->ranges, ranges)) return;
+            if (found->is_of(n, ranges)) return;
         }
     }
 
@@ -84,8 +90,13 @@ private:
 
     struct Entry {
         std::uint32_t n;
-        std::vector<Range> ranges;
+        Range first;                // of the first shard, which is mostly the only one
+        std::vector<Range> others;  // one a shard
         ContinuationTable table;
+
+        [[nodiscard]] bool is_of(std::uint32_t of_n, std::span<const Range> ranges) const noexcept {
+            return n == of_n && first == ranges[0] && std::ranges::equal(others, ranges.subspan(1));
+        }
     };
 
     // Bytes that are taken until it turns out whether the table is kept.

@@ -36,6 +36,7 @@ Source: TypeAlias = Literal["live", "session", "static"]
 _SOURCES: tuple[Source, ...] = ("live", "session", "static")
 _CACHE_BYTES = 6 << 20
 _MAX_DEPTH = 64
+_MAX_TOKENS = 4096  # of a draft: far more than any model reads in a step at the price of one
 _MAX_VOCAB_SIZE = 1 << 26
 
 
@@ -211,7 +212,7 @@ class Drafter:
     - `weights`: how far each index is believed, above 0 and at most 1; what it is not believed
       goes to shorter matches. None: fully.
     - `vocab_size`: of the model; None: of the first index.
-    - `max_tokens`: of a draft, unless `propose` says otherwise.
+    - `max_tokens`: of a draft, unless `propose` says otherwise; at most 4,096.
     - `tree`: whether a draft is a tree, or a single path.
     - `cost`: what a step of the model costs with 0, 1, 2, ... drafted tokens, in any unit
       (`infgram draft profile` measures it). A draft is then as large as pays, and empty where
@@ -253,11 +254,12 @@ class Drafter:
     ) -> None:
         self.indexes = indexes
         self.vocab_size = _vocab_size(indexes, vocab_size)
-        whole(0, max_tokens=max_tokens, session_tokens=session_tokens)
+        whole(0, session_tokens=session_tokens)
         whole(1, request_tokens=request_tokens, max_requests=max_requests)
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
+        self._limits = self._limits_of(max_tokens, 0.0)
         self._turn = RLock()
         self._max_requests = max_requests
         self._requests: OrderedDict[Hashable, native.DraftRequest] = OrderedDict()
@@ -318,7 +320,7 @@ class Drafter:
         temperature: float = 1.0,
         rng: int | np.random.Generator | None = None,
     ) -> Draft:
-        """What may come next.
+        """What may come next. Takes time in proportion to `max_tokens`, at most 4,096.
 
         - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
@@ -447,17 +449,12 @@ class Drafter:
         temperature: float,
         rng: int | np.random.Generator | None,
     ) -> Draft:
-        most = self.max_tokens if max_tokens is None else max_tokens
-        whole(0, max_tokens=most)
-        limits: dict[str, Any] = {
-            "max_tokens": most,
-            "max_depth": _MAX_DEPTH,
-            "min_prob": min_prob,
-            "is_tree": self.tree,
-            "cost": self.cost,
-        }
+        limits = self._limits
+        if max_tokens is not None or min_prob != 0.0:
+            most = self.max_tokens if max_tokens is None else max_tokens
+            limits = self._limits_of(most, min_prob)
         if not sample:
-            return Draft(self._engine.propose(request, **limits))
+            return Draft(self._engine.propose(request, limits))
         if not temperature > 0.0:
             raise InvalidParameter(
                 f"temperature is {temperature}, expected more than 0: sample=False takes the "
@@ -465,9 +462,17 @@ class Drafter:
             )
         bits = generator(rng).bit_generator
         with bits.lock:
-            return Draft(
-                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
-            )
+            return Draft(self._engine.draw(request, limits, temperature, bits))
+
+    def _limits_of(self, max_tokens: int, min_prob: float) -> native.DraftLimits:
+        whole(0, _MAX_TOKENS, max_tokens=max_tokens)
+        return native.DraftLimits(
+            max_tokens=max_tokens,
+            max_depth=_MAX_DEPTH,
+            min_prob=min_prob,
+            is_tree=self.tree,
+            cost=self.cost,
+        )
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)
