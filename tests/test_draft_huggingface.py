@@ -38,8 +38,6 @@ from transformers import (
     LlamaForCausalLM,
     LogitsProcessor,
     LogitsProcessorList,
-    MistralConfig,
-    MistralForCausalLM,
     StoppingCriteria,
     StoppingCriteriaList,
     T5Config,
@@ -52,8 +50,17 @@ from transformers.generation import MaxLengthCriteria
 
 import infgram
 from infgram.draft import Drafter, profile, verify_torch
-from infgram.draft.engines import huggingface
-from infgram.draft.engines.huggingface import CACHE, DraftModel, Reader, Report, decode
+from infgram.draft.engines.huggingface import (
+    DraftModel,
+    Report,
+    assistant,
+    decode,
+    library,
+    loop,
+    ways,
+)
+from infgram.draft.engines.huggingface.library import CACHE
+from infgram.draft.engines.huggingface.readers import Together
 from infgram.draft.profile import measure_cost
 from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable
 from infgram.extras import how_to_install
@@ -157,13 +164,13 @@ def test_greedy_writes_the_same_text(
 def test_branches_that_are_not_the_first_are_accepted_too(index: infgram.Index) -> None:
     """Or nothing above says that their keys and values are moved to where they belong."""
     kept = []
-    keep = Reader.keep
+    keep = Together.keep
 
-    def spy(self: Reader, n_drafted: int, places: list[int]) -> None:
-        kept.append(places)
-        keep(self, n_drafted, places)
+    def spy(self: Together, places: list[list[int]]) -> None:
+        kept.extend(places)
+        keep(self, places)
 
-    with patch.object(Reader, "keep", spy):
+    with patch.object(Together, "keep", spy):
         for seed in range(10):
             write(model_of("llama"), seed, drafter_of(index), max_new_tokens=50, do_sample=False)
     assert any(places != list(range(len(places))) for places in kept)
@@ -329,12 +336,19 @@ class ToyModel:
 
     def __init__(self, toy: Toy) -> None:
         self._laws = torch.from_numpy(toy.laws).log()
-        self.config = SimpleNamespace(
-            vocab_size=TOY_VOCAB, is_encoder_decoder=False, _attn_implementation="eager"
-        )
-        self.config.get_text_config = lambda **_: self.config
+        self.config = GPT2Config(vocab_size=TOY_VOCAB, n_layer=1, attn_implementation="eager")
 
-    def __call__(
+    def __call__(self, **inputs: Any) -> Any:
+        return self.forward(**inputs)
+
+    def prepare_inputs_for_generation(
+        self, ids: torch.Tensor, next_sequence_length: int | None, **more: Any
+    ) -> dict[str, Any]:
+        n = next_sequence_length or ids.shape[1]
+        position_ids = more["position_ids"][:, -n:]
+        return {"input_ids": ids[:, -n:], "position_ids": position_ids, CACHE: more[CACHE]}
+
+    def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
@@ -444,19 +458,20 @@ def surprise_of_decode(
     model, ids, report = ToyModel(toy), torch.tensor([prompt]), Report()
     counts = np.zeros((TOY_VOCAB,) * 3)
     torch.manual_seed(seed)
-    with patch.object(huggingface, "_check"):  # its subject is real models
-        for _ in range(n_draws):
-            text = decode(
-                model,
-                ids,
-                warp,
-                end,
-                config,
-                drafter=drafter,
-                sample_drafts=drawn,
-                report=report,
-            )
-            counts[tuple(text[0, -3:].tolist())] += 1
+    for _ in range(n_draws):
+        text = decode(
+            model,
+            ids,
+            warp,
+            end,
+            config,
+            drafter=drafter,
+            sample_drafts=drawn,
+            report=report,
+            **{CACHE: DynamicCache(config=model.config)},
+        )
+        counts[tuple(text[0, -3:].tolist())] += 1
+    assert report.way == ("tree" if tree else "path")
     assert report.n_drafted > n_draws
     return surprise(counts, exact_law(toy, prompt, warp))
 
@@ -498,9 +513,15 @@ def test_a_broken_rule_is_found_out(
 
 
 def test_a_model_that_sees_too_much_is_found_out(toy_index: infgram.Index) -> None:
-    """The toy model does depend on the mask and the positions that it is given."""
-    with patch.object(Reader, "_tree", lambda self, draft: {}):
+    """The toy model does depend on the mask that it is given."""
+    blind = patch.object(Together, "_mask", sees_all)
+    with blind, patch.object(ways, "way_of", lambda *_, **__: "tree"):
         assert surprise_of_decode(toy_index, WARPS[1], 1, tree=True, n_draws=500) > 1.0
+
+
+def sees_all(reader: Together, drafts: list[Any]) -> torch.Tensor:
+    n = 1 + max(map(len, drafts))
+    return torch.zeros(len(drafts), 1, n, reader.cache.get_seq_length() + n)
 
 
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
@@ -530,12 +551,14 @@ def refused(drafter: Drafter, model: Any, ids: torch.Tensor, **options: Any) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"num_beams": 2}, "num_beams is 2"),
-        ({"num_return_sequences": 2, "do_sample": True}, "shape"),
+        ({"num_beams": 2}, "'beam_search'"),
+        ({"penalty_alpha": 0.6, "top_k": 4}, "'contrastive_search'"),
+        ({"dola_layers": "low"}, "'dola_generation'"),
+        ({"prompt_lookup_num_tokens": 3}, "'assisted_generation'"),
         ({"cache_implementation": "static"}, "StaticCache"),
-        ({"use_cache": False}, "no cache"),
-        ({"return_dict_in_generate": True, "output_scores": True}, "output_scores"),
-        ({"attention_mask": torch.tensor([[0] + [1] * (N_PROMPT - 1)])}, "hides 1 token"),
+        ({"return_dict_in_generate": True, "output_attentions": True}, "output_attentions"),
+        ({"attention_mask": torch.tensor([[1] * (N_PROMPT - 1) + [0]])}, "padding on the left"),
+        ({"attention_mask": torch.tensor([[1, 0] * (N_PROMPT // 2)])}, "padding on the left"),
         ({"position_ids": torch.arange(N_PROMPT)[None] + 1}, "position_ids"),
         ({"token_type_ids": torch.zeros(1, N_PROMPT, dtype=torch.long)}, "token_type_ids"),
     ],
@@ -547,16 +570,18 @@ def test_what_drafts_cannot_do_is_refused(
         refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **options)
 
 
-def test_a_batch_is_refused(index: infgram.Index) -> None:
-    with pytest.raises(InvalidParameter, match=r"\(2, 12\), expected one text"):
-        refused(drafter_of(index), model_of("gpt2"), torch.cat([prompt_of(0), prompt_of(1)]))
-
-
 def test_a_cache_that_has_something_is_refused(index: infgram.Index) -> None:
     cached = DynamicCache(config=model_of("gpt2").config)
     model_of("gpt2")(prompt_of(0)[:, :5], **{CACHE: cached})
     with pytest.raises(InvalidParameter, match="empty DynamicCache"):
         refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cached})
+
+
+def test_a_cache_that_is_offloaded_is_refused(index: infgram.Index) -> None:
+    cache = DynamicCache(config=model_of("gpt2").config)
+    cache.offloading = True  # to make one needs a device
+    with pytest.raises(InvalidParameter, match="a cache that is offloaded"):
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cache})
 
 
 @pytest.mark.parametrize("vocab_size", [VOCAB - 1, VOCAB + 1])
@@ -572,24 +597,28 @@ def test_other_kinds_of_models_are_refused(index: infgram.Index) -> None:
     )
     with pytest.raises(InvalidParameter, match="has an encoder"):
         refused(drafter_of(index), encoder, prompt_of(0))
-    config = model_of("llama").config.to_dict() | {"sliding_window": 8}
-    sliding = MistralForCausalLM(MistralConfig(**config))
-    with pytest.raises(InvalidParameter, match="DynamicSlidingWindowLayer"):
-        refused(drafter_of(index), sliding, prompt_of(0))
 
 
-def test_trees_need_an_attention_that_reads_them(
-    index: infgram.Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model_of("gpt2").config, "_attn_implementation_internal", "paged|sdpa")
-    with pytest.raises(InvalidParameter, match="tree=False"):
-        refused(drafter_of(index), model_of("gpt2"), prompt_of(0))
+def test_an_attention_that_reads_no_trees_gets_paths(index: infgram.Index) -> None:
+    report = Report()
+    given = {"max_new_tokens": 50, "do_sample": False, "report": report}
+    with patch.object(ways, "_TREE_ATTENTION", ()), patch.object(ways, "_KNOWN", {}):
+        text = write(model_of("gpt2"), 0, drafter_of(index), **given)
+    assert report.way == "path"
+    assert torch.equal(text, plain_text("gpt2", "sdpa", 0)[:, : N_PROMPT + 50])
+
+
+def forget_the_engine(patched: pytest.MonkeyPatch) -> None:
+    """So that it is imported anew."""
+    for name in [*sys.modules]:
+        if name.startswith("infgram.draft.engines.huggingface"):
+            patched.delitem(sys.modules, name)
 
 
 def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in ("torch", "transformers"):
         with monkeypatch.context() as patched:
-            patched.delitem(sys.modules, "infgram.draft.engines.huggingface")
+            forget_the_engine(patched)
             patched.setitem(sys.modules, missing, None)
             with pytest.raises(MissingExtra, match=re.escape(how_to_install("draft"))):
                 importlib.import_module("infgram.draft.engines.huggingface")
@@ -600,8 +629,8 @@ def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.Mo
 def test_an_older_transformers_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or each of its models is refused for a reason that is none."""
     oldest = bounds(projects(), ["infgram[draft]"])["transformers"]
-    assert oldest == "{}.{}".format(*huggingface.OLDEST_TRANSFORMERS)
-    monkeypatch.delitem(sys.modules, "infgram.draft.engines.huggingface")
+    assert oldest == "{}.{}".format(*library.OLDEST_TRANSFORMERS)
+    forget_the_engine(monkeypatch)
     monkeypatch.setattr("transformers.__version__", "5.2.9")
     with pytest.raises(MissingExtra, match=rf"{oldest} or later \(found transformers 5\.2\.9\)"):
         importlib.import_module("infgram.draft.engines.huggingface")
@@ -719,7 +748,7 @@ def test_what_cannot_be_measured_is_refused(options: dict[str, int]) -> None:
         measure_cost(model_of("gpt2"), **options)
 
 
-@pytest.mark.parametrize("module", [huggingface, profile], ids=["huggingface", "profile"])
+@pytest.mark.parametrize("module", [loop, assistant, profile])
 def test_examples_run(module: Any) -> None:
     result = doctest.testmod(module)
     assert result.failed == 0 and result.attempted > 0

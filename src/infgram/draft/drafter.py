@@ -314,6 +314,7 @@ class Drafter:
         max_tokens: int | None = None,
         min_prob: float = 0.0,
         *,
+        tree: bool | None = None,
         sample: bool = False,
         temperature: float = 1.0,
         rng: int | np.random.Generator | None = None,
@@ -321,13 +322,26 @@ class Drafter:
         """What may come next.
 
         - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
+        - `tree`: whether the draft may branch; None: as the drafter's.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
           that samples accepts more of them than of the likeliest.
 
         Raises UnknownRequest, InvalidParameter.
         """
         request = self._running(request_id)
-        return self._draft(request, max_tokens, min_prob, sample, temperature, rng)
+        limits = self._limits(max_tokens, min_prob, tree)
+        if not sample:
+            return Draft(self._engine.propose(request, **limits))
+        if not temperature > 0.0:
+            raise InvalidParameter(
+                f"temperature is {temperature}, expected more than 0: sample=False takes the "
+                "likeliest tokens"
+            )
+        bits = generator(rng).bit_generator
+        with bits.lock:
+            return Draft(
+                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
+            )
 
     @in_turn
     def accept(
@@ -376,7 +390,8 @@ class Drafter:
     ) -> list[Draft]:
         """Drafts for several requests, in their order; as `propose` for each."""
         running = [self._running(request_id) for request_id in request_ids]
-        return [self._draft(each, max_tokens, min_prob, False, 1.0, None) for each in running]
+        limits = self._limits(max_tokens, min_prob)
+        return [Draft(self._engine.propose(each, **limits)) for each in running]
 
     def propose_ids(
         self, context_ids: tokens.Ids, max_tokens: int | None = None, min_prob: float = 0.0
@@ -386,7 +401,7 @@ class Drafter:
         Reads all of it, a few microseconds a token: `start` and `accept` read each token once.
         """
         request = self._engine.start(self._ids(context_ids))
-        return self._draft(request, max_tokens, min_prob, False, 1.0, None)
+        return Draft(self._engine.propose(request, **self._limits(max_tokens, min_prob)))
 
     @property
     def totals(self) -> Totals:
@@ -438,36 +453,19 @@ class Drafter:
         self._requests.move_to_end(request_id)
         return request
 
-    def _draft(
-        self,
-        request: native.DraftRequest,
-        max_tokens: int | None,
-        min_prob: float,
-        sample: bool,
-        temperature: float,
-        rng: int | np.random.Generator | None,
-    ) -> Draft:
+    def _limits(
+        self, max_tokens: int | None, min_prob: float, tree: bool | None = None
+    ) -> dict[str, Any]:
+        """What a draft may be, as arguments of the engine."""
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
-        limits: dict[str, Any] = {
+        return {
             "max_tokens": most,
             "max_depth": _MAX_DEPTH,
             "min_prob": min_prob,
-            "is_tree": self.tree,
+            "is_tree": self.tree if tree is None else tree,
             "cost": self.cost,
         }
-        if not sample:
-            return Draft(self._engine.propose(request, **limits))
-        if not temperature > 0.0:
-            raise InvalidParameter(
-                f"temperature is {temperature}, expected more than 0: sample=False takes the "
-                "likeliest tokens"
-            )
-        bits = generator(rng).bit_generator
-        with bits.lock:
-            return Draft(
-                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
-            )
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)

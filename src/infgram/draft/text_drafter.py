@@ -144,14 +144,19 @@ class TextDrafter:
 
     @in_turn
     def propose(
-        self, request_id: Hashable, max_tokens: int | None = None, min_prob: float = 0.0
+        self,
+        request_id: Hashable,
+        max_tokens: int | None = None,
+        min_prob: float = 0.0,
+        *,
+        tree: bool | None = None,
     ) -> Draft:
         """As Drafter's, of likely tokens. Raises UnknownRequest, InvalidParameter."""
         request = self._running(request_id)
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
         n_bytes = min(most * _BYTES_A_TOKEN, _MOST_BYTES)
-        drafted = self._bytes.propose(request_id, n_bytes)
+        drafted = self._bytes.propose(request_id, n_bytes, tree=tree)
         is_whole = request.end == len(request.ids)  # no character is cut behind the context
         found = self._retokenize(request, drafted) if is_whole else []
         request.draft, request.is_last = self._choose(found, most, min_prob)
