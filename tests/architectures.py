@@ -180,7 +180,7 @@ class Outcome:
     tokens_per_step: float = 0.0
 
 
-def outcome_of(kind: str, *, n_prompts: int = 20, n_new: int = 24) -> Outcome:
+def outcome_of(kind: str, *, n_prompts: int = 20, n_new: int = 16) -> Outcome:
     """Greedy texts with drafts against those without, each prompt twice."""
     try:
         model = model_of(kind)

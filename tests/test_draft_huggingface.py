@@ -324,6 +324,209 @@ def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, t
         assert torch.allclose(mine.values, theirs.values)
 
 
+# Several texts ------------------------------------------------------------------------------------
+
+LENGTHS = (9, 30, 17, 24)
+
+
+def batch_of(lengths: tuple[int, ...] = LENGTHS) -> dict[str, torch.Tensor]:
+    """Prompts with padding on the left."""
+    ids = torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    rng = torch.Generator().manual_seed(5)
+    for row, n in enumerate(lengths):
+        ids[row, -n:] = torch.randint(1, VOCAB, (n,), generator=rng)
+        mask[row, -n:] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_texts_are_read_together_and_written_as_without_drafts(
+    index: infgram.Index, architecture: str, tree: bool
+) -> None:
+    model, drafter, report = model_of(architecture), drafter_of(index, tree=tree), Report()
+    passes = 0
+
+    def count(*_: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    given = {**batch_of(), "max_new_tokens": 60, "do_sample": False}
+    model.generate(**batch_of(), max_new_tokens=2, custom_generate=decode, drafter=drafter)
+    for options in (
+        {},
+        {"eos_token_id": [5, 9], "pad_token_id": 0},
+        {"repetition_penalty": 1.2},
+        {"no_repeat_ngram_size": 2},
+        {"prefix_allowed_tokens_fn": lambda row, ids: range(row, VOCAB - row)},
+    ):
+        plain = model.generate(**given, **options)
+        hook = model.register_forward_pre_hook(count)
+        text = model.generate(
+            **given, **options, custom_generate=decode, drafter=drafter, report=report
+        )
+        hook.remove()
+        assert torch.equal(text, plain), options
+    assert report.way == "tree" and report.n_accepted > 0
+    assert passes < report.n_steps / 2  # most of them read several texts
+    assert len(drafter) == 0
+
+
+def test_a_batch_gets_what_a_text_of_it_gets_alone(index: infgram.Index) -> None:
+    """Where a model reads no trees, texts are written one after another."""
+    batch, report = batch_of(), Report()
+    given = {"max_new_tokens": 40, "do_sample": False, "report": report}
+    how = {"custom_generate": decode, "drafter": drafter_of(index)}
+    with patch.object(ways, "_TREE_ATTENTION", ()), patch.object(ways, "_KNOWN", {}):
+        texts = model_of("llama").generate(**batch, **given, **how)
+    assert report.way == "path"
+    for row, n in enumerate(LENGTHS):
+        plain = model_of("llama").generate(
+            batch["input_ids"][row, None, -n:], max_new_tokens=40, do_sample=False
+        )
+        assert torch.equal(texts[row, -n - 40 :], plain[0])
+
+
+def test_several_texts_of_a_prompt_are_drawn(index: infgram.Index) -> None:
+    texts = model_of("gpt2").generate(
+        prompt_of(0),
+        do_sample=True,
+        num_return_sequences=3,
+        max_new_tokens=20,
+        custom_generate=decode,
+        drafter=drafter_of(index),
+    )
+    assert texts.shape == (3, N_PROMPT + 20)
+    assert len({tuple(text) for text in texts.tolist()}) == 3
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, (12,)], ids=["batch", "one"])
+def test_scores_and_log_probabilities_are_those_without_drafts(
+    index: infgram.Index, lengths: tuple[int, ...]
+) -> None:
+    model = model_of("llama")
+    given = {
+        **batch_of(lengths),
+        **{"max_new_tokens": 30, "do_sample": False, "repetition_penalty": 1.1},
+        **{"return_dict_in_generate": True, "output_scores": True, "output_logits": True},
+    }
+    plain = model.generate(**given)
+    found = model.generate(**given, custom_generate=decode, drafter=drafter_of(index))
+    assert torch.equal(found.sequences, plain.sequences)
+    for mine, theirs in ((found.scores, plain.scores), (found.logits, plain.logits)):
+        assert len(mine) == len(theirs) == 30
+        assert torch.allclose(torch.stack(mine), torch.stack(theirs), atol=1e-4)
+    log_probs = [
+        model.compute_transition_scores(each.sequences, each.scores, normalize_logits=True)
+        for each in (found, plain)
+    ]
+    assert torch.allclose(*log_probs, atol=1e-4)
+
+
+def test_scores_behind_the_end_of_a_text_are_nothing(index: infgram.Index) -> None:
+    found = model_of("llama").generate(
+        **batch_of(),
+        max_new_tokens=40,
+        do_sample=False,
+        eos_token_id=list(range(1, 9)),
+        pad_token_id=0,
+        return_dict_in_generate=True,
+        output_scores=True,
+        custom_generate=decode,
+        drafter=drafter_of(index),
+    )
+    scores = torch.stack(found.scores, 1)
+    ended = found.sequences[:, max(LENGTHS) :] == 0
+    assert ended.any() and not ended.all()
+    assert scores.shape == (*ended.shape, VOCAB)
+    assert torch.equal((scores == 0).all(-1), ended)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stream_to": object()}, "stream_to for 4 texts"),
+        ({"guidance_scale": 1.5}, "guidance_scale for 4 texts"),
+    ],
+)
+def test_what_looks_at_several_texts_is_refused(
+    index: infgram.Index, options: dict[str, Any], said: str
+) -> None:
+    drafter = drafter_of(index)
+    with pytest.raises(InvalidParameter, match=said):
+        model_of("llama").generate(
+            **batch_of(), max_new_tokens=3, custom_generate=decode, drafter=drafter, **options
+        )
+    assert len(drafter) == 0
+
+
+def test_a_batch_that_may_end_at_several_lengths_needs_padding(index: infgram.Index) -> None:
+    criteria = StoppingCriteriaList([Watch()])
+    with pytest.raises(InvalidParameter, match="Watch for 4 texts and no pad_token_id"):
+        model_of("llama").generate(
+            **batch_of(),
+            max_new_tokens=3,
+            stopping_criteria=criteria,
+            custom_generate=decode,
+            drafter=drafter_of(index),
+        )
+
+
+# Requests -----------------------------------------------------------------------------------------
+
+
+def test_a_request_that_others_push_out_is_begun_again(index: infgram.Index) -> None:
+    """There may be more texts in a batch than a drafter remembers requests."""
+    given = {**batch_of(), "max_new_tokens": 30, "do_sample": False}
+    plain = model_of("llama").generate(**given)
+    drafter = drafter_of(index, max_requests=2)
+    text = model_of("llama").generate(**given, custom_generate=decode, drafter=drafter)
+    assert torch.equal(text, plain)
+    assert len(drafter) == 0
+
+
+def test_texts_may_name_their_indexes(index: infgram.Index) -> None:
+    started = []
+
+    class Spy(Drafter):
+        def start(self, *given: Any, **options: Any) -> None:
+            started.append(options)
+            super().start(*given, **options)
+
+    for indexes in ([index], [], None):
+        text = write(
+            model_of("gpt2"),
+            0,
+            Spy(index, vocab_size=VOCAB),
+            indexes=indexes,
+            max_new_tokens=20,
+            do_sample=False,
+        )
+        assert torch.equal(text, plain_text("gpt2", "sdpa", 0)[:, : N_PROMPT + 20])
+    assert started == [{"indexes": [index]}, {"indexes": []}, {}]
+
+
+def test_a_prompt_without_room_behind_it_is_written_as_without_drafts(
+    index: infgram.Index,
+) -> None:
+    """Positions run out, or have run out: no draft may make that worse."""
+    model = model_of("llama")  # its positions are angles, of which there are always more
+    prompt = torch.randint(1, VOCAB, (1, N_POSITIONS - 3), generator=torch.Generator())
+    for ids in (prompt, torch.cat([prompt, prompt], 1)):
+        plain = model.generate(ids, max_new_tokens=8, do_sample=False)
+        text = model.generate(
+            ids, max_new_tokens=8, do_sample=False, custom_generate=decode, drafter=drafter_of(index)
+        )
+        assert torch.equal(text, plain)
+
+
+def test_without_use_of_a_cache_the_text_is_the_same(index: infgram.Index) -> None:
+    given = {"max_new_tokens": 20, "do_sample": False, "use_cache": False}
+    plain = model_of("gpt2").generate(prompt_of(0), **given)
+    assert torch.equal(write(model_of("gpt2"), 0, drafter_of(index), **given), plain)
+
+
 # The same law -------------------------------------------------------------------------------------
 
 

@@ -294,16 +294,26 @@ class Drafter:
         return request_id in self._requests
 
     @in_turn
-    def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
+    def start(
+        self,
+        request_id: Hashable,
+        prompt_ids: tokens.Ids,
+        *,
+        indexes: Sequence[Index] | None = None,
+    ) -> None:
         """Begins a request whose context is the prompt.
 
-        Raises RequestExists, TokenOutOfRange.
+        indexes: which of the drafter's indexes it is drafted from, none of them where that is
+        empty; None: all. What was written before is drafted from in any case.
+
+        Raises RequestExists, TokenOutOfRange, InvalidParameter.
         """
         if request_id in self._requests:
             raise RequestExists(
                 f"request {request_id!r} is running: stop it, or give the new one another id"
             )
-        self._requests[request_id] = self._engine.start(self._ids(prompt_ids))
+        request = self._engine.start(self._ids(prompt_ids), self._places(indexes))
+        self._requests[request_id] = request
         while len(self._requests) > self._max_requests:
             self._requests.popitem(last=False)
 
@@ -322,26 +332,14 @@ class Drafter:
         """What may come next.
 
         - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
-        - `tree`: whether the draft may branch; None: as the drafter's.
+        - `tree`: whether the draft may branch; None: as the drafter says.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
           that samples accepts more of them than of the likeliest.
 
         Raises UnknownRequest, InvalidParameter.
         """
         request = self._running(request_id)
-        limits = self._limits(max_tokens, min_prob, tree)
-        if not sample:
-            return Draft(self._engine.propose(request, **limits))
-        if not temperature > 0.0:
-            raise InvalidParameter(
-                f"temperature is {temperature}, expected more than 0: sample=False takes the "
-                "likeliest tokens"
-            )
-        bits = generator(rng).bit_generator
-        with bits.lock:
-            return Draft(
-                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
-            )
+        return self._draft(request, max_tokens, min_prob, sample, temperature, rng, tree)
 
     @in_turn
     def accept(
@@ -390,8 +388,7 @@ class Drafter:
     ) -> list[Draft]:
         """Drafts for several requests, in their order; as `propose` for each."""
         running = [self._running(request_id) for request_id in request_ids]
-        limits = self._limits(max_tokens, min_prob)
-        return [Draft(self._engine.propose(each, **limits)) for each in running]
+        return [self._draft(each, max_tokens, min_prob, False, 1.0, None) for each in running]
 
     def propose_ids(
         self, context_ids: tokens.Ids, max_tokens: int | None = None, min_prob: float = 0.0
@@ -400,8 +397,8 @@ class Drafter:
 
         Reads all of it, a few microseconds a token: `start` and `accept` read each token once.
         """
-        request = self._engine.start(self._ids(context_ids))
-        return Draft(self._engine.propose(request, **self._limits(max_tokens, min_prob)))
+        request = self._engine.start(self._ids(context_ids), self._places(None))
+        return self._draft(request, max_tokens, min_prob, False, 1.0, None)
 
     @property
     def totals(self) -> Totals:
@@ -442,6 +439,19 @@ class Drafter:
         """Forgets what finished requests wrote, not how well drafts did."""
         self._engine.set_session(np.zeros(0, np.uint32))
 
+    def _places(self, indexes: Sequence[Index] | None) -> NDArray[np.uint32]:
+        """Of some of the drafter's indexes among them."""
+        if indexes is None:
+            return np.arange(len(self.indexes), dtype=np.uint32)
+        asked = {id(index) for index in indexes}
+        places = [place for place, index in enumerate(self.indexes) if id(index) in asked]
+        if len(places) != len(asked):
+            raise InvalidParameter(
+                f"indexes has {len(asked)}, of which the drafter has {len(places)}, expected some "
+                f"of its {len(self.indexes)}: make the drafter with all that requests may use"
+            )
+        return np.array(places, np.uint32)
+
     def _running(self, request_id: Hashable) -> native.DraftRequest:
         try:
             request = self._requests[request_id]
@@ -453,19 +463,37 @@ class Drafter:
         self._requests.move_to_end(request_id)
         return request
 
-    def _limits(
-        self, max_tokens: int | None, min_prob: float, tree: bool | None = None
-    ) -> dict[str, Any]:
-        """What a draft may be, as arguments of the engine."""
+    def _draft(
+        self,
+        request: native.DraftRequest,
+        max_tokens: int | None,
+        min_prob: float,
+        sample: bool,
+        temperature: float,
+        rng: int | np.random.Generator | None,
+        tree: bool | None = None,
+    ) -> Draft:
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
-        return {
+        limits: dict[str, Any] = {
             "max_tokens": most,
             "max_depth": _MAX_DEPTH,
             "min_prob": min_prob,
             "is_tree": self.tree if tree is None else tree,
             "cost": self.cost,
         }
+        if not sample:
+            return Draft(self._engine.propose(request, **limits))
+        if not temperature > 0.0:
+            raise InvalidParameter(
+                f"temperature is {temperature}, expected more than 0: sample=False takes the "
+                "likeliest tokens"
+            )
+        bits = generator(rng).bit_generator
+        with bits.lock:
+            return Draft(
+                self._engine.draw(request, **limits, temperature=temperature, bit_generator=bits)
+            )
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)

@@ -24,26 +24,16 @@ class Tiktoken(Tokenizer):
     dtype = np.dtype(np.uint32)
     reads_text = True
 
-    def __init__(self, name: str) -> None:
-        try:
-            import tiktoken
-        except ImportError as error:
-            raise missing("tiktoken") from error
-        encoding_name = name.removeprefix("tiktoken:")
-        try:
-            encoding = tiktoken.get_encoding(encoding_name)
-        except Exception as error:  # unknown, no network, or whatever a plugin raises
-            raise TokenizerUnavailable(
-                f"tiktoken cannot load the encoding {encoding_name!r}: {error}; tiktoken fetches "
-                "an encoding once and keeps it in the folder TIKTOKEN_CACHE_DIR names"
-            ) from error
+    def __init__(self, name: str, encoding: Any = None) -> None:
+        """encoding: an object of tiktoken; None: the one that tiktoken has by that name."""
+        encoding = _encoding(name.removeprefix("tiktoken:")) if encoding is None else encoding
         self.name = name
         self.vocab_size = encoding.n_vocab
         self.sha256 = _tiktoken_digest(encoding)
         self._encoding = encoding
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Tiktoken, (self.name,)
+        return Tiktoken, (self.name, self._encoding)
 
     def encode(self, text: str | bytes) -> TokenArray:
         plain = as_str(text)
@@ -92,3 +82,17 @@ def _tiktoken_digest(encoding: Any) -> str:
     for special, token_id in sorted(encoding._special_tokens.items()):
         digest.update(f"{token_id} {special!r}\n".encode())
     return digest.hexdigest()
+
+
+def _encoding(name: str) -> Any:
+    try:
+        import tiktoken
+    except ImportError as error:
+        raise missing("tiktoken") from error
+    try:
+        return tiktoken.get_encoding(name)
+    except Exception as error:  # unknown, no network, or whatever a plugin raises
+        raise TokenizerUnavailable(
+            f"tiktoken cannot load the encoding {name!r}: {error}; tiktoken fetches an encoding "
+            "once and keeps it in the folder TIKTOKEN_CACHE_DIR names"
+        ) from error

@@ -118,9 +118,10 @@ def decode(
     writer = _Writer(model, drafter, generation_config, sample_drafts, limit, way)
     writer.report = report or Report()
     writer.report.way = way
+    seen_by = logits_processor, stopping_criteria, generation_config, stream_to
     texts = [
-        Text(row[None], n, logits_processor, stopping_criteria, generation_config, stream_to)
-        for row, n in zip(input_ids, paddings, strict=True)
+        Text(input_ids[row, None], padding, *seen_by, place=(row, len(input_ids)))
+        for row, padding in enumerate(paddings)
     ]
     caches = writer.write(texts, indexes)
     if stream_to is not None:

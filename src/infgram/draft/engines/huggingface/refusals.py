@@ -7,11 +7,8 @@ from typing import Any
 import torch
 from transformers import (
     DynamicCache,
-    EncoderNoRepeatNGramLogitsProcessor,
-    EncoderRepetitionPenaltyLogitsProcessor,
     GenerationConfig,
     LogitsProcessorList,
-    PrefixConstrainedLogitsProcessor,
     StoppingCriteriaList,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
@@ -23,14 +20,6 @@ from ....errors import InvalidParameter, TokenizerUnavailable
 from ...drafter import Drafter
 from ...text_drafter import TextDrafter
 from .library import CACHE
-
-# They are made for a batch as a whole, or know by its row which text they are shown.
-_OF_BATCHES = (
-    EncoderNoRepeatNGramLogitsProcessor,
-    EncoderRepetitionPenaltyLogitsProcessor,
-    PrefixConstrainedLogitsProcessor,
-    UnbatchedClassifierFreeGuidanceLogitsProcessor,
-)
 
 
 def check_texts(input_ids: torch.Tensor, config: GenerationConfig) -> None:
@@ -75,10 +64,10 @@ def check_batch(
             "tell texts apart"
         )
     for processor in processors:
-        if isinstance(processor, _OF_BATCHES):
+        if isinstance(processor, UnbatchedClassifierFreeGuidanceLogitsProcessor):
             raise InvalidParameter(
-                f"found {type(processor).__name__} for {len(input_ids)} texts, expected one text: "
-                "drafts are accepted for each text on its own, so it would be shown one at a time"
+                f"found guidance_scale for {len(input_ids)} texts, expected one text: it reads all "
+                "texts at each token, and drafts are accepted for each text on its own"
             )
     stops = [each for each in criteria if not isinstance(each, MaxLengthCriteria | MaxTimeCriteria)]
     if stops and getattr(config, "_pad_token_tensor", None) is None:

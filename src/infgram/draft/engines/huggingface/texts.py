@@ -25,9 +25,15 @@ class Text:
         criteria: StoppingCriteriaList,
         config: GenerationConfig,
         streamer: BaseStreamer | None = None,
+        place: tuple[int, int] = (0, 1),
     ) -> None:
-        """prompt: (1, n), with so much padding in front; processors are shown that, too."""
+        """prompt: (1, n), with so much padding in front; processors are shown that, too.
+
+        place: which text of how many it is. Processors may treat each in its own way, so they are
+        shown a batch of that size, and say what they say in its place.
+        """
         self.ids = prompt
+        self._row, self._n_rows = place
         self.has_ended = False
         keeps = bool(config.return_dict_in_generate)
         self.scores: list[torch.Tensor] | None = [] if keeps and config.output_scores else None
@@ -79,7 +85,10 @@ class Text:
     def _scores(self, logits: torch.Tensor) -> torch.Tensor:
         if self.logits is not None:
             self.logits.append(logits.clone())
-        scores: torch.Tensor = self._processors(self.ids, logits)
+        scores = logits
+        if self._processors:
+            shown = self.ids.expand(self._n_rows, -1), logits.expand(self._n_rows, -1).clone()
+            scores = self._processors(*shown)[self._row, None]
         if self.scores is not None:
             self.scores.append(scores)
         return scores
@@ -90,7 +99,8 @@ class Text:
         if self._streamer is not None:
             self._streamer.put(new[0].cpu())
         scores = None if self.scores is None else tuple(self.scores)
-        self.has_ended = bool(self._criteria(self.ids, scores).all())
+        ends = self._criteria(self.ids.expand(self._n_rows, -1), scores)
+        self.has_ended = bool(ends[self._row])
 
 
 def padding_of(input_ids: torch.Tensor, mask: torch.Tensor | None) -> list[int]:
