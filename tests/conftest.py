@@ -144,6 +144,13 @@ def generation(path: Path) -> Path:
     return path / (path / "CURRENT").read_text().split()[-1]
 
 
+@pytest.fixture(scope="module")
+def temporary_folders_in_memory(memory_folder: Path) -> Iterator[None]:
+    """Indexes without a path are built in memory: thousands of tiny ones."""
+    with patch.object(tempfile, "tempdir", str(memory_folder)):
+        yield
+
+
 def make_index(
     path: Path,
     documents: Sequence[Sequence[int] | np.ndarray],

@@ -75,3 +75,9 @@ def test_the_distributions_have_one_version() -> None:
     own = [each for each in bench["dependencies"] if each.startswith("infgram")]
     own += [each for extra in bench["optional-dependencies"].values() for each in extra]
     assert {each.partition("==")[2] for each in own} == {infgram["version"]}
+
+
+def test_the_extra_called_all_has_every_one_for_users() -> None:
+    extras = bounds.projects()["infgram"]["optional-dependencies"]
+    (own,) = extras["all"]
+    assert set(own[len("infgram[") : -1].split(",")) == extras.keys() - {"all", "test", "dev"}

@@ -102,15 +102,15 @@ def test_a_version_under_way_publishes_nothing(release: ModuleType, repository: 
         release.prepare("next", repository)
 
 
+PACKAGES = {"infgram/store/system.py", "infgram/pages/film.js", "infgram_cli/main.py"}
+
+
 @pytest.mark.parametrize(
     ("name", "is_wanted"),
     [
         ("infgram-0.2.0.data/data/share/man/man1/infgram.1", True),
         ("infgram-0.2.0.data/data/share/doc/notes.txt", False),
         ("infgram/_core.cpython-311-x86_64-linux-gnu.so", True),
-        ("infgram/store/system.py", True),
-        ("infgram/pages/film.js", True),
-        ("infgram_cli/main.py", True),
         ("infgram-0.2.0.dist-info/licenses/LICENSE", True),
         ("infgram_bench/race.py", False),
         ("tests/test_exact.py", False),
@@ -118,9 +118,20 @@ def test_a_version_under_way_publishes_nothing(release: ModuleType, repository: 
         ("infgram/notes.md", False),
     ],
 )
-def test_a_wheel_holds_what_is_imported(
+def test_a_wheel_holds_the_packages_and_what_a_build_makes(
     release: ModuleType, tmp_path: Path, name: str, is_wanted: bool
 ) -> None:
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
-        wheel.writestr(name, "")
-    assert release.surplus(tmp_path / "a.whl") == ("" if is_wanted else name)
+        for each in (*PACKAGES, name):
+            wheel.writestr(each, "")
+    found = dict(release.check_contents(tmp_path / "a.whl", PACKAGES))
+    assert list(found.values()) == ["", "" if is_wanted else name]
+
+
+@pytest.mark.parametrize("left_out", sorted(PACKAGES))
+def test_a_wheel_leaves_out_nothing(release: ModuleType, tmp_path: Path, left_out: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        for each in PACKAGES - {left_out}:
+            wheel.writestr(each, "")
+    found = dict(release.check_contents(tmp_path / "a.whl", PACKAGES))
+    assert list(found.values()) == [left_out, ""]

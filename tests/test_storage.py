@@ -444,3 +444,10 @@ def test_strings_that_lost_their_offsets_are_refused() -> None:
     assert len(lost) == 0
     with pytest.raises(CorruptIndex, match="out of order"):
         lost[0]
+
+
+def test_what_was_let_go_is_read_again(tmp_path: Path) -> None:
+    index = infgram.build(["to be or not to be"] * 500, tmp_path / "a.infgram")
+    found = index.count("to be"), index.ntd("to ")
+    index.stored.let_go()
+    assert (index.count("to be"), index.ntd("to ")) == found == (1000, index.ntd("to "))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -118,6 +119,11 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         statistics,
         lambda: statistics().n,
         lambda: infgram.novelty(index, "to be or see"),
+        lambda: next(infgram.ngrams(index, 3, documents=True)),
+        lambda: infgram.overlap(index, "to be or see", run=3),
+        lambda: infgram.overlap(index, "to be or see", run=3).runs[0],
+        lambda: next(infgram.repeats(index, 2)),
+        lambda: infgram.dedup(index, tempfile.mktemp(suffix=".jsonl"), 9),
         lambda: certify(index, "to be, or not", max_copy=4),
         refined,
         lambda: refined().trace,

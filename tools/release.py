@@ -211,7 +211,7 @@ def check_wheel(keep: Path | None = None, within: float | None = None) -> Iterat
         wheel = next(each for each in files if re.fullmatch(r"infgram-[^-]+-cp.*\.whl", each.name))
         size = wheel.stat().st_size
         yield f"{size:,} bytes, under {MOST_BYTES:,}", "" if size < MOST_BYTES else "it is larger"
-        yield "nothing but what is imported", surplus(wheel)
+        yield from check_contents(wheel, packaged(commit))
         command = [sys.executable, "-m", "twine", "check", "--strict", *files]
         said = subprocess.run(command, capture_output=True, text=True)
         yield "metadata that twine takes", said.stdout[-500:] if said.returncode else ""
@@ -226,15 +226,28 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def surplus(wheel: Path) -> str:
-    """What is in a wheel and nobody who imports it asks for."""
-    wanted = re.compile(
-        r"infgram/(.*\.py|_core\..*\.(so|pyd)|_core\.pyi|py\.typed|pages/[a-z]+\.(html|css|js))"
-        r"|infgram_cli/\w+\.py|infgram-[^/]+\.data/data/share/man/man1/infgram\.1"
+def packaged(commit: str) -> set[str]:
+    """Where a wheel puts what a commit has in its two packages."""
+    packages = {"src/infgram": "infgram", "cli/infgram_cli": "infgram_cli"}
+    return {
+        Path(package, Path(name).relative_to(folder)).as_posix()
+        for folder, package in packages.items()
+        for name in git("ls-tree", "-r", "--name-only", commit, folder).splitlines()
+    }
+
+
+def check_contents(wheel: Path, packages: set[str]) -> Iterator[tuple[str, str]]:
+    """Whether a wheel holds these files, and beside them only what a build makes."""
+    made = re.compile(
+        r"infgram/_core\.[^/]+\.(so|pyd)"
+        r"|infgram-[^/]+\.data/data/share/man/man1/infgram\.1"
         r"|infgram-[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt|licenses/LICENSE)"
     )
     with zipfile.ZipFile(wheel) as archive:
-        return ", ".join(name for name in archive.namelist() if not wanted.fullmatch(name))
+        held = set(archive.namelist())
+    yield "every file of the packages", ", ".join(sorted(packages - held))
+    others = {name for name in held - packages if not made.fullmatch(name)}
+    yield "and beside them only what a build makes", ", ".join(sorted(others))
 
 
 def check_installed(wheel: Path, folder: Path, within: float | None) -> Iterator[tuple[str, str]]:

@@ -28,23 +28,25 @@ _ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Setting:
-    """How a draft is written: by SBIS, or by Kneser-Ney where k is None."""
+    """How a draft is written: by SBIS, or where k is None by another estimator."""
 
     k: int | None
     temperature: float = 0.8
     decay: float = 0.1
     max_copy: int | None = None
+    other: type[infgram.KneserNey | infgram.Mix] = infgram.KneserNey
 
     @property
     def name(self) -> str:
         cap = f", max_copy {self.max_copy}" if self.max_copy else ""
         if self.k is None:
-            return f"Kneser-Ney, T {self.temperature}{cap}"
+            name = "Mix" if self.other is infgram.Mix else "Kneser-Ney"
+            return f"{name}, T {self.temperature}{cap}"
         return f"SBIS k={self.k}, T {self.temperature}, decay {self.decay}{cap}"
 
     @property
-    def estimator(self) -> infgram.SBIS | infgram.KneserNey:
-        return infgram.KneserNey() if self.k is None else infgram.SBIS(self.k, self.decay)
+    def estimator(self) -> infgram.SBIS | infgram.KneserNey | infgram.Mix:
+        return self.other() if self.k is None else infgram.SBIS(self.k, self.decay)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,8 @@ SWEEP: tuple[Setting, ...] = (
     *(Setting(k, decay=0.3, max_copy=GRAM - 1) for k in (2, 3)),
     Setting(2, max_copy=GRAM),
     *(Setting(None, temperature) for temperature in (0.6, 0.7, 0.8)),
+    *(Setting(None, temperature, other=infgram.Mix) for temperature in (0.6, 0.7, 0.8, 1.0)),
+    Setting(None, max_copy=GRAM, other=infgram.Mix),
 )
 Say = Callable[[dict[str, Any]], None]
 Kind = Literal["real", "raw", "refined"]

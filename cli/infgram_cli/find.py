@@ -88,15 +88,12 @@ def find(
 
 
 def _rendered(match: infgram.Match, *, joint: str) -> Text:
-    from .output import escaped, styled
+    from .output import escaped, place_of, styled
 
-    place = "".join(f":{n}" for n in (match.line, match.column) if n)
-    if not match.line:
-        place = f":document {match.document}, token {match.offset}"
     known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())
     return styled(
         [
-            (f"{escaped(match.source)}{place}:", "cyan"),
+            (f"{place_of(match)}:", "cyan"),
             (f" {escaped(match.before)}{joint if match.before else ''}", ""),
             (escaped(match.match), "bold red"),
             (f"{joint if match.after else ''}{escaped(match.after)}", ""),

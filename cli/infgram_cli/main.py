@@ -20,6 +20,7 @@ from .build import build
 from .calibrate import calibrate
 from .completion import completion
 from .count import count
+from .dedup import dedup
 from .demo import demo
 from .draft import draft
 from .exits import FAILED, INTERRUPTED
@@ -32,9 +33,11 @@ from .info import info
 from .lint import lint
 from .man import man
 from .next import next_tokens
+from .ngrams import ngrams
 from .novelty import novelty
 from .option import option
 from .output import When, escaped, in_colors, painted, set_colors
+from .overlap import overlap
 from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
@@ -227,7 +230,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 for _command in (
     *(demo, build, info),
-    *(count, next_tokens, find),
+    *(count, next_tokens, find, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft),
     *(calibrate, fit, verify, export, completion, man),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 SECTIONS = {
     "Start": ("demo", "build", "info"),
-    "Ask": ("count", "next", "find"),
+    "Ask": ("count", "next", "find", "ngrams"),
+    "Compare": ("overlap", "dedup"),
     "Write": ("generate",),
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),

@@ -12,6 +12,7 @@ void bind_index(py::module_& m);
 void bind_model(py::module_& m);
 void bind_mix(py::module_& m);
 void bind_refine(py::module_& m);
+void bind_tracing(py::module_& m);
 
 PYBIND11_MODULE(_core, m) {
     m.doc() =
@@ -34,6 +35,7 @@ PYBIND11_MODULE(_core, m) {
     bind_mix(m);
     bind_draft(m);
     bind_refine(m);
+    bind_tracing(m);
     bind_columns(m);
     bind_ids(m);
 }

@@ -23,12 +23,18 @@ from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .results import Level, Match, NextTokens, Prob
+from .tracing.boolean import count_cnf
+from .tracing.contamination import Overlap, overlap
 from .tracing.copying import copied_share, novelty
+from .tracing.ngrams import Ngram, ngrams
+from .tracing.repeats import Deduplicated, Repeat, dedup, repeats
+from .tracing.variants import variants
 
 __all__ = [
     "SBIS",
     "Calibration",
     "Cursor",
+    "Deduplicated",
     "Generation",
     "Index",
     "InfgramError",
@@ -40,7 +46,10 @@ __all__ = [
     "MixFit",
     "Model",
     "NextTokens",
+    "Ngram",
+    "Overlap",
     "Prob",
+    "Repeat",
     "Sampling",
     "Scores",
     "TokenTrace",
@@ -50,18 +59,24 @@ __all__ = [
     "calibrate",
     "compare",
     "copied_share",
+    "count_cnf",
+    "dedup",
     "export_arpa",
     "fit",
     "generate",
     "level_statistics",
+    "ngrams",
     "novelty",
     "open",
+    "overlap",
     "perplexity",
     "published_perplexity",
     "reliability",
+    "repeats",
     "stored_calibration",
     "stored_fit",
     "stream",
+    "variants",
 ]
 
 __version__ = native.version()

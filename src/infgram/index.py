@@ -220,7 +220,7 @@ class Index:
                 return self.native.count(ngram)
             except UnicodeEncodeError:
                 pass
-        return self.native.count(self._ngram(ngram))
+        return self.native.count(self.ngram_ids(ngram))
 
     def count_text(self, text: str | bytes) -> int:
         """At how many places of the documents' text the characters of `text` stand.
@@ -313,7 +313,7 @@ class Index:
             ids = []
             for i, query in enumerate(given):
                 with _numbered(i):
-                    ids.append(self._ngram(query).astype(np.uint32))
+                    ids.append(self.ngram_ids(query).astype(np.uint32))
             flat = np.concatenate([np.zeros(0, np.uint32), *ids])
         return flat, np.cumsum([0, *map(len, ids)], dtype=np.int64)
 
@@ -342,7 +342,7 @@ class Index:
                 return NextTokens(token_ids, counts, m, n, self.tokenizer)
             except UnicodeEncodeError:
                 pass
-        ids = self._ngram(prompt)
+        ids = self.ngram_ids(prompt)
         token_ids, counts, m = self.native.next_tokens(ids)
         return NextTokens(token_ids, counts, m, len(ids), self.tokenizer)
 
@@ -438,7 +438,7 @@ class Index:
 
         `window` bounds how many tokens back it sees.
         """
-        return Cursor(self, self.native.cursor(self._ngram(context), _window_size(window)))
+        return Cursor(self, self.native.cursor(self.ngram_ids(context), _window_size(window)))
 
     def start_of_document(self, *, window: int | None = None) -> Cursor:
         """A cursor at the beginning of a document. Its start counts as a token of the context."""
@@ -485,7 +485,7 @@ class Index:
         if there are no more.
         """
         whole(0, limit=limit, context=context)
-        ids = self._ngram(ngram)
+        ids = self.ngram_ids(ngram)
         if not len(ids):
             raise InvalidParameter("cannot find the empty n-gram: give at least one token")
         ranges = self.native.find(ids)
@@ -529,16 +529,29 @@ class Index:
 
     def document(self, document: int) -> IndexedDocument:
         """A document by its number, 0 <= document < n_documents."""
-        if not isinstance(document, (int, np.integer)) or not 0 <= document < self.n_documents:
-            raise InvalidParameter(
-                f"there is no document {document!r}: the index has {self.n_documents}, from 0"
-            )
-        shard_number, local = self._locate(document)
+        shard_number, local = self._locate(self._document_number(document))
         documents = self._shards[shard_number].documents
         ids = self.native.tokens(shard_number, *documents.bounds(local))
         return IndexedDocument(
             document, *documents.provenance(local), token_ids=ids, text=self.decode(ids)
         )
+
+    def match(self, document: int, offset: int, n: int, *, context: int = 60) -> Match:
+        """The `n` tokens from `offset` of a document, as `find` shows an occurrence.
+
+        >>> import infgram
+        >>> str(infgram.build(["to be or not to be"]).match(0, 3, 2, context=3))
+        'to be or'
+        """
+        whole(0, offset=offset, n=n, context=context)
+        s, local = self._locate(self._document_number(document))
+        begin, end = self._shards[s].documents.bounds(local)
+        if begin + offset + n > end:
+            raise InvalidParameter(
+                f"document {document} has {end - begin:,} tokens: there are none from {offset:,} "
+                f"to {offset + n:,}"
+            )
+        return self._match(s, begin + offset, n, context)
 
     def locate(self, source_offset: int) -> tuple[int, int]:
         """The document and the offset in it of a token, by the number of tokens before it.
@@ -661,6 +674,13 @@ class Index:
             for table in [np.append(0, counts).astype(np.uint32)]
         }
 
+    def _document_number(self, document: int) -> int:
+        if not isinstance(document, (int, np.integer)) or not 0 <= document < self.n_documents:
+            raise InvalidParameter(
+                f"there is no document {document!r}: the index has {self.n_documents}, from 0"
+            )
+        return int(document)
+
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
             if document < len(shard.documents):
@@ -682,8 +702,15 @@ class Index:
             return self.tokenizer.encode_ngram(query)
         return self.ids(query)
 
-    def _ngram(self, query: Query) -> NDArray[Any]:
-        """The same of an n-gram: only an empty query is the empty one, not text without a token."""
+    def ngram_ids(self, query: Query) -> NDArray[Any]:
+        """An n-gram as the token ids that are looked up: what has no token occurs nowhere.
+
+        Only an empty query is the empty n-gram, not text without a token. Raises as `ids` does.
+
+        >>> import infgram
+        >>> infgram.build(["to be"]).ngram_ids("be").tolist()
+        [98, 101]
+        """
         ids = self._looked_up(query)
         if len(ids) or not len(query):
             return ids
@@ -748,7 +775,7 @@ class Cursor:
                 self.native.start_document()
                 return self
             query = [query]
-        self.native.read(self.index._ngram(query))
+        self.native.read(self.index.ngram_ids(query))
         return self
 
     def copy(self) -> Cursor:

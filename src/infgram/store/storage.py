@@ -188,6 +188,20 @@ class StoredIndex:
             ) from None
         return column if with_padding else column[: self.manifest["files"][name]["length"]]
 
+    def let_go(self) -> None:
+        """Leaves to the system what is mapped of the files; what is read again comes back.
+
+        For whoever reads all of an index once: otherwise the whole of it counts as this process's
+        memory, until the system needs it for others. Does nothing where there is no such call.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for column in self.columns.values():
+                mapped = column.base
+                if isinstance(mapped, memoryview):
+                    mapped = mapped.obj
+                if isinstance(mapped, mmap.mmap):
+                    mapped.madvise(mmap.MADV_DONTNEED)
+
     def strings(self, name: str) -> Strings:
         """Strings written by `write_strings`."""
         return Strings(self.column(name), self.column(f"{name}_offsets"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,9 @@ from numpy.typing import NDArray
 from ..checks import whole
 from ..index import NO_WINDOW, Index, check_index
 from ..text.tokens import Query
-from ..text.words import is_of_word, words_in
+from ..text.words import words_in
 from ..values.value import Value
+from .variants import has_characters, letters_of, n_whole
 
 _MAX_DISTINCT = 4
 _COPIED_RUN = 50
@@ -75,7 +74,7 @@ def novelty(index: Index, *texts: Query, gram: int = 20) -> Novelty:
         end = int(all_lengths.argmax()) + 1
         longest = int(all_lengths[end - 1])
     words: Counter[str] = Counter()
-    if _has_characters(index):
+    if has_characters(index):
         for text in map(index.decode, ids):
             words.update(text[begin:end] for begin, end in words_in(text))
     return Novelty(
@@ -91,7 +90,7 @@ def novelty(index: Index, *texts: Query, gram: int = 20) -> Novelty:
         ),
         distinct=tuple(_distinct(ids, n) for n in range(1, _MAX_DISTINCT + 1)),
         n_words=words.total(),
-        known_words=_known_share(index, words) if _has_characters(index) else None,
+        known_words=_known_share(index, words) if has_characters(index) else None,
     )
 
 
@@ -133,62 +132,11 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-# Words --------------------------------------------------------------------------------------------
-
-
-def _has_characters(index: Index) -> bool:
-    return index.tokenizer.name in ("bytes", "chars")
-
-
 def _known_share(index: Index, words: Counter[str]) -> float:
-    before = [c for c, _ in _next_characters(index, "") if is_of_word(c)]
+    letters = letters_of(index)
     return _share(
-        sum(n for word, n in words.items() if _n_whole(index, word, before)), words.total()
+        sum(n for word, n in words.items() if n_whole(index, word, letters)), words.total()
     )
-
-
-def _n_whole(index: Index, word: str, letters: Sequence[str]) -> int:
-    """How often the corpus has `word` as a whole word, exactly; `letters` are all that it has.
-
-    Occurrences with no letter after them, less those of them with a letter before: the counts of
-    the word after each letter. An end of the document is no letter, on either side.
-    """
-    before = index.count_batch([letter + word for letter in letters])
-    longer = [letters[i] + word for i in np.flatnonzero(before).tolist()]
-    return _n_ended(index, word) - sum(_n_ended(index, each) for each in longer)
-
-
-def _n_ended(index: Index, text: str) -> int:
-    """Occurrences of a text that no letter follows."""
-    return index.count(text) - sum(n for c, n in _next_characters(index, text) if is_of_word(c))
-
-
-def _next_characters(index: Index, text: str) -> Iterator[tuple[str, int]]:
-    """Characters that follow a text in the corpus, and how often. Bytes that are none are not."""
-    in_bytes = index.tokenizer.name == "bytes"
-    begun = [b""]
-    for first in begun:  # grows by characters of which not all bytes were seen yet
-        ntd = index.ntd(text.encode() + first)
-        for token, count in zip(ntd.token_ids.tolist(), ntd.counts.tolist(), strict=True):
-            if token == index.end_of_text:
-                continue
-            # half of a surrogate pair is encoded as well, and is no character
-            own = bytes([token]) if in_bytes else chr(token).encode("utf-8", "surrogatepass")
-            raw = first + own
-            character = _character(raw)
-            if character:
-                yield character, count
-            elif character is not None:
-                begun.append(raw)
-
-
-@lru_cache(1 << 16)
-def _character(raw: bytes) -> str | None:
-    """The character that bytes are; "" for the beginning of one, None for what is none."""
-    try:
-        return codecs.getincrementaldecoder("utf-8")().decode(raw)
-    except UnicodeDecodeError:
-        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -223,15 +171,21 @@ def certify(index: Index, text: Query, *, max_copy: int) -> Certificate:
     check_index(index=index)
     whole(1, max_copy=max_copy)
     lengths = index.match_lengths(text, window=NO_WINDOW).astype(np.int64)
+    return Certificate(
+        int(max_copy), int(lengths.max(initial=0)), tuple(runs_of(lengths, int(max_copy) + 1))
+    )
+
+
+def runs_of(lengths: NDArray[np.int64], least: int) -> list[tuple[int, int]]:
+    """[begin, end) of the longest runs, of at least so many tokens; none lies within another.
+
+    `lengths`: what `match_lengths` gives, for the tokens of a text.
+    """
     # a run goes on with the next token where that one's match is longer by it
     is_last = np.append(lengths[1:] != lengths[:-1] + 1, True)[: len(lengths)]
-    ends = np.flatnonzero(is_last & (lengths > max_copy)) + 1
+    ends = np.flatnonzero(is_last & (lengths >= least)) + 1
     begins = ends - lengths[ends - 1]
-    return Certificate(
-        int(max_copy),
-        int(lengths.max(initial=0)),
-        tuple(zip(begins.tolist(), ends.tolist(), strict=True)),
-    )
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 def run_lengths(index: Index, text: Query) -> NDArray[np.float32]:
