@@ -1,6 +1,6 @@
 """Every decoder of transformers, tiny and random, written with drafts and without.
 
-    python tests/architectures.py                        # all of them: half an hour
+    python tests/architectures.py                        # all of them: half an hour of a core
     python tests/architectures.py llama mamba
     python tests/architectures.py -o docs/drafting-architectures.md
 
@@ -11,6 +11,7 @@ sizes by their names, lists of layers cut. What cannot be made that way is liste
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import warnings
 from collections.abc import Iterable
@@ -124,8 +125,6 @@ def small(config: PreTrainedConfig) -> dict[str, Any]:
             found[name] = small(inner)
         elif name in _TOKENS:
             found[name] = None if value is None else 0
-        elif name in ("layer_types", "mlp_layer_types", "layers_block_type", "block_types"):
-            found[name] = _cut(value)
         elif isinstance(value, list) and len(value) == getattr(config, "num_hidden_layers", None):
             found[name] = _cut(value)
         elif name == "is_decoder":
@@ -169,7 +168,8 @@ def model_of(kind: str, **changes: Any) -> Any:
 class Outcome:
     """What became of a family.
 
-    - `way`: "tree", "path", "refused", "not made", or "CHANGED" where a text was another one.
+    - `way`: "tree", "path", "refused", "not made", "not tried", or "CHANGED" where a text was
+      another one.
     - `note`: the reason.
     """
 
@@ -235,6 +235,7 @@ known of a family beforehand; `decode` looks at how the model reads ([drafting.m
 - **tree**: drafts branch, and the texts of a batch are read in one pass.
 - **path**: drafts are single paths, and the texts of a batch are written one after another.
 - **refused**: an error before anything is written.
+- **not tried**: another run will.
 - **not made**: the default configuration, made small, does not give a model that writes a text \
 without drafts, or what it needs is not installed.
 
@@ -263,17 +264,27 @@ def _row(outcome: Outcome) -> str:
     return f"| {outcome.kind} | {outcome.way} | {tokens} | {note} |"
 
 
+def _too_long(*_: Any) -> None:
+    raise TimeoutError("it takes too long")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Drafts, model by model.")
     parser.add_argument("kind", nargs="*", help="model types, as 'llama'; all if none is named")
     parser.add_argument("-o", "--output", type=Path, help="where to write the page")
     parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of a processor, a family")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     outcomes = []
+    signal.signal(signal.SIGVTALRM, _too_long)
     for kind in asked.kind or sorted(families()):
-        outcomes.append(outcome_of(kind, n_prompts=asked.prompts))
+        signal.setitimer(signal.ITIMER_VIRTUAL, asked.seconds)
+        try:
+            outcomes.append(outcome_of(kind, n_prompts=asked.prompts))
+        except TimeoutError as error:
+            outcomes.append(Outcome(kind, "not made", _said(error)))
         print(_row(outcomes[-1]), flush=True)
     if asked.output:
         asked.output.write_text(page(outcomes, asked.prompts), encoding="utf-8")

@@ -25,7 +25,7 @@ from infgram.draft.engines.huggingface import Report, decode, ways
 from infgram.draft.engines.huggingface.readers import Together
 
 PAGE = Path(__file__).parents[1] / "docs" / "drafting-architectures.md"
-WAYS = ("tree", "path", "refused", "not made")
+WAYS = ("tree", "path", "refused", "not made", "not tried")
 
 
 @pytest.fixture(scope="module", autouse=True)

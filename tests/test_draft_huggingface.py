@@ -516,7 +516,11 @@ def test_a_prompt_without_room_behind_it_is_written_as_without_drafts(
     for ids in (prompt, torch.cat([prompt, prompt], 1)):
         plain = model.generate(ids, max_new_tokens=8, do_sample=False)
         text = model.generate(
-            ids, max_new_tokens=8, do_sample=False, custom_generate=decode, drafter=drafter_of(index)
+            ids,
+            max_new_tokens=8,
+            do_sample=False,
+            custom_generate=decode,
+            drafter=drafter_of(index),
         )
         assert torch.equal(text, plain)
 

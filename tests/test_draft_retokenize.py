@@ -311,7 +311,7 @@ def drafted(index: infgram.Index, tokenizer: object) -> list[int]:
 
 @pytest.mark.parametrize("found", [object(), 3, None, len])
 def test_what_is_no_tokenizer_is_refused_at_once(index: infgram.Index, found: object) -> None:
-    with pytest.raises(TokenizerUnavailable, match="tokenizer is a .*, expected"):
+    with pytest.raises(TokenizerUnavailable, match=r"tokenizer is a .*, expected"):
         TextDrafter(index, tokenizer=found)
 
 

@@ -55,7 +55,7 @@ struct Request {
     LiveText text;
     std::vector<std::uint32_t> corpora;  // that it is drafted from
     std::vector<Chains> chains;          // of each corpus there is
-    std::vector<std::uint32_t> tokens;  // prompt and output
+    std::vector<std::uint32_t> tokens;   // prompt and output
     std::size_t n_prompt = 0;
     Draft draft;  // the last one, until its outcome is known
     bool has_draft = false;

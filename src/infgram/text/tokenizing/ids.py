@@ -25,8 +25,9 @@ ABSENT = 2**32 - 1
 def check_ids(ids: Ids, vocab_size: int) -> TokenArray:
     """`ids` as a contiguous, aligned array of shape (n,), each id checked to be in the vocabulary.
 
-    Takes integers of any width, tensors too, and never wraps one; copies nothing that already is uint32, or
-    uint8 where `vocab_size` is at most 256, and returns uint32 for everything else. O(n).
+    Takes integers of any width, tensors too, and never wraps one; copies nothing that already is
+    uint32, or uint8 where `vocab_size` is at most 256, and returns uint32 for everything else.
+    O(n).
 
     Raises TokenOutOfRange for the first id that is negative or not below `vocab_size`,
     TokenError for anything that is not a flat sequence of integers.

@@ -38,11 +38,12 @@ class Tiktoken(Tokenizer):
     def encode(self, text: str | bytes) -> TokenArray:
         plain = as_str(text)
         try:
-            return self._encoding.encode_to_numpy(plain, disallowed_special=())
+            ids: TokenArray = self._encoding.encode_to_numpy(plain, disallowed_special=())
         except ValueError as error:  # its regex gives up on very long runs of spaces
             raise TokenError(
                 f"tiktoken cannot encode this text: {error}; cut it into smaller documents"
             ) from error
+        return ids
 
     def encode_all(self, contents: Iterable[str | bytes | NDArray[Any]]) -> Iterator[Encoded]:
         """Side by side, a text by a core."""
@@ -62,9 +63,10 @@ class Tiktoken(Tokenizer):
     def decode(self, ids: Ids) -> bytes:
         checked = check_ids(ids, self.vocab_size).tolist()
         try:
-            return self._encoding.decode_bytes(checked)
+            text: bytes = self._encoding.decode_bytes(checked)
         except KeyError:
             refuse_hole(self.name, next(i for i in checked if not self._is_token(i)))
+        return text
 
     def _is_token(self, token: int) -> bool:
         try:

@@ -20,6 +20,9 @@ _LEAST_ROOM = 64
 class Grown(DynamicLayer):
     """Keys and values with room behind them: a step costs what it adds, and keeps what it likes."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,6 +90,9 @@ class Grown(DynamicLayer):
 
 class Window(DynamicSlidingWindowLayer):
     """Keys and values of the last tokens alone, and of a draft behind them."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any

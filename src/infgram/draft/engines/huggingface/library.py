@@ -30,6 +30,5 @@ CACHE = "cache" if hasattr(GenerateDecoderOnlyOutput, "cache") else "past_key_va
 
 # Whether models are told the slots of what they read, too; later versions have the cache say that.
 TELLS_SLOTS = (
-    "cache_position"
-    in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    "cache_position" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
 )

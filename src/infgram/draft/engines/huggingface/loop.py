@@ -21,7 +21,7 @@ from ....index import Index
 from ...drafter import Draft, Drafter
 from ...text_drafter import TextDrafter
 from . import refusals, ways
-from .choosing import Choose, manner
+from .choosing import manner
 from .readers import OneByOne, Together, most_tokens
 from .texts import Text, padding_of, result
 
@@ -236,4 +236,3 @@ class _Writer:
         self.report.n_drafted += len(draft)
         self.report.n_accepted += len(places)
         return places[: len(written) - 1]
-

@@ -127,8 +127,7 @@ def _check_cache(model: Any, config: GenerationConfig, cache: Any) -> None:
     else:
         return
     raise InvalidParameter(
-        f"found {found}, expected an empty DynamicCache: leave out {CACHE} and "
-        "cache_implementation"
+        f"found {found}, expected an empty DynamicCache: leave out {CACHE} and cache_implementation"
     )
 
 

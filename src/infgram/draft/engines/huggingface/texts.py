@@ -60,7 +60,9 @@ class Text:
         """The last token."""
         return int(self.ids[0, -1])
 
-    def write(self, rows: torch.Tensor, draft: Draft, choose: Choose) -> tuple[list[int], list[int]]:
+    def write(
+        self, rows: torch.Tensor, draft: Draft, choose: Choose
+    ) -> tuple[list[int], list[int]]:
         """Goes down a draft until its model goes another way, or the text ends.
 
         rows: logits after the context and after each token of the draft, (n + 1, vocab_size).

@@ -39,6 +39,7 @@ _ROUNDING_OF_OTHERS = 2e-1  # bfloat16, and what is narrower
 _TIMES = 8
 _LEAST = 2e-8  # of the largest logit, or what its type rounds to
 
+
 @dataclass
 class _Finding:
     """What is wrong with a way to read, or nothing, with texts of up to some length."""
@@ -211,9 +212,7 @@ def _is_apart(
     first = _at_once(alone[0], [root, siblings[0]])
     at_once, singly = _at_once(alone[1], path), _singly(alone[2], path)
     noise = max(_distance(at_once, singly), _least(model, singly))
-    return (
-        max(_distance(found[:2], first), _distance(found[[0, -2, -1]], at_once)) > _TIMES * noise
-    )
+    return max(_distance(found[:2], first), _distance(found[[0, -2, -1]], at_once)) > _TIMES * noise
 
 
 def _begin(model: Any, context: list[int]) -> tuple[OneByOne, list[int]]:
