@@ -38,6 +38,7 @@ from transformers import (
     LlamaForCausalLM,
     LogitsProcessor,
     LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
     StoppingCriteria,
     StoppingCriteriaList,
     T5Config,
@@ -45,6 +46,7 @@ from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 from transformers.generation import MaxLengthCriteria
 
@@ -581,9 +583,17 @@ class ToyModel:
 
 
 class Warp:
-    """Transformers' samplers. The toy has 16 laws, each of which goes through them once."""
+    """Transformers' samplers. The toy has 16 laws, each of which goes through them once, unless
+    they depend on the text."""
 
-    def __init__(self, temperature: float, top_k: int, top_p: float) -> None:
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        top_k: int = TOY_VOCAB,
+        top_p: float = 1.0,
+        typical_p: float | None = None,
+        repetition_penalty: float | None = None,
+    ) -> None:
         self._warpers = LogitsProcessorList(
             [
                 TemperatureLogitsWarper(temperature),
@@ -591,9 +601,16 @@ class Warp:
                 TopPLogitsWarper(top_p),
             ]
         )
+        if typical_p is not None:
+            self._warpers.append(TypicalLogitsWarper(typical_p))
+        if repetition_penalty is not None:
+            self._warpers.insert(0, RepetitionPenaltyLogitsProcessor(repetition_penalty))
+        self._is_of_text = repetition_penalty is not None
         self._known: dict[tuple[float, ...], torch.Tensor] = {}
 
-    def __call__(self, input_ids: torch.Tensor | None, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._is_of_text:
+            return self._warpers(input_ids, scores)
         law = tuple(scores[0].tolist())
         if law not in self._known:
             self._known[law] = self._warpers(input_ids, scores)
@@ -616,7 +633,7 @@ def exact_law(toy: Toy, prompt: list[int], warp: Warp) -> NDArray[np.float64]:
         path, prob = list(prompt), 1.0
         for token in outcome:
             logits = torch.from_numpy(toy.after(path)).log().float()[None]
-            prob *= float(warp(None, logits).softmax(-1)[0, token])
+            prob *= float(warp(torch.tensor([path]), logits).softmax(-1)[0, token])
             path.append(token)
         law[outcome[1:]] += prob
     return law
@@ -690,6 +707,17 @@ def test_what_is_sampled_has_the_law_of_the_model(
     """Where tokens are drawn for drafts. Where they are not, the same seed gives the same text."""
     for seed in range(examples(1)):
         assert surprise_of_decode(toy_index, options, seed, tree=tree) < 1.0
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.15}, {"typical_p": 0.7}, {"repetition_penalty": 1.6}]
+)
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_the_law_is_kept_cold_typical_and_penalised(
+    toy_index: infgram.Index, tree: bool, options: dict[str, Any]
+) -> None:
+    n_draws = examples(800)
+    assert surprise_of_decode(toy_index, options, 1, tree=tree, n_draws=n_draws) < 1.0
 
 
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
