@@ -321,7 +321,7 @@ def test_find_prints_a_line_an_occurrence_as_grep_does() -> None:
 
 def test_find_tells_of_ids_which_record_and_of_what_has_no_lines_which_token() -> None:
     import numpy as np
-    from infgram_cli.find import _rendered
+    from infgram_cli.find import rendered
 
     import infgram
 
@@ -332,7 +332,7 @@ def test_find_tells_of_ids_which_record_and_of_what_has_no_lines_which_token() -
         "ids.npy:2: 4 1 2",
     ]
     (match, *_) = infgram.open("ids.infgram").find([4, 1])
-    assert _rendered(replace(match, line=0), joint=" ").plain == (
+    assert rendered(replace(match, line=0), joint=" ").plain == (
         "ids.npy:document 1, token 0: 4 1 2"
     )
 

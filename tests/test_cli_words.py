@@ -44,6 +44,7 @@ ARGUMENTS = {
     "generate": ["to", "-n", "5"],
     "perplexity": ["corpus.txt"],
     "novelty": ["corpus.txt"],
+    "trace": ["corpus.txt"],
     "polish": ["corpus.txt"],
     "lint": ["corpus.txt", "--refiner", "r"],
     "animate": ["corpus.txt"],

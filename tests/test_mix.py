@@ -12,7 +12,7 @@ from conftest import generation, make_index
 import infgram
 from infgram import KneserNey, Mix, Model, native
 from infgram.errors import CorruptIndex, InvalidParameter
-from infgram.models.mix import definition, fitting
+from infgram.models.mix import adapting, definition, fitting
 from infgram.models.mix.sight import NAMED, SETS
 from infgram.text.tokens import load
 
@@ -26,6 +26,7 @@ def learnt(prose: bytes, memory_folder: Path) -> infgram.Index:
     text = np.frombuffer(prose[:LEARNT], np.uint8)
     index = make_index(memory_folder / "learnt.infgram", [text])
     infgram.fit(index)
+    infgram.fit(index, adapt=True)
     return index
 
 
@@ -70,6 +71,58 @@ def test_the_core_says_what_the_definition_says(random_indexes: list[infgram.Ind
         assert np.exp(scored) == pytest.approx(said, abs=1e-9)
 
 
+def test_the_core_learns_what_the_definition_learns(random_indexes: list[infgram.Index]) -> None:
+    read = "To be, NOT zbe be be be be be; Bee?\n\nto be or \u00e9! NOT be (x) #q be be, be"
+    for index in random_indexes[:2]:
+        model = Model(index, Mix(), adapt=True)
+        for context, bos in (("", True), (read, False)):
+            expected = model.defined_distribution(context, bos=bos)
+            assert model.distribution(context, bos=bos) == pytest.approx(expected, abs=1e-9)
+            assert expected.sum() == pytest.approx(1, abs=1e-9)
+        ids = np.append(index.ids(read), [index.end_of_text, *index.ids("To be, be be")])
+        steps = list(model.trace(ids))
+        scored = np.exp(model.score(ids).log_prob)
+        assert [step.prob for step in steps] == pytest.approx(scored.tolist(), abs=1e-9)
+        names = {level.name for level in steps[-1].levels[1:]}
+        assert names == set(definition.inputs_of(adapts=True))
+
+
+def test_a_text_that_is_forgotten_is_forgotten_by_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapting, "MOST_LIVE_TOKENS", 4)
+    live = adapting.LiveCounts()
+    keys = list(range(30))
+    for code in (1, 2, 3, 4, 5):
+        live.read(keys, code)
+    assert live.counts(keys, 6)[0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert live.recent(keys)[0] == definition.Recent((5, 4, 3), 3)
+
+
+def test_it_learns_from_what_it_reads(learnt: infgram.Index, prose: bytes) -> None:
+    unseen = prose[UNSEEN]
+    adapting_one, static = (Model(learnt, Mix(), adapt=adapt) for adapt in (True, False))
+    plain = Model(learnt, KneserNey(), adapt=True)
+    twice = adapting_one.score(unseen + unseen).log_prob
+    once, again = twice[: len(unseen)].mean(), twice[len(unseen) :].mean()
+    assert again > once + 1
+    assert once > static.score(unseen).log_prob.mean() + 0.02
+    assert once > plain.score(unseen).log_prob.mean() + 0.02
+
+
+@pytest.mark.parametrize("how", [{}, {"temperature": 0.8}, {"top_k": 3}, {"max_copy": 6}])
+def test_the_core_draws_what_the_definition_draws_while_it_learns(
+    random_indexes: list[infgram.Index], how: infgram.Sampling
+) -> None:
+    model = Model(random_indexes[1], Mix(), adapt=True)
+    made = model.generate("to b", max_tokens=12, seed=3, **how)
+    plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
+    defined = model.defined_sampler("to b", plan, np.random.default_rng(3))
+    assert made.token_ids.tolist() == defined.sample(12)[0].tolist()
+    again = model.generate("to b", max_tokens=12, seed=3, **how)
+    assert again.token_ids.tolist() == made.token_ids.tolist()  # nothing is left of the first
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -95,9 +148,13 @@ def test_the_core_draws_what_the_definition_draws(
         assert made.token_ids.tolist() == defined.sample(12)[0].tolist()
 
 
-def test_its_law_sums_to_one_wherever_it_is(learnt: infgram.Index, prose: bytes) -> None:
+@pytest.mark.parametrize("adapt", [False, True])
+def test_its_law_sums_to_one_wherever_it_is(
+    learnt: infgram.Index, prose: bytes, adapt: bool
+) -> None:
     n = 0
-    for _, rows in Model(learnt, Mix()).distributions(prose[LEARNT : LEARNT + 10_000]):
+    model = Model(learnt, Mix(), adapt=adapt)
+    for _, rows in model.distributions(prose[LEARNT : LEARNT + 10_000]):
         assert rows.sum(axis=1) == pytest.approx(1, abs=1e-9)
         assert (rows > 0).all()
         n += len(rows)
@@ -135,12 +192,14 @@ def test_a_corpus_of_one_letter_asks_nothing(memory_folder: Path) -> None:
     assert model.generate("a", max_tokens=5, seed=0, temperature=0.8).text == "aaaaa"
 
 
-def test_two_fits_are_the_same(learnt: infgram.Index) -> None:
-    one, other = fitting.stored_fit(learnt), infgram.fit(learnt, save=False)
+@pytest.mark.parametrize("adapt", [False, True])
+def test_two_fits_are_the_same(learnt: infgram.Index, adapt: bool) -> None:
+    one = fitting.stored_fit(learnt, adapt=adapt)
+    other = infgram.fit(learnt, adapt=adapt, save=False)
     assert one is not None
     assert (one.n_tokens, one.nats) == (other.n_tokens, other.nats)
     assert one.n_tokens == LEARNT
-    for name in ("words", "classes", "slots", "followers", "values"):
+    for name in ("words", "classes", "offsets", "contexts", "values"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
@@ -154,11 +213,15 @@ def test_texts_do_not_depend_on_threads(learnt: infgram.Index) -> None:
     assert len(set(one)) == 3
 
 
-def test_it_is_learnt_once_and_kept(learnt: infgram.Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = Model(learnt, Mix()).distribution("The ")
-    monkeypatch.setattr(native, "fit_mix", lambda *_, **__: pytest.fail("learnt again"))
+@pytest.mark.parametrize("adapt", [False, True])
+def test_it_is_learnt_once_and_kept(
+    learnt: infgram.Index, monkeypatch: pytest.MonkeyPatch, adapt: bool
+) -> None:
+    expected = Model(learnt, Mix(), adapt=adapt).distribution("The ")
+    for name in ("fit_mix", "fit_adapting_mix"):
+        monkeypatch.setattr(native, name, lambda *_, **__: pytest.fail("learnt again"))
     again = infgram.open(learnt.path)
-    assert Model(again, Mix()).distribution("The ").tolist() == expected.tolist()
+    assert Model(again, Mix(), adapt=adapt).distribution("The ").tolist() == expected.tolist()
 
 
 def test_what_another_recipe_learnt_is_learnt_anew(
@@ -170,16 +233,21 @@ def test_what_another_recipe_learnt_is_learnt_anew(
     assert infgram.stored_fit(infgram.open(index.path)) is None
 
 
-def test_whatever_is_kept_no_query_leaves_it(random_indexes: list[infgram.Index]) -> None:
+@pytest.mark.parametrize("name", ["mixture.npz", "mixture-adapting.npz"])
+def test_whatever_is_kept_no_query_leaves_it(
+    random_indexes: list[infgram.Index], name: str
+) -> None:
     """Damage is told, or tells other probabilities that still sum to one."""
     index = random_indexes[0]
-    infgram.fit(index)
-    file = generation(index.path) / "mixture.npz"
+    adapt = name == "mixture-adapting.npz"
+    infgram.fit(index, adapt=adapt)
+    file = generation(index.path) / name
     with np.load(file) as archive:
         arrays = {name: archive[name] for name in archive.files}
     rng = np.random.default_rng(0)
     told = []
-    for name in [*fitting._DTYPES, "fit", "missing"] * 8:
+    columns = [column for column in fitting._DTYPES if column in arrays]
+    for name in [*columns, "fit", "missing"] * (10 if adapt else 6):
         damaged = {key: array.copy() for key, array in arrays.items() if key != name}
         if name in arrays:
             array = arrays[name].copy()
@@ -190,17 +258,17 @@ def test_whatever_is_kept_no_query_leaves_it(random_indexes: list[infgram.Index]
                 bits[rng.integers(len(bits))] = rng.integers(256)
             damaged[name] = array
         else:
-            damaged.pop(str(rng.choice(list(fitting._DTYPES))))
+            damaged.pop(str(rng.choice(columns)))
         np.savez(file, **damaged)
         opened = infgram.open(index.path)
         try:
-            law = Model(opened, Mix()).distribution("to be")
+            law = Model(opened, Mix(), adapt=adapt).distribution("to be")
         except CorruptIndex as error:
             told.append(str(error))
             continue
         assert law.sum() == pytest.approx(1, abs=1e-9)
     np.savez(file, **arrays)
-    assert len(told) > 20
+    assert len(told) > 10
     assert all("infgram fit" in message for message in told)
 
 
@@ -212,7 +280,7 @@ def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -
         assert step.prob == pytest.approx(np.exp(scored.log_prob[i]), abs=1e-9)
         whole, *inputs = step.levels
         assert (whole.weight, whole.name) == (1, "the mixture")
-        assert {level.name for level in inputs} == set(definition.INPUTS)
+        assert {level.name for level in inputs} == set(definition.inputs_of(adapts=False))
         pushes = [abs(level.push) for level in inputs]
         assert pushes == sorted(pushes, reverse=True)
         assert all(level.weight == 0 for level in inputs)
@@ -244,11 +312,7 @@ def test_progress_ends_a_fit(random_indexes: list[infgram.Index]) -> None:
         infgram.fit(index, save=False, progress=stop)
 
 
-def test_what_it_cannot_do_is_refused(
-    random_indexes: list[infgram.Index], memory_folder: Path
-) -> None:
-    with pytest.raises(InvalidParameter, match="Mix does not count the text that it reads"):
-        Model(random_indexes[0], Mix(), adapt=True).score("to be")
+def test_what_it_cannot_do_is_refused(memory_folder: Path) -> None:
     ids = make_index(
         memory_folder / "ids.infgram", [[1, 2, 3]], tokenizer=load("ids", vocab_size=9)
     )
@@ -290,10 +354,16 @@ def test_the_command_line_fits_it_and_asks_it(
     (found,) = lines(run(*asked))
     expected = infgram.perplexity(Model(random_indexes[1], Mix()), "To be or be")
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+    (told,) = lines(run("fit", index, "--adapt", "--json"))
+    assert told["n_tokens"] > 100
+    (adapted,) = lines(run(*asked, "--adapt"))
+    model = Model(random_indexes[1], Mix(), adapt=True)
+    expected = infgram.perplexity(model, "To be or be")
+    assert adapted["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
     made = run(
         *("generate", "to b", "-i", index, "--estimator", "mix", "-n", "5"),
         *("--seed", "1", "--trace", "--json"),
     )
-    assert lines(made)[0]["levels"][1]["name"] in definition.INPUTS
+    assert lines(made)[0]["levels"][1]["name"] in definition.inputs_of(adapts=False)
     shown = run("generate", "to b", "-i", index, "--estimator", "mix", "-n", "5", "--trace").stdout
-    assert any(name in shown for name in definition.INPUTS)
+    assert any(name in shown for name in definition.inputs_of(adapts=False))

@@ -119,6 +119,10 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         statistics,
         lambda: statistics().n,
         lambda: infgram.novelty(index, "to be or see"),
+        lambda: infgram.attribute(index, "to be, or not", min_length=2, seed=0),
+        lambda: infgram.attribute(index, "to be, or not", min_length=2, seed=0).spans,
+        lambda: infgram.attribute(index, "to be, or not", min_length=2, seed=0).spans[0],
+        lambda: infgram.attribute(index, "to be, or not", min_length=2, seed=0).passages[0],
         lambda: next(infgram.ngrams(index, 3, documents=True)),
         lambda: infgram.overlap(index, "to be or see", run=3),
         lambda: infgram.overlap(index, "to be or see", run=3).runs[0],
@@ -414,6 +418,8 @@ def tables(index: infgram.Index) -> list[Any]:
         model.score(""),
         model.trace("to be"),
         model.trace(""),
+        infgram.attribute(index, "to be", min_length=2).spans,
+        infgram.attribute(index, "", min_length=2).spans,
     ]
 
 
@@ -515,6 +521,8 @@ def test_text_of_a_corpus_is_never_markup(index: infgram.Index, context: int) ->
         infgram.Model(index, infgram.Longest()).generate("<", max_tokens=60, seed=0),
         lint(NASTY, Detector()),
         polish(index, NASTY, seed=0),
+        infgram.attribute(index, NASTY, min_length=3, context=context),
+        infgram.attribute(index, NASTY, min_length=3, context=context).spans,
     ]
     for each in shown:
         page = Page(each._repr_html_())

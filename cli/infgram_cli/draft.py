@@ -11,9 +11,9 @@ import click
 from .option import Decorated, option
 from .options import (
     TokenizerName,
-    index_path,
     indexes_option,
     json_option,
+    open_indexes,
     output_option,
     quiet_option,
     temperature_option,
@@ -179,7 +179,7 @@ def simulate(
 
     curve = Cost.load(cost).curve if cost else None
     limits = draft_tokens or tuple(n for n in _SIZES if curve is None or n < len(curve))
-    indexes = _open(paths)
+    indexes = open_indexes(paths)
     rows = {}
     for limit in limits:
         drafter = _drafter(
@@ -283,7 +283,7 @@ def bench(
 
     loaded = load_model(model, threads=threads)
     drafter = _drafter(
-        _open(paths),
+        open_indexes(paths),
         tokenizer,
         loaded.config.get_text_config().vocab_size,
         tree=not is_path,
@@ -309,12 +309,6 @@ def bench(
         shown.add_row(way.name, *rates, f"{way.tokens_per_step:.2f}")
     stdout().print(shown)
     print(f"{found.speed_up:.2f} x; texts that differ: {found.n_different} of {len(texts)}")
-
-
-def _open(paths: tuple[Path, ...]) -> list[infgram.Index]:
-    import infgram
-
-    return [infgram.open(path) for path in paths or (index_path(),)]
 
 
 def _drafter(

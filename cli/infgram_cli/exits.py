@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 MEANINGS = {
     0: "all is well; what was asked for was found",
-    NOT_FOUND: "nothing was found (count, next, find, ngrams, overlap, dedup)",
+    NOT_FOUND: "nothing was found (count, next, find, trace, ngrams, overlap, dedup)",
     FAILED: "an error, or wrong usage",
     INTERRUPTED: "interrupted",
 }

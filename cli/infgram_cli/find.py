@@ -84,10 +84,11 @@ def find(
     if len(matches) < n:
         note(f"{len(matches):,} of {n:,} occurrences; --limit shows more")
     for match in matches:
-        console.print(_rendered(match, joint=" " if index.tokenizer.name == "ids" else ""))
+        console.print(rendered(match, joint=" " if index.tokenizer.name == "ids" else ""))
 
 
-def _rendered(match: infgram.Match, *, joint: str) -> Text:
+def rendered(match: infgram.Match, *, joint: str) -> Text:
+    """A match on one line, its place first. joint: what stands between its parts."""
     from .output import escaped, place_of, styled
 
     known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())

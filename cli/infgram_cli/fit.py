@@ -14,14 +14,19 @@ from .options import index_argument, index_option, json_option, open_index, quie
 @click.command(epilog="Example: infgram fit corpus.infgram")
 @index_argument
 @index_option
+@click.option(
+    "--adapt",
+    is_flag=True,
+    help="Fit the one of --adapt, which counts the text that it reads; three times as long.",
+)
 @quiet_option
 @json_option
-def fit(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> None:
+def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json: bool) -> None:
     """Fit the mixture of --estimator mix to an index.
 
     Learns the weights of a logistic mixture in one pass over the corpus, each part predicted as if
     it and its surroundings were not in the index: half a minute for 1 MB, on one core. Stores what
-    is learnt in the index, some 88 bytes for each byte of the corpus. The first command that needs
+    is learnt in the index, some 30 bytes for each byte of the corpus. The first command that needs
     it does this too.
     """
     import infgram
@@ -32,7 +37,9 @@ def fit(index: Path | None, path: Path | None, quiet: bool, as_json: bool) -> No
     started = time.perf_counter()
     with progress(stderr(), quiet=quiet or as_json) as report:
         fitted = infgram.fit(
-            opened, progress=None if report is None else lambda *done: report("fit", *done)
+            opened,
+            adapt=adapt,
+            progress=None if report is None else lambda *done: report("fit", *done),
         )
     seconds = time.perf_counter() - started
     if as_json:

@@ -43,6 +43,7 @@ from .plot import plot
 from .polish import polish
 from .refine import refine
 from .sections import MORE, SECTIONS
+from .trace import trace
 from .verify import verify
 from .words import of_error, of_usage, remember
 
@@ -230,7 +231,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 for _command in (
     *(demo, build, info),
-    *(count, next_tokens, find, ngrams, overlap, dedup),
+    *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft),
     *(calibrate, fit, verify, export, completion, man),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .option import option
-from .options import index_path, indexes_option
+from .options import indexes_option, open_indexes
 
 if TYPE_CHECKING:
     import infgram
@@ -44,9 +44,7 @@ class ModelChoice:
 
     def indexes(self) -> list[infgram.Index]:
         """The indexes that were named, or the only one in the current folder."""
-        import infgram
-
-        return [infgram.open(path) for path in self.paths or [index_path()]]
+        return open_indexes(self.paths)
 
     def model(self) -> infgram.Model:
         """The model."""

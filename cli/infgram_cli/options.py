@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,14 +131,15 @@ def temperature_option(
     )
 
 
-def limit_option(what: str, default: int, *old: str) -> Callable[[Decorated], Decorated]:
-    """Adds `limit`: how many results are shown. old: its names of before."""
+def limit_option(what: str, default: int | None, *old: str) -> Callable[[Decorated], Decorated]:
+    """Adds `limit`: how many results are shown, all where it is None. old: its names of before."""
     return option(
         "-m",
         "--limit",
         type=click.IntRange(min=1),
         metavar="N",
         default=default,
+        show_default="all" if default is None else True,
         old=old,
         help=f"Results to show, at most: {what}.",
     )
@@ -175,6 +176,13 @@ def open_index(path: Path | None, argument: Path | None = None) -> infgram.Index
     import infgram
 
     return infgram.open(index_path(path, argument))
+
+
+def open_indexes(paths: Sequence[Path]) -> list[infgram.Index]:
+    """The indexes that were named, or the only one, as `index_path` finds it."""
+    import infgram
+
+    return [infgram.open(path) for path in paths or [index_path()]]
 
 
 def index_path(path: Path | None = None, argument: Path | None = None) -> Path:

@@ -91,10 +91,7 @@ def _escape(character: str) -> str:
 
 def place_of(match: infgram.Match) -> str:
     """Where a match stands: file:line:column, or which token of which document it is."""
-    place = "".join(f":{n}" for n in (match.line, match.column) if n)
-    if not match.line:
-        place = f":document {match.document}, token {match.offset}"
-    return f"{escaped(match.source)}{place}"
+    return escaped(match.place)
 
 
 # What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SECTIONS = {
     "Start": ("demo", "build", "info"),
-    "Ask": ("count", "next", "find", "ngrams"),
+    "Ask": ("count", "next", "find", "trace", "ngrams"),
     "Compare": ("overlap", "dedup"),
     "Write": ("generate",),
     "Measure": ("perplexity", "novelty", "plot", "bench"),

@@ -34,7 +34,7 @@ def shaded(
     indexes: Sequence[infgram.Index], prompt: str | list[int], token_ids: NDArray[np.uint32]
 ) -> str:
     """Tokens that were generated after a prompt, for a terminal."""
-    tokens = ((text, _shade(n)) for text, n in _with_runs(indexes, prompt, token_ids))
+    tokens = ((text, shade(n)) for text, n in _with_runs(indexes, prompt, token_ids))
     return "".join(
         painted(harmless("".join(text for text, _ in run)), shade)
         for shade, run in groupby(tokens, lambda token: token[1])
@@ -73,5 +73,6 @@ def _with_runs(
     return list(zip(texts, lengths.tolist(), strict=True))
 
 
-def _shade(length: int) -> str:
+def shade(length: int) -> str:
+    """The style of a run of so many tokens."""
     return _SHADES[max(least for least in _SHADES if least <= length)]

@@ -1,5 +1,5 @@
 // How numpy arrays and texts become spans, and results become numpy arrays: the casters that all
-// bindings use. Whoever takes a span borrows it for the call alone.
+// bindings use. Whoever takes a span borrows it for the call alone, or keeps its owner.
 //
 // Threads: casters run with the GIL, and what is called with `Released` without.
 #pragma once
@@ -9,9 +9,11 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
@@ -47,6 +49,14 @@ std::span<T> writable(Array<T>& array) {
 template <class T>
 Array<T> empty(std::size_t n) {
     return Array<T>(static_cast<py::ssize_t>(n));
+}
+
+// Keeps Python objects for as long as C++ borrows their memory.
+inline std::shared_ptr<const void> kept(py::object object) {
+    return {new py::object(std::move(object)), [](const py::object* kept) {
+                const py::gil_scoped_acquire gil;
+                delete kept;
+            }};
 }
 
 }  // namespace infgram::bindings

@@ -1,4 +1,5 @@
 // Index and Cursor.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -33,14 +34,6 @@ Columns<Code> columns_of(const py::dict& shard) {
     columns.n_rows = shard["n_rows"].cast<std::uint32_t>();
     columns.end_row = shard["end_row"].cast<std::uint32_t>();
     return columns;
-}
-
-// Keeps Python objects for as long as C++ borrows their memory.
-std::shared_ptr<const void> kept(py::object object) {
-    return {new py::object(std::move(object)), [](const py::object* kept) {
-                const py::gil_scoped_acquire gil;
-                delete kept;
-            }};
 }
 
 template <class Code>
@@ -135,6 +128,18 @@ Array<std::int64_t> count_texts(const AnyIndex& index, const py::list& texts) {
     return count_batch(index, std::span<const std::uint8_t>(flat), offsets);
 }
 
+// (counts, positions of the last line ends) of stretches of a shard's text.
+py::tuple line_ends(const AnyIndex& index, std::size_t shard,
+                    std::span<const std::uint32_t> n_line_ends, std::span<const Position> begins,
+                    std::span<const Position> ends) {
+    const auto found = released([&] { return index.line_ends(shard, n_line_ends, begins, ends); });
+    auto counts = empty<std::int64_t>(found.size());
+    auto lasts = empty<std::int64_t>(found.size());
+    std::ranges::transform(found, counts.mutable_data(), &LineEnds::Found::n);
+    std::ranges::transform(found, lasts.mutable_data(), &LineEnds::Found::last);
+    return py::make_tuple(std::move(counts), std::move(lasts));
+}
+
 void bind_cursor(py::module_& m) {
     py::class_<AnyCursor>(m, "Cursor")
         .def_property_readonly("window", &AnyCursor::window)
@@ -214,6 +219,17 @@ void bind_index(py::module_& m) {
             py::arg("ngram"), Released())
         .def("match_lengths", &AnyIndex::match_lengths, py::arg("tokens"), py::arg("window"),
              Released())
+        .def(
+            "maximal_spans",
+            [](const AnyIndex& self, const Tokens& tokens, std::span<const std::uint32_t> begins,
+               std::span<const std::uint32_t> earliest) {
+                auto found =
+                    released([&] { return self.maximal_spans(tokens, {begins, earliest}); });
+                return std::make_pair(std::move(found.bounds), std::move(found.rows));
+            },
+            py::arg("tokens"), py::arg("begins"), py::arg("earliest"))
+        .def("line_ends", &line_ends, py::arg("shard"), py::arg("n_line_ends"), py::arg("begins"),
+             py::arg("ends"))
         .def("positions", &AnyIndex::positions, py::arg("shard"), py::arg("rows"), Released())
         .def("tokens", &AnyIndex::tokens, py::arg("shard"), py::arg("begin"), py::arg("end"),
              Released())

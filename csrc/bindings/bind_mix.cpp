@@ -23,25 +23,26 @@ const std::shared_ptr<const OpenIndex<std::uint8_t>>& narrow(const AnyIndex& ind
     });
 }
 
-std::shared_ptr<MixModel> make_model(const AnyIndex& index,
-                                     const std::shared_ptr<KneserNeyModel>& kneser_ney,
-                                     std::span<const std::uint64_t> words,
-                                     std::span<const std::uint8_t> classes,
-                                     std::span<const std::uint32_t> slots,
-                                     std::span<const std::uint32_t> followers,
-                                     std::span<const float> values) {
+template <bool adapts>
+std::shared_ptr<MixModel<adapts>> make_model(const AnyIndex& index,
+                                             const std::shared_ptr<KneserNeyModel>& kneser_ney,
+                                             std::span<const std::uint64_t> words,
+                                             std::span<const std::uint8_t> classes,
+                                             const Array<std::uint32_t>& offsets,
+                                             const Array<std::uint8_t>& contexts,
+                                             std::span<const float> values) {
     const auto& of = narrow(index);
     mix::Asking asking(of->index.alphabet(), of->index.shards());
-    mix::Parameters parameters(asking.questions.size());
+    mix::Parameters<adapts> parameters(asking.questions.size());
     for (std::vector<float>* array : parameters.arrays()) {
         if (values.size() < array->size()) throw_corrupt("parameters of the mixture");
         array->assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(array->size()));
         values = values.subspan(array->size());
     }
     if (!values.empty()) throw_corrupt("parameters of the mixture");
-    return std::make_shared<MixModel>(
+    return std::make_shared<MixModel<adapts>>(
         kneser_ney, std::move(asking), mix::WordClasses(words, classes),
-        mix::NamedCounts({slots.begin(), slots.end()}, {followers.begin(), followers.end()},
+        mix::NamedCounts(view(offsets), view(contexts), kept(py::make_tuple(offsets, contexts)),
                          of->index.alphabet().n_codes()),
         std::move(parameters));
 }
@@ -60,43 +61,51 @@ private:
     py::object report_;
 };
 
+template <bool adapts>
 std::unique_ptr<AnyPredictor> predictor(const AnyCursor& cursor,
-                                        const std::shared_ptr<MixModel>& model,
+                                        const std::shared_ptr<MixModel<adapts>>& model,
                                         std::uint32_t live_tokens) {
+    if (adapts != (live_tokens != 0))
+        throw InvalidParameter("a mixture adapts if it was fitted so, and not else");
     return cursor.visit([&]<class Code>(const Cursor<Code>& of) -> std::unique_ptr<AnyPredictor> {
         if constexpr (std::is_same_v<Code, std::uint8_t>)
             if (of.owner()->index.alphabet().n_codes() == model->asking.symbols.size())
-                return std::make_unique<PredictorOf<Code, Mix<Code>>>(
-                    of, std::shared_ptr<const MixModel>(model), live_tokens);
+                return std::make_unique<PredictorOf<Code, Mix<Code, adapts>>>(
+                    of, std::shared_ptr<const MixModel<adapts>>(model), live_tokens);
         throw InvalidParameter("a mixture predicts for the index that it was fitted to");
     });
 }
 
-}  // namespace
-
-void bind_mix(py::module_& m) {
-    py::class_<MixModel, std::shared_ptr<MixModel>>(m, "MixModel")
-        .def(py::init(&make_model), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
-             py::arg("words"), py::arg("classes"), py::arg("slots"), py::arg("followers"),
-             py::arg("values"))
-        // (words, classes, slots, followers, sizes of the arrays of values, those one after
-        // another)
+// name: of the kind of models. fit: of the function that makes one.
+template <bool adapts>
+void bind_kind(py::module_& m, const char* name, const char* fit) {
+    using Model = MixModel<adapts>;
+    py::class_<Model, std::shared_ptr<Model>>(m, name)
+        .def(py::init(&make_model<adapts>), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
+             py::arg("words"), py::arg("classes"), py::arg("offsets").noconvert(),
+             py::arg("contexts").noconvert(), py::arg("values"))
+        // (words, classes, offsets, contexts, values of all arrays one after another)
         .def("arrays",
-             [](MixModel& self) {
+             [](Model& self) {
                  const auto copy = [](auto of) { return std::vector(of.begin(), of.end()); };
-                 std::vector<std::int64_t> sizes;
                  std::vector<float> values;
-                 for (const std::vector<float>* array : self.parameters.arrays()) {
-                     sizes.push_back(static_cast<std::int64_t>(array->size()));
+                 for (const std::vector<float>* array : self.parameters.arrays())
                      values.insert(values.end(), array->begin(), array->end());
-                 }
                  return std::tuple(copy(self.classes.words()), copy(self.classes.classes()),
-                                   copy(self.counts.slots()), copy(self.counts.followers()),
-                                   std::move(sizes), std::move(values));
+                                   copy(self.counts.offsets()), copy(self.counts.bytes()),
+                                   std::move(values));
+             })
+        // How many values each array has.
+        .def("sizes",
+             [](Model& self) {
+                 std::vector<std::int64_t> sizes;
+                 for (const std::vector<float>* array : self.parameters.arrays())
+                     sizes.push_back(static_cast<std::int64_t>(array->size()));
+                 return sizes;
              })
         // Of each question: first code, first code of yes, end, next question or ~code of no, of
         // yes.
-        .def("questions", [](const MixModel& self) {
+        .def("questions", [](const Model& self) {
             std::vector<std::int64_t> flat;
             for (std::uint32_t i = 0; i < self.asking.questions.size(); ++i) {
                 const auto& question = self.asking.questions[static_cast<std::int32_t>(i)];
@@ -107,23 +116,31 @@ void bind_mix(py::module_& m) {
         });
     // (model, tokens learnt, nats per token, each before it was learnt)
     m.def(
-        "fit_mix",
+        fit,
         [](const AnyIndex& index, const std::shared_ptr<KneserNeyModel>& kneser_ney,
            std::uint32_t block_tokens, std::uint32_t guard, std::uint32_t n_sweeps,
            std::uint32_t most_tokens, std::uint32_t most_learnt, py::object progress) {
             const Progress report(std::move(progress));
-            MixFit fit;
+            MixFit<adapts> found;
             {
                 const py::gil_scoped_release release;
-                fit = fit_mix(narrow(index), kneser_ney,
-                              {block_tokens, guard, n_sweeps, most_tokens, most_learnt},
-                              [&](std::size_t done, std::size_t total) { report(done, total); });
+                found = fit_mix<adapts>(
+                    narrow(index), kneser_ney,
+                    {block_tokens, guard, n_sweeps, most_tokens, most_learnt},
+                    [&](std::size_t done, std::size_t total) { report(done, total); });
             }
-            return std::tuple(std::move(fit.model), fit.n_tokens, fit.nats);
+            return std::tuple(std::move(found.model), found.n_tokens, found.nats);
         },
         py::arg("index"), py::kw_only(), py::arg("kneser_ney"), py::arg("block_tokens"),
         py::arg("guard"), py::arg("n_sweeps"), py::arg("most_tokens"), py::arg("most_learnt"),
         py::arg("progress"));
-    m.def("mix", &predictor, py::arg("cursor"), py::kw_only(), py::arg("model"),
+    m.def("mix", &predictor<adapts>, py::arg("cursor"), py::kw_only(), py::arg("model"),
           py::arg("live_tokens"), Released());
+}
+
+}  // namespace
+
+void bind_mix(py::module_& m) {
+    bind_kind<false>(m, "MixModel", "fit_mix");
+    bind_kind<true>(m, "AdaptingMixModel", "fit_adapting_mix");
 }

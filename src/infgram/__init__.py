@@ -23,6 +23,7 @@ from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .results import Level, Match, NextTokens, Prob
+from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.boolean import count_cnf
 from .tracing.contamination import Overlap, overlap
 from .tracing.copying import copied_share, novelty
@@ -32,6 +33,7 @@ from .tracing.variants import variants
 
 __all__ = [
     "SBIS",
+    "Attribution",
     "Calibration",
     "Cursor",
     "Deduplicated",
@@ -48,13 +50,16 @@ __all__ = [
     "NextTokens",
     "Ngram",
     "Overlap",
+    "Passage",
     "Prob",
     "Repeat",
     "Sampling",
     "Scores",
+    "Span",
     "TokenTrace",
     "__version__",
     "arpa_words",
+    "attribute",
     "build",
     "calibrate",
     "compare",

@@ -22,16 +22,15 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
+from .occurrences import Occurrences, draw
 from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens, Prob
 from .seeds import generator, spawn
 from .store import storage
-from .store.documents import ShardDocuments
-from .store.layout import ShardLayout
-from .store.lines import LineCounter
+from .store.shards import Shard
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
 from .text import tokens
-from .text.pieces import Behind, around, shown, window
+from .text.pieces import Behind, shown
 from .text.places import Spelling
 from .text.tokens import ABSENT, Query, Tokenizer
 
@@ -39,9 +38,6 @@ Queries: TypeAlias = Iterable[Query] | NDArray[Any]
 Counts: TypeAlias = NDArray[np.int64]
 
 NO_WINDOW = 2**32 - 1
-_REACH = 64
-_MAX_COLUMN = 1 << 16  # tokens of a line in which a match is placed
-_LINES = "a\nb c\n\n d"  # comes back whole from a tokenizer that keeps lines
 
 
 class Index:
@@ -84,8 +80,7 @@ class Index:
         self._reads_bytes = self.tokenizer.name == "bytes"
         firsts = np.cumsum([0, *(shard.n_documents for shard in layout.shards)]).tolist()
         self._shards = [
-            _Shard(stored, shard, first)
-            for shard, first in zip(layout.shards, firsts, strict=False)
+            Shard(stored, shard, first) for shard, first in zip(layout.shards, firsts, strict=False)
         ]
         try:
             self.native = native.Index(
@@ -485,22 +480,10 @@ class Index:
         if there are no more.
         """
         whole(0, limit=limit, context=context)
-        ids = self.ngram_ids(ngram)
-        if not len(ids):
-            raise InvalidParameter("cannot find the empty n-gram: give at least one token")
-        ranges = self.native.find(ids)
-        sizes = np.array([end - begin for begin, end in ranges])
-        rng = generator(seed)
-        total = int(sizes.sum())
-        chosen = rng.choice(total, min(limit, total), replace=False, shuffle=False)
-        matches = []
-        first = 0
-        for s, (begin, end) in enumerate(ranges):
-            mine = chosen[(first <= chosen) & (chosen < first + end - begin)] - first + begin
-            positions = np.sort(self.native.positions(s, mine.astype(np.uint32)))
-            matches += [self._match(s, int(p) - len(ids), len(ids), context) for p in positions]
-            first += end - begin
-        return Matches(matches)
+        ids = self._looked_for(ngram)
+        rows = draw(np.array(self.native.find(ids)), limit, generator(seed))
+        (found,) = self.matches([rows], [len(ids)], context)
+        return found
 
     def find_batch(
         self,
@@ -521,11 +504,47 @@ class Index:
         """
         whole(0, limit=limit, context=context)
         asked = _several("find_batch", ngrams)
-        found = []
+        rows, lengths = [], []
         for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
             with _numbered(i):
-                found.append(self.find(ngram, limit=limit, seed=rng, context=context))
-        return found
+                ids = self._looked_for(ngram)
+            rows.append(draw(np.array(self.native.find(ids)), limit, rng))
+            lengths.append(len(ids))
+        return self.matches(rows, lengths, context)
+
+    def _looked_for(self, ngram: Query) -> NDArray[Any]:
+        ids = self.ngram_ids(ngram)
+        if not len(ids):
+            raise InvalidParameter("cannot find the empty n-gram: give at least one token")
+        return ids
+
+    def matches(
+        self,
+        drawn: Sequence[NDArray[np.int64]],
+        lengths: Sequence[int] | NDArray[np.int64],
+        context: int,
+    ) -> list[Matches]:
+        """What `find` says of rows of n-grams, placed all at once.
+
+        drawn: of each n-gram shards and rows, as `occurrences.draw` has them; lengths: its tokens.
+        """
+        owners = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
+        rows = np.concatenate([np.zeros((0, 2), np.int64), *drawn])
+        sizes = np.asarray(lengths, np.int64)[owners]
+        found: list[list[Match]] = [[] for _ in drawn]
+        for s in np.unique(rows[:, 0]).tolist():
+            mine = np.flatnonzero(rows[:, 0] == s)
+            ends = self.native.positions(s, rows[mine, 1].astype(np.uint32)).astype(np.int64)
+            order = np.lexsort([ends, owners[mine]])
+            mine, ends = mine[order], ends[order]
+            made = self._occurrences.matches(s, ends - sizes[mine], sizes[mine], context)
+            for owner, match in zip(owners[mine].tolist(), made, strict=True):
+                found[owner].append(match)
+        return list(map(Matches, found))
+
+    @cached_property
+    def _occurrences(self) -> Occurrences:
+        return Occurrences(self.path, self._shards, self.native, self.tokenizer, self.alphabet)
 
     def document(self, document: int) -> IndexedDocument:
         """A document by its number, 0 <= document < n_documents."""
@@ -551,7 +570,8 @@ class Index:
                 f"document {document} has {end - begin:,} tokens: there are none from {offset:,} "
                 f"to {offset + n:,}"
             )
-        return self._match(s, begin + offset, n, context)
+        at, size = np.array([begin + offset], np.int64), np.array([n], np.int64)
+        return self._occurrences.matches(s, at, size, context)[0]
 
     def locate(self, source_offset: int) -> tuple[int, int]:
         """The document and the offset in it of a token, by the number of tokens before it.
@@ -587,92 +607,6 @@ class Index:
             offsets[mine] = first + shard.documents.tokens_before(positions[mine])
             first += shard.layout.n_tokens
         return offsets
-
-    def _match(self, s: int, position: int, n: int, context: int) -> Match:
-        shard = self._shards[s]
-        local = shard.documents.at(position)
-        begin, end = shard.documents.bounds(local)
-        if not begin <= position <= position + n <= end:
-            raise CorruptIndex(f"{self.path}: a match crosses documents; build the index again")
-        places = np.array(
-            [
-                max(begin, position - context),
-                position,
-                position + n,
-                min(end, position + n + context),
-            ]
-        )
-        first, ids = self._window(s, int(places[0]), int(places[-1]), (begin, end))
-        source, line, metadata = shard.documents.provenance(local)
-        line, column = self._place(s, local, position, line)
-        return Match(
-            shard.first_document + local,
-            position - begin,
-            source,
-            line,
-            column,
-            metadata,
-            *around(self.tokenizer, ids, (places - first).tolist()),
-        )
-
-    def _window(
-        self, s: int, begin: int, end: int, document: tuple[int, int]
-    ) -> tuple[int, NDArray[np.uint32]]:
-        """Tokens of a shard from which the text of [begin, end) can be told; where they begin."""
-        reach = _REACH
-        while True:
-            first, last = max(begin - reach, document[0]), min(end + reach, document[1])
-            ids = self.native.tokens(s, first, last)
-            whole = first == document[0], last == document[1]
-            found = window(self.tokenizer, ids, (begin - first, end - first), whole)
-            if found:
-                return first + found[0], ids[found[0] : found[1]]
-            reach *= 4
-
-    def _place(self, s: int, local: int, position: int, first: int) -> tuple[int, int]:
-        """Line and column of a token of a document whose first line is `first` (0: all of it)."""
-        documents = self._shards[s].documents
-        if not self._line_counters or not documents.is_plain_text(local):
-            return first, 0
-        begin, stop = documents.bounds(local)
-        end, lines = "\n", self._line_counters["\n"][s]
-        n_line_ends, last = lines.between(begin, position)
-        if "\r" in self._line_counters and not (
-            first or n_line_ends or lines.between(position, stop)[0]
-        ):  # a file without any: the first Macintosh ended lines otherwise
-            end, lines = "\r", self._line_counters["\r"][s]
-            n_line_ends, last = lines.between(begin, position)
-        # a token that holds a line end may hold what begins the next line, too
-        start = max(begin, last, position - _MAX_COLUMN)
-        tokens_of = self.native.tokens
-        before = tokens_of(s, max(begin, start - _REACH), start)
-        in_line = self.decode(tokens_of(s, start, position), after=before).rpartition(end)[2]
-        column = 0 if start == position - _MAX_COLUMN else len(in_line) + 1
-        return max(first, 1) + n_line_ends, column
-
-    @cached_property
-    def _line_counters(self) -> dict[str, list[LineCounter]]:
-        """What counts the ends of lines in each shard: \\n, and \\r where there is one.
-
-        Empty where the tokenizer does not keep lines.
-        """
-        try:
-            if self.decode(self.tokenizer.encode(_LINES)) != _LINES:
-                return {}
-        except InfgramError:
-            return {}
-        ids = self.alphabet[1:]
-        if self._reads_bytes or self.tokenizer.name == "chars":
-            found = {end: ids == ord(end) for end in "\n\r"}
-        else:
-            texts = [self.decode([i]) for i in ids.tolist()]
-            found = {end: np.array([text.count(end) for text in texts]) for end in "\n\r"}
-        return {
-            end: [LineCounter(shard.codes, table) for shard in self._shards]
-            for end, counts in found.items()
-            if end == "\n" or counts.any()
-            for table in [np.append(0, counts).astype(np.uint32)]
-        }
 
     def _document_number(self, document: int) -> int:
         if not isinstance(document, (int, np.integer)) or not 0 <= document < self.n_documents:
@@ -806,6 +740,24 @@ def check_index(**named: object) -> None:
     instance(Index, "infgram.open(path) gives one; a model has its own in `indexes`", **named)
 
 
+def indexes_of(index: Index | Sequence[Index]) -> tuple[Index, ...]:
+    """An index, or several that share a tokenizer. Raises InvalidParameter."""
+    several = isinstance(index, Sequence) and not isinstance(index, str)
+    indexes: tuple[Index, ...] = tuple(index) if several else (index,)  # type: ignore[arg-type,assignment]
+    for each in indexes:
+        check_index(index=each)
+    if not indexes:
+        raise InvalidParameter(f"index is {index!r}, expected an index or several")
+    first = indexes[0]
+    for other in indexes[1:]:
+        if other.tokenizer.spec() != first.tokenizer.spec():
+            raise InvalidParameter(
+                f"{other.path.name} has another tokenizer than {first.path.name}: only indexes "
+                "with the same one can be asked together"
+            )
+    return indexes
+
+
 _Given = TypeVar("_Given")
 
 
@@ -840,38 +792,6 @@ def _levels_of(pairs: list[tuple[int, int]]) -> Levels:
 
 def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Cursor:
     return Cursor(index, index.native.restore_cursor(state, window))
-
-
-class _Shard:
-    """A shard's part of the index: what the manifest says of it, its columns, its documents."""
-
-    def __init__(self, stored: storage.StoredIndex, layout: ShardLayout, first: int) -> None:
-        self._stored = stored
-        self.layout = layout
-        self.documents = ShardDocuments(stored, layout)
-        self.first_document = first
-        """The number of its first document in the whole index."""
-
-    @property
-    def codes(self) -> NDArray[Any]:
-        """Its text."""
-        return self._stored.column(f"{self.layout.name}/codes")
-
-    def columns(self, block_rows: int) -> dict[str, object]:
-        """What the native core borrows."""
-
-        def column(name: str) -> NDArray[Any]:
-            padded = name == "next"  # is read beyond its end
-            return self._stored.column(f"{self.layout.name}/{name}", with_padding=padded)
-
-        names = ["codes", "sa", "next", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
-        present = [n for n in names if f"{self.layout.name}/{n}" in self._stored.columns]
-        return {
-            **{name: column(name) for name in present},
-            "block_rows": block_rows,
-            "n_rows": self.layout.n_rows,
-            "end_row": self.layout.end_row,
-        }
 
 
 def open(path: str | os.PathLike[str], *, verify: bool | None = None) -> Index:

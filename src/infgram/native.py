@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _core
 from ._core import (
+    AdaptingMixModel,
     Cursor,
     Draft,
     DraftEngine,
@@ -22,6 +23,7 @@ from ._core import (
     block_ranks,
     count_buckets,
     fill_next_and_same,
+    fit_adapting_mix,
     fit_discounts,
     fit_mix,
     is_sorted,
@@ -45,6 +47,7 @@ LIBRARY: str = _core.__file__
 
 __all__ = [
     "LIBRARY",
+    "AdaptingMixModel",
     "Cursor",
     "Draft",
     "DraftEngine",
@@ -63,6 +66,7 @@ __all__ = [
     "block_ranks",
     "count_buckets",
     "fill_next_and_same",
+    "fit_adapting_mix",
     "fit_discounts",
     "fit_mix",
     "is_sorted",

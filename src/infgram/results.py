@@ -190,6 +190,16 @@ class Match(Value):
     def __str__(self) -> str:
         return self.before + self.match + self.after
 
+    @property
+    def place(self) -> str:
+        """source:line:column, as compilers tell it, so that it can be jumped to.
+
+        Where there are no lines, the document and the token of it, counted from 0.
+        """
+        if not self.line:
+            return f"{self.source}:document {self.document}, token {self.offset}"
+        return ":".join([self.source, str(self.line), *([str(self.column)] * (self.column > 0))])
+
     def _repr_html_(self) -> str:
         return Matches([self])._repr_html_()
 
@@ -202,7 +212,7 @@ class Matches(Table[Match]):
 
     def _repr_html_(self) -> str:
         rows = (
-            (match.document, _place(match), markup.marked(match.before, match.match, match.after))
+            (match.document, match.place, markup.marked(match.before, match.match, match.after))
             for match in self[: markup.MOST_ROWS]
         )
         return markup.output(
@@ -233,9 +243,3 @@ class IndexedDocument(Value):
         told = f"document {self.document:,}, {place}, {len(self.token_ids):,} tokens"
         more = [markup.note(short(self.metadata))] if self.metadata else []
         return markup.output(markup.note(told), *more, markup.plain(self.text))
-
-
-def _place(match: Match) -> str:
-    """As compilers tell it: what can be jumped to."""
-    places = [match.source, *(str(each) for each in (match.line, match.column) if each)]
-    return ":".join(places)

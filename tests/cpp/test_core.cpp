@@ -15,8 +15,10 @@
 #include "infgram/contexts/index.hpp"
 #include "infgram/contexts/live.hpp"
 #include "infgram/contexts/neighbours.hpp"
+#include "infgram/contexts/spans.hpp"
 #include "infgram/models/tables.hpp"
 #include "infgram/rows/columns.hpp"
+#include "infgram/rows/line_ends.hpp"
 #include "owned.hpp"
 
 using namespace infgram;
@@ -253,6 +255,89 @@ void test_live_text(std::uint32_t max_tokens) {
     }
 }
 
+// Against comparing every part of a text with the corpus.
+template <class Code>
+void test_maximal_spans(std::size_t n, std::uint32_t n_codes) {
+    const Owned<Code> one(random_text<Code>(n, n_codes), n_codes);
+    const Owned<Code> other(random_text<Code>(n / 2 + 2, n_codes), n_codes);
+    std::vector<std::uint32_t> ids(n_codes - 1);
+    std::iota(ids.begin(), ids.end(), 1);
+    std::vector<Shard<Code>> shards;
+    for (const auto* owned : {&one, &other}) shards.emplace_back(owned->columns());
+    const Index<Code> index(Alphabet(ids, 1000), std::move(shards));
+    for (int round = 0; round < 40; ++round) {
+        std::vector<std::uint32_t> text(below(30));
+        for (auto& token : text) token = 1 + below(n_codes);  // one of them occurs nowhere
+        const auto n_tokens = static_cast<std::uint32_t>(text.size());
+        std::vector<std::uint32_t> begins(text.size() + 1, n_tokens);
+        std::vector<std::uint32_t> earliest(text.size());
+        for (std::uint32_t p = n_tokens; p-- > 0;)
+            begins[p] = round % 2 == 0 || below(2) == 0 ? p : begins[p + 1];
+        for (std::uint32_t i = 0, from = 0; i < n_tokens; ++i) {
+            if (round % 4 > 1 && below(6) == 0) from = i;
+            earliest[i] = round % 2 == 1 && below(3) == 0 ? n_tokens : from;
+        }
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> expected;
+        for (std::uint32_t end = 1; end <= n_tokens; ++end)
+            for (std::uint32_t begin = earliest[end - 1]; begin < end; ++begin) {
+                const std::span<const std::uint32_t> part(&text[begin], end - begin);
+                if (begins[begin] != begin || index.count(part) == 0) continue;
+                if (!expected.empty() && expected.back().first == begin) expected.pop_back();
+                expected.emplace_back(begin, end);
+                break;
+            }
+        const Spans found =
+            maximal_spans(index, std::span<const std::uint32_t>(text), {begins, earliest});
+        CHECK(found.bounds.size() == 2 * expected.size());
+        CHECK(found.rows.size() == 4 * expected.size());
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+            const auto [begin, end] = expected[i];
+            CHECK(found.bounds[2 * i] == begin && found.bounds[2 * i + 1] == end);
+            const auto rows = index.find(std::span<const std::uint32_t>(&text[begin], end - begin));
+            for (std::size_t s = 0; s < 2; ++s) {
+                const Range own{found.rows[4 * i + 2 * s], found.rows[4 * i + 2 * s + 1]};
+                CHECK(own == rows[s] || (own.empty() && rows[s].empty()));
+            }
+        }
+        if (n_tokens == 0) continue;
+        const auto ask = [&](const Places& places) {
+            return maximal_spans(index, std::span<const std::uint32_t>(text), places);
+        };
+        const std::vector<std::uint32_t> far(text.size(), n_tokens + 1);
+        const std::vector<std::uint32_t> back(text.size() + 1, 0);
+        const std::vector<std::uint32_t> last(text.size(), n_tokens - 1);
+        CHECK(throws<InvalidParameter>([&] { ask({earliest, earliest}); }));
+        CHECK(throws<InvalidParameter>([&] { ask({begins, far}); }));
+        if (n_tokens > 1) CHECK(throws<InvalidParameter>([&] { ask({back, last}); }));
+    }
+}
+
+template <class Code>
+void test_line_ends(std::uint32_t n_codes, std::vector<std::uint32_t> weights) {
+    const std::vector<Code> text = random_text<Code>(1000, n_codes);
+    const LineEnds counted(weights);
+    for (int round = 0; round < 300; ++round) {
+        const std::uint32_t end = below(1001);
+        const std::uint32_t begin = below(end + 1);
+        LineEnds::Found truth;
+        for (std::uint32_t p = begin; p < end; ++p)
+            if (weights[text[p]] != 0) {
+                truth.n += weights[text[p]];
+                truth.last = p;
+            }
+        const auto found = counted.in(std::span<const Code>(text), begin, end);
+        CHECK(found.n == truth.n && found.last == truth.last);
+    }
+    const auto ask = [&](Position begin, Position end) {
+        return counted.in(std::span<const Code>(text), begin, end);
+    };
+    CHECK(throws<InvalidParameter>([&] { (void)ask(5, 4); }));
+    CHECK(throws<InvalidParameter>([&] { (void)ask(0, 1001); }));
+    const std::vector<std::uint32_t> few(1);  // the text has codes that this alphabet has not
+    CHECK(throws<CorruptIndex>(
+        [&] { (void)LineEnds(few).in(std::span<const Code>(text), 0, 1000); }));
+}
+
 void test_alphabet() {
     const std::vector<std::uint32_t> small{3, 7, 1000};
     const std::vector<std::uint32_t> large{3, 7, 0xfffffffe};
@@ -410,6 +495,17 @@ int main() {
     test_first_levels(random_text<std::uint8_t>(30'000, 3), 3);  // more rows than a table is read
     test_lazy_neighbours();
     for (const std::uint32_t max_tokens : {2u, 7u, 100u, 5000u}) test_live_text(max_tokens);
+    for (int i = 0; i < 10; ++i) {
+        test_maximal_spans<std::uint8_t>(2 + below(60), 2 + below(3));
+        test_maximal_spans<std::uint16_t>(2 + below(60), 2 + below(3));
+        test_maximal_spans<std::uint32_t>(2 + below(60), 2 + below(3));
+    }
+    test_line_ends<std::uint8_t>(3, {0, 1, 0});
+    test_line_ends<std::uint8_t>(3, {0, 2, 0});
+    test_line_ends<std::uint8_t>(4, {0, 1, 2, 0});
+    test_line_ends<std::uint8_t>(3, {0, 0, 0});
+    test_line_ends<std::uint16_t>(3, {0, 1, 0});
+    test_line_ends<std::uint32_t>(4, {0, 0, 3, 1});
     test_alphabet();
     test_columns_that_contradict_are_refused();
     test_ranks_that_lie_are_refused_or_harmless<std::uint8_t>();

@@ -11,6 +11,7 @@
 #include "infgram/models/mix/clustering.hpp"
 #include "infgram/models/mix/counting.hpp"
 #include "infgram/models/mix/frontier.hpp"
+#include "infgram/models/mix/live_counts.hpp"
 #include "owned.hpp"
 
 using namespace infgram;
@@ -22,16 +23,19 @@ namespace {
 constexpr std::uint32_t n_codes = 9;
 const std::vector<std::uint32_t> symbols{0, '\n', ' ', ',', '.', 'A', 'a', 'b', 'c'};
 
+using Told = Evidence<n_counted>;
 using Counts = std::map<std::uint32_t, std::uint32_t>;  // by code
 
-Counts counts_of(const std::uint32_t* followers) {
+template <class ForEach>
+Counts counts_of(ForEach&& for_each) {
     Counts counts;
-    for (; followers != nullptr; ++followers) {
-        const Follower follower(*followers);
-        if (follower.count() != 0) counts[follower.code()] = follower.count();
-        if (follower.is_last()) break;
-    }
+    for_each([&](Follower follower) { counts[follower.code] = follower.count; });
     return counts;
+}
+
+Counts find(const NamedCounts& table, std::uint64_t key) {
+    return counts_of(
+        [&](auto&& visit) { table.for_each(table.open(table.bucket(key)), key, visit); });
 }
 
 // What followed each context of a kind, but for places from begin to end.
@@ -60,6 +64,7 @@ void test_counts_leave_parts_out_and_take_them_back() {
         const NamedCounts table = counted.table(n_codes);
         const std::size_t begin = 1 + n / 4;
         const std::size_t end = n - n / 4;
+        std::size_t n_others = 0;  // contexts that are taken for others
         for (const bool left_out : {true, false}) {
             counted.leave_out(1, n / 2);  // whatever was left out before
             if (left_out)
@@ -76,39 +81,110 @@ void test_counts_leave_parts_out_and_take_them_back() {
                     else
                         text.read(symbols[codes[place - 1]], classes);
                     const std::uint64_t key = named_contexts[kind].key(text);
-                    CHECK(counts_of(counted.followers(kind, place)) == slowly[key]);
-                    if (!left_out) CHECK(counts_of(table.find(key)) == slowly[key]);
+                    CHECK(counts_of([&](auto&& visit) { counted.for_each(kind, place, visit); }) ==
+                          slowly[key]);
+                    if (!left_out) n_others += find(table, key) == slowly[key] ? 0 : 1;
                 }
             }
         }
+        CHECK(n_others <= n * n_named / 500);
         std::size_t n_found = 0;  // of contexts that never were
-        for (std::uint64_t i = 0; i < 1000; ++i)
-            n_found += table.find(combine(rng(), i)) != nullptr ? 1 : 0;
-        CHECK(n_found == 0);
+        for (std::uint64_t i = 0; i < 10'000; ++i)
+            n_found += find(table, combine(rng(), i)).empty() ? 0 : 1;
+        CHECK(n_found < 50);
     }
 }
 
+using Bytes = std::vector<std::uint8_t>;
+
+NamedCounts table_of(const std::vector<std::uint32_t>& offsets, const Bytes& bytes) {
+    return {offsets, bytes, nullptr, n_codes};
+}
+
+void test_large_counts_are_kept_exactly() {
+    Bytes bytes{4, 0, 0};  // the context whose hash ends in 2
+    for (const std::uint32_t code : {1u, 2u, 3u}) {
+        bytes.push_back(static_cast<std::uint8_t>(code));
+        BucketReader::write(code == 1 ? 127 : code == 2 ? 128 : (1u << 28) - 1, bytes);
+    }
+    bytes[2] = static_cast<std::uint8_t>(bytes.size() - 3);
+    const std::vector<std::uint32_t> offsets{0, static_cast<std::uint32_t>(bytes.size())};
+    CHECK((find(table_of(offsets, bytes), 2) == Counts{{1, 127}, {2, 128}, {3, (1u << 28) - 1}}));
+    CHECK(find(table_of(offsets, bytes), 3).empty());
+}
+
 void test_a_table_that_would_be_left_is_refused() {
-    const std::uint32_t one = Follower(1, true, 1).packed();
-    const auto refused = [](std::vector<std::uint32_t> slots,
-                            std::vector<std::uint32_t> followers) {
-        return throws<CorruptIndex>([&] { (void)NamedCounts(slots, followers, n_codes); });
+    const auto refused = [](const std::vector<std::uint32_t>& offsets, const Bytes& bytes) {
+        return throws<CorruptIndex>([&] { (void)find(table_of(offsets, bytes), 2); });
     };
-    CHECK(!refused({0, 0, 2, 1}, {one}));
-    CHECK(!refused({0, 0, 3, one}, {}));
+    CHECK(!refused({0, 3}, {5, 0, 1}));
+    CHECK(!refused({0, 5}, {4, 0, 2, 1, 9}));
     CHECK(refused({}, {}));
-    CHECK(refused({0, 0, 2}, {one}));
-    CHECK(refused({2, 1}, {one}));                                        // a search would not end
-    CHECK(refused({0, 0, 2, 2}, {one}));                                  // behind the followers
-    CHECK(refused({0, 0, 2, 1}, {Follower(1, false, 1).packed()}));       // no last one
-    CHECK(refused({0, 0, 3, Follower(1, false, 1).packed()}, {}));        // not alone
-    CHECK(refused({0, 0, 2, 1}, {Follower(n_codes, true, 1).packed()}));  // no such code
-    CHECK(refused({0, 0, 2, 1}, {Follower(1, true, 0).packed()}));
+    CHECK(refused({0}, {}));
+    CHECK(refused({3, 0}, {5, 0, 1}));                         // ends before it begins
+    CHECK(refused({0, 4}, {5, 0, 1}));                         // behind the bytes
+    CHECK(refused({0, 1}, {5}));                               // half a hash
+    CHECK(refused({0, 2}, {5, 0}));                            // no code
+    CHECK(refused({0, 4}, {7, 0, 1, 5}));                      // half a context more
+    CHECK(refused({0, 3}, {5, 0, n_codes}));                   // no such code
+    CHECK(refused({0, 3}, {4, 0, 0}));                         // nothing follows
+    CHECK(refused({0, 5}, {4, 0, 3, 1, 9}));                   // less than it says
+    CHECK(refused({0, 4}, {4, 0, 1, 1}));                      // no count
+    CHECK(refused({0, 5}, {4, 0, 2, 1, 0}));                   // a count of nothing
+    CHECK(refused({0, 5}, {4, 0, 2, 1, 128}));                 // a count without an end
+    CHECK(refused({0, 7}, {4, 0, 4, 2, 1, 1, 1}));             // codes that fall
+    CHECK(refused({0, 8}, {4, 0, 5, 1, 255, 255, 255, 255}));  // a count too large
+    CHECK(refused({0, 6}, {4, 0, 255, 255, 255, 127}));        // too many followers
     CHECK(throws<CorruptIndex>([] {
         (void)WordClasses(std::vector<std::uint64_t>{2, 1}, std::vector<std::uint8_t>{0, 0});
     }));
     CHECK(throws<CorruptIndex>(
         [] { (void)WordClasses(std::vector<std::uint64_t>{1}, std::vector<std::uint8_t>{64}); }));
+}
+
+void test_live_counts_forget_the_older_half() {
+    constexpr std::size_t most = 50;
+    LiveCounts live(most);
+    std::vector<std::pair<Keys, std::uint32_t>> read;
+    for (int i = 0; i < 400; ++i) {
+        Keys keys;
+        for (std::uint64_t& key : keys) key = combine(below(8), 0);
+        const std::uint32_t code = below(n_codes);
+        live.read(keys, code);
+        if (read.size() == most) read.erase(read.begin(), read.end() - most / 2);
+        read.push_back({keys, code});
+        live.look(keys);
+        for (std::size_t k = 0; k < n_counted; ++k) {
+            Counts expected;
+            std::vector<std::uint32_t> all;
+            for (const auto& [at, came] : read)
+                for (const std::uint64_t key : at)
+                    if (key == keys[k]) {
+                        ++expected[came];
+                        all.push_back(came);
+                    }
+            Counts found;
+            std::uint32_t least = 0;
+            for (const Follower& follower : live.followers(k)) {
+                CHECK(follower.code >= least);
+                least = follower.code + 1;
+                found[follower.code] = follower.count;
+            }
+            CHECK(found == expected);
+            for (std::size_t r = 0; r < n_rings; ++r) {
+                if (ring_contexts[r] != k) continue;
+                const Ring ring = live.recent().rings[r];
+                CHECK(ring.size() == std::min<std::size_t>(all.size(), Ring::most));
+                for (std::uint32_t n = 0; n < ring.size(); ++n)
+                    CHECK(ring[n] == all[all.size() - 1 - n]);
+                CHECK(live.recent().n_types[r] == expected.size());
+            }
+        }
+    }
+    Ring ring;
+    CHECK(ring.run() == 0);
+    for (const std::uint32_t code : {255u, 3u, 3u, 3u}) ring.push(code);
+    CHECK(ring.run() == 3 && ring[3] == 255);
 }
 
 void test_every_code_has_a_path() {
@@ -167,7 +243,7 @@ struct RandomLaw {
         }
     }
     auto asker() {
-        return [this](std::int32_t at, const Evidence::Place& place, Evidence::Middles& middles) {
+        return [this](std::int32_t at, const Told::Place& place, Told::Middles& middles) {
             ++n_asked;
             middles = place.begin;
             return yes[static_cast<std::size_t>(at)];
@@ -180,7 +256,7 @@ void test_a_law_is_told_as_far_as_it_matters() {
     std::size_t n_all = 0;
     for (int i = 0; i < 2000; ++i) {
         RandomLaw law;
-        Frontier frontier(law.questions);
+        Frontier<Told> frontier(law.questions);
         for (const double power : {1.25, 0.7, 4.0}) {
             double total = 0.0;
             for (const double weight : law.weights) total += std::pow(weight, power);
@@ -214,7 +290,9 @@ void test_a_law_is_told_as_far_as_it_matters() {
 
 int main() {
     test_counts_leave_parts_out_and_take_them_back();
+    test_large_counts_are_kept_exactly();
     test_a_table_that_would_be_left_is_refused();
+    test_live_counts_forget_the_older_half();
     test_every_code_has_a_path();
     test_words_of_one_use_share_a_class();
     test_a_law_is_told_as_far_as_it_matters();

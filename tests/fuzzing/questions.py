@@ -178,6 +178,24 @@ def levels(index: Index, asked: Asked) -> Any:
     return found, lengths, narrow
 
 
+def spans(index: Index, asked: Asked) -> Any:
+    """Spans lie in their text, and have as many documents as were asked for, or all."""
+    found = [
+        infgram.attribute(index, asked.passage, min_length=2, seed=1, context=7),
+        infgram.attribute(index, asked.passage, whole_words=True, density=0.1, seed=1),
+        infgram.attribute([index, index], asked.passage, min_length=3, max_documents=1, seed=1),
+    ]
+    for each in found:
+        bounds = [(span.start, span.end) for span in each.spans]
+        _expect(bounds == sorted(bounds), "spans are out of order", bounds)
+        for span in each.spans:
+            _expect(0 <= span.start < span.end <= len(each.text), "outside the text", bounds)
+            _expect(span.text == each.text[span.start : span.end], "another text", span)
+            _expect(span.count >= 1 and span.log_prob <= 0, "no count", span)
+            _expect(1 <= len(span.documents) <= min(3, span.count), "documents", span)
+    return found
+
+
 def cursors(index: Index, asked: Asked) -> Any:
     """Cursors walk, are copied and pickled, and go on past what is unknown."""
     cursor = index.start_of_document()
@@ -502,6 +520,7 @@ QUESTIONS: dict[str, Question] = {
     "next_tokens": next_tokens,
     "probabilities": probabilities,
     "levels": levels,
+    "spans": spans,
     "cursors": cursors,
     "matches": matches,
     "documents": documents,

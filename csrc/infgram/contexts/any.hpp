@@ -14,6 +14,8 @@
 
 #include "infgram/contexts/cursor.hpp"
 #include "infgram/contexts/index.hpp"
+#include "infgram/contexts/spans.hpp"
+#include "infgram/rows/line_ends.hpp"
 
 namespace infgram {
 
@@ -136,6 +138,28 @@ public:
         return std::visit(
             [&](const auto& of, auto given) { return of->index.match_lengths(given, window); }, of_,
             tokens);
+    }
+    [[nodiscard]] Spans maximal_spans(const Tokens& tokens, const Places& places) const {
+        return std::visit(
+            [&](const auto& of, auto given) {
+                return infgram::maximal_spans(of->index, given, places);
+            },
+            of_, tokens);
+    }
+    // Line ends in each stretch of a shard's text. n_line_ends: of each code.
+    [[nodiscard]] std::vector<LineEnds::Found> line_ends(std::size_t shard,
+                                                         std::span<const std::uint32_t> n_line_ends,
+                                                         std::span<const Position> begins,
+                                                         std::span<const Position> ends) const {
+        if (begins.size() != ends.size()) throw InvalidParameter("expected an end for each begin");
+        return visit([&](const auto& of) {
+            const LineEnds counted(n_line_ends);
+            std::vector<LineEnds::Found> found;
+            found.reserve(begins.size());
+            for (std::size_t i = 0; i < begins.size(); ++i)
+                found.push_back(counted.in(of->index.shard(shard).text(), begins[i], ends[i]));
+            return found;
+        });
     }
     // Of rows of a shard, the positions behind their contexts.
     [[nodiscard]] std::vector<Position> positions(std::size_t shard,

@@ -6,6 +6,7 @@
 // Not for two threads on one chain.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,6 +17,8 @@
 namespace infgram {
 
 using Chain = std::vector<Level>;  // longest first; each range holds the one before, and more
+
+inline constexpr std::uint32_t unbounded = 0xffffffff;  // a window that sees everything
 
 // Whether a level may stand behind another one in a chain.
 constexpr bool is_wider(const Level& level, const Level& before) noexcept {
@@ -66,6 +69,24 @@ inline void trim(Chain& chain, std::uint32_t window) {
     if (unseen != 0)
         chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(unseen));
     if (!chain.empty() && chain.front().n > window) chain.front().n = window;
+}
+
+// How many of the tokens read last stand in some shard as one run.
+[[nodiscard]] inline std::uint32_t longest_match(std::span<const Chain> chains) noexcept {
+    std::uint32_t longest = 0;
+    for (const Chain& chain : chains)
+        if (!chain.empty()) longest = std::max(longest, chain.front().n);
+    return longest;
+}
+
+// The rows whose contexts end in the n tokens read last; none where fewer than n occur.
+[[nodiscard]] inline Range rows_of(const Chain& chain, std::uint32_t n) noexcept {
+    Range rows;
+    for (const Level& level : chain) {
+        if (level.n < n) break;
+        rows = level.range;
+    }
+    return rows;
 }
 
 // Reads a code in every shard, or Alphabet::unknown, behind which nothing is context any more.

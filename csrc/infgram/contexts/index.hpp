@@ -191,10 +191,7 @@ public:
         lengths.reserve(tokens.size());
         for (const Token token : tokens) {
             advance_chains(chains, token, window);
-            std::uint32_t longest = 0;
-            for (const Chain& chain : chains)
-                if (!chain.empty()) longest = std::max(longest, chain.front().n);
-            lengths.push_back(longest);
+            lengths.push_back(longest_match(chains));
         }
         return lengths;
     }

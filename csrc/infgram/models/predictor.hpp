@@ -178,6 +178,7 @@ private:
     }
 
     void advance(std::uint32_t code) {
+        if constexpr (Learns<Estimator>) estimator_.learn(context_, code);
         context_.read(code);
         if constexpr (ReadsText<Estimator>) estimator_.read(code);
     }

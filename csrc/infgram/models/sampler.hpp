@@ -127,6 +127,10 @@ concept ReadsText = requires(Estimator& estimator, const Estimator& other, std::
     estimator.resume(other);
 };
 
+// An estimator that learns from each code before it is read.
+template <class Estimator>
+concept Learns = Estimator::learns;
+
 // An estimator that draws from its own law, and from its powers, faster than all weights are told:
 // the code at which a uniform number falls when they stand in a row. And that tells the k heaviest
 // weights faster than all.
@@ -163,6 +167,7 @@ public:
         estimator_.look(context_);
         const std::uint32_t code = choose(uniform);
         if (code == Alphabet::unknown) return code;
+        if constexpr (Learns<Estimator>) estimator_.learn(context_, code);
         context_.read(code);
         if constexpr (ReadsText<Estimator>) estimator_.read(code);
         ++n_generated_;

@@ -16,7 +16,7 @@ from .. import native
 from ..errors import CorruptIndex
 from ..index import Index, check_index
 from ..native import KneserNeyModel
-from ..store.kept import alone, keep, kept
+from ..store.kept import keep, kept, once
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
 from ..values.value import Value
@@ -105,20 +105,21 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
     Of several threads and processes that ask at once, one fits and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
-    known = _CACHE.get(index) or stored_calibration(index) or _fitted_once(index)
+    known = once(
+        index.stored,
+        lambda: _CACHE.get(index) or stored_calibration(index),
+        lambda: _fitted_now(index),
+    )
     _CACHE[index] = known
     return known[adapt]
 
 
-def _fitted_once(index: Index) -> _Fits:
-    with alone(index.stored):
-        if found := _CACHE.get(index) or stored_calibration(index):
-            return found
-        if index.n_tokens >= _MIN_TOKENS:
-            _log.info("fitting Kneser-Ney to %s, which is kept for next time", index.path)
-        fits = _CACHE[index] = _fitted(index)
-        keep(index.stored, _as_arrays(fits))
-        return fits
+def _fitted_now(index: Index) -> _Fits:
+    if index.n_tokens >= _MIN_TOKENS:
+        _log.info("fitting Kneser-Ney to %s, which is kept for next time", index.path)
+    fits = _CACHE[index] = _fitted(index)
+    keep(index.stored, _as_arrays(fits))
+    return fits
 
 
 def _fitted(index: Index) -> _Fits:

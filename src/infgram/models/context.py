@@ -51,6 +51,7 @@ class Context:
     - `n_unseen`: how many others the vocabulary has; what they have together they share evenly.
     - `text`: the token ids that `advance` read since a document began, or since one that occurs
       nowhere in the corpus.
+    - `begin`, `read`: where the cursor was, and all token ids that `advance` read since.
 
     >>> import infgram
     >>> context = Context(infgram.build(["to be or not to be"]).cursor("to b"))
@@ -61,6 +62,7 @@ class Context:
     def __init__(
         self, cursor: Cursor, *, exponent: float | None = None, adapt: bool = False
     ) -> None:
+        self.begin = cursor.copy()
         self.cursor = cursor.copy()
         self.exponent = exponent_of(cursor.index) if exponent is None else exponent
         self.adapts = adapt
@@ -69,6 +71,7 @@ class Context:
         self.alphabet = np.append(self._codes, np.uint32(ABSENT))
         self.n_unseen = self._index.n_vocabulary - len(self._codes)
         self.text: list[int] = []
+        self.read: list[int] = []
         self._live = (
             native.LiveText(
                 exponent=self.exponent, max_tokens=LIVE_TOKENS, window=cursor.native.window
@@ -95,6 +98,7 @@ class Context:
     def advance(self, token_id: int) -> None:
         """Reads a token, the end of text among them."""
         self.cursor.advance(token_id)
+        self.read.append(token_id)
         code = np.flatnonzero(self._codes == token_id)
         if code.any():  # it occurs, and is no end of text
             self.text.append(token_id)

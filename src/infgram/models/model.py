@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..checks import instance, whole
 from ..errors import InvalidParameter
-from ..index import Cursor, Index, check_index
+from ..index import Cursor, Index, indexes_of
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
@@ -93,12 +93,7 @@ class Model:
         weights: Sequence[float] | None = None,
         adapt: bool = False,
     ) -> None:
-        is_several = isinstance(index, Sequence) and not isinstance(index, str)
-        self.indexes: tuple[Index, ...] = tuple(index) if is_several else (index,)  # type: ignore[arg-type,assignment]
-        for each in self.indexes:
-            check_index(index=each)
-        if not self.indexes:
-            raise InvalidParameter(f"index is {index!r}, expected an index or several")
+        self.indexes = indexes_of(index)
         self.estimator: Estimator = KneserNey() if estimator is None else estimator
         self.adapt = adapt
         if isinstance(estimator, type) or not isinstance(self.estimator, Estimator):
@@ -107,12 +102,6 @@ class Model:
                 "Mix() or what has window, distribution, explain and native as they do"
             )
         first = self.indexes[0]
-        for other in self.indexes[1:]:
-            if other.tokenizer.spec() != first.tokenizer.spec():
-                raise InvalidParameter(
-                    f"{other.path.name} has another tokenizer than {first.path.name}: only indexes "
-                    "with the same one can be mixed"
-                )
         self.weights = _normalised(weights, len(self.indexes))
         self.tokenizer = first.tokenizer
         self.end_of_text = first.end_of_text

@@ -48,6 +48,15 @@ def page(
     )
 
 
+def part(name: str, values: Mapping[str, object], *, folder: Traversable = _OWN) -> str:
+    """A part of a page, NAME.html with its values, which are markup.
+
+    >>> "<h2>a.txt</h2>" in part("attribution_text", {"name": "a.txt", "told": "", "text": ""})
+    True
+    """
+    return _filled(folder, f"{name}.html", values)
+
+
 def shaded(parts: Iterable[tuple[str, int]]) -> str:
     """Markup of text in parts, each with the number of its shade, of which 0 is none.
 

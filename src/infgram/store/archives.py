@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import mmap
+import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -17,17 +21,19 @@ from numpy.typing import NDArray
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGES = (
     *(OSError, EOFError, LookupError, NotImplementedError, RuntimeError, OverflowError, TypeError),
-    *(MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error),
 )
 
 
-def read_arrays(data: bytes, *, most: int) -> dict[str, NDArray[Any]]:
+def read_arrays(data: bytes | mmap.mmap, *, most: int) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file's content, which together take at most `most` bytes; read-only.
+
+    What is not compressed is not read: arrays are views of the content, and need not be aligned.
 
     Raises ValueError for anything else.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BufferedReader(_Content(data))) as archive:
             members = archive.infolist()
             size = sum(member.file_size for member in members)
             if size > most:
@@ -35,15 +41,58 @@ def read_arrays(data: bytes, *, most: int) -> dict[str, NDArray[Any]]:
             if any(member.compress_type not in _METHODS for member in members):
                 raise ValueError("it is compressed in another way than NumPy does it")
             return {
-                member.filename.removesuffix(".npy"): _array(archive.read(member))
+                member.filename.removesuffix(".npy"): _array(
+                    _stored(data, member)
+                    if member.compress_type == zipfile.ZIP_STORED
+                    else memoryview(archive.read(member))
+                )
                 for member in members
             }
     except _DAMAGES as error:
         raise ValueError(f"it is no archive of arrays: {error}") from error
 
 
-def _array(content: bytes) -> NDArray[Any]:
-    file = io.BytesIO(content)
+class _Content(io.RawIOBase):
+    """Bytes as a file, without a copy of them."""
+
+    def __init__(self, data: bytes | mmap.mmap) -> None:
+        self._view, self._at = memoryview(data), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._view)}[whence]
+        if begin + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = begin + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._view[self._at : self._at + len(buffer)]
+        buffer[: len(read)] = read
+        self._at += len(read)
+        return len(read)
+
+
+def _stored(data: bytes | mmap.mmap, member: zipfile.ZipInfo) -> memoryview:
+    """What a member holds that is not compressed, where it lies."""
+    signature, n_name, n_extra = struct.unpack_from("<4s22x2H", data, member.header_offset)
+    start = member.header_offset + 30 + n_name + n_extra
+    content = memoryview(data)[start : start + member.file_size]
+    if signature != b"PK\3\4" or len(content) != member.file_size:
+        raise ValueError("its members do not lie where it says")
+    return content
+
+
+_MOST_HEADER = 1 << 16
+
+
+def _array(content: memoryview) -> NDArray[Any]:
+    file = io.BytesIO(content[:_MOST_HEADER])
     version = npy.read_magic(file)
     if version == (1, 0):
         shape, fortran_order, dtype = npy.read_array_header_1_0(file)

@@ -9,6 +9,7 @@ by the path, and folders of the same name after each other are ruled out by name
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import re
 import secrets
@@ -91,13 +92,24 @@ class Directory:
     def read(self, name: str, *, most: int) -> bytes:
         """All of a file of at most `most` bytes. Raises as `file` does, CorruptIndex if longer."""
         with self.file(name) as descriptor:
-            size = os.fstat(descriptor).st_size
-            if size > most:
-                raise CorruptIndex(
-                    f"{self.path / name} has {size:,} bytes, expected at most {most:,}: it was not "
-                    "written by infgram"
-                )
+            return system.read_at(descriptor, self._size(name, descriptor, most), 0)
+
+    def map(self, name: str, *, most: int) -> bytes | mmap.mmap:
+        """The same, read as it is used where a file that is open can be replaced."""
+        with self.file(name) as descriptor:
+            size = self._size(name, descriptor, most)
+            if size and system.MOVES_OPEN_FILES:
+                return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR)
             return system.read_at(descriptor, size, 0)
+
+    def _size(self, name: str, descriptor: int, most: int) -> int:
+        size = os.fstat(descriptor).st_size
+        if size > most:
+            raise CorruptIndex(
+                f"{self.path / name} has {size:,} bytes, expected at most {most:,}: it was not "
+                "written by infgram"
+            )
+        return size
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:

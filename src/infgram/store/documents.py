@@ -46,14 +46,23 @@ class ShardDocuments:
             raise self._corrupt("documents are out of order")
         return begin, end
 
-    def at(self, position: int) -> int:
-        """The document that holds a position."""
-        document = -1
-        if 0 <= position < self._shard.n_rows:
-            document = int(np.searchsorted(self._boundaries, np.uint32(position), "right")) - 1
-        if not 0 <= document < len(self):
+    def at_all(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The document that holds each position."""
+        documents = np.searchsorted(self._boundaries, positions.astype(np.uint32), "right") - 1
+        outside = (positions < 0) | (positions >= self._shard.n_rows)
+        if (outside | (documents < 0) | (documents >= len(self))).any():
             raise self._corrupt("a match lies outside every document")
-        return document
+        return documents
+
+    def bounds_of_all(
+        self, documents: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of each document the positions [begin, end) of its tokens."""
+        begins = self._boundaries[documents].astype(np.int64) + 1
+        ends = self._boundaries[documents + 1].astype(np.int64)
+        if ((begins > ends) | (ends > self._shard.n_rows)).any():
+            raise self._corrupt("documents are out of order")
+        return begins, ends
 
     def locate(self, n_before: int) -> tuple[int, int]:
         """The document, and the offset in it, of the token that has so many before it. O(log n)."""

@@ -6,9 +6,9 @@ identity of the build. Of several processes that find nothing, one computes and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -16,10 +16,11 @@ from ..errors import IndexReplaced, StorageError
 from . import system
 from .directory import Directory
 from .generations import MANIFEST
-from .storage import CALIBRATION, MOST_EXTRA, StoredIndex, arrays_of, packed
+from .storage import CALIBRATION, StoredIndex, arrays_of, content_of, packed
 
 _Arrays = dict[str, NDArray[Any]]
 _FOLDER = "calibrations"
+_Found = TypeVar("_Found")
 
 
 def kept(stored: StoredIndex, name: str = CALIBRATION) -> _Arrays | None:
@@ -39,8 +40,27 @@ def keep(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str = CA
     return True
 
 
+def once(
+    stored: StoredIndex,
+    known: Callable[[], _Found | None],
+    make: Callable[[], _Found],
+    *,
+    prepare: Callable[[], object] = lambda: None,
+) -> _Found:
+    """What is known of a build, or else is made now; of several that ask at once, one makes it.
+
+    `prepare` comes before `make`, which may not ask for anything else of this kind itself: it would
+    wait for itself.
+    """
+    if (found := known()) is not None:
+        return found
+    prepare()
+    with _alone(stored):
+        return make() if (found := known()) is None else found
+
+
 @contextmanager
-def alone(stored: StoredIndex) -> Iterator[None]:
+def _alone(stored: StoredIndex) -> Iterator[None]:
     """Waits until no other thread or process is in such a block for the same build.
 
     Where there is nothing to lock, as in the folder of a build that was replaced, it does not wait.
@@ -59,7 +79,7 @@ def _cached(stored: StoredIndex, name: str) -> _Arrays | None:
         return None
     try:
         with Directory.open(cache / _FOLDER) as folder:
-            arrays = arrays_of(folder.read(_name(stored, name), most=MOST_EXTRA[name]), name)
+            arrays = arrays_of(content_of(folder, _name(stored, name), name), name)
     except (OSError, ValueError, StorageError):
         return None  # not there, or of no use: it is computed anew
     return arrays if str(arrays.pop("identity", "")) == stored.identity else None

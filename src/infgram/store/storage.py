@@ -46,6 +46,7 @@ READABLE = (1, 2)
 VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
 MIXTURE = "mixture.npz"
+ADAPTING_MIXTURE = "mixture-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -54,12 +55,8 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30}
+MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
-# A map keeps a descriptor of its file open unless it is told not to, which Python 3.13 can do.
-_NO_DESCRIPTOR: dict[str, Any] = (
-    {"trackfd": False} if sys.version_info >= (3, 13) and sys.platform != "win32" else {}
-)
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
 Progress = Callable[[str, int, int], None]
@@ -168,7 +165,7 @@ class StoredIndex:
     """Every file as a read-only map with its padding, 1-D. Costs no memory until it is read."""
     times: _Times
     """Sizes and times of change of the files that are mapped."""
-    extra: bytes | StorageError | None
+    extra: bytes | mmap.mmap | StorageError | None
     """What was computed from the index and kept beside it, or why that cannot be read."""
     other_side: StoredIndex | InfgramError | None
     """The text read backwards, where there is one, or why it cannot be read."""
@@ -360,7 +357,9 @@ def _map_all(
                             f"{folder.path / name} has {found.st_size} bytes, expected "
                             f"{entry['n_bytes']}: build the index again"
                         )
-                    mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
+                    mapped = mmap.mmap(
+                        descriptor, 0, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR
+                    )
             except FileNotFoundError as error:
                 raise CorruptIndex(
                     f"{folder.path / name} is missing: build the index again"
@@ -501,19 +500,24 @@ def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION
     """Arrays that belong to the build of this identity, as the content of the file of that name."""
     content = io.BytesIO()
     named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    # a mixture's hash table is large, and hardly shrinks
-    (np.savez if name == MIXTURE else np.savez_compressed)(content, **named)
+    # a mixture's arrays are large, and hardly shrink
+    (np.savez_compressed if name == CALIBRATION else np.savez)(content, **named)
     return content.getvalue()
 
 
-def arrays_of(content: bytes, name: str = CALIBRATION) -> dict[str, _Column]:
+def arrays_of(content: bytes | mmap.mmap, name: str = CALIBRATION) -> dict[str, _Column]:
     """What was packed, `identity` among it. Raises ValueError."""
     return read_arrays(content, most=MOST_EXTRA[name])
 
 
-def _read_extra(folder: Directory, name: str) -> bytes | StorageError | None:
+def content_of(folder: Directory, file: str, name: str) -> bytes | mmap.mmap:
+    """What is kept in a file under the name: read, or mapped where it is large."""
+    return (folder.read if name == CALIBRATION else folder.map)(file, most=MOST_EXTRA[name])
+
+
+def _read_extra(folder: Directory, name: str) -> bytes | mmap.mmap | StorageError | None:
     try:
-        return folder.read(name, most=MOST_EXTRA[name])
+        return content_of(folder, name, name)
     except FileNotFoundError:
         return None
     except StorageError as error:

@@ -15,9 +15,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 MOVES_OPEN_FILES = sys.platform != "win32"
 """Whether files that are open, and folders that have such, can be renamed and removed."""
+
+NO_DESCRIPTOR: dict[str, Any] = (
+    {"trackfd": False} if sys.version_info >= (3, 13) and sys.platform != "win32" else {}
+)
+"""For `mmap`: a map keeps a descriptor of its file open unless Python 3.13 is told not to."""
 
 
 def cache_folder() -> Path | None:

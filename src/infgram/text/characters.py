@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidParameter
 
 REPLACEMENT = "\ufffd"
+_ESCAPED = re.compile("[\ud800-\udfff]")
 
 
 def check_tokenizer(name: str) -> None:
@@ -38,10 +40,30 @@ def characters(
     if tokenizer == "chars":
         return "".join(map(chr, ids)), np.arange(len(ids) + 1)
     text = bytes(ids).decode("utf-8", "surrogateescape")
-    n_bytes = [_n_bytes(character) for character in text]
-    shown = "".join(REPLACEMENT if "\ud800" <= c <= "\udfff" else c for c in text)
-    return shown, np.cumsum([0, *n_bytes])
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    is_byte = (points >= 0xD800) & (points < 0xE000)
+    n_bytes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
+    if is_byte.any():
+        text = _ESCAPED.sub(REPLACEMENT, text)
+    return text, np.cumsum(np.append(0, np.where(is_byte, 1, n_bytes)))
 
 
-def _n_bytes(character: str) -> int:
-    return len(character.encode("utf-8", "surrogateescape"))
+def character_of_each(
+    tokenizer: str, token_ids: NDArray[np.integer[Any]] | Sequence[int]
+) -> tuple[str, NDArray[np.int64]]:
+    """The same text, and the character that each token is part of, by its number.
+
+    >>> character_of_each("bytes", list("né\\n".encode()))
+    ('né\\n', array([0, 1, 1, 2]))
+    """
+    text, bounds = characters(tokenizer, token_ids)
+    return text, np.repeat(np.arange(len(text)), np.diff(bounds))
+
+
+def are_characters(tokenizer: str, token_ids: NDArray[np.integer[Any]]) -> bool:
+    """Whether each of these tokens is certain to be a character, whatever stands around them.
+
+    >>> are_characters("bytes", np.array([97])), are_characters("bytes", np.array([195, 169]))
+    (True, False)
+    """
+    return tokenizer in ("bytes", "chars") and bool((token_ids < 0x80).all())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .characters import are_characters
 from .tokens import Ids, Tokenizer
 
 IN_FRONT = 32
@@ -159,6 +160,9 @@ def around(
         )
         return before, inside, after
     text = shown(tokenizer, token_ids)
+    if are_characters(tokenizer.name, token_ids):
+        before, inside, after = (text[begin:end] for begin, end in pairwise(places))
+        return before, inside, after
 
     def reached(place: int) -> tuple[int, bool]:
         """Characters whose tokens all stand in front of a place; whether there are no others."""

@@ -1,5 +1,5 @@
 """What of a text comes from the corpus, and what a corpus has of itself.
 
-Counts, runs and places of the index, exact; no model. May touch the index and its cursors; `dedup`
-builds indexes of what it has left.
+Counts, runs, spans and places of indexes, exact; no model. May touch indexes and their cursors;
+`dedup` builds indexes of what it has left.
 """

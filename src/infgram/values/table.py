@@ -169,6 +169,8 @@ def _cell(value: Any) -> Any:
 def _arrow_type(arrow: ModuleType, hint: Any) -> Any:
     if hint in _NUMBERS:
         return arrow.from_numpy_dtype(_NUMBERS[hint])
+    if isinstance(hint, type) and issubclass(hint, Table):
+        return arrow.list_(_arrow_type(arrow, hint.row_type))
     if get_origin(hint) is tuple:
         return arrow.list_(_arrow_type(arrow, get_args(hint)[0]))
     if is_dataclass(hint) and isinstance(hint, type):
@@ -179,11 +181,12 @@ def _arrow_type(arrow: ModuleType, hint: Any) -> Any:
 
 def _decodable(values: Column) -> Column:
     """Names of files may hold what is no text."""
-    if isinstance(values, np.ndarray):
-        return values
-    return [
-        each.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        if isinstance(each, str)
-        else each
-        for each in values
-    ]
+    return values if isinstance(values, np.ndarray) else list(map(_as_text, values))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {name: _as_text(each) for name, each in value.items()}
+    return list(map(_as_text, value)) if isinstance(value, list) else value

@@ -33,14 +33,18 @@ public:
         }
     }
 
-    // Where the followers of a place's context begin, as NamedCounts has them.
-    [[nodiscard]] const std::uint32_t* followers(std::size_t context,
-                                                 std::size_t place) const noexcept {
-        return &followers_[begin_[context][place]];
+    // Calls visit(Follower) for each token that followed a place's context, by rising codes.
+    template <class Visit>
+    void for_each(std::size_t context, std::size_t place, Visit&& visit) const {
+        for (const std::uint32_t* at = &followers_[begin_[context][place]];; ++at) {
+            const Packed follower(*at);
+            if (follower.count() != 0) visit(Follower{follower.code(), follower.count()});
+            if (follower.is_last()) break;
+        }
     }
 
     void prefetch_followers(std::size_t place) const noexcept {
-        for (std::size_t i = 0; i < n_named; ++i) prefetch(followers(i, place));
+        for (const auto& of_kind : begin_) prefetch(&followers_[of_kind[place]]);
     }
 
     // The places from begin to end count no more; those that were left out before do again.
@@ -55,26 +59,70 @@ public:
 
     // The counts, in a table that can be searched.
     [[nodiscard]] NamedCounts table(std::uint32_t n_codes) const {
-        const std::size_t n = keys_.size() + keys_.size() / 2 + 2;
-        std::vector<std::uint32_t> slots(2 * n, 0);
-        std::vector<std::uint32_t> followers;
-        for (std::size_t i = 0; i < keys_.size(); ++i) {
-            std::size_t at = Slot::first(keys_[i], n);
-            while (slots[2 * at + 1] != 0) at = at + 1 == n ? 0 : at + 1;
-            const std::uint32_t* of = &followers_[first_[i]];
-            const auto begin = static_cast<std::uint32_t>(followers.size());
-            const Slot slot = Follower(*of).is_last() ? Slot::of_single(keys_[i], Follower(*of))
-                                                      : Slot::of_several(keys_[i], begin);
-            slots[2 * at] = slot.check;
-            slots[2 * at + 1] = slot.value;
-            if (slot.is_single()) continue;
-            while (!Follower(*of).is_last()) followers.push_back(*of++);
-            followers.push_back(*of);
+        constexpr std::size_t per_bucket = 16;
+        const std::size_t n = keys_.size() / per_bucket + 1;
+        std::vector<std::uint32_t> starts(n + 1, 0);  // of each bucket's contexts in `order`
+        for (const std::uint64_t key : keys_) ++starts[NamedCounts::bucket(key, n) + 1];
+        for (std::size_t i = 0; i < n; ++i) starts[i + 1] += starts[i];
+        std::vector<std::uint32_t> order(keys_.size());
+        std::vector<std::uint32_t> at(starts.begin(), starts.end() - 1);
+        for (std::uint32_t i = 0; i < keys_.size(); ++i)
+            order[at[NamedCounts::bucket(keys_[i], n)]++] = i;
+        const auto table = std::make_shared<Table>();
+        for (std::size_t bucket = 0; bucket < n; ++bucket) {
+            table->offsets.push_back(static_cast<std::uint32_t>(table->bytes.size()));
+            for (std::uint32_t i = starts[bucket]; i < starts[bucket + 1]; ++i) {
+                prefetch(
+                    &followers_[first_[order[std::min<std::size_t>(i + 8, order.size() - 1)]]]);
+                write(order[i], table->bytes);
+            }
         }
-        return {std::move(slots), std::move(followers), n_codes};
+        table->offsets.push_back(static_cast<std::uint32_t>(table->bytes.size()));
+        return {table->offsets, table->bytes, table, n_codes};
     }
 
 private:
+    struct Table {
+        std::vector<std::uint32_t> offsets;
+        std::vector<std::uint8_t> bytes;
+    };
+
+    // A code, whether it is the last that followed its context, how often it did.
+    class Packed {
+    public:
+        constexpr Packed(std::uint32_t code, bool is_last, std::uint32_t count)
+            : packed_(code << 24 | std::uint32_t{is_last} << 23 | count) {}
+        constexpr explicit Packed(std::uint32_t packed) : packed_(packed) {}
+
+        [[nodiscard]] constexpr std::uint32_t packed() const noexcept { return packed_; }
+        [[nodiscard]] constexpr std::uint32_t code() const noexcept { return packed_ >> 24; }
+        [[nodiscard]] constexpr bool is_last() const noexcept { return (packed_ >> 23 & 1) != 0; }
+        [[nodiscard]] constexpr std::uint32_t count() const noexcept {
+            return packed_ & ((1u << 23) - 1);
+        }
+
+    private:
+        std::uint32_t packed_;
+    };
+
+    // Appends a context to a bucket.
+    void write(std::uint32_t context, std::vector<std::uint8_t>& to) const {
+        const std::uint32_t head = NamedCounts::check(keys_[context]) << 1;
+        const std::uint32_t* first = &followers_[first_[context]];
+        const bool is_once = Packed(*first).is_last() && Packed(*first).count() == 1;
+        to.push_back(static_cast<std::uint8_t>(head | (is_once ? 1 : 0)));
+        to.push_back(static_cast<std::uint8_t>(head >> 8));
+        if (is_once) return to.push_back(static_cast<std::uint8_t>(Packed(*first).code()));
+        std::vector<std::uint8_t> all;
+        for (const std::uint32_t* at = first;; ++at) {
+            all.push_back(static_cast<std::uint8_t>(Packed(*at).code()));
+            BucketReader::write(Packed(*at).count(), all);
+            if (Packed(*at).is_last()) break;
+        }
+        BucketReader::write(static_cast<std::uint32_t>(all.size()), to);
+        to.insert(to.end(), all.begin(), all.end());
+    }
+
     // The number of each place's context among those of its kind; appends the kind's
     // keys.
     std::vector<std::uint32_t> number(std::size_t kind, std::span<const std::uint32_t> symbols,
@@ -83,15 +131,21 @@ private:
         const std::size_t n_before = keys_.size();
         std::vector<std::uint32_t> table(std::bit_ceil(codes_.size() + codes_.size() / 2 + 2),
                                          none);
-        std::vector<std::uint32_t> numbers(codes_.size(), 0);
+        std::vector<std::uint64_t> of_place(codes_.size(), 0);
         Text text;
         for (std::size_t place = 1; place < codes_.size(); ++place) {
             if (codes_[place - 1] == boundary)
                 text = {};
             else
                 text.read(symbols[codes_[place - 1]], classes);
-            const std::uint64_t key = named_contexts[kind].key(text);
-            for (std::size_t at = Slot::first(key, table.size());; ++at) {
+            of_place[place] = named_contexts[kind].key(text);
+        }
+        std::vector<std::uint32_t> numbers(codes_.size(), 0);
+        for (std::size_t place = 1; place < codes_.size(); ++place) {
+            const std::uint64_t ahead = of_place[std::min(place + 16, codes_.size() - 1)];
+            prefetch(&table[NamedCounts::bucket(ahead, table.size())]);
+            const std::uint64_t key = of_place[place];
+            for (std::size_t at = NamedCounts::bucket(key, table.size());; ++at) {
                 std::uint32_t& slot = table[at & (table.size() - 1)];
                 if (slot == none) {
                     slot = static_cast<std::uint32_t>(keys_.size() - n_before);
@@ -123,7 +177,7 @@ private:
                 const std::size_t begin = k;
                 while (k < of.size() && of[k] == of[begin]) ++k;
                 followers_.push_back(
-                    Follower(of[begin], k == of.size(), static_cast<std::uint32_t>(k - begin))
+                    Packed(of[begin], k == of.size(), static_cast<std::uint32_t>(k - begin))
                         .packed());
             }
         }
@@ -132,8 +186,9 @@ private:
     void change(std::size_t begin, std::size_t end, std::uint32_t by) noexcept {
         for (const std::vector<std::uint32_t>& of_kind : begin_)
             for (std::size_t place = begin; place < end; ++place) {
+                prefetch(&followers_[of_kind[std::min(place + 16, codes_.size() - 1)]]);
                 std::uint32_t at = of_kind[place];
-                while (Follower(followers_[at]).code() != codes_[place]) ++at;
+                while (Packed(followers_[at]).code() != codes_[place]) ++at;
                 followers_[at] += by;
             }
     }

@@ -1,14 +1,18 @@
-// How often each token followed each of the named contexts: one hash table for all of them.
+// How often each token followed each of the named contexts: one table of bytes for all of them,
+// which may lie in a mapped file.
 //
-// Contexts are told apart by 31 bits of a hash beside their place in the table: one that never
-// occurred is taken for one that did once in some 400 million times.
+// Contexts are told apart by 15 bits of a hash beside the bucket that they are in, some 16 of them:
+// one in 2,000 is taken for another one, whether it ever occurred or not. Most contexts occur once,
+// and take three bytes.
 //
 // Immutable: threads may share it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "infgram/rows/prefetch.hpp"
@@ -16,104 +20,134 @@
 
 namespace infgram::mix {
 
-// A token that followed: its code, whether it is the context's last, how often.
-class Follower {
-public:
-    static constexpr std::uint32_t most = (1u << 23) - 1;
+[[noreturn]] inline void throw_damaged() {
+    throw CorruptIndex("what the mixture counted is damaged: run `infgram fit`");
+}
 
-    constexpr Follower() = default;
-    constexpr Follower(std::uint32_t code, bool is_last, std::uint32_t count)
-        : packed_(code << 24 | std::uint32_t{is_last} << 23 | count) {}
-    constexpr explicit Follower(std::uint32_t packed) : packed_(packed) {}
-
-    [[nodiscard]] constexpr std::uint32_t packed() const noexcept { return packed_; }
-    [[nodiscard]] constexpr std::uint32_t code() const noexcept { return packed_ >> 24; }
-    [[nodiscard]] constexpr bool is_last() const noexcept { return (packed_ >> 23 & 1) != 0; }
-    [[nodiscard]] constexpr std::uint32_t count() const noexcept { return packed_ & most; }
-
-private:
-    std::uint32_t packed_ = 0;
+// A token that followed a context, and how often.
+struct Follower {
+    std::uint32_t code;
+    std::uint32_t count;
 };
 
-// A slot of an open-addressing table: 31 bits of a hash and whether one token alone has followed,
-// then that token, or one more than where the followers begin; 0 where the slot is empty.
-struct Slot {
-    std::uint32_t check = 0;
-    std::uint32_t value = 0;
+// A bucket's contexts, one after another, each
+//     15 bits of its hash, and 1: it occurred once; then the code that followed
+//     15 bits of its hash, and 0; then how many bytes its followers take, and those: the code, the
+//     count
+// Numbers but codes and hashes are of 7 bits a byte, the low ones first, all but the last with a 1
+// above them.
+class BucketReader {
+public:
+    // Throws CorruptIndex, here and below, where what is read says that more follows than there is.
+    explicit BucketReader(std::span<const std::uint8_t> bytes) noexcept : bytes_(bytes) {}
 
-    static Slot of_single(std::uint64_t key, Follower follower) noexcept {
-        return {check_of(key) | 1, follower.packed()};
-    }
-    static Slot of_several(std::uint64_t key, std::uint32_t begin) noexcept {
-        return {check_of(key), begin + 1};
-    }
-    // Where the search for a key begins, in a table of n slots.
-    static std::size_t first(std::uint64_t key, std::size_t n) noexcept {
-        return static_cast<std::size_t>((key * spread >> 32) * n >> 32);
+    // Goes to a context's followers; false if it is not here.
+    bool find(std::uint32_t check) {
+        while (at_ != bytes_.size()) {
+            const std::uint32_t low = byte();
+            const std::uint32_t head = low | byte() << 8;
+            is_once_ = (head & 1) != 0;
+            const std::uint32_t size = is_once_ ? 1 : number();
+            if (size == 0 || size > bytes_.size() - at_) throw_damaged();
+            if (head >> 1 == check) {
+                bytes_ = bytes_.first(at_ + size);
+                return true;
+            }
+            at_ += size;
+        }
+        return false;
     }
 
-    [[nodiscard]] bool is_empty() const noexcept { return value == 0; }
-    [[nodiscard]] bool is_single() const noexcept { return (check & 1) != 0; }
-    [[nodiscard]] bool is_of(std::uint64_t key) const noexcept {
-        return (check | 1) == (check_of(key) | 1);
+    // Calls visit(Follower) for each of the context found, by rising codes below n_codes.
+    template <class Visit>
+    void followers(std::uint32_t n_codes, Visit&& visit) {
+        std::uint32_t least = 0;
+        while (at_ != bytes_.size()) {
+            const std::uint32_t code = byte();
+            const std::uint32_t count = is_once_ ? 1 : number();
+            if (code < least || code >= n_codes || count == 0) throw_damaged();
+            visit(Follower{code, count});
+            least = code + 1;
+        }
+    }
+
+    static void write(std::uint32_t number, std::vector<std::uint8_t>& to) {
+        for (; number >= 128; number >>= 7) to.push_back(static_cast<std::uint8_t>(number | 128));
+        to.push_back(static_cast<std::uint8_t>(number));
     }
 
 private:
-    static constexpr std::uint64_t spread = 0xd6e8feb86659fd93ULL;
-    static std::uint32_t check_of(std::uint64_t key) noexcept {
-        return static_cast<std::uint32_t>(key) << 1;
+    std::uint32_t byte() {
+        if (at_ == bytes_.size()) throw_damaged();
+        return bytes_[at_++];
     }
+    std::uint32_t number() {
+        std::uint32_t value = 0;
+        for (std::uint32_t shift = 0; shift < 28;
+             shift += 7) {  // so 256 counts are below 2^32 * 16
+            const std::uint32_t next = byte();
+            value |= (next & 127) << shift;
+            if (next < 128) return value;
+        }
+        throw_damaged();
+    }
+
+    std::span<const std::uint8_t> bytes_;
+    std::size_t at_ = 0;
+    bool is_once_ = false;
 };
 
 class NamedCounts {
 public:
-    // slots: check and value of each, some empty. followers: of contexts that several tokens have
-    // followed. Throws CorruptIndex where a search could leave them, or end nowhere.
-    NamedCounts(std::vector<std::uint32_t> slots, std::vector<std::uint32_t> followers,
-                std::uint32_t n_codes)
-        : slots_(std::move(slots)), followers_(std::move(followers)), n_(slots_.size() / 2) {
-        const auto is_sound = [&](Follower follower) {
-            return follower.code() < n_codes && follower.count() != 0;
-        };
-        bool sound = slots_.size() % 2 == 0 && n_ < std::uint64_t{1} << 32 &&
-                     (followers_.empty() || Follower(followers_.back()).is_last());
-        bool has_empty = false;
-        for (std::size_t i = 0; sound && i < n_; ++i) {
-            const Slot slot = at(i);
-            const Follower single(slot.value);
-            has_empty |= slot.is_empty();
-            sound = slot.is_empty() || (slot.is_single() ? single.is_last() && is_sound(single)
-                                                         : slot.value <= followers_.size());
-        }
-        for (const std::uint32_t packed : followers_) sound &= is_sound(Follower(packed));
-        if (!sound || !has_empty) throw_corrupt("contexts of the mixture");
+    // bytes: of all buckets. offsets: where each begins, and the end. owner: of both. What they
+    // hold is checked where it is read. Throws CorruptIndex.
+    NamedCounts(std::span<const std::uint32_t> offsets, std::span<const std::uint8_t> bytes,
+                std::shared_ptr<const void> owner, std::uint32_t n_codes)
+        : offsets_(offsets), bytes_(bytes), owner_(std::move(owner)), n_codes_(n_codes) {
+        if (offsets.size() < 2 || offsets.size() > std::uint64_t{1} << 32) throw_damaged();
     }
 
-    [[nodiscard]] std::span<const std::uint32_t> slots() const noexcept { return slots_; }
-    [[nodiscard]] std::span<const std::uint32_t> followers() const noexcept { return followers_; }
+    [[nodiscard]] std::span<const std::uint32_t> offsets() const noexcept { return offsets_; }
+    [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
 
-    void prefetch(std::uint64_t key) const noexcept {
-        infgram::prefetch(&slots_[2 * Slot::first(key, n_)]);
+    // Which bucket a context is in, of n, and what tells it from others there.
+    static std::size_t bucket(std::uint64_t key, std::size_t n) noexcept {
+        return static_cast<std::size_t>((key * spread >> 32) * n >> 32);
+    }
+    static std::uint32_t check(std::uint64_t key) noexcept {
+        return static_cast<std::uint32_t>(key & 0x7fff);
     }
 
-    // Where a context's followers begin, by rising codes up to the one that is_last; nullptr: none.
-    [[nodiscard]] const std::uint32_t* find(std::uint64_t key) const noexcept {
-        for (std::size_t i = Slot::first(key, n_);; i = i + 1 == n_ ? 0 : i + 1) {
-            const Slot slot = at(i);
-            if (slot.is_empty()) return nullptr;
-            if (slot.is_of(key))
-                return slot.is_single() ? &slots_[2 * i + 1] : &followers_[slot.value - 1];
+    // A context is looked up in three steps, so that memory is asked for early.
+    [[nodiscard]] std::size_t bucket(std::uint64_t key) const noexcept {
+        return bucket(key, offsets_.size() - 1);
+    }
+    void prefetch_offsets(std::size_t bucket) const noexcept { prefetch(&offsets_[bucket]); }
+    [[nodiscard]] std::span<const std::uint8_t> open(std::size_t bucket) const {
+        const std::size_t begin = offsets_[bucket];
+        const std::size_t end = offsets_[bucket + 1];
+        if (begin > end || end > bytes_.size()) throw_damaged();
+        const auto opened = bytes_.subspan(begin, end - begin);
+        if (!opened.empty()) {
+            prefetch(opened.data());
+            prefetch(&opened.back());
         }
+        return opened;
+    }
+    // Calls visit(Follower) for each token that followed, by rising codes.
+    template <class Visit>
+    void for_each(std::span<const std::uint8_t> bucket, std::uint64_t key, Visit&& visit) const {
+        BucketReader reader(bucket);
+        if (reader.find(check(key))) reader.followers(n_codes_, visit);
     }
 
 private:
-    [[nodiscard]] Slot at(std::size_t i) const noexcept {
-        return {slots_[2 * i], slots_[2 * i + 1]};
-    }
+    static constexpr std::uint64_t spread = 0xd6e8feb86659fd93ULL;
 
-    std::vector<std::uint32_t> slots_;
-    std::vector<std::uint32_t> followers_;
-    std::size_t n_;
+    std::span<const std::uint32_t> offsets_;
+    std::span<const std::uint8_t> bytes_;
+    std::shared_ptr<const void> owner_;
+    std::uint32_t n_codes_;
 };
 
 }  // namespace infgram::mix

@@ -19,65 +19,83 @@ namespace infgram::mix {
 // Contexts that say how often each side of a question was the case: suffixes, then named ones.
 inline constexpr std::size_t n_counted = n_orders + n_named;
 
+// Contexts whose last codes in the text that is read are looked at: short and long suffixes, the
+// word, and classes of words before it.
+inline constexpr std::array<std::size_t, 7> ring_contexts{
+    2, 4, 6, 9, n_orders, n_orders + 9, n_orders + 10};
+inline constexpr std::size_t n_rings = ring_contexts.size();
+
+// Where a mixture adapts, each context tells twice: of corpus and live text together, and of the
+// live text alone.
+template <bool adapts>
+inline constexpr std::size_t n_told = adapts ? 2 * n_counted : n_counted;
+
 // How often each side followed a context.
 struct Sides {
     std::uint32_t no = 0;
     std::uint32_t yes = 0;
 };
 
+// The corpus's tokens after each suffix, from the levels of a context, the longest first, the empty
+// context last. A suffix is the shortest level that is at least as long; nullptr: there is none.
+inline std::array<const ContinuationTable*, n_orders> suffixes_of(std::span<const Step> steps) {
+    std::array<const ContinuationTable*, n_orders> found{};
+    std::size_t next = n_orders;  // the orders from here on have been found, or do not exist
+    const ContinuationTable* serving = nullptr;
+    for (const Step& step : steps) {
+        if (step.is_live()) continue;
+        // those longer than this level and not than the one before are served by that
+        for (; next != 0 && orders[next - 1] > step.n; --next) found[next - 1] = serving;
+        serving = step.table;
+    }
+    for (; next != 0; --next) found[next - 1] = serving;
+    return found;
+}
+
+// Of n contexts.
+template <std::size_t n>
 class Evidence {
 public:
     // Of each context, the entries of the codes that are left at a question.
     struct Place {
-        std::array<std::uint32_t, n_counted> begin;
-        std::array<std::uint32_t, n_counted> end;
+        std::array<std::uint32_t, n> begin;
+        std::array<std::uint32_t, n> end;
     };
     // Of each context, where the entries of the right side begin.
-    using Middles = std::array<std::uint32_t, n_counted>;
+    using Middles = std::array<std::uint32_t, n>;
 
-    // From the levels of a context, the longest first, the empty context last. A suffix is the
-    // shortest level that is at least as long.
-    void take_suffixes(std::span<const Step> steps) {
-        entries_.clear();
-        longest_ = 0;
-        std::size_t next = n_orders;  // the orders from here on have what follows them, or nothing
-        for (std::size_t i = 0; i < steps.size() && next != 0; ++i) {
-            for (; next != 0 && orders[next - 1] > steps[i].n; --next) none(next - 1);
-            const bool serves =
-                next != 0 && (i + 1 == steps.size() || steps[i + 1].n < orders[next - 1]);
-            if (!serves) continue;
-            const std::uint32_t begin = open();
-            for (const Continuation& token : steps[i].table->tokens) add(token.code, token.matches);
-            const std::uint32_t end = close();
-            const std::uint32_t shorter = i + 1 == steps.size() ? 0 : steps[i + 1].n + 1;
-            longest_ = std::max(longest_, static_cast<std::uint32_t>(next - 1));
-            for (; next != 0 && orders[next - 1] >= shorter; --next)
-                all_.begin[next - 1] = begin, all_.end[next - 1] = end;
-        }
+    void clear() noexcept { entries_.clear(); }
+
+    // What followed a context. for_each(visit): calls visit(Follower), by rising codes.
+    template <class ForEach>
+    void take(std::size_t i, ForEach&& for_each) {
+        total_ = 0;
+        all_.begin[i] = static_cast<std::uint32_t>(entries_.size());
+        for_each([&](Follower follower) {
+            entries_.push_back({follower.code, total_});
+            total_ += follower.count;
+        });
+        all_.end[i] = static_cast<std::uint32_t>(entries_.size());
+        entries_.push_back({~0u, total_});
     }
-
-    // From the named contexts' counts. followers: as NamedCounts has them; those with no count are
-    // none.
-    void take_named(std::size_t i, const std::uint32_t* followers) {
-        i += n_orders;
-        none(i);
-        if (followers == nullptr) return;
-        all_.begin[i] = open();
-        for (const std::uint32_t* at = followers;; ++at) {
-            const Follower follower(*at);
-            if (follower.count() != 0) add(follower.code(), follower.count());
-            if (follower.is_last()) break;
-        }
-        all_.end[i] = close();
+    // The same as followed another one.
+    void take_same(std::size_t i, std::size_t other) noexcept {
+        all_.begin[i] = all_.begin[other];
+        all_.end[i] = all_.end[other];
     }
+    void take_none(std::size_t i) noexcept { all_.begin[i] = all_.end[i] = 0; }
 
-    // Which order is the longest that the corpus has.
-    [[nodiscard]] std::uint32_t longest() const noexcept { return longest_; }
+    // Which order is the longest that has anything.
+    [[nodiscard]] std::uint32_t longest() const noexcept {
+        std::size_t i = n_orders;
+        while (i > 1 && all_.begin[i - 1] == all_.end[i - 1]) --i;
+        return static_cast<std::uint32_t>(i - 1);
+    }
     [[nodiscard]] const Place& all() const noexcept { return all_; }
 
     // Splits what is left of each context at a code.
     void split(const Place& place, std::uint32_t code, Middles& middles) const noexcept {
-        for (std::size_t i = 0; i < n_counted; ++i) {
+        for (std::size_t i = 0; i < n; ++i) {
             std::uint32_t at = place.begin[i];
             while (at != place.end[i] && entries_[at].code < code) ++at;
             middles[i] = at;
@@ -99,26 +117,8 @@ private:
         std::uint32_t before;  // counts of the entries before it
     };
 
-    void none(std::size_t i) {
-        if (entries_.empty()) entries_.push_back({0, 0});
-        all_.begin[i] = all_.end[i] = 0;
-    }
-    std::uint32_t open() {
-        total_ = 0;
-        return static_cast<std::uint32_t>(entries_.size());
-    }
-    void add(std::uint32_t code, std::uint32_t count) {
-        entries_.push_back({code, total_});
-        total_ += count;
-    }
-    std::uint32_t close() {
-        entries_.push_back({~0u, total_});
-        return static_cast<std::uint32_t>(entries_.size() - 1);
-    }
-
     std::vector<Entry> entries_;
     Place all_{};
-    std::uint32_t longest_ = 0;
     std::uint32_t total_ = 0;
 };
 

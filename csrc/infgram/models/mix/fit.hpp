@@ -21,6 +21,7 @@
 #include "infgram/models/calibration.hpp"
 #include "infgram/models/mix/clustering.hpp"
 #include "infgram/models/mix/counting.hpp"
+#include "infgram/models/mix/learning.hpp"
 #include "infgram/models/mix/mix.hpp"
 
 namespace infgram {
@@ -33,113 +34,14 @@ struct MixFitParameters {
     std::uint32_t most_learnt = 0;   // tokens: of a longer text every so many-th block
 };
 
+template <bool adapts>
 struct MixFit {
-    std::shared_ptr<MixModel> model;
+    std::shared_ptr<MixModel<adapts>> model;
     std::uint64_t n_tokens = 0;  // that were learnt
     double nats = 0.0;           // per token of them, each before it was learnt
 };
 
 namespace mix {
-
-// Changes parameters by answers.
-class Learner {
-public:
-    explicit Learner(Parameters& parameters)
-        : parameters_(&parameters),
-          maps_(parameters.maps.begin(), parameters.maps.end()),
-          seen_(maps_.size(), first_seen) {
-        for (const double p : maps_) map_odds_.push_back(log_odds(p));
-        for (std::size_t c = 0; c < 2; ++c)
-            curves_[c].assign(parameters.curves[c].size(), {0.0, first_seen_of_curves});
-        for (std::size_t c = 0; c < 2; ++c)
-            for (std::size_t i = 0; i < curves_[c].size(); ++i)
-                curves_[c][i].prob = parameters.curves[c][i];
-    }
-
-    // Log odds of the maps, as they are now.
-    [[nodiscard]] std::span<const double> map_odds() const noexcept { return map_odds_; }
-
-    void learn(const Answer& answer, bool yes, double rate) {
-        Parameters& with = *parameters_;
-        const double truth = yes ? 1.0 : 0.0;
-        for (std::size_t c = 0; c < 2; ++c) {
-            correct(c, answer.curve[c], truth, 1.0 - answer.fraction);
-            correct(c, answer.curve[c] + 1, truth, answer.fraction);
-        }
-        for (std::size_t f = 0; f < 3; ++f) {
-            const double step = final_rate * (truth - probability(answer.final_odds[f]));
-            float* weights = &with.finals[f][answer.final_row[f] * n_said];
-            for (std::size_t s = 0; s < n_said; ++s)
-                weights[s] = static_cast<float>(weights[s] + step * answer.said[s]);
-        }
-        std::array<float, width> x;
-        for (std::size_t i = 0; i < width; ++i) x[i] = static_cast<float>(answer.x[i]);
-        for (std::size_t s = 0; s < n_sets; ++s) {
-            const auto step = static_cast<float>(rate * (truth - probability(answer.said[s])));
-            float* weights = &with.weights[answer.row[s] * width];
-            for (std::size_t i = 0; i < width; ++i) weights[i] += step * x[i];
-        }
-        const double step = rate * (truth - probability(answer.said[n_sets]));
-        for (std::size_t i = 0; i < n_inputs; ++i) {
-            float& weight = with.own[i * n_trusts + answer.trust[i]];
-            weight = static_cast<float>(weight + step * answer.x[i]);
-        }
-        for (const std::int32_t map : answer.map)
-            if (map >= 0) count(static_cast<std::size_t>(map), truth);
-    }
-
-    // The mean of the weights at the times this is called becomes what is learnt.
-    void note() {
-        const auto arrays = parameters_->arrays();
-        for (std::size_t i = 1; i < 6; ++i) {  // all but maps and curves, which are means already
-            sums_[i].resize(arrays[i]->size(), 0.0);
-            for (std::size_t k = 0; k < arrays[i]->size(); ++k) sums_[i][k] += (*arrays[i])[k];
-        }
-        ++n_noted_;
-    }
-    void finish() {
-        std::ranges::copy(maps_, parameters_->maps.begin());
-        if (n_noted_ == 0) return;
-        const auto arrays = parameters_->arrays();
-        for (std::size_t i = 1; i < 6; ++i)
-            for (std::size_t k = 0; k < arrays[i]->size(); ++k)
-                (*arrays[i])[k] = static_cast<float>(sums_[i][k] / n_noted_);
-    }
-
-private:
-    static constexpr double final_rate = 0.002;
-    static constexpr double first_seen = 3.0;
-    static constexpr double first_seen_of_curves = 20.0;
-    static constexpr double surest = 0.9998;  // of maps
-
-    void count(std::size_t map, double truth) {
-        double& seen = seen_[map];
-        double& p = maps_[map];
-        seen += 1.0;
-        p = std::clamp(p + (truth - p) / seen, 1.0 - surest, surest);
-        // a mean of many hardly moves, and logarithms take long
-        if (seen < 64.0 || static_cast<std::uint64_t>(seen) % 16 == 0) map_odds_[map] = log_odds(p);
-    }
-
-    void correct(std::size_t curve, std::size_t at, double truth, double share) {
-        Point& point = curves_[curve][at];
-        point.seen += share;
-        point.prob += (truth - point.prob) * share / point.seen;
-        parameters_->curves[curve][at] = static_cast<float>(point.prob);
-    }
-
-    struct Point {
-        double prob;
-        double seen;
-    };
-    Parameters* parameters_;
-    std::vector<double> maps_;
-    std::vector<double> seen_;
-    std::vector<double> map_odds_;
-    std::array<std::vector<Point>, 2> curves_;
-    std::array<std::vector<double>, 8> sums_;
-    double n_noted_ = 0.0;
-};
 
 // Blocks of [1, end) in the order in which they are learnt.
 inline std::vector<std::pair<Position, Position>> blocks_of(std::uint64_t end,
@@ -162,9 +64,11 @@ inline std::vector<std::pair<Position, Position>> blocks_of(std::uint64_t end,
 
 // Fits a mixture to an index of one shard with codes of 8 bits. progress(done, total): called for
 // each block; what it throws ends the fit.
-inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
-                      std::shared_ptr<const KneserNeyModel> kneser_ney, const MixFitParameters& how,
-                      const std::function<void(std::size_t, std::size_t)>& progress) {
+template <bool adapts>
+MixFit<adapts> fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
+                       std::shared_ptr<const KneserNeyModel> kneser_ney,
+                       const MixFitParameters& how,
+                       const std::function<void(std::size_t, std::size_t)>& progress) {
     using Code = std::uint8_t;
     constexpr double first_rate = 0.003;
     constexpr double last_rate = 0.0005;
@@ -183,12 +87,15 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
     for (Position p = 0; p < end; ++p) symbols.push_back(asking.symbols[shard.code_at(p)]);
     const mix::WordClasses classes = mix::cluster_words(symbols);
     mix::CountedText counted(shard.text().first(end), asking.symbols, classes);
-    mix::Parameters parameters(questions.size());
-    mix::Learner learner(parameters);
-    const mix::Answerer answerer(parameters, learner.map_odds(), questions.size());
+    mix::Learner<adapts> learner(mix::Parameters<adapts>(questions.size()), true);
+    const mix::Answerer<adapts> answerer(learner.parameters(), learner.map_odds(),
+                                         questions.size());
     const auto blocks = mix::blocks_of(end, how);
 
-    // The text before each block: whatever order they are learnt in.
+    // Where the text begins that counts beside the corpus, and what stands before it.
+    const auto first_of = [&](Position begin) {
+        return begin - std::min(begin - 1, adapts ? how.guard : 0u);
+    };
     std::vector<mix::Text> before(blocks.size());
     {
         std::vector<std::size_t> order(blocks.size());
@@ -197,7 +104,7 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
         mix::Text text;
         Position p = 1;
         for (const std::size_t i : order) {
-            for (; p < blocks[i].first; ++p)
+            for (; p < first_of(blocks[i].first); ++p)
                 if (shard.code_at(p) == boundary)
                     text = {};
                 else
@@ -208,11 +115,12 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
 
     KneserNey<Code> estimator(kneser_ney, shards);
     mix::Masses masses(questions);
-    mix::Evidence evidence;
-    mix::Answer answer;
+    mix::Evidence<mix::n_told<adapts>> evidence;
+    mix::Answer<adapts> answer;
+    mix::Recent recent;
     Weights said;
     said.of.assign(of->index.alphabet().n_codes(), 0.0);
-    MixFit fit;
+    MixFit<adapts> fit;
     double loss = 0.0;
     std::uint64_t n_all = 0;
     for (const auto& [begin, stop] : blocks) n_all += stop - begin;
@@ -227,10 +135,27 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
         estimator.hold_out(held_out, 0, n_rows, true);
         const std::size_t counted_end = std::min<std::size_t>(held_out.end, end);
         counted.leave_out(held_out.begin, counted_end);
-        Context<Code> context(shards, std::vector<Chain>(1), max_context, std::nullopt);
-        for (Position p = begin - std::min(begin - 1, max_context); p < begin; ++p)
-            context.read(shard.code_at(p));
+        const Position first = first_of(begin);
+        std::optional<LiveText> live_text;
+        if constexpr (adapts)
+            live_text.emplace(kneser_ney->power, stop - first + 1, LiveText::model_window);
+        Context<Code> context(shards, std::vector<Chain>(1), max_context, std::move(live_text));
+        mix::LiveCounts live(stop - first + 1);
         mix::Text text = before[b];
+        const auto read = [&](Position p) {
+            const std::uint32_t code = shard.code_at(p);
+            if constexpr (adapts) live.read(mix::keys_of(text), code);
+            context.read(code);
+            if (code == boundary)
+                text = {};
+            else
+                text.read(symbols[p], classes);
+        };
+        if constexpr (adapts)
+            for (Position p = first; p < begin; ++p) read(p);
+        else
+            for (Position p = begin - std::min(begin - 1, max_context); p < begin; ++p)
+                context.read(shard.code_at(p));
         const double done = static_cast<double>(n_done) / static_cast<double>(n_all);
         const double rate = first_rate * std::pow(last_rate / first_rate, done);
         for (Position p = begin; p < stop; ++p, ++n_done) {
@@ -241,29 +166,30 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
                 said.clear();
                 estimator.weigh(said);
                 masses.take(said);
-                evidence.take_suffixes(estimator.steps());
-                for (std::size_t i = 0; i < mix::n_named; ++i)
-                    evidence.take_named(i, counted.followers(i, p));
-                mix::Evidence::Place place = evidence.all();
-                mix::Evidence::Middles middles;
+                if constexpr (adapts) {
+                    live.look(mix::keys_of(text));
+                    recent = live.recent();
+                }
+                mix::gather<adapts>(
+                    estimator.steps(), &live,
+                    [&](std::size_t i, auto&& visit) { counted.for_each(i, p, visit); }, evidence);
+                auto place = evidence.all();
+                typename mix::Evidence<mix::n_told<adapts>>::Middles middles;
+                const std::uint32_t longest = evidence.longest();
                 for (std::int32_t at = questions.root(); at >= 0;) {
                     const mix::Question& question = questions[at];
                     const bool yes = code >= question.middle;
                     evidence.split(place, question.middle, middles);
-                    answerer(static_cast<std::uint32_t>(at), text, evidence, place, middles,
-                             masses.yes(at), answer);
+                    answerer(static_cast<std::uint32_t>(at), question, text, evidence, longest,
+                             place, middles, recent, masses.yes(at), answer);
                     loss -= std::log(yes ? answer.prob : 1.0 - answer.prob);
                     learner.learn(answer, yes, rate);
-                    mix::Evidence::narrow(place, middles, yes);
+                    mix::Evidence<mix::n_told<adapts>>::narrow(place, middles, yes);
                     at = yes ? question.yes : question.no;
                 }
                 ++fit.n_tokens;
             }
-            context.read(code);
-            if (code == boundary)
-                text = {};
-            else
-                text.read(symbols[p], classes);
+            read(p);
             // evenly over the second half
             if ((n_done + 1) * 2 * n_notes >= n_all * (n_notes + n_noted + 1) &&
                 n_noted < n_notes) {
@@ -274,11 +200,10 @@ inline MixFit fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
     }
     counted.leave_out(0, 0);
     progress(blocks.size(), blocks.size());
-    learner.finish();
     fit.nats = fit.n_tokens == 0 ? 0.0 : loss / static_cast<double>(fit.n_tokens);
-    fit.model = std::make_shared<MixModel>(std::move(kneser_ney), std::move(asking), classes,
-                                           counted.table(of->index.alphabet().n_codes()),
-                                           std::move(parameters));
+    fit.model = std::make_shared<MixModel<adapts>>(
+        std::move(kneser_ney), std::move(asking), classes,
+        counted.table(of->index.alphabet().n_codes()), learner.finish());
     return fit;
 }
 

@@ -18,12 +18,15 @@
 
 namespace infgram::mix {
 
+template <class Evidence>
 class Frontier {
 public:
+    using Place = typename Evidence::Place;
+
     explicit Frontier(const Questions& questions) : questions_(&questions) {}
 
     // Begins with the first question. ask(question, place, middles) gives the probability of yes.
-    void begin(const Evidence::Place& all) {
+    void begin(const Place& all) {
         parts_.clear();
         places_.clear();
         places_.push_back(all);
@@ -130,7 +133,7 @@ private:
     void open(std::size_t i, Ask&& ask) {
         const Part part = parts_[i];
         const Question& question = (*questions_)[part.at];
-        Evidence::Middles middles;
+        typename Evidence::Middles middles;
         const double yes = ask(part.at, places_[part.place], middles);
         const auto right = static_cast<std::uint32_t>(places_.size());
         places_.push_back(places_[part.place]);
@@ -144,7 +147,7 @@ private:
 
     const Questions* questions_;
     std::vector<Part> parts_;  // rising codes
-    std::vector<Evidence::Place> places_;
+    std::vector<Place> places_;
     std::vector<double> masses_;
 };
 

@@ -22,6 +22,7 @@
 #include "infgram/models/kneser_ney.hpp"
 #include "infgram/models/mix/counts.hpp"
 #include "infgram/models/mix/frontier.hpp"
+#include "infgram/models/mix/learning.hpp"
 #include "infgram/models/mix/parameters.hpp"
 #include "infgram/models/mix/questions.hpp"
 #include "infgram/models/mix/text.hpp"
@@ -53,16 +54,17 @@ private:
 }  // namespace mix
 
 // What all that estimate by one fit share. Immutable but for Kneser-Ney's cache.
+template <bool adapts>
 struct MixModel {
     // Throws CorruptIndex where the parameters are no numbers, or of another shape than fits.
     MixModel(std::shared_ptr<const KneserNeyModel> behind, mix::Asking how, mix::WordClasses words,
-             mix::NamedCounts contexts, mix::Parameters learnt)
+             mix::NamedCounts contexts, mix::Parameters<adapts> learnt)
         : kneser_ney(std::move(behind)),
           asking(std::move(how)),
           classes(std::move(words)),
           counts(std::move(contexts)),
           parameters(std::move(learnt)) {
-        mix::Parameters expected(asking.questions.size());
+        mix::Parameters<adapts> expected(asking.questions.size());
         const auto of_expected = expected.arrays();
         const auto of_learnt = parameters.arrays();
         for (std::size_t i = 0; i < of_learnt.size(); ++i)
@@ -80,7 +82,7 @@ struct MixModel {
     mix::Asking asking;
     mix::WordClasses classes;
     mix::NamedCounts counts;
-    mix::Parameters parameters;
+    mix::Parameters<adapts> parameters;
     std::vector<double> map_odds;
 };
 
@@ -118,23 +120,31 @@ private:
 
 }  // namespace mix
 
-template <class Code>
+// adapts: the text that is read counts too, and its tokens change the parameters.
+template <class Code, bool adapts>
 class Mix {
 public:
-    using Parameters = std::shared_ptr<const MixModel>;
+    using Parameters = std::shared_ptr<const MixModel<adapts>>;
+    static constexpr bool learns = adapts;
+    static constexpr std::uint32_t most_live_tokens = 1u << 17;
 
     // Borrows the shards.
     Mix(Parameters model, std::span<const Shard<Code>> shards)
         : model_(std::move(model)),
           kneser_ney_(model_->kneser_ney, shards),
           masses_(questions()),
-          answerer_(model_->parameters, model_->map_odds, questions().size()),
-          frontier_(questions()) {
+          learner_(adapts ? std::make_unique<mix::Learner<adapts>>(model_->parameters, false)
+                          : nullptr),
+          answerer_(adapts ? learner_->parameters() : model_->parameters,
+                    adapts ? learner_->map_odds() : std::span<const double>(model_->map_odds),
+                    questions().size()),
+          frontier_(questions()),
+          live_(most_live_tokens) {
         said_.of.assign(model_->asking.symbols.size(), 0.0);
     }
 
-    static const FixedPower& live_power(const Parameters&) {
-        throw InvalidParameter("this mixture was fitted without a live text");
+    static const FixedPower& live_power(const Parameters& model) {
+        return KneserNey<Code>::live_power(model->kneser_ney);
     }
 
     // It looks at all levels.
@@ -148,26 +158,58 @@ public:
             text_.read(model_->asking.symbols[code], model_->classes);
     }
     // Goes on where another one is.
-    void resume(const Mix& other) { text_ = other.text_; }
+    void resume(const Mix& other) {
+        text_ = other.text_;
+        if constexpr (adapts) {
+            *learner_ = *other.learner_;  // of the same size: the answerer looks at it still
+            live_ = other.live_;
+        }
+    }
+    // Predicts a code after a context, which is read next, counts it and learns from it.
+    void learn(const Context<Code>& context, std::uint32_t code)
+        requires adapts
+    {
+        if (code != Alphabet::unknown) {
+            if (!is_looked_) look(context);
+            if (path_code_ != code) (void)prob(code);
+            for (std::size_t i = 0; i < n_path_; ++i)
+                learner_->learn(path_[i].answer, path_[i].yes, live_rate);
+            // what no question leads to would be taken for an answer
+            if (n_path_ != 0) live_.read(keys_, code);
+        }
+        is_looked_ = false;
+    }
 
     // Finds the levels of a context. The other methods answer for the context seen last.
     void look(const Context<Code>& context) {
+        const mix::NamedCounts& counts = model_->counts;
+        keys_ = mix::keys_of(text_);
         for (std::size_t i = 0; i < mix::n_named; ++i) {
-            keys_[i] = mix::named_contexts[i].key(text_);
-            model_->counts.prefetch(keys_[i]);
+            buckets_[i] = counts.bucket(keys_[mix::n_orders + i]);
+            counts.prefetch_offsets(buckets_[i]);
         }
         kneser_ney_.look(context);
         said_.clear();
         kneser_ney_.weigh(said_);
         masses_.take(said_);
-        evidence_.take_suffixes(kneser_ney_.steps());
-        std::array<const std::uint32_t*, mix::n_named> followers;
-        for (std::size_t i = 0; i < mix::n_named; ++i) {
-            followers[i] = model_->counts.find(keys_[i]);
-            prefetch(followers[i]);
+        std::array<std::span<const std::uint8_t>, mix::n_named> opened;
+        for (std::size_t i = 0; i < mix::n_named; ++i) opened[i] = counts.open(buckets_[i]);
+        if constexpr (adapts) {
+            live_.look(keys_);
+            recent_ = live_.recent();
+            is_looked_ = true;
+            path_code_ = Alphabet::unknown;
         }
-        for (std::size_t i = 0; i < mix::n_named; ++i) evidence_.take_named(i, followers[i]);
-        known_ = 1.0 - unseen() * static_cast<double>(n_vocabulary() - questions().size() - 1);
+        mix::gather<adapts>(
+            kneser_ney_.steps(), &live_,
+            [&](std::size_t i, auto&& visit) {
+                counts.for_each(opened[i], keys_[mix::n_orders + i], visit);
+            },
+            evidence_);
+        longest_ = evidence_.longest();
+        const std::size_t n_codes = model_->asking.symbols.size();
+        ends_ = n_codes == questions().size() + 1 ? 0.0 : kneser_ney_.prob(boundary);
+        known_ = 1.0 - ends_ - unseen() * static_cast<double>(n_vocabulary() - n_codes);
     }
 
     [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return kneser_ney_.n_vocabulary(); }
@@ -177,12 +219,20 @@ public:
     // Of a code, or of any token that the corpus never had. O(questions on its path).
     [[nodiscard]] double prob(std::uint32_t code) {
         double prob = known_;
+        n_path_ = 0;
         const std::int32_t reached = walk([&](std::int32_t question, double yes) {
             const bool is_yes = code >= questions()[question].middle;
             prob *= is_yes ? yes : 1.0 - yes;
+            if constexpr (adapts) {
+                if (n_path_ == path_.size()) path_.emplace_back();
+                path_[n_path_++] = {answer_, is_yes};
+            }
             return is_yes;
         });
-        return reached == ~static_cast<std::int32_t>(code) ? prob : unseen();
+        path_code_ = code;
+        if (reached != ~static_cast<std::int32_t>(code)) n_path_ = 0;
+        if (reached == ~static_cast<std::int32_t>(code)) return prob;
+        return code == boundary ? ends_ : unseen();
     }
 
     // Draws a known code with the law's own probabilities. One uniform number, which is where it
@@ -223,52 +273,60 @@ public:
     }
 
 private:
+    using Evidence = mix::Evidence<mix::n_told<adapts>>;
+    using Place = typename Evidence::Place;
+    using Middles = typename Evidence::Middles;
+    struct Step {
+        mix::Answer<adapts> answer;
+        bool yes;
+    };
+    static constexpr double live_rate = 0.0005;
+
     [[nodiscard]] const mix::Questions& questions() const noexcept {
         return model_->asking.questions;
     }
 
     // The probability of yes.
-    double ask(std::int32_t question, const mix::Evidence::Place& place,
-               mix::Evidence::Middles& middles) {
+    double ask(std::int32_t question, const Place& place, Middles& middles) {
         evidence_.split(place, questions()[question].middle, middles);
-        answerer_(static_cast<std::uint32_t>(question), text_, evidence_, place, middles,
-                  masses_.yes(question), answer_);
+        answerer_(static_cast<std::uint32_t>(question), questions()[question], text_, evidence_,
+                  longest_, place, middles, recent_, masses_.yes(question), answer_);
         return answer_.prob;
     }
 
     auto asker() {
-        return [this](std::int32_t question, const mix::Evidence::Place& place,
-                      mix::Evidence::Middles& middles) { return ask(question, place, middles); };
+        return [this](std::int32_t question, const Place& place, Middles& middles) {
+            return ask(question, place, middles);
+        };
     }
 
     // From the first question to the last one, on the sides that `choose(question, yes)` takes.
     // Returns ~code.
     template <class Choose>
     std::int32_t walk(Choose&& choose) {
-        mix::Evidence::Place place = evidence_.all();
-        mix::Evidence::Middles middles;
+        Place place = evidence_.all();
+        Middles middles;
         std::int32_t at = questions().root();
         while (at >= 0) {
             const bool yes = choose(at, ask(at, place, middles));
-            mix::Evidence::narrow(place, middles, yes);
+            Evidence::narrow(place, middles, yes);
             at = yes ? questions()[at].yes : questions()[at].no;
         }
         return at;
     }
 
-    void weigh_from(std::int32_t at, const mix::Evidence::Place& place, double mass,
-                    Weights& weights) {
+    void weigh_from(std::int32_t at, const Place& place, double mass, Weights& weights) {
         if (at < 0) {
             const auto code = static_cast<std::uint32_t>(~at);
             weights.of[code] = mass;
             weights.codes.push_back(code);
             return;
         }
-        mix::Evidence::Middles middles;
+        Middles middles;
         const double yes = ask(at, place, middles);
         for (const bool side : {false, true}) {
-            mix::Evidence::Place next = place;
-            mix::Evidence::narrow(next, middles, side);
+            Place next = place;
+            Evidence::narrow(next, middles, side);
             const mix::Question& question = questions()[at];
             weigh_from(side ? question.yes : question.no, next, mass * (side ? yes : 1.0 - yes),
                        weights);
@@ -278,14 +336,24 @@ private:
     Parameters model_;
     KneserNey<Code> kneser_ney_;
     mix::Masses masses_;
-    mix::Answerer answerer_;
-    mix::Frontier frontier_;
+    std::unique_ptr<mix::Learner<adapts>> learner_;  // where it adapts
+    mix::Answerer<adapts> answerer_;
+    mix::Frontier<Evidence> frontier_;
     mix::Text text_;
-    mix::Evidence evidence_;
-    mix::Answer answer_;
-    std::array<std::uint64_t, mix::n_named> keys_{};
+    mix::LiveCounts live_;
+    mix::Recent recent_;
+    Evidence evidence_;
+    std::uint32_t longest_ = 0;
+    mix::Answer<adapts> answer_;
+    mix::Keys keys_{};
+    std::array<std::size_t, mix::n_named> buckets_{};
+    bool is_looked_ = false;  // at the present context
+    std::vector<Step> path_;  // to path_code_
+    std::size_t n_path_ = 0;
+    std::uint32_t path_code_ = Alphabet::unknown;
     Weights said_;        // by Kneser-Ney
-    double known_ = 1.0;  // the probability of all codes that follow anything
+    double ends_ = 0.0;   // the probability that a document ends, where none in the corpus does
+    double known_ = 1.0;  // of all codes that questions lead to
 };
 
 }  // namespace infgram

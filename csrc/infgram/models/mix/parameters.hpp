@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,13 +16,18 @@
 #include <utility>
 #include <vector>
 
-#include "infgram/models/mix/evidence.hpp"
+#include "infgram/models/mix/live_counts.hpp"
 
 namespace infgram::mix {
 
-// Inputs of a question, in this order: Kneser-Ney's log odds, each context's, and a constant.
-inline constexpr std::size_t n_inputs = n_counted + 2;
-inline constexpr std::size_t width = (n_inputs + 3) / 4 * 4;  // padded with zeros
+// Inputs of a question, in this order: Kneser-Ney's log odds, each context's, where the mixture
+// adapts what the last codes and the last run of some contexts say, and a constant.
+template <bool adapts>
+inline constexpr std::size_t n_mapped = n_told<adapts> + (adapts ? 2 * n_rings : 0);
+template <bool adapts>
+inline constexpr std::size_t n_inputs = n_mapped<adapts> + 2;
+template <bool adapts>
+inline constexpr std::size_t width = (n_inputs<adapts> + 3) / 4 * 4;  // padded with zeros
 inline constexpr double constant = 0.3;
 
 inline constexpr std::array<std::uint32_t, 12> count_steps{0, 1,  2,  3,  4,  6,
@@ -50,13 +56,32 @@ inline double log_odds(double p) noexcept { return std::log(p / (1.0 - p)); }
 inline double probability(double odds) noexcept { return 1.0 / (1.0 + std::exp(-odds)); }
 inline double clipped(double p) noexcept { return std::clamp(p, least_prob, 1.0 - least_prob); }
 
+// What the last codes say, in one order: none, one, two, three, four of them; and few or many.
+inline constexpr std::size_t n_histories = 31;
+inline constexpr std::size_t n_few = 7;
+inline constexpr std::size_t history_size = n_histories * n_few * n_few;
+// How long the last code has been the same, how many codes the context had, and which side it is.
+inline constexpr std::size_t run_size = 8 * 8 * 2;
+
+// Where each input's maps begin, and the end.
+template <bool adapts>
+inline constexpr auto first_maps = [] {
+    std::array<std::size_t, n_mapped<adapts> + 1> first{};
+    for (std::size_t i = 0; i < n_mapped<adapts>; ++i)
+        first[i + 1] = first[i] + (i < n_told<adapts>             ? n_pairs
+                                   : i < n_told<adapts> + n_rings ? history_size
+                                                                  : run_size);
+    return first;
+}();
+
 // How a question came to its answer.
+template <bool adapts>
 struct Answer {
-    std::array<double, width> x{};             // inputs
-    std::array<std::int32_t, n_counted> map;   // of each context; -1: it has seen nothing
-    std::array<std::uint8_t, n_inputs> trust;  // class of each input's own weight
-    std::array<std::size_t, n_sets> row;       // of each set's weights
-    std::array<double, n_said> said;           // log odds of each set, then of the own weights
+    std::array<double, width<adapts>> x{};             // inputs
+    std::array<std::int32_t, n_mapped<adapts>> map;    // of each; -1: it has seen nothing
+    std::array<std::uint8_t, n_inputs<adapts>> trust;  // class of each input's own weight
+    std::array<std::size_t, n_sets> row;               // of each set's weights
+    std::array<double, n_said> said;  // log odds of each set, then of the own weights
     std::array<std::size_t, 3> final_row;
     std::array<double, 3> final_odds;
     double odds = 0.0;                 // their mean
@@ -66,8 +91,9 @@ struct Answer {
 };
 
 // Arrays of float32, which are what is stored.
+template <bool adapts>
 struct Parameters {
-    std::vector<float> maps;                   // (n_counted, n_steps, n_steps): probabilities
+    std::vector<float> maps;                   // of each input: probabilities
     std::vector<float> weights;                // (rows of all sets, width)
     std::vector<float> own;                    // (n_inputs, n_trusts)
     std::array<std::vector<float>, 3> finals;  // by question, symbol, order and kind: (, n_said)
@@ -77,14 +103,27 @@ struct Parameters {
     explicit Parameters(std::uint32_t n_questions) {
         constexpr std::array<double, n_steps> typical{0,  1,  2,  3,  4,   5.5, 8,
                                                       12, 18, 30, 60, 130, 300};
-        for (std::size_t i = 0; i < n_counted; ++i)
+        for (std::size_t i = 0; i < n_told<adapts>; ++i)
             for (const double no : typical)
-                for (const double yes : typical)
-                    maps.push_back(static_cast<float>((yes + 0.3) / (no + yes + 0.6)));
+                for (const double yes : typical) add_map(no, yes);
+        if constexpr (adapts) {
+            for (std::size_t i = 0; i < n_rings; ++i) {
+                for (std::size_t n = 0; n < 5; ++n)
+                    for (std::size_t bits = 0; bits < std::size_t{1} << n; ++bits)
+                        for (std::size_t few = 0; few < n_few * n_few; ++few) {
+                            const auto yes = static_cast<double>(std::popcount(bits));
+                            add_map(static_cast<double>(n) - yes, yes);
+                        }
+            }
+            for (std::size_t i = 0; i < n_rings; ++i)
+                for (std::size_t at = 0; at < run_size; ++at)
+                    add_map(at % 2 == 0 ? 1.0 : 0.0, at % 2 == 0 ? 0.0 : 1.0);
+        }
         const std::size_t rows = first_rows(n_questions).back();
         for (std::size_t row = 0; row < rows; ++row)
-            for (std::size_t i = 0; i < width; ++i) weights.push_back(first_weight(i));
-        for (std::size_t i = 0; i < n_inputs; ++i) own.insert(own.end(), n_trusts, first_weight(i));
+            for (std::size_t i = 0; i < width<adapts>; ++i) weights.push_back(first_weight(i));
+        for (std::size_t i = 0; i < n_inputs<adapts>; ++i)
+            own.insert(own.end(), n_trusts, first_weight(i));
         const std::array<std::size_t, 3> n_final{n_questions, n_symbols, n_orders * 16};
         for (std::size_t f = 0; f < 3; ++f) finals[f].assign(n_final[f] * n_said, 1.0f / n_said);
         const std::array<std::size_t, 2> n_curves{n_questions, n_questions * n_symbols};
@@ -109,15 +148,19 @@ struct Parameters {
     }
 
 private:
+    void add_map(double no, double yes) {
+        maps.push_back(static_cast<float>((yes + 0.3) / (no + yes + 0.6)));
+    }
     static float first_weight(std::size_t input) {
         return input == 0 ? 0.5f : input <= n_counted ? 0.5f / n_counted : 0.0f;
     }
 };
 
 // The sum of products, in four parts.
-inline double dot(const float* weights, const std::array<double, width>& x) noexcept {
+template <std::size_t n>
+double dot(const float* weights, const std::array<double, n>& x) noexcept {
     std::array<double, 4> sums{};
-    for (std::size_t i = 0; i < width; i += 4)
+    for (std::size_t i = 0; i < n; i += 4)
         for (std::size_t k = 0; k < 4; ++k)
             sums[k] += static_cast<double>(weights[i + k]) * x[i + k];
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
@@ -132,53 +175,112 @@ constexpr std::uint32_t certainty_of(std::int32_t pair) noexcept {
     return yes == 0 ? 4 + std::min(1u, (no - 1) / 3) : 6;
 }
 
+template <bool adapts>
 class Answerer {
 public:
+    using Told = Evidence<n_told<adapts>>;
+
     // Borrows the parameters, whose maps' log odds are in `map_odds`.
-    Answerer(const Parameters& parameters, std::span<const double> map_odds,
+    Answerer(const Parameters<adapts>& parameters, std::span<const double> map_odds,
              std::uint32_t n_questions)
         : parameters_(&parameters),
           map_odds_(map_odds),
-          first_rows_(Parameters::first_rows(n_questions)) {}
+          first_rows_(Parameters<adapts>::first_rows(n_questions)) {}
 
-    // kneser_ney: its probability of yes.
-    void operator()(std::uint32_t question, const Text& text, const Evidence& evidence,
-                    const Evidence::Place& place, const Evidence::Middles& middles,
-                    double kneser_ney, Answer& to) const {
-        const Parameters& with = *parameters_;
+    // kneser_ney: its probability of yes. recent: nothing is read of it where nothing adapts.
+    void operator()(std::uint32_t number, const Question& question, const Text& text,
+                    const Told& evidence, std::uint32_t longest, const typename Told::Place& place,
+                    const typename Told::Middles& middles, const Recent& recent, double kneser_ney,
+                    Answer<adapts>& to) const {
         std::uint32_t with_data = 0;
         to.x[0] = log_odds(clipped(kneser_ney));
-        to.trust[0] = static_cast<std::uint8_t>(evidence.longest() * n_trusts / n_orders);
-        std::array<std::int32_t, n_counted> pairs;
-        for (std::size_t i = 0; i < n_counted; ++i) {
+        to.trust[0] = static_cast<std::uint8_t>(longest * n_trusts / n_orders);
+        std::array<std::int32_t, n_told<adapts>> pairs;
+        for (std::size_t i = 0; i < n_told<adapts>; ++i) {
             if (place.begin[i] == place.end[i]) {
-                pairs[i] = to.map[i] = -1;
-                to.x[i + 1] = 0.0;
-                to.trust[i + 1] = 0;
+                pairs[i] = -1;
+                take_none(i, to);
                 continue;
             }
             const Sides sides = evidence.sides(place, middles, i);
             const std::uint32_t no = step_of(sides.no);
             const std::uint32_t yes = step_of(sides.yes);
             pairs[i] = static_cast<std::int32_t>(no * n_steps + yes);
-            to.map[i] = static_cast<std::int32_t>(i * n_pairs) + pairs[i];
-            to.x[i + 1] = map_odds_[static_cast<std::size_t>(to.map[i])];
-            to.trust[i + 1] =
-                static_cast<std::uint8_t>(std::min(step_of(sides.no + sides.yes), std::uint8_t{4}) +
-                                          (no == 0 || yes == 0 ? 0 : 4));
+            take(i, static_cast<std::size_t>(pairs[i]),
+                 std::min<std::uint32_t>(step_of(sides.no + sides.yes), 4) +
+                     (no == 0 || yes == 0 ? 0 : 4),
+                 to);
             if (i < n_orders) with_data = static_cast<std::uint32_t>(i);
         }
-        to.x[n_inputs - 1] = constant;
-        to.trust[n_inputs - 1] = 0;
+        if constexpr (adapts) take_recent(question, recent, pairs, to);
+        to.x[n_inputs<adapts> - 1] = constant;
+        to.trust[n_inputs<adapts> - 1] = 0;
+        mix(number, text, longest, with_data, pairs, to);
+    }
 
-        Situation situation{text, question, evidence.longest(), with_data, {}};
+private:
+    static double bounded(double odds) noexcept { return std::clamp(odds, -most_odds, most_odds); }
+
+    static void take_none(std::size_t i, Answer<adapts>& to) noexcept {
+        to.map[i] = -1;
+        to.x[i + 1] = 0.0;
+        to.trust[i + 1] = 0;
+    }
+    void take(std::size_t i, std::size_t map, std::uint32_t trust,
+              Answer<adapts>& to) const noexcept {
+        map += first_maps<adapts>[i];
+        to.map[i] = static_cast<std::int32_t>(map);
+        to.x[i + 1] = map_odds_[map];
+        to.trust[i + 1] = static_cast<std::uint8_t>(trust);
+    }
+
+    void take_recent(const Question& question, const Recent& recent,
+                     const std::array<std::int32_t, n_told<adapts>>& pairs,
+                     Answer<adapts>& to) const noexcept {
+        for (std::size_t r = 0; r < n_rings; ++r) {
+            const std::size_t history = n_told<adapts> + r;
+            const std::size_t run = history + n_rings;
+            const Ring& ring = recent.rings[r];
+            std::uint32_t n = 0;
+            std::size_t bits = 0;
+            for (std::uint32_t i = 0; i < ring.size() && n < 4; ++i)
+                if (ring[i] >= question.begin && ring[i] < question.end)
+                    bits |= std::size_t{ring[i] >= question.middle} << n++;
+            if (n == 0) {
+                take_none(history, to);
+            } else {
+                const auto pair = static_cast<std::size_t>(pairs[ring_contexts[r]]);
+                const std::size_t few = std::min(pair / n_steps, n_few - 1) * n_few +
+                                        std::min(pair % n_steps, n_few - 1);
+                take(history, ((std::size_t{1} << n) - 1 + bits) * n_few * n_few + few, n, to);
+            }
+            if (ring.size() == 0 || ring[0] < question.begin || ring[0] >= question.end) {
+                take_none(run, to);
+            } else {
+                const std::uint32_t length = ring.run();
+                const std::size_t types = std::min(recent.n_types[r], 8u) - 1;
+                take(run, (length * 8 + types) * 2 + (ring[0] >= question.middle ? 1 : 0), length,
+                     to);
+            }
+        }
+    }
+
+    // From the inputs to the answer.
+    void mix(std::uint32_t question, const Text& text, std::uint32_t longest,
+             std::uint32_t with_data, const std::array<std::int32_t, n_told<adapts>>& pairs,
+             Answer<adapts>& to) const {
+        const Parameters<adapts>& with = *parameters_;
+        Situation situation{text, question, longest, with_data, {}};
         for (std::size_t k = 0; k < certain_contexts.size(); ++k)
             situation.certainty[k] = certainty_of(pairs[certain_contexts[k]]);
         choose_rows(situation, to, std::make_index_sequence<n_sets>());
+        for (const std::size_t row : to.row)
+            for (std::size_t i = 0; i < width<adapts>; i += 16)
+                prefetch(&with.weights[row * width<adapts> + i]);
         for (std::size_t s = 0; s < n_sets; ++s)
-            to.said[s] = bounded(dot(&with.weights[to.row[s] * width], to.x));
+            to.said[s] = bounded(dot(&with.weights[to.row[s] * width<adapts>], to.x));
         double own = 0.0;
-        for (std::size_t i = 0; i < n_inputs; ++i)
+        for (std::size_t i = 0; i < n_inputs<adapts>; ++i)
             own += static_cast<double>(with.own[i * n_trusts + to.trust[i]]) * to.x[i];
         to.said[n_sets] = bounded(own);
 
@@ -208,15 +310,13 @@ public:
         to.prob = clipped(0.5 * probability(to.odds) + 0.25 * corrected);
     }
 
-private:
-    static double bounded(double odds) noexcept { return std::clamp(odds, -most_odds, most_odds); }
-
     template <std::size_t... S>
-    void choose_rows(const Situation& situation, Answer& to, std::index_sequence<S...>) const {
+    void choose_rows(const Situation& situation, Answer<adapts>& to,
+                     std::index_sequence<S...>) const {
         ((to.row[S] = first_rows_[S] + weight_sets[S].value(situation)), ...);
     }
 
-    const Parameters* parameters_;
+    const Parameters<adapts>* parameters_;
     std::span<const double> map_odds_;
     std::array<std::size_t, n_sets + 1> first_rows_;
 };

@@ -91,7 +91,7 @@ struct Text {
     static constexpr std::uint64_t word_start = 1;
     static constexpr std::uint64_t mark_start = 2;
 
-    std::array<std::uint32_t, 6> last{};     // symbols, the last one first; 0 before the beginning
+    std::array<std::uint32_t, 16> last{};    // symbols, the last one first; 0 before the beginning
     std::uint64_t word = 0;                  // of the letters since the last other symbol; 0: none
     std::uint32_t length = 0;                // of it
     std::array<std::uint64_t, 2> words{};    // before it, the last one first

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .fitting import MixFit
-from .sight import CERTAIN, NAMED, ORDERS, SETS, Numbers, Situation, key_of
+from .sight import CERTAIN, NAMED, ORDERS, RINGS, SETS, Numbers, Situation, key_of
 from .text import Text
 
 Floats = NDArray[np.float64]
@@ -22,21 +24,29 @@ Floats = NDArray[np.float64]
 COUNT_STEPS = (0, 1, 2, 3, 4, 6, 9, 14, 22, 40, 80, 200)
 N_STEPS = len(COUNT_STEPS) + 1
 N_COUNTED = len(ORDERS) + len(NAMED)
-N_INPUTS = N_COUNTED + 2
-WIDTH = -(-N_INPUTS // 4) * 4
+N_HISTORIES = 31
+N_FEW = 7
+RUN_SIZE = 8 * 8 * 2
 N_TRUSTS = 10
 N_POINTS = 33
 CONSTANT = 0.3
 MOST_ODDS = 12.0
 LEAST_PROB = 1e-6
 
-INPUTS = (
-    "Kneser-Ney",
-    *(f"the last {n} symbols" if n else "no context" for n in ORDERS),
-    *NAMED,
+_CONTEXTS = (*(f"the last {n} symbols" if n else "no context" for n in ORDERS), *NAMED)
+_INPUTS = ("Kneser-Ney", *_CONTEXTS, "the constant")
+_ADAPTING = (
+    *_INPUTS[:-1],
+    *(f"{name}, in the text read" for name in _CONTEXTS),
+    *(f"what came last after {_CONTEXTS[i]}" for i in RINGS),
+    *(f"what keeps coming after {_CONTEXTS[i]}" for i in RINGS),
     "the constant",
 )
-"""What each input is, in words."""
+
+
+def inputs_of(*, adapts: bool) -> tuple[str, ...]:
+    """What each input is, in words."""
+    return _ADAPTING if adapts else _INPUTS
 
 
 def log_odds(p: Floats) -> Floats:
@@ -70,6 +80,23 @@ class Questions:
 
 
 @dataclass(frozen=True)
+class Recent:
+    """What came last in a context of the text that is read.
+
+    - `codes`: the last 7 codes, the latest first.
+    - `n_types`: how many different codes came in all.
+    """
+
+    codes: tuple[int, ...] = ()
+    n_types: int = 0
+
+    @property
+    def run(self) -> int:
+        """How many of the latest are the same."""
+        return len(list(takewhile(lambda code: code == self.codes[0], self.codes)))
+
+
+@dataclass(frozen=True)
 class Answers:
     """How all questions came to their answers.
 
@@ -77,6 +104,13 @@ class Answers:
     - `pull`: what one of each input's log odds adds to those of the answer, of the same shape.
     - `yes`: the probability of yes, shape (n_questions,).
     - `kneser_ney`: its law, of which those tokens are left as they are that no question leads to.
+
+    And what was read of the parameters (`answers`), which is what an answer changes (adapting.py):
+
+    - `maps`: of each input between Kneser-Ney and the constant, which entry; -1: none.
+    - `rows`, `trust`: of each set of weights, which row; of each input, which own weight.
+    - `said`, `final_odds`: log odds of each set and the own weights; of the three final mixers.
+    - `final_rows`, `points`, `fraction`: their rows; where the curves are read.
     """
 
     questions: Questions
@@ -84,6 +118,14 @@ class Answers:
     pull: Floats
     yes: Floats
     kneser_ney: Floats
+    maps: Numbers
+    rows: Numbers
+    trust: Numbers
+    said: Floats
+    final_odds: Floats
+    final_rows: Numbers
+    points: Numbers
+    fraction: Floats
 
     def law(self) -> Floats:
         """Probabilities of all codes, and of all other tokens together; they sum to one.
@@ -134,18 +176,27 @@ def text_of(fitted: MixFit, symbols: Iterable[int]) -> Text:
 
 def followers(fitted: MixFit, key: int) -> list[tuple[int, int]]:
     """The codes that followed a named context, and how often each did."""
-    n = len(fitted.slots) // 2
-    at = (((key * 0xD6E8FEB86659FD93) % 2**64) >> 32) * n >> 32
-    while True:
-        check, value = fitted.slots[2 * at : 2 * at + 2].tolist()
-        if value == 0:
-            return []
-        if check | 1 == (key << 1) % 2**32 | 1:
-            break
-        at = (at + 1) % n
-    packed = [value] if check & 1 else fitted.followers[value - 1 :].tolist()
-    n_followers = next(i for i, each in enumerate(packed, 1) if each >> 23 & 1)
-    return [(each >> 24, each & (1 << 23) - 1) for each in packed[:n_followers]]
+    n = len(fitted.offsets) - 1
+    bucket = (((key * 0xD6E8FEB86659FD93) % 2**64) >> 32) * n >> 32
+    begin, end = fitted.offsets[bucket : bucket + 2].tolist()
+    left = fitted.contexts[begin:end].tolist()[::-1]
+
+    def number() -> int:
+        byte: int = left.pop()
+        return byte if byte < 128 else byte - 128 + 128 * number()
+
+    while left:
+        head = left.pop() + 256 * left.pop()
+        is_once = head % 2 == 1
+        size = 1 if is_once else number()
+        behind = len(left) - size
+        if head // 2 == key % 2**15:
+            found = []
+            while len(left) > behind:
+                found.append((left.pop(), 1 if is_once else number()))
+            return found
+        del left[behind:]
+    return []
 
 
 def counts_of(
@@ -167,76 +218,132 @@ def counts_of(
     return counts
 
 
-def answers(fitted: MixFit, text: Text, counts: Numbers, kneser_ney: Floats) -> Answers:
+def answers(
+    parameters: Sequence[NDArray[Any]],
+    questions: Questions,
+    text: Text,
+    counts: Numbers,
+    recent: Sequence[Recent],
+    kneser_ney: Floats,
+) -> Answers:
     """All questions, answered.
 
-    `counts`: as `counts_of` gives them; `kneser_ney`: its law, shape (n_codes + 1,).
+    `parameters`: as `MixFit.parameters` gives them. `counts`: as `counts_of` gives them, of shape
+    (n_counted, n_codes), or where the mixture adapts of corpus and live text together, and then of
+    the live text, twice as many; `recent` is then of the contexts `RINGS`, and else empty.
+    `kneser_ney`: its law, shape (n_codes + 1,).
     """
-    questions = questions_of(fitted)
     maps, weights, own, by_question, by_symbol, by_place, *curves = (
-        array.astype(np.float64) for array in fitted.parameters()
+        array.astype(np.float64) for array in parameters
     )
     n_sets, n_questions = len(SETS), len(questions.middle)
+    n_told, n_rings = len(counts), len(recent)
+    n_mapped = n_told + 2 * n_rings
+    n_inputs = n_mapped + 2
+    width = -(-n_inputs // 4) * 4
     every = np.arange(n_questions)
 
-    # How often each context says no and yes, and what the maps make of it.
-    before = np.concatenate([np.zeros((N_COUNTED, 1), np.int64), counts.cumsum(axis=1)], axis=1)
-    no = before[:, questions.middle] - before[:, questions.begin]  # (n_counted, n_questions)
+    # How often each context says no and yes, and which entry of its map tells what that means.
+    before = np.concatenate([np.zeros((n_told, 1), np.int64), counts.cumsum(axis=1)], axis=1)
+    no = before[:, questions.middle] - before[:, questions.begin]  # (n_told, n_questions)
     yes = before[:, questions.end] - before[:, questions.middle]
     seen = no + yes > 0
     steps_no, steps_yes = np.searchsorted(COUNT_STEPS, no), np.searchsorted(COUNT_STEPS, yes)
-    odds_of = log_odds(maps.reshape(N_COUNTED, N_STEPS, N_STEPS))
-
-    inputs = np.zeros((WIDTH, n_questions))
-    inputs[0] = log_odds(_clipped(_side(kneser_ney, questions)))
-    inputs[1 : N_COUNTED + 1] = np.where(
-        seen, odds_of[np.arange(N_COUNTED)[:, None], steps_no, steps_yes], 0.0
-    )
-    inputs[N_INPUTS - 1] = CONSTANT
-
-    # What chooses the weights.
-    of_orders = seen[: len(ORDERS)]
+    first = np.arange(n_told)[:, None] * N_STEPS**2
+    entries = np.full((n_mapped, n_questions), -1)
+    entries[:n_told] = np.where(seen, first + steps_no * N_STEPS + steps_yes, -1)
     longest = int(np.flatnonzero(counts[: len(ORDERS)].any(axis=1)).max(initial=0))
-    with_data = (of_orders * np.arange(len(ORDERS))[:, None]).max(axis=0)
-    certainty = np.array([_certainty(steps_no[i], steps_yes[i]) for i in CERTAIN])
-    situation = Situation(text, every, longest, with_data, certainty)
-    trust = np.zeros((N_INPUTS, n_questions), np.int64)
-    trust[0] = longest
-    trust[1 : N_COUNTED + 1] = np.where(
+    trust = np.zeros((n_inputs, n_questions), np.int64)
+    trust[0] = longest * N_TRUSTS // len(ORDERS)
+    trust[1 : n_told + 1] = np.where(
         seen,
         np.minimum(np.searchsorted(COUNT_STEPS, no + yes), 4) + 4 * ((no > 0) & (yes > 0)),
         0,
     )
+    for i, of in enumerate(recent):
+        few = np.minimum(steps_no[RINGS[i]], N_FEW - 1) * N_FEW
+        few += np.minimum(steps_yes[RINGS[i]], N_FEW - 1)
+        histories, n_last = _histories(of, questions)
+        start = n_told * N_STEPS**2 + i * N_HISTORIES * N_FEW**2
+        entries[n_told + i] = np.where(n_last > 0, start + histories * N_FEW**2 + few, -1)
+        trust[n_told + i + 1] = n_last
+        if of.codes:
+            last, length = of.codes[0], of.run
+            inside = (questions.begin <= last) & (last < questions.end)
+            start = n_told * N_STEPS**2 + n_rings * N_HISTORIES * N_FEW**2 + i * RUN_SIZE
+            run = (length * 8 + min(of.n_types, 8) - 1) * 2 + (last >= questions.middle)
+            entries[n_told + n_rings + i] = np.where(inside, start + run, -1)
+            trust[n_told + n_rings + i + 1] = np.where(inside, length, 0)
+
+    inputs = np.zeros((width, n_questions))
+    inputs[0] = log_odds(_clipped(_side(kneser_ney, questions)))
+    inputs[1 : n_mapped + 1] = np.where(entries >= 0, log_odds(maps)[entries], 0.0)
+    inputs[n_inputs - 1] = CONSTANT
+
+    # What chooses the weights.
+    of_orders = seen[: len(ORDERS)]
+    with_data = (of_orders * np.arange(len(ORDERS))[:, None]).max(axis=0)
+    certainty = np.array([_certainty(steps_no[i], steps_yes[i]) for i in CERTAIN])
+    situation = Situation(text, every, longest, with_data, certainty)
 
     # Each set of weights says something, and so do the inputs' own weights.
-    chosen = np.zeros((n_sets + 1, WIDTH, n_questions))
-    first = 0
+    chosen = np.zeros((n_sets + 1, width, n_questions))
+    rows = np.zeros((n_sets, n_questions), np.int64)
+    begin = 0
     for s, each in enumerate(SETS.values()):
-        rows = first + np.broadcast_to(each.value(situation), n_questions)
-        chosen[s] = weights.reshape(-1, WIDTH)[rows].T
-        first += each.n_values + each.per_question * n_questions
-    chosen[n_sets, :N_INPUTS] = own.reshape(N_INPUTS, N_TRUSTS)[np.arange(N_INPUTS)[:, None], trust]
+        rows[s] = begin + np.broadcast_to(each.value(situation), n_questions)
+        chosen[s] = weights.reshape(-1, width)[rows[s]].T
+        begin += each.n_values + each.per_question * n_questions
+    chosen[n_sets, :n_inputs] = own.reshape(n_inputs, N_TRUSTS)[np.arange(n_inputs)[:, None], trust]
     said = np.clip((chosen * inputs).sum(axis=1), -MOST_ODDS, MOST_ODDS)  # (n_sets + 1, questions)
 
     # Three more mix what they say.
     symbol = text.last[0] & 255
-    finals = (
-        by_question.reshape(n_questions, n_sets + 1)
-        + by_symbol.reshape(-1, n_sets + 1)[symbol]
-        + by_place.reshape(-1, n_sets + 1)[with_data * 16 + (text.kinds & 15)]
-    ).T / 3
-    odds = (finals * said).sum(axis=0)
+    final_rows = np.stack([every, np.full(n_questions, symbol), with_data * 16 + (text.kinds & 15)])
+    finals = np.stack(
+        [
+            of.reshape(-1, n_sets + 1)[row].T
+            for of, row in zip((by_question, by_symbol, by_place), final_rows, strict=True)
+        ]
+    )  # (3, n_sets + 1, n_questions)
+    final_odds = (finals * said).sum(axis=1)
+    odds = final_odds.sum(axis=0) / 3
 
     # Two curves correct the result.
     at = (np.clip(odds, -7.99, 7.99) + 8) * 2
     point = at.astype(np.int64)
+    points = np.stack([every * N_POINTS, (every * 256 + symbol) * N_POINTS]) + point
     corrected = np.zeros(n_questions)
-    for curve, rows in zip(curves, (every, every * 256 + symbol), strict=True):
-        low, high = (curve.reshape(-1, N_POINTS)[rows, point + i] for i in (0, 1))
-        corrected += low * (1 - (at - point)) + high * (at - point)
+    for curve, where in zip(curves, points, strict=True):
+        corrected += curve[where] * (1 - (at - point)) + curve[where + 1] * (at - point)
     prob = _clipped(0.5 * probability(odds) + 0.25 * corrected)
-    pull = (finals[:, None] * chosen).sum(axis=0)
-    return Answers(questions, inputs[:N_INPUTS], pull[:N_INPUTS], prob, kneser_ney)
+    pull = (finals.sum(axis=0)[:, None] / 3 * chosen).sum(axis=0)
+    return Answers(
+        questions=questions,
+        inputs=inputs[:n_inputs],
+        pull=pull[:n_inputs],
+        yes=prob,
+        kneser_ney=kneser_ney,
+        maps=entries,
+        rows=rows,
+        trust=trust,
+        said=said,
+        final_odds=final_odds,
+        final_rows=final_rows,
+        points=points,
+        fraction=at - point,
+    )
+
+
+def _histories(recent: Recent, questions: Questions) -> tuple[Numbers, Numbers]:
+    """The answers to each question that the last codes gave, the latest first, and how many."""
+    histories = np.zeros(len(questions.middle), np.int64)
+    n = np.zeros_like(histories)
+    for code in recent.codes:
+        counts = (questions.begin <= code) & (code < questions.end) & (n < 4)
+        histories += np.where(counts, (code >= questions.middle) << n, 0)
+        n += counts
+    return 2**n - 1 + histories, n
 
 
 def _clipped(p: Floats) -> Floats:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import native
-from ...errors import InvalidParameter
 from ...index import Cursor
-from ..context import Context
+from ..context import LIVE_TOKENS, Context
 from ..definition import TraceLevel
 from ..estimators import KneserNey
-from .definition import INPUTS, Answers, answers, counts_of, text_of
+from .adapting import Learner, LiveCounts
+from .definition import (
+    N_COUNTED,
+    Answers,
+    Recent,
+    answers,
+    counts_of,
+    inputs_of,
+    questions_of,
+    text_of,
+)
 from .fitting import learnt_of
-from .sight import ORDERS, Numbers
+from .sight import ORDERS, Numbers, keys_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,11 @@ class Mix:
 
     Unlike all else in infgram its weights are learnt: some hundred thousand numbers, by gradient
     descent, in one pass over the index's own text (`infgram.fit`, or the first use). It reads
-    bytes, or characters of which at most 255 occur, in one shard, and does not adapt.
+    bytes, or characters of which at most 255 occur, in one shard.
+
+    Where a model adapts, the last hundred thousand tokens that were read are counted too, what came
+    last in seven contexts is seen, and each token changes the weights: other weights than without
+    adapting, fitted on their own.
 
     Sources: Mahoney (2005), "Adaptive weighing of context models for lossless data compression";
     Mattern (2012), "Mixing strategies in data compression"; Brown et al. (1992), "Class-based
@@ -51,7 +67,7 @@ class Mix:
 
     def distribution(self, context: Context) -> NDArray[np.float64]:
         """Probabilities of the context's alphabet, in its order. The definition."""
-        return self._answers(context)[0].law()
+        return _reading(context).answers()[0].law()
 
     def explain(self, context: Context, token_id: int) -> tuple[TraceLevel, ...]:
         """The token's probability, and what each input pushed it, the strongest push first.
@@ -60,21 +76,30 @@ class Mix:
         Inputs have no weight of their own. Those that are contexts tell how often each was seen,
         and the share of the token.
         """
-        answered, counts = self._answers(context)
+        reading = _reading(context)
+        answered, counts = reading.answers()
         code, n_sharing = context.place(token_id)
         prob = float(answered.law()[code]) / n_sharing
-        pushes = np.zeros(len(INPUTS))
+        names = inputs_of(adapts=context.adapts)
+        pushes = np.zeros(len(names))
         for question, is_yes in answered.path(code):
             push = answered.inputs[:, question] * answered.pull[:, question]
             pushes += push if is_yes else -push
-        # Kneser-Ney, which is the first, and the constant, which is the last, count nothing
-        seen = np.pad(counts.sum(axis=1), 1).tolist()
-        mine = counts[:, code] if code < counts.shape[1] else np.zeros(len(counts), np.int64)
-        shares = np.pad(mine, 1) / np.maximum(seen, 1)
-        lengths = [0, *ORDERS, *[0] * (len(INPUTS) - len(ORDERS) - 1)]
+        # Kneser-Ney, which is the first, and what stands behind the contexts count nothing
+        seen = np.zeros(len(names), np.int64)
+        shares = np.zeros(len(names))
+        seen[1 : len(counts) + 1] = counts.sum(axis=1)
+        if code < counts.shape[1]:
+            shares[1 : len(counts) + 1] = counts[:, code] / np.maximum(counts.sum(axis=1), 1)
+        lengths = np.zeros(len(names), np.int64)
+        for first in range(1, len(counts), N_COUNTED):
+            lengths[first : first + len(ORDERS)] = ORDERS
         levels = [
-            TraceLevel(n, m, False, 0.0, float(share), name, float(push))
-            for n, m, share, name, push in zip(lengths, seen, shares, INPUTS, pushes, strict=True)
+            TraceLevel(n, m, False, 0.0, share, name, push)
+            for n, m, share, name, push in zip(
+                *(lengths.tolist(), seen.tolist(), shares.tolist(), names, pushes.tolist()),
+                strict=True,
+            )
         ]
         return (
             TraceLevel(0, 0, False, 1.0, prob, "the mixture"),
@@ -83,27 +108,69 @@ class Mix:
 
     def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
         """The same law in the core."""
-        _check(live)
-        return native.mix(cursor.native, model=learnt_of(cursor.index).native, live_tokens=0)
-
-    def _answers(self, context: Context) -> tuple[Answers, Numbers]:
-        """All questions answered, and what followed each context (`counts_of`)."""
-        _check(context.adapts)
-        fitted = learnt_of(context.cursor.index).fit
-        alphabet = context.alphabet[:-1]
-        codes = {token_id: code for code, token_id in enumerate(alphabet.tolist())}
-        suffixes = []
-        for level in context.levels():
-            counts = np.zeros(len(alphabet), np.int64)
-            counts[[codes[token_id] for token_id in level.token_ids.tolist()]] = level.counts
-            suffixes.append((level.n, counts))
-        text = text_of(fitted, context.text)
-        counts = counts_of(fitted, text, suffixes, len(alphabet))
-        return answers(fitted, text, counts, KneserNey().distribution(context)), counts
-
-
-def _check(live: bool) -> None:
-    if live:
-        raise InvalidParameter(
-            "Mix does not count the text that it reads: leave adapt out, or use KneserNey()"
+        return native.mix(
+            cursor.native,
+            model=learnt_of(cursor.index, adapt=live).native,
+            live_tokens=LIVE_TOKENS if live else 0,
         )
+
+
+class _Reading:
+    """What the mixture made of a context, token by token where it adapts."""
+
+    def __init__(self, context: Context) -> None:
+        index = context.cursor.index
+        self._fit = learnt_of(index, adapt=context.adapts).fit
+        self._questions = questions_of(self._fit)
+        self._codes = {token_id: code for code, token_id in enumerate(index.alphabet.tolist())}
+        self._learner = Learner(self._fit.parameters())
+        self._live = LiveCounts()
+        self._context = Context(context.begin, adapt=True) if context.adapts else context
+
+    def read(self, token_id: int) -> None:
+        """Predicts a token, counts it and learns from it."""
+        if token_id in self._codes:
+            code = self._codes[token_id]
+            answered = self.answers()[0]
+            self._learner.learn(answered, code)
+            if answered.leads_to(code):  # or it would be taken for an answer
+                self._live.read(keys_of(text_of(self._fit, self._context.text)), code)
+        self._context.advance(token_id)
+
+    @property
+    def n_read(self) -> int:
+        """Tokens that were read."""
+        return len(self._context.read)
+
+    def answers(self) -> tuple[Answers, Numbers]:
+        """All questions answered, and what followed each context."""
+        n_codes = len(self._codes)
+        suffixes = []
+        for level in self._context.levels():
+            counts = np.zeros(n_codes, np.int64)
+            counts[[self._codes[token_id] for token_id in level.token_ids.tolist()]] = level.counts
+            suffixes.append((level.n, counts))
+        text = text_of(self._fit, self._context.text)
+        counts, recent = counts_of(self._fit, text, suffixes, n_codes), list[Recent]()
+        parameters: Sequence[NDArray[Any]] = self._fit.parameters()
+        if self._context.adapts:
+            keys, parameters = keys_of(text), self._learner.parameters
+            live, recent = self._live.counts(keys, n_codes), self._live.recent(keys)
+            counts = np.concatenate([counts + live, live])
+        law = KneserNey().distribution(self._context)
+        return answers(parameters, self._questions, text, counts, recent, law), counts
+
+
+_READINGS: weakref.WeakKeyDictionary[Context, _Reading] = weakref.WeakKeyDictionary()
+
+
+def _reading(context: Context) -> _Reading:
+    """Of all that a context has read; a context only grows."""
+    if not context.adapts:
+        return _Reading(context)
+    reading = _READINGS.get(context)
+    if reading is None:
+        reading = _READINGS[context] = _Reading(context)
+    for token_id in context.read[reading.n_read :]:
+        reading.read(token_id)
+    return reading

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from ... import native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
-from ...native import MixModel
-from ...store.kept import alone, keep, kept
+from ...native import AdaptingMixModel, MixModel
+from ...store.kept import keep, kept, once
 from ...store.memory import enough
-from ...store.storage import MIXTURE
+from ...store.storage import ADAPTING_MIXTURE, MIXTURE
 from ...values.value import Value
 from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 1
+_RECIPE = 3
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
-_BLOCK_TOKENS = 20_000
+_BLOCK_TOKENS = (20_000, 40_000)  # without and with the text that is read
 _MAX_GUARD_TOKENS = 60_000
 _SHARE = 16  # a block, and its guard, are at most this part of what is counted
-_SWEEPS = 4
+_SWEEPS = (4, 2)
 _MOST_TOKENS = 1 << 22
 _MOST_LEARNT = 1_200_000
 _N_CODES = 256
@@ -45,19 +45,22 @@ class MixFit(Value):
     - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
       with its surroundings left out and before it was learnt.
     - `words`, `classes`: hashes of the words and marks that have a class of their own, and those.
-    - `slots`, `followers`: what followed the named contexts, a hash table (docs/format.md).
+    - `offsets`, `contexts`: what followed the named contexts, a hash table (docs/format.md), which
+      is mapped where it was read from a file.
     - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
     - `sizes`: how many of them each array has.
+    - `adapts`: whether the text that is read counts too; the values are then others, and more.
     - `questions`: shape (n_questions, 5): of each, the first code, the first on the side of yes,
       the end, and the next question of no and of yes, or -1 - code where one code is left.
     """
 
     n_tokens: int
     nats: float
+    adapts: bool
     words: NDArray[np.uint64]
     classes: NDArray[np.uint8]
-    slots: NDArray[np.uint32]
-    followers: NDArray[np.uint32]
+    offsets: NDArray[np.uint32]
+    contexts: NDArray[np.uint8]
     values: NDArray[np.float32]
     sizes: NDArray[np.int64]
     questions: NDArray[np.int64]
@@ -68,12 +71,21 @@ class MixFit(Value):
         return [self.values[begin:end] for begin, end in pairwise(ends)]
 
 
-def fit(index: Index, *, save: bool = True, progress: Progress | None = None) -> MixFit:
+def fit(
+    index: Index,
+    *,
+    adapt: bool = False,
+    save: bool = True,
+    progress: Progress | None = None,
+) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
+
+    `adapt`: fits the one that counts the text that it reads and learns from it, which takes three
+    times as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
-    is False), some 88 bytes for each byte of the corpus. The first model that needs it does this
+    is False), some 30 bytes for each byte of the corpus. The first model that needs it does this
     too, if nobody has, and where the folder cannot be written it keeps it in the user's cache.
 
     Of more than 4 million tokens the first 4 million are learnt from, and of them 1.2 million; all
@@ -88,14 +100,14 @@ def fit(index: Index, *, save: bool = True, progress: Progress | None = None) ->
     18
     """
     check_index(index=index)
-    learnt = _fitted(index, progress)
+    learnt = _fitted(index, adapt, progress)
     if save:
-        index.stored.write_extra(_as_arrays(learnt.fit), MIXTURE)
-        _CACHE[index] = learnt
+        index.stored.write_extra(_as_arrays(learnt.fit), _FILES[adapt])
+        _CACHES[adapt][index] = learnt
     return learnt.fit
 
 
-def stored_fit(index: Index) -> MixFit | None:
+def stored_fit(index: Index, *, adapt: bool = False) -> MixFit | None:
     """What is kept of the mixture for the index, if anything is. Raises CorruptIndex.
 
     >>> import infgram
@@ -103,7 +115,7 @@ def stored_fit(index: Index) -> MixFit | None:
     True
     """
     check_index(index=index)
-    learnt = _stored(index)
+    learnt = _stored(index, adapt)
     return None if learnt is None else learnt.fit
 
 
@@ -111,38 +123,56 @@ class Learnt(NamedTuple):
     """A fit, and the same for the core."""
 
     fit: MixFit
-    native: MixModel
+    native: MixModel | AdaptingMixModel
 
 
-def learnt_of(index: Index) -> Learnt:
+def learnt_of(index: Index, *, adapt: bool) -> Learnt:
     """What the mixture learnt of the index: kept for it, or else learnt now, and kept.
 
     Of several threads and processes that ask at once, one learns and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
-    known = _CACHE.get(index) or _stored(index) or _fitted_once(index)
-    _CACHE[index] = known
+    known = once(
+        index.stored,
+        lambda: _CACHES[adapt].get(index) or _stored(index, adapt),
+        lambda: _fitted_now(index, adapt),
+        prepare=lambda: _prepare(index, adapt),
+    )
+    _CACHES[adapt][index] = known
     return known
 
 
-def _stored(index: Index) -> Learnt | None:
-    arrays = kept(index.stored, MIXTURE)
+def _prepare(index: Index, adapt: bool) -> None:
+    """What a fit needs, and waits for by itself."""
+    _kneser_ney(_predictable(index), adapt)
+    if adapt:
+        learnt_of(index, adapt=False)
+
+
+def _stored(index: Index, adapt: bool) -> Learnt | None:
+    name = _FILES[adapt]
+    arrays = kept(index.stored, name)
     if arrays is None or arrays.get("recipe") != _RECIPE:
         return None
     try:
         n_tokens, nats = arrays["fit"].tolist()
-        columns = {name: _column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        _check_alphabet(index)
-        model = MixModel(index=index.native, kneser_ney=_kneser_ney(index), **columns)
+        if adapt:  # the contexts are those of the other one
+            shared = learnt_of(index, adapt=False).fit
+            arrays |= {column: getattr(shared, column) for column in _SHARED}
+        columns = {column: _column(arrays, column, dtype) for column, dtype in _DTYPES.items()}
+        make = AdaptingMixModel if adapt else MixModel
+        kneser_ney = _kneser_ney(_predictable(index), adapt)
+        model = make(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
-            f"{index.stored.folder / MIXTURE} is damaged ({error}): run `infgram fit`"
+            f"{index.stored.folder / name} is damaged ({error}): "
+            f"run `infgram fit{' --adapt' if adapt else ''}`"
         ) from error
-    return _learnt(model, int(n_tokens), float(nats))
+    return _learnt(model, int(n_tokens), float(nats), adapt, columns)
 
 
-def _check_alphabet(index: Index) -> None:
-    """Whether the mixture can predict an index's tokens. Raises InvalidParameter."""
+def _predictable(index: Index) -> Index:
+    """The index, if the mixture can predict its tokens. Raises InvalidParameter."""
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
         raise InvalidParameter(
@@ -150,56 +180,63 @@ def _check_alphabet(index: Index) -> None:
             f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, {n_codes - 1:,} "
             f"different tokens and {n_shards} shards: use KneserNey()"
         )
+    return index
 
 
 _DTYPES: dict[str, Any] = {
     "words": np.uint64,
     "classes": np.uint8,
-    "slots": np.uint32,
-    "followers": np.uint32,
+    "offsets": np.uint32,
+    "contexts": np.uint8,
     "values": np.float32,
 }
-_CACHE: weakref.WeakKeyDictionary[Index, Learnt] = weakref.WeakKeyDictionary()
+_SHARED = ("words", "classes", "offsets", "contexts")
+_FILES = (MIXTURE, ADAPTING_MIXTURE)
+_CACHES: tuple[weakref.WeakKeyDictionary[Index, Learnt], ...] = (
+    weakref.WeakKeyDictionary(),
+    weakref.WeakKeyDictionary(),
+)
 
 
-def _kneser_ney(index: Index) -> native.KneserNeyModel:
-    return calibration_of(index, adapt=False).native
+def _kneser_ney(index: Index, adapt: bool) -> native.KneserNeyModel:
+    return calibration_of(index, adapt=adapt).native
 
 
-def _fitted_once(index: Index) -> Learnt:
-    _check_alphabet(index)
-    _kneser_ney(index)  # which waits by itself
-    with alone(index.stored):
-        if found := _CACHE.get(index) or _stored(index):
-            return found
-        _log.info("fitting the mixture to %s, which is kept for next time", index.path)
-        learnt = _CACHE[index] = _fitted(index, None)
-        keep(index.stored, _as_arrays(learnt.fit), MIXTURE)
-        return learnt
+def _fitted_now(index: Index, adapt: bool) -> Learnt:
+    _log.info("fitting the mixture to %s, which is kept for next time", index.path)
+    learnt = _CACHES[adapt][index] = _fitted(index, adapt, None)
+    keep(index.stored, _as_arrays(learnt.fit), _FILES[adapt])
+    return learnt
 
 
-def _fitted(index: Index, progress: Progress | None) -> Learnt:
-    _check_alphabet(index)
-    kneser_ney = _kneser_ney(index)
+def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
+    kneser_ney = _kneser_ney(_predictable(index), adapt)
     share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
-        model, n_tokens, nats = native.fit_mix(
+        model: MixModel | AdaptingMixModel
+        model, n_tokens, nats = (native.fit_adapting_mix if adapt else native.fit_mix)(
             index.native,
             kneser_ney=kneser_ney,
-            block_tokens=min(_BLOCK_TOKENS, share),
+            block_tokens=min(_BLOCK_TOKENS[adapt], share),
             guard=min(_MAX_GUARD_TOKENS, share),
-            n_sweeps=_SWEEPS,
+            n_sweeps=_SWEEPS[adapt],
             most_tokens=_MOST_TOKENS,
             most_learnt=_MOST_LEARNT,
             progress=progress,
         )
-    return _learnt(model, n_tokens, nats)
+    columns: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
+    return _learnt(model, n_tokens, nats, adapt, columns)
 
 
-def _learnt(model: MixModel, n_tokens: int, nats: float) -> Learnt:
-    words, classes, slots, followers, sizes, values = model.arrays()
+def _learnt(
+    model: MixModel | AdaptingMixModel,
+    n_tokens: int,
+    nats: float,
+    adapt: bool,
+    columns: dict[str, Any],
+) -> Learnt:
     questions = model.questions().reshape(-1, 5)
-    found = MixFit(n_tokens, nats, words, classes, slots, followers, values, sizes, questions)
+    found = MixFit(n_tokens, nats, adapt, **columns, sizes=model.sizes(), questions=questions)
     return Learnt(found, model)
 
 
@@ -207,7 +244,11 @@ def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
     return {
         "recipe": np.array(_RECIPE),
         "fit": np.array([fitted.n_tokens, fitted.nats]),
-        **{name: getattr(fitted, name) for name in _DTYPES},
+        **{
+            name: getattr(fitted, name)
+            for name in _DTYPES
+            if not (fitted.adapts and name in _SHARED)
+        },
     }
 
 
@@ -215,4 +256,4 @@ def _column(arrays: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[A
     array = arrays[name]
     if array.ndim != 1 or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return array
+    return np.require(array, requirements="A")

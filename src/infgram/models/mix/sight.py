@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ NAMED: dict[str, Callable[[Text], tuple[int, ...]]] = {
         *(16, t.prefix, min(t.n_words, 15)),
         *(t.mark, min(t.lengths[0], 15)),
     ),
-    "the last 6 symbols without case": lambda t: (17, *map(_folded, t.last)),
+    "the last 6 symbols without case": lambda t: (17, *map(_folded, t.last[:6])),
     "the word so far and classes of words 1 and 3 back": lambda t: (
         *(18, t.prefix),
         *(t.classes[0], t.classes[2]),
@@ -87,6 +88,16 @@ def key_of(values: tuple[int, ...]) -> int:
     return key
 
 
+def keys_of(text: Text) -> list[int]:
+    """The hash of each context of a text: of its suffixes, then of the named ones."""
+    keys, hashed = [], 0
+    for shorter, n in pairwise((0, *ORDERS)):
+        for symbol in text.last[shorter:n]:
+            hashed = combine(hashed, symbol)
+        keys.append(key_of((0, n, hashed)))
+    return keys + [key_of(values(text)) for values in NAMED.values()]
+
+
 @dataclass(frozen=True)
 class Situation:
     """Where questions are asked; arrays have an entry a question.
@@ -105,6 +116,10 @@ class Situation:
 
 CERTAIN = (len(ORDERS) + 1, len(ORDERS), 5)
 """Contexts whose certainty chooses weights: two of words, one of symbols."""
+
+
+RINGS = (2, 4, 6, 9, len(ORDERS), len(ORDERS) + 9, len(ORDERS) + 10)
+"""Contexts whose last codes in the text that is read are looked at."""
 
 
 @dataclass(frozen=True)

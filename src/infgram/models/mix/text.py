@@ -63,7 +63,7 @@ class Text:
     """The text before a token; a document's start, or a token nobody knows, makes a new one.
 
     - `word_classes`: classes of words and of single marks, by their hashes.
-    - `last`: the last six symbols, the last one first; 0 before the beginning.
+    - `last`: the last 16 symbols, the last one first; 0 before the beginning.
     - `word`, `length`: a hash of the letters since the last other symbol, and how many; 0 if none.
     - `words`, `lengths`: the same of the two words before, the last one first.
     - `letters`, `ending`: the last two letters of the word, and of the word before.
@@ -76,7 +76,7 @@ class Text:
     """
 
     word_classes: Mapping[int, int] = field(default_factory=dict)
-    last: tuple[int, ...] = (0,) * 6
+    last: tuple[int, ...] = (0,) * 16
     word: int = 0
     length: int = 0
     words: tuple[int, int] = (0, 0)

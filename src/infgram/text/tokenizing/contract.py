@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, MissingExtra, TokenError, UndecodableText
 from ...extras import how_to_install
+from ..characters import character_of_each
 from .ids import Ids, TokenArray, check_ids
 from .side_by_side import Encoded
 
@@ -96,6 +97,19 @@ class Tokenizer(Protocol):
         unknown token out, as in "[UNK]", that token is meant.
         """
         return self.encode(text)
+
+    def offsets(self, text: str) -> NDArray[np.int64] | None:
+        """The characters [begin, end) of a text that each of its tokens is part of, shape (n, 2).
+
+        None where nobody can tell.
+        The tokens are those of `encode`. Tokens that share a character overlap; characters that no
+        token has lie between two.
+        """
+        ids = self.encode(text)
+        sizes = np.array([len(self.decode([token_id])) for token_id in ids.tolist()], np.int64)
+        _, characters = character_of_each("bytes", np.frombuffer(utf8(text), np.uint8))
+        ends = np.cumsum(sizes)
+        return np.stack([characters[ends - sizes], characters[ends - 1] + 1], axis=1)
 
     def piece(self, token_id: int) -> str:
         """A single token as it is shown, so that it cannot be taken for another one.

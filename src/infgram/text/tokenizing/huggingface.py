@@ -178,6 +178,17 @@ class HuggingFace(Tokenizer):
         ids[unknown] = ABSENT
         return ids
 
+    def offsets(self, text: str) -> NDArray[np.int64] | None:
+        """As the library has them: in the text as it was before the tokenizer changed it.
+
+        It counts wrongly where its model skips characters, as BPE without an unknown token does.
+        """
+        is_bpe = type(self._tokenizer.model).__name__ == "BPE"
+        may_skip = is_bpe and self.unknown_id is None and not self._said.decoder.joins_bytes
+        if may_skip and any(not c.isspace() and not self._encoding(c).ids for c in set(text)):
+            return None
+        return np.array(self._encoding(text).offsets, np.int64).reshape(-1, 2)
+
     def _encoding(self, text: str) -> Any:
         try:
             with _no_panic():
