@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -64,6 +64,9 @@ test-engines: newest  ## drafts for vLLM, SGLang and llama.cpp, by their own cod
 
 test-newest: newest  ## all tests, with the newest releases of what infgram stands on
 	.venv-newest/bin/python -m pytest
+
+architectures: newest  ## what drafts are for every decoder of transformers, into docs: half an hour
+	PYTHONPATH=tests .venv-newest/bin/python tests/architectures.py -o docs/drafting-architectures.md
 
 # Old releases do what newer ones of others deprecate, which is nobody's fault here.
 test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with the oldest releases that pyproject allows

@@ -735,3 +735,75 @@ def test_of_threads_that_do_the_same_to_a_request_one_does_it(index: infgram.Ind
             assert sum(accepted) == 1
             assert sum(outcomes(lambda r=round_: drafter.stop(r), UnknownRequest)) == 1
     assert drafter.totals.steps == examples(50)
+
+
+# What one request asks for ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_indexes(memory_folder: Path) -> list[infgram.Index]:
+    texts = {"letters": b"abcdefgh" * 20, "numbers": b"abcd1234" * 20}
+    return [
+        make_index(memory_folder / f"draft-{name}.infgram", [list(text)])
+        for name, text in texts.items()
+    ]
+
+
+@pytest.mark.parametrize("sample", [False, True], ids=["chosen", "drawn"])
+def test_a_request_is_drafted_from_the_indexes_that_it_names(
+    two_indexes: list[infgram.Index], sample: bool
+) -> None:
+    """As by a drafter that has no others."""
+    both = Drafter(*two_indexes, max_tokens=4, session_tokens=0)
+    how = {"sample": True, "rng": 3} if sample else {}
+    for chosen in ([], two_indexes[:1], two_indexes[1:], two_indexes, two_indexes[::-1]):
+        alone = Drafter(
+            *[index for index in two_indexes if index in chosen],
+            max_tokens=4,
+            vocab_size=256,
+            session_tokens=0,
+        )
+        both.start("a", list(b"xabcd"), indexes=chosen)
+        alone.start("a", list(b"xabcd"))
+        for step in range(3):
+            found, expected = both.propose("a", **how), alone.propose("a", **how)
+            # Discounts of live text are those of the first index.
+            same_law = two_indexes[0] in chosen
+            if same_law or not sample:
+                assert found.token_ids.tolist() == expected.token_ids.tolist(), step
+            if same_law:
+                assert np.allclose(found.probs, expected.probs)
+            both.extend("a", list(b"e" if step else b"f"))
+            alone.extend("a", list(b"e" if step else b"f"))
+        both.stop("a")
+    both.start("all", list(b"xabcd"))
+    assert set(both.propose("all").token_ids.tolist()) >= set(b"e1")
+
+
+def test_indexes_that_a_drafter_lacks_are_refused(
+    index: infgram.Index, two_indexes: list[infgram.Index]
+) -> None:
+    drafter = Drafter(*two_indexes)
+    with pytest.raises(InvalidParameter, match="has 2, of which the drafter has 1"):
+        drafter.start("a", [1], indexes=[index, two_indexes[0]])
+    assert len(drafter) == 0
+
+
+def test_a_request_may_ask_for_a_path_where_others_get_trees(index: infgram.Index) -> None:
+    drafter = Drafter(index, max_tokens=8)
+    drafter.start("a", list(b"to be or not t"))
+    path, tree = drafter.propose("a", tree=False), drafter.propose("a")
+    assert path.parents.tolist() == list(range(-1, len(path) - 1))
+    assert tree.parents.tolist() != list(range(-1, len(tree) - 1))
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-2, 0.1])
+def test_laws_at_low_temperatures_are_laws(index: infgram.Index, temperature: float) -> None:
+    """All powers of probabilities vanish, and something has to be drawn."""
+    drafter = Drafter(index, max_tokens=6)
+    drafter.start("a", list(b"to be or not t"))
+    draft = drafter.propose("a", sample=True, temperature=temperature, rng=1)
+    assert len(draft)
+    for ids, law in draft.q.values():
+        assert len(ids) == len(law)
+        assert law.sum() == pytest.approx(1.0)

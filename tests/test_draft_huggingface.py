@@ -38,8 +38,7 @@ from transformers import (
     LlamaForCausalLM,
     LogitsProcessor,
     LogitsProcessorList,
-    MistralConfig,
-    MistralForCausalLM,
+    RepetitionPenaltyLogitsProcessor,
     StoppingCriteria,
     StoppingCriteriaList,
     T5Config,
@@ -47,13 +46,23 @@ from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 from transformers.generation import MaxLengthCriteria
 
 import infgram
 from infgram.draft import Drafter, profile, verify_torch
-from infgram.draft.engines import huggingface
-from infgram.draft.engines.huggingface import CACHE, DraftModel, Reader, Report, decode
+from infgram.draft.engines.huggingface import (
+    DraftModel,
+    Report,
+    assistant,
+    decode,
+    library,
+    loop,
+    ways,
+)
+from infgram.draft.engines.huggingface.library import CACHE
+from infgram.draft.engines.huggingface.readers import Together
 from infgram.draft.profile import measure_cost
 from infgram.errors import InvalidParameter, MissingExtra, TokenizerUnavailable
 from infgram.extras import how_to_install
@@ -157,13 +166,13 @@ def test_greedy_writes_the_same_text(
 def test_branches_that_are_not_the_first_are_accepted_too(index: infgram.Index) -> None:
     """Or nothing above says that their keys and values are moved to where they belong."""
     kept = []
-    keep = Reader.keep
+    keep = Together.keep
 
-    def spy(self: Reader, n_drafted: int, places: list[int]) -> None:
-        kept.append(places)
-        keep(self, n_drafted, places)
+    def spy(self: Together, places: list[list[int]]) -> None:
+        kept.extend(places)
+        keep(self, places)
 
-    with patch.object(Reader, "keep", spy):
+    with patch.object(Together, "keep", spy):
         for seed in range(10):
             write(model_of("llama"), seed, drafter_of(index), max_new_tokens=50, do_sample=False)
     assert any(places != list(range(len(places))) for places in kept)
@@ -317,6 +326,213 @@ def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, t
         assert torch.allclose(mine.values, theirs.values)
 
 
+# Several texts ------------------------------------------------------------------------------------
+
+LENGTHS = (9, 30, 17, 24)
+
+
+def batch_of(lengths: tuple[int, ...] = LENGTHS) -> dict[str, torch.Tensor]:
+    """Prompts with padding on the left."""
+    ids = torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    rng = torch.Generator().manual_seed(5)
+    for row, n in enumerate(lengths):
+        ids[row, -n:] = torch.randint(1, VOCAB, (n,), generator=rng)
+        mask[row, -n:] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_texts_are_read_together_and_written_as_without_drafts(
+    index: infgram.Index, architecture: str, tree: bool
+) -> None:
+    model, drafter, report = model_of(architecture), drafter_of(index, tree=tree), Report()
+    passes = 0
+
+    def count(*_: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    given = {**batch_of(), "max_new_tokens": 60, "do_sample": False}
+    model.generate(**batch_of(), max_new_tokens=2, custom_generate=decode, drafter=drafter)
+    for options in (
+        {},
+        {"eos_token_id": [5, 9], "pad_token_id": 0},
+        {"repetition_penalty": 1.2},
+        {"no_repeat_ngram_size": 2},
+        {"prefix_allowed_tokens_fn": lambda row, ids: range(row, VOCAB - row)},
+    ):
+        plain = model.generate(**given, **options)
+        hook = model.register_forward_pre_hook(count)
+        text = model.generate(
+            **given, **options, custom_generate=decode, drafter=drafter, report=report
+        )
+        hook.remove()
+        assert torch.equal(text, plain), options
+    assert report.way == "tree" and report.n_accepted > 0
+    assert passes < report.n_steps / 2  # most of them read several texts
+    assert len(drafter) == 0
+
+
+def test_a_batch_gets_what_a_text_of_it_gets_alone(index: infgram.Index) -> None:
+    """Where a model reads no trees, texts are written one after another."""
+    batch, report = batch_of(), Report()
+    given = {"max_new_tokens": 40, "do_sample": False, "report": report}
+    how = {"custom_generate": decode, "drafter": drafter_of(index)}
+    with patch.object(ways, "_TREE_ATTENTION", ()), patch.object(ways, "_KNOWN", {}):
+        texts = model_of("llama").generate(**batch, **given, **how)
+    assert report.way == "path"
+    for row, n in enumerate(LENGTHS):
+        plain = model_of("llama").generate(
+            batch["input_ids"][row, None, -n:], max_new_tokens=40, do_sample=False
+        )
+        assert torch.equal(texts[row, -n - 40 :], plain[0])
+
+
+def test_several_texts_of_a_prompt_are_drawn(index: infgram.Index) -> None:
+    texts = model_of("gpt2").generate(
+        prompt_of(0),
+        do_sample=True,
+        num_return_sequences=3,
+        max_new_tokens=20,
+        custom_generate=decode,
+        drafter=drafter_of(index),
+    )
+    assert texts.shape == (3, N_PROMPT + 20)
+    assert len({tuple(text) for text in texts.tolist()}) == 3
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, (12,)], ids=["batch", "one"])
+def test_scores_and_log_probabilities_are_those_without_drafts(
+    index: infgram.Index, lengths: tuple[int, ...]
+) -> None:
+    model = model_of("llama")
+    given = {
+        **batch_of(lengths),
+        **{"max_new_tokens": 30, "do_sample": False, "repetition_penalty": 1.1},
+        **{"return_dict_in_generate": True, "output_scores": True, "output_logits": True},
+    }
+    plain = model.generate(**given)
+    found = model.generate(**given, custom_generate=decode, drafter=drafter_of(index))
+    assert torch.equal(found.sequences, plain.sequences)
+    for mine, theirs in ((found.scores, plain.scores), (found.logits, plain.logits)):
+        assert len(mine) == len(theirs) == 30
+        assert torch.allclose(torch.stack(mine), torch.stack(theirs), atol=1e-4)
+    log_probs = [
+        model.compute_transition_scores(each.sequences, each.scores, normalize_logits=True)
+        for each in (found, plain)
+    ]
+    assert torch.allclose(*log_probs, atol=1e-4)
+
+
+def test_scores_behind_the_end_of_a_text_are_nothing(index: infgram.Index) -> None:
+    found = model_of("llama").generate(
+        **batch_of(),
+        max_new_tokens=40,
+        do_sample=False,
+        eos_token_id=list(range(1, 9)),
+        pad_token_id=0,
+        return_dict_in_generate=True,
+        output_scores=True,
+        custom_generate=decode,
+        drafter=drafter_of(index),
+    )
+    scores = torch.stack(found.scores, 1)
+    ended = found.sequences[:, max(LENGTHS) :] == 0
+    assert ended.any() and not ended.all()
+    assert scores.shape == (*ended.shape, VOCAB)
+    assert torch.equal((scores == 0).all(-1), ended)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stream_to": object()}, "stream_to for 4 texts"),
+        ({"guidance_scale": 1.5}, "guidance_scale for 4 texts"),
+    ],
+)
+def test_what_looks_at_several_texts_is_refused(
+    index: infgram.Index, options: dict[str, Any], said: str
+) -> None:
+    drafter = drafter_of(index)
+    with pytest.raises(InvalidParameter, match=said):
+        model_of("llama").generate(
+            **batch_of(), max_new_tokens=3, custom_generate=decode, drafter=drafter, **options
+        )
+    assert len(drafter) == 0
+
+
+def test_a_batch_that_may_end_at_several_lengths_needs_padding(index: infgram.Index) -> None:
+    criteria = StoppingCriteriaList([Watch()])
+    with pytest.raises(InvalidParameter, match="Watch for 4 texts and no pad_token_id"):
+        model_of("llama").generate(
+            **batch_of(),
+            max_new_tokens=3,
+            stopping_criteria=criteria,
+            custom_generate=decode,
+            drafter=drafter_of(index),
+        )
+
+
+# Requests -----------------------------------------------------------------------------------------
+
+
+def test_a_request_that_others_push_out_is_begun_again(index: infgram.Index) -> None:
+    """There may be more texts in a batch than a drafter remembers requests."""
+    given = {**batch_of(), "max_new_tokens": 30, "do_sample": False}
+    plain = model_of("llama").generate(**given)
+    drafter = drafter_of(index, max_requests=2)
+    text = model_of("llama").generate(**given, custom_generate=decode, drafter=drafter)
+    assert torch.equal(text, plain)
+    assert len(drafter) == 0
+
+
+def test_texts_may_name_their_indexes(index: infgram.Index) -> None:
+    started = []
+
+    class Spy(Drafter):
+        def start(self, *given: Any, **options: Any) -> None:
+            started.append(options)
+            super().start(*given, **options)
+
+    for indexes in ([index], [], None):
+        text = write(
+            model_of("gpt2"),
+            0,
+            Spy(index, vocab_size=VOCAB),
+            indexes=indexes,
+            max_new_tokens=20,
+            do_sample=False,
+        )
+        assert torch.equal(text, plain_text("gpt2", "sdpa", 0)[:, : N_PROMPT + 20])
+    assert started == [{"indexes": [index]}, {"indexes": []}, {}]
+
+
+def test_a_prompt_without_room_behind_it_is_written_as_without_drafts(
+    index: infgram.Index,
+) -> None:
+    """Positions run out, or have run out: no draft may make that worse."""
+    model = model_of("llama")  # its positions are angles, of which there are always more
+    prompt = torch.randint(1, VOCAB, (1, N_POSITIONS - 3), generator=torch.Generator())
+    for ids in (prompt, torch.cat([prompt, prompt], 1)):
+        plain = model.generate(ids, max_new_tokens=8, do_sample=False)
+        text = model.generate(
+            ids,
+            max_new_tokens=8,
+            do_sample=False,
+            custom_generate=decode,
+            drafter=drafter_of(index),
+        )
+        assert torch.equal(text, plain)
+
+
+def test_without_use_of_a_cache_the_text_is_the_same(index: infgram.Index) -> None:
+    given = {"max_new_tokens": 20, "do_sample": False, "use_cache": False}
+    plain = model_of("gpt2").generate(prompt_of(0), **given)
+    assert torch.equal(write(model_of("gpt2"), 0, drafter_of(index), **given), plain)
+
+
 # The same law -------------------------------------------------------------------------------------
 
 
@@ -329,12 +545,19 @@ class ToyModel:
 
     def __init__(self, toy: Toy) -> None:
         self._laws = torch.from_numpy(toy.laws).log()
-        self.config = SimpleNamespace(
-            vocab_size=TOY_VOCAB, is_encoder_decoder=False, _attn_implementation="eager"
-        )
-        self.config.get_text_config = lambda **_: self.config
+        self.config = GPT2Config(vocab_size=TOY_VOCAB, n_layer=1, attn_implementation="eager")
 
-    def __call__(
+    def __call__(self, **inputs: Any) -> Any:
+        return self.forward(**inputs)
+
+    def prepare_inputs_for_generation(
+        self, ids: torch.Tensor, next_sequence_length: int | None, **more: Any
+    ) -> dict[str, Any]:
+        n = next_sequence_length or ids.shape[1]
+        position_ids = more["position_ids"][:, -n:]
+        return {"input_ids": ids[:, -n:], "position_ids": position_ids, CACHE: more[CACHE]}
+
+    def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
@@ -360,9 +583,17 @@ class ToyModel:
 
 
 class Warp:
-    """Transformers' samplers. The toy has 16 laws, each of which goes through them once."""
+    """Transformers' samplers. The toy has 16 laws, each of which goes through them once, unless
+    they depend on the text."""
 
-    def __init__(self, temperature: float, top_k: int, top_p: float) -> None:
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        top_k: int = TOY_VOCAB,
+        top_p: float = 1.0,
+        typical_p: float | None = None,
+        repetition_penalty: float | None = None,
+    ) -> None:
         self._warpers = LogitsProcessorList(
             [
                 TemperatureLogitsWarper(temperature),
@@ -370,9 +601,16 @@ class Warp:
                 TopPLogitsWarper(top_p),
             ]
         )
+        if typical_p is not None:
+            self._warpers.append(TypicalLogitsWarper(typical_p))
+        if repetition_penalty is not None:
+            self._warpers.insert(0, RepetitionPenaltyLogitsProcessor(repetition_penalty))
+        self._is_of_text = repetition_penalty is not None
         self._known: dict[tuple[float, ...], torch.Tensor] = {}
 
-    def __call__(self, input_ids: torch.Tensor | None, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._is_of_text:
+            return self._warpers(input_ids, scores)
         law = tuple(scores[0].tolist())
         if law not in self._known:
             self._known[law] = self._warpers(input_ids, scores)
@@ -395,7 +633,7 @@ def exact_law(toy: Toy, prompt: list[int], warp: Warp) -> NDArray[np.float64]:
         path, prob = list(prompt), 1.0
         for token in outcome:
             logits = torch.from_numpy(toy.after(path)).log().float()[None]
-            prob *= float(warp(None, logits).softmax(-1)[0, token])
+            prob *= float(warp(torch.tensor([path]), logits).softmax(-1)[0, token])
             path.append(token)
         law[outcome[1:]] += prob
     return law
@@ -444,19 +682,20 @@ def surprise_of_decode(
     model, ids, report = ToyModel(toy), torch.tensor([prompt]), Report()
     counts = np.zeros((TOY_VOCAB,) * 3)
     torch.manual_seed(seed)
-    with patch.object(huggingface, "_check"):  # its subject is real models
-        for _ in range(n_draws):
-            text = decode(
-                model,
-                ids,
-                warp,
-                end,
-                config,
-                drafter=drafter,
-                sample_drafts=drawn,
-                report=report,
-            )
-            counts[tuple(text[0, -3:].tolist())] += 1
+    for _ in range(n_draws):
+        text = decode(
+            model,
+            ids,
+            warp,
+            end,
+            config,
+            drafter=drafter,
+            sample_drafts=drawn,
+            report=report,
+            **{CACHE: DynamicCache(config=model.config)},
+        )
+        counts[tuple(text[0, -3:].tolist())] += 1
+    assert report.way == ("tree" if tree else "path")
     assert report.n_drafted > n_draws
     return surprise(counts, exact_law(toy, prompt, warp))
 
@@ -468,6 +707,17 @@ def test_what_is_sampled_has_the_law_of_the_model(
     """Where tokens are drawn for drafts. Where they are not, the same seed gives the same text."""
     for seed in range(examples(1)):
         assert surprise_of_decode(toy_index, options, seed, tree=tree) < 1.0
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.15}, {"typical_p": 0.7}, {"repetition_penalty": 1.6}]
+)
+@pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
+def test_the_law_is_kept_cold_typical_and_penalised(
+    toy_index: infgram.Index, tree: bool, options: dict[str, Any]
+) -> None:
+    n_draws = examples(800)
+    assert surprise_of_decode(toy_index, options, 1, tree=tree, n_draws=n_draws) < 1.0
 
 
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
@@ -498,9 +748,15 @@ def test_a_broken_rule_is_found_out(
 
 
 def test_a_model_that_sees_too_much_is_found_out(toy_index: infgram.Index) -> None:
-    """The toy model does depend on the mask and the positions that it is given."""
-    with patch.object(Reader, "_tree", lambda self, draft: {}):
+    """The toy model does depend on the mask that it is given."""
+    blind = patch.object(Together, "_mask", sees_all)
+    with blind, patch.object(ways, "way_of", lambda *_, **__: "tree"):
         assert surprise_of_decode(toy_index, WARPS[1], 1, tree=True, n_draws=500) > 1.0
+
+
+def sees_all(reader: Together, drafts: list[Any]) -> torch.Tensor:
+    n = 1 + max(map(len, drafts))
+    return torch.zeros(len(drafts), 1, n, reader.cache.get_seq_length() + n)
 
 
 @pytest.mark.parametrize("tree", [False, True], ids=["path", "tree"])
@@ -530,12 +786,14 @@ def refused(drafter: Drafter, model: Any, ids: torch.Tensor, **options: Any) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"num_beams": 2}, "num_beams is 2"),
-        ({"num_return_sequences": 2, "do_sample": True}, "shape"),
+        ({"num_beams": 2}, "'beam_search'"),
+        ({"penalty_alpha": 0.6, "top_k": 4}, "'contrastive_search'"),
+        ({"dola_layers": "low"}, "'dola_generation'"),
+        ({"prompt_lookup_num_tokens": 3}, "'assisted_generation'"),
         ({"cache_implementation": "static"}, "StaticCache"),
-        ({"use_cache": False}, "no cache"),
-        ({"return_dict_in_generate": True, "output_scores": True}, "output_scores"),
-        ({"attention_mask": torch.tensor([[0] + [1] * (N_PROMPT - 1)])}, "hides 1 token"),
+        ({"return_dict_in_generate": True, "output_attentions": True}, "output_attentions"),
+        ({"attention_mask": torch.tensor([[1] * (N_PROMPT - 1) + [0]])}, "padding on the left"),
+        ({"attention_mask": torch.tensor([[1, 0] * (N_PROMPT // 2)])}, "padding on the left"),
         ({"position_ids": torch.arange(N_PROMPT)[None] + 1}, "position_ids"),
         ({"token_type_ids": torch.zeros(1, N_PROMPT, dtype=torch.long)}, "token_type_ids"),
     ],
@@ -547,16 +805,18 @@ def test_what_drafts_cannot_do_is_refused(
         refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **options)
 
 
-def test_a_batch_is_refused(index: infgram.Index) -> None:
-    with pytest.raises(InvalidParameter, match=r"\(2, 12\), expected one text"):
-        refused(drafter_of(index), model_of("gpt2"), torch.cat([prompt_of(0), prompt_of(1)]))
-
-
 def test_a_cache_that_has_something_is_refused(index: infgram.Index) -> None:
     cached = DynamicCache(config=model_of("gpt2").config)
     model_of("gpt2")(prompt_of(0)[:, :5], **{CACHE: cached})
     with pytest.raises(InvalidParameter, match="empty DynamicCache"):
         refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cached})
+
+
+def test_a_cache_that_is_offloaded_is_refused(index: infgram.Index) -> None:
+    cache = DynamicCache(config=model_of("gpt2").config)
+    cache.offloading = True  # to make one needs a device
+    with pytest.raises(InvalidParameter, match="a cache that is offloaded"):
+        refused(drafter_of(index), model_of("gpt2"), prompt_of(0), **{CACHE: cache})
 
 
 @pytest.mark.parametrize("vocab_size", [VOCAB - 1, VOCAB + 1])
@@ -572,24 +832,28 @@ def test_other_kinds_of_models_are_refused(index: infgram.Index) -> None:
     )
     with pytest.raises(InvalidParameter, match="has an encoder"):
         refused(drafter_of(index), encoder, prompt_of(0))
-    config = model_of("llama").config.to_dict() | {"sliding_window": 8}
-    sliding = MistralForCausalLM(MistralConfig(**config))
-    with pytest.raises(InvalidParameter, match="DynamicSlidingWindowLayer"):
-        refused(drafter_of(index), sliding, prompt_of(0))
 
 
-def test_trees_need_an_attention_that_reads_them(
-    index: infgram.Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model_of("gpt2").config, "_attn_implementation_internal", "paged|sdpa")
-    with pytest.raises(InvalidParameter, match="tree=False"):
-        refused(drafter_of(index), model_of("gpt2"), prompt_of(0))
+def test_an_attention_that_reads_no_trees_gets_paths(index: infgram.Index) -> None:
+    report = Report()
+    given = {"max_new_tokens": 50, "do_sample": False, "report": report}
+    with patch.object(ways, "_TREE_ATTENTION", ()), patch.object(ways, "_KNOWN", {}):
+        text = write(model_of("gpt2"), 0, drafter_of(index), **given)
+    assert report.way == "path"
+    assert torch.equal(text, plain_text("gpt2", "sdpa", 0)[:, : N_PROMPT + 50])
+
+
+def forget_the_engine(patched: pytest.MonkeyPatch) -> None:
+    """So that it is imported anew."""
+    for name in [*sys.modules]:
+        if name.startswith("infgram.draft.engines.huggingface"):
+            patched.delitem(sys.modules, name)
 
 
 def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in ("torch", "transformers"):
         with monkeypatch.context() as patched:
-            patched.delitem(sys.modules, "infgram.draft.engines.huggingface")
+            forget_the_engine(patched)
             patched.setitem(sys.modules, missing, None)
             with pytest.raises(MissingExtra, match=re.escape(how_to_install("draft"))):
                 importlib.import_module("infgram.draft.engines.huggingface")
@@ -600,8 +864,8 @@ def test_without_torch_or_transformers_the_extra_is_named(monkeypatch: pytest.Mo
 def test_an_older_transformers_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or each of its models is refused for a reason that is none."""
     oldest = bounds(projects(), ["infgram[draft]"])["transformers"]
-    assert oldest == "{}.{}".format(*huggingface.OLDEST_TRANSFORMERS)
-    monkeypatch.delitem(sys.modules, "infgram.draft.engines.huggingface")
+    assert oldest == "{}.{}".format(*library.OLDEST_TRANSFORMERS)
+    forget_the_engine(monkeypatch)
     monkeypatch.setattr("transformers.__version__", "5.2.9")
     with pytest.raises(MissingExtra, match=rf"{oldest} or later \(found transformers 5\.2\.9\)"):
         importlib.import_module("infgram.draft.engines.huggingface")
@@ -719,7 +983,7 @@ def test_what_cannot_be_measured_is_refused(options: dict[str, int]) -> None:
         measure_cost(model_of("gpt2"), **options)
 
 
-@pytest.mark.parametrize("module", [huggingface, profile], ids=["huggingface", "profile"])
+@pytest.mark.parametrize("module", [loop, assistant, profile])
 def test_examples_run(module: Any) -> None:
     result = doctest.testmod(module)
     assert result.failed == 0 and result.attempted > 0

@@ -217,3 +217,114 @@ def test_what_does_not_fit_is_refused(
         TextDrafter(index, tokenizer=bpe, max_tokens=-1)
     with pytest.raises(InvalidParameter, match="cost"):
         TextDrafter(index, tokenizer=bpe, cost=json.loads("[]"))
+
+
+# Tokenizers, vocabularies and ids as callers have them --------------------------------------------
+
+
+def test_ids_that_pad_a_vocabulary_are_read_as_no_text(
+    index: infgram.Index, bpe: tokens.Tokenizer
+) -> None:
+    """A model may write them; what stands around them is drafted from as it would be."""
+    size = bpe.vocab_size
+    padded = TextDrafter(index, tokenizer=bpe, vocab_size=size + 12, tree=False)
+    plain = TextDrafter(index, tokenizer=bpe, tree=False)
+    before, after = bpe.encode("It was a m").tolist(), bpe.encode("the old k").tolist()
+    padded.start("a", [size, *before, size + 11])
+    plain.start("a", before)
+    padded.extend("a", [*after, size + 3])
+    plain.extend("a", after)
+    draft = padded.propose("a", 4)
+    assert max(draft.token_ids.tolist(), default=0) < size
+    padded.accept("a", [size + 1])
+    padded.extend("a", bpe.encode("ing said nothing to").tolist())
+    plain.extend("a", bpe.encode("ing said nothing to").tolist())
+    assert padded.propose("a", 4).path().tolist() == plain.propose("a", 4).path().tolist()
+    with pytest.raises(TokenOutOfRange):
+        padded.extend("a", [size + 12])
+
+
+def test_a_tokenizer_may_be_an_object_of_its_library(
+    index: infgram.Index, bpe: tokens.Tokenizer
+) -> None:
+    library = pytest.importorskip("tokenizers", reason="needs the extra `tokenizers`")
+    assert bpe.file is not None
+    own = library.Tokenizer.from_str(bpe.file.decode())
+    assert drafted(index, own) == drafted(index, bpe)
+
+
+@pytest.mark.torch
+def test_a_tokenizer_may_be_an_object_of_transformers(
+    index: infgram.Index, bpe: tokens.Tokenizer
+) -> None:
+    transformers = pytest.importorskip("transformers", reason="needs the extra `draft`")
+    library = pytest.importorskip("tokenizers")
+    assert bpe.file is not None
+    own = library.Tokenizer.from_str(bpe.file.decode())
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=own)
+    assert drafted(index, fast) == drafted(index, bpe)
+
+
+@pytest.mark.torch
+def test_a_tokenizer_may_be_written_in_python(index: infgram.Index) -> None:
+    transformers = pytest.importorskip("transformers", reason="needs the extra `draft`")
+    slow = transformers.ByT5Tokenizer()
+    drafter = TextDrafter(index, tokenizer=slow, vocab_size=len(slow), tree=False)
+    ids = slow.encode("It was a m", add_special_tokens=False)
+    drafter.start("a", ids)
+    drafted = slow.decode(drafter.propose("a", 6).path().tolist())
+    assert "It was a m" + drafted == PROSE[: 10 + len(drafted)] and len(drafted) >= 4
+
+
+class _Encoding:
+    """What of a tiktoken encoding is looked at: bytes, and a name that tiktoken does not know."""
+
+    name = "of my own"
+    n_vocab = 256
+    _pat_str = "."
+    _mergeable_ranks = {bytes([i]): i for i in range(256)}  # noqa: RUF012
+    _special_tokens: dict[str, int] = {}  # noqa: RUF012
+
+    def encode_to_numpy(self, text: str, disallowed_special: object) -> np.ndarray:
+        return np.frombuffer(text.encode(), np.uint8).astype(np.uint32)
+
+    def decode_bytes(self, ids: list[int]) -> bytes:
+        return bytes(ids)
+
+    def decode_single_token_bytes(self, token: int) -> bytes:
+        return bytes([token])
+
+
+def test_a_tokenizer_may_be_an_encoding_of_tiktoken(index: infgram.Index) -> None:
+    drafter = TextDrafter(index, tokenizer=_Encoding(), tree=False)
+    drafter.start("a", list(b"the old k"))
+    assert bytes(drafter.propose("a", 4).path().tolist()) == b"ing "
+
+
+def drafted(index: infgram.Index, tokenizer: object) -> list[int]:
+    drafter = TextDrafter(index, tokenizer=tokenizer, tree=False)
+    drafter.start("a", drafter.tokenizer.encode("the old k"))
+    found: list[int] = drafter.propose("a", 4).path().tolist()
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("found", [object(), 3, None, len])
+def test_what_is_no_tokenizer_is_refused_at_once(index: infgram.Index, found: object) -> None:
+    with pytest.raises(TokenizerUnavailable, match=r"tokenizer is a .*, expected"):
+        TextDrafter(index, tokenizer=found)
+
+
+@pytest.mark.torch
+def test_a_prompt_may_be_a_tensor(index: infgram.Index) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra `draft`")
+    drafter = TextDrafter(index, tokenizer="chars", tree=False)
+    drafter.start("a", torch.tensor([ord(c) for c in "the old k"]))
+    assert drafter.propose("a", 3).path().tolist() == [ord(c) for c in "ing"]
+    for wrong, said in [
+        (torch.tensor([[1, 2]]), r"shape \(1, 2\)"),
+        (torch.tensor([0.5]), "tensor of torch.float32"),
+        (torch.tensor([True]), "array of bool"),
+    ]:
+        with pytest.raises(infgram.errors.TokenError, match=said):
+            drafter.start("b", wrong)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import pkgutil
 import re
 import subprocess
@@ -272,4 +271,5 @@ assert found[0].filename == "<string>" and found[0].category is DeprecationWarni
 def test_every_room_says_what_lives_there() -> None:
     for name, path in modules().items():
         if path.stem == "__init__" and name not in ("infgram_cli", "infgram_bench"):
-            assert len((importlib.import_module(name).__doc__ or "").split(". ")) >= 2, name
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            assert len(said.split(". ")) >= 2, name

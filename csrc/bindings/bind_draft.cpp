@@ -160,10 +160,10 @@ void bind_engine(py::module_& m) {
              py::arg("request_tokens"))
         .def(
             "start",
-            [](SharedEngine& self, Ids prompt) {
-                return self.with([&](Engine& engine) { return engine.start(prompt); });
+            [](SharedEngine& self, Ids prompt, Ids corpora) {
+                return self.with([&](Engine& engine) { return engine.start(prompt, corpora); });
             },
-            py::arg("prompt"), Released())
+            py::arg("prompt"), py::arg("corpora"), Released())
         .def(
             "propose",
             [](SharedEngine& self, Request& request, const Limits& limits) {

@@ -55,8 +55,9 @@ struct Totals {
 // A running request. `engine.hpp` alone looks inside.
 struct Request {
     LiveText text;
-    std::vector<Chains> chains;         // of each corpus
-    std::vector<std::uint32_t> tokens;  // prompt and output
+    std::vector<std::uint32_t> corpora;  // that it is drafted from
+    std::vector<Chains> chains;          // of each corpus there is
+    std::vector<std::uint32_t> tokens;   // prompt and output
     std::size_t n_prompt = 0;
     Draft draft;  // the last one, until its outcome is known
     bool has_draft = false;
@@ -76,18 +77,20 @@ public:
           request_tokens_(request_tokens),
           session_tokens_(session_tokens),
           session_(power, session_tokens, live_window),
-          sources_{&live_, &past_},
-          candidates_(vocab_size) {
-        for (const auto& corpus : corpora_) sources_.push_back(corpus.get());
-    }
+          candidates_(vocab_size) {}
     Engine(const Engine&) = delete;  // its sources borrow from it
     Engine& operator=(const Engine&) = delete;
 
     [[nodiscard]] std::uint32_t vocab_size() const noexcept { return vocab_size_; }
 
-    [[nodiscard]] Request start(std::span<const std::uint32_t> prompt) const {
+    // corpora: which of them the request is drafted from, rising.
+    [[nodiscard]] Request start(std::span<const std::uint32_t> prompt,
+                                std::span<const std::uint32_t> corpora) const {
         check(prompt);
-        Request request{LiveText(power_, request_tokens_, live_window), {}, {}, 0, {}, false};
+        for (const std::uint32_t corpus : corpora)
+            if (corpus >= corpora_.size()) throw InvalidParameter("no corpus has that number");
+        Request request{.text = LiveText(power_, request_tokens_, live_window),
+                        .corpora{corpora.begin(), corpora.end()}};
         for (const auto& corpus : corpora_) request.chains.push_back(corpus->start());
         read(request, prompt);
         request.n_prompt = prompt.size();
@@ -106,7 +109,7 @@ public:
             payoff.add(draft.nodes.back().path_prob);
             const std::size_t n = draft.nodes.size();
             if (n == limits.max_tokens) break;
-            enter(draft.nodes.back(), n);
+            enter(request, draft.nodes.back(), n);
             if (states_[n].path.size() < limits.max_depth) expand(request, n, limits);
         }
         draft.nodes.resize(payoff.best_size());
@@ -135,7 +138,7 @@ public:
             const std::size_t n = draft.nodes.size();
             if (n == limits.max_tokens) break;
             wait_to_draw(states_[at], ~before);
-            enter(draft.nodes.back(), n);
+            enter(request, draft.nodes.back(), n);
             if (states_[n].path.size() < limits.max_depth) prepare(request, draft, n, drawing);
         }
         return draft;
@@ -239,7 +242,7 @@ private:
 
     void read(Request& request, std::span<const std::uint32_t> tokens) const {
         for (const std::uint32_t token : tokens) {
-            for (std::size_t i = 0; i < corpora_.size(); ++i)
+            for (const std::uint32_t i : request.corpora)
                 corpora_[i]->advance(request.chains[i], token);
             request.text.read(live_code(token));
             request.tokens.push_back(token);
@@ -247,6 +250,8 @@ private:
     }
 
     void begin(Request& request) {
+        sources_ = {&live_, &past_};
+        for (const std::uint32_t i : request.corpora) sources_.push_back(corpora_[i].get());
         if (states_.empty()) states_.emplace_back();
         states_[0].chains = request.chains;
         states_[0].path.clear();
@@ -261,7 +266,7 @@ private:
     }
 
     // Makes the state of a node.
-    void enter(const Node& node, std::size_t state) {
+    void enter(const Request& request, const Node& node, std::size_t state) {
         if (states_.size() <= state) states_.emplace_back();
         const State& before = states_[static_cast<std::size_t>(node.parent + 1)];
         State& here = states_[state];
@@ -269,7 +274,7 @@ private:
         here.path = before.path;
         here.path.push_back(live_code(node.token));
         here.path_prob = node.path_prob;
-        for (std::size_t i = 0; i < corpora_.size(); ++i)
+        for (const std::uint32_t i : request.corpora)
             corpora_[i]->advance(here.chains[i], node.token);
     }
 
@@ -322,9 +327,11 @@ private:
         Proposal proposal{static_cast<std::int32_t>(at) - 1, {}, {}};
         double sum = 0.0;
         state.support = candidates_.all().front().support;
+        // Divided by the highest, or all would vanish at a low temperature.
+        const double highest = std::ranges::max(candidates_.all(), {}, &Candidate::prob).prob;
         for (const Candidate& candidate : candidates_.all()) {
             proposal.tokens.push_back(candidate.token);
-            proposal.probs.push_back(std::pow(candidate.prob, 1.0 / drawing.temperature));
+            proposal.probs.push_back(std::pow(candidate.prob / highest, 1.0 / drawing.temperature));
             sum += proposal.probs.back();
         }
         for (double& prob : proposal.probs) prob /= sum;
@@ -378,15 +385,15 @@ private:
     void find_candidates(const Request& request, const State& state, double least,
                          std::size_t enough) {
         candidates_.clear();
-        for (std::size_t i = 0; i < corpora_.size(); ++i) corpora_[i]->find(state.chains[i]);
+        for (const std::uint32_t i : request.corpora) corpora_[i]->find(state.chains[i]);
         live_.look(request.text, state.path);
         more_.assign(tail_.begin(), tail_.end());
         more_.insert(more_.end(), state.path.begin(), state.path.end());
         past_.look(session_, more_);
         Reach reach{0, std::max(live_.longest(), past_.longest())};
-        for (const auto& corpus : corpora_) {
-            corpus->begin();
-            reach.corpus = std::max(reach.corpus, corpus->longest());
+        for (const std::uint32_t i : request.corpora) {
+            corpora_[i]->begin();
+            reach.corpus = std::max(reach.corpus, corpora_[i]->longest());
         }
         double rest = 1.0;
         while (rest > least && (rest > least_rest_of_many || candidates_.all().size() < enough)) {
@@ -433,7 +440,7 @@ private:
     Totals totals_;
     LiveSource live_{Origin::live, discounts_};
     LiveSource past_{Origin::session, discounts_};
-    std::vector<Source*> sources_;  // all; at equal length those before come first
+    std::vector<Source*> sources_;  // of a request; at equal length those before come first
     Candidates candidates_;
     std::vector<State> states_;  // of nodes, and before them the request's
     Waiting waiting_;

@@ -259,7 +259,7 @@ class Drafter:
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
-        self._limits = self._limits_of(max_tokens, 0.0)
+        self._limits = self._limits_of(max_tokens, 0.0, tree)
         self._turn = RLock()
         self._max_requests = max_requests
         self._requests: OrderedDict[Hashable, native.DraftRequest] = OrderedDict()
@@ -296,16 +296,26 @@ class Drafter:
         return request_id in self._requests
 
     @in_turn
-    def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
+    def start(
+        self,
+        request_id: Hashable,
+        prompt_ids: tokens.Ids,
+        *,
+        indexes: Sequence[Index] | None = None,
+    ) -> None:
         """Begins a request whose context is the prompt.
 
-        Raises RequestExists, TokenOutOfRange.
+        indexes: which of the drafter's indexes it is drafted from, none of them where that is
+        empty; None: all. What was written before is drafted from in any case.
+
+        Raises RequestExists, TokenOutOfRange, InvalidParameter.
         """
         if request_id in self._requests:
             raise RequestExists(
                 f"request {request_id!r} is running: stop it, or give the new one another id"
             )
-        self._requests[request_id] = self._engine.start(self._ids(prompt_ids))
+        request = self._engine.start(self._ids(prompt_ids), self._places(indexes))
+        self._requests[request_id] = request
         while len(self._requests) > self._max_requests:
             self._requests.popitem(last=False)
 
@@ -316,6 +326,7 @@ class Drafter:
         max_tokens: int | None = None,
         min_prob: float = 0.0,
         *,
+        tree: bool | None = None,
         sample: bool = False,
         temperature: float = 1.0,
         rng: int | np.random.Generator | None = None,
@@ -323,13 +334,14 @@ class Drafter:
         """What may come next. Takes time in proportion to `max_tokens`, at most 4,096.
 
         - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
+        - `tree`: whether the draft may branch; None: as the drafter says.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
           that samples accepts more of them than of the likeliest.
 
         Raises UnknownRequest, InvalidParameter.
         """
         request = self._running(request_id)
-        return self._draft(request, max_tokens, min_prob, sample, temperature, rng)
+        return self._draft(request, max_tokens, min_prob, sample, temperature, rng, tree)
 
     @in_turn
     def accept(
@@ -387,7 +399,7 @@ class Drafter:
 
         Reads all of it, a few microseconds a token: `start` and `accept` read each token once.
         """
-        request = self._engine.start(self._ids(context_ids))
+        request = self._engine.start(self._ids(context_ids), self._places(None))
         return self._draft(request, max_tokens, min_prob, False, 1.0, None)
 
     @property
@@ -429,6 +441,19 @@ class Drafter:
         """Forgets what finished requests wrote, not how well drafts did."""
         self._engine.set_session(np.zeros(0, np.uint32))
 
+    def _places(self, indexes: Sequence[Index] | None) -> NDArray[np.uint32]:
+        """Of some of the drafter's indexes among them."""
+        if indexes is None:
+            return np.arange(len(self.indexes), dtype=np.uint32)
+        asked = {id(index) for index in indexes}
+        places = [place for place, index in enumerate(self.indexes) if id(index) in asked]
+        if len(places) != len(asked):
+            raise InvalidParameter(
+                f"indexes has {len(asked)}, of which the drafter has {len(places)}, expected some "
+                f"of its {len(self.indexes)}: make the drafter with all that requests may use"
+            )
+        return np.array(places, np.uint32)
+
     def _running(self, request_id: Hashable) -> native.DraftRequest:
         try:
             request = self._requests[request_id]
@@ -448,11 +473,12 @@ class Drafter:
         sample: bool,
         temperature: float,
         rng: int | np.random.Generator | None,
+        tree: bool | None = None,
     ) -> Draft:
         limits = self._limits
-        if max_tokens is not None or min_prob != 0.0:
+        if max_tokens is not None or min_prob != 0.0 or tree is not None:
             most = self.max_tokens if max_tokens is None else max_tokens
-            limits = self._limits_of(most, min_prob)
+            limits = self._limits_of(most, min_prob, self.tree if tree is None else tree)
         if not sample:
             return Draft(self._engine.propose(request, limits))
         if not temperature > 0.0:
@@ -464,13 +490,13 @@ class Drafter:
         with bits.lock:
             return Draft(self._engine.draw(request, limits, temperature, bits))
 
-    def _limits_of(self, max_tokens: int, min_prob: float) -> native.DraftLimits:
+    def _limits_of(self, max_tokens: int, min_prob: float, is_tree: bool) -> native.DraftLimits:
         whole(0, _MAX_TOKENS, max_tokens=max_tokens)
         return native.DraftLimits(
             max_tokens=max_tokens,
             max_depth=_MAX_DEPTH,
             min_prob=min_prob,
-            is_tree=self.tree,
+            is_tree=is_tree,
             cost=self.cost,
         )
 

@@ -26,7 +26,7 @@ from ..store.directory import replacing
 from ..values.value import Value
 
 if TYPE_CHECKING:
-    from .engines.huggingface import Reader
+    from .engines.huggingface import OneByOne
 
 _FORMAT = "infgram cost of a step"
 _VERSION = 1
@@ -106,7 +106,7 @@ def measure_cost(
     >>> Drafter(infgram.build(["to be or not to be"]), cost=cost.curve).cost.shape
     (5,)
     """
-    from .engines.huggingface import Reader, most_tokens
+    from .engines.huggingface import OneByOne, most_tokens
 
     if context_tokens is None:
         context_tokens = int(max(1, min(_CONTEXT_TOKENS, most_tokens(model) - max_tokens - 1)))
@@ -118,7 +118,7 @@ def measure_cost(
             f"{most_tokens(model) - 1} together: the model has no more positions"
         )
     vocab_size = model.config.get_text_config().vocab_size
-    step = _stepper(Reader(model), vocab_size, context_tokens, max_tokens)
+    step = _stepper(OneByOne(model), vocab_size, context_tokens, max_tokens)
     return Cost(
         seconds=measure_steps(step, max_tokens=max_tokens, rounds=rounds),
         context_tokens=context_tokens,
@@ -146,19 +146,22 @@ def measure_steps(
 
 
 def _stepper(
-    reader: Reader, vocab_size: int, context_tokens: int, max_tokens: int
+    reader: OneByOne, vocab_size: int, context_tokens: int, max_tokens: int
 ) -> Callable[[int], None]:
     """What takes a step with so many drafted tokens, and waits for it."""
     import torch
 
     random = torch.Generator().manual_seed(0)
-    ids = torch.randint(vocab_size, (1, context_tokens + max_tokens + 1), generator=random)
-    reader.forward(ids[:, :context_tokens], 1)
+    shape = (context_tokens + max_tokens + 1,)
+    ids = torch.randint(vocab_size, shape, generator=random).tolist()
+    reader.read(ids[:context_tokens], [])
+    reader.keep(context_tokens)
 
     def step(size: int) -> None:
-        rows = reader.forward(ids[:, context_tokens : context_tokens + size + 1], size + 1)
+        token, *drafted = ids[context_tokens : context_tokens + size + 1]
+        rows = reader.read([token], drafted)
         float(rows[-1, -1])  # waits for the device
-        reader.keep(size + 1, [])
+        reader.keep(0)
 
     return step
 

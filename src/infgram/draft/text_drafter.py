@@ -9,10 +9,11 @@ exact, as ever; `probs` are scaled by how often such tokens turned out to be acc
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from threading import RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,7 @@ from ..errors import (
     NothingProposed,
     TokenError,
     TokenizerUnavailable,
+    TokenOutOfRange,
     UnknownRequest,
 )
 from ..index import Index, check_index
@@ -53,9 +55,11 @@ class TextDrafter:
     """Proposes tokens of a model from indexes of bytes, whatever its tokenizer is.
 
     - `indexes`: built with the tokenizer "bytes", the default.
-    - `tokenizer`: the model's, as `infgram build --tokenizer` takes it: a `tokenizers` JSON file,
-      or "tiktoken:NAME".
-    - `vocab_size`: of the model; None: of the tokenizer.
+    - `tokenizer`: the model's: an object of transformers, `tokenizers` or tiktoken, or as
+      `infgram build --tokenizer` takes it, the path of a `tokenizers` JSON file or of a model's
+      folder, or "tiktoken:NAME".
+    - `vocab_size`: of the model; None: of the tokenizer. Ids that the tokenizer has no text for,
+      as those that pad a vocabulary, are read as no text.
     - `max_tokens`, `tree`, `cost` and other options: as those of `Drafter`; `session_tokens` and
       `request_tokens` count bytes.
 
@@ -78,7 +82,7 @@ class TextDrafter:
     def __init__(
         self,
         *indexes: Index,
-        tokenizer: str | os.PathLike[str] | tokens.Tokenizer,
+        tokenizer: Any,
         vocab_size: int | None = None,
         max_tokens: int = 8,
         tree: bool = True,
@@ -94,9 +98,8 @@ class TextDrafter:
                     f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, expected "
                     "'bytes': Drafter serves models with the tokenizer of the index"
                 )
-        self.tokenizer = (
-            tokens.load(tokenizer) if isinstance(tokenizer, str | os.PathLike) else tokenizer
-        )
+        by_name = isinstance(tokenizer, str | os.PathLike)
+        self.tokenizer = tokens.load(tokenizer) if by_name else tokens.of_object(tokenizer)
         self.vocab_size = self.tokenizer.vocab_size if vocab_size is None else vocab_size
         if self.vocab_size < self.tokenizer.vocab_size:
             raise TokenizerUnavailable(
@@ -117,7 +120,7 @@ class TextDrafter:
         )
         self._turn = RLock()
         self._requests: dict[Hashable, _Request] = {}
-        self._texts: dict[int, bytes] = {}  # of tokens alone
+        self._texts: dict[int, bytes | None] = {}  # of tokens alone
         self._n = np.zeros(4, np.int64)  # steps, drafted, accepted, written
         self._expected = 0.0
         # Of tokens inside a path, and of its last one: how many were expected, and accepted.
@@ -134,24 +137,35 @@ class TextDrafter:
         return Totals(steps, drafted, accepted, written, self._expected)
 
     @in_turn
-    def start(self, request_id: Hashable, prompt_ids: tokens.Ids) -> None:
-        """As Drafter's. Raises RequestExists, TokenOutOfRange."""
+    def start(
+        self,
+        request_id: Hashable,
+        prompt_ids: tokens.Ids,
+        *,
+        indexes: Sequence[Index] | None = None,
+    ) -> None:
+        """As Drafter's. Raises RequestExists, TokenOutOfRange, InvalidParameter."""
         request = _Request(self._ids(prompt_ids))
-        self._bytes.start(request_id, list(self._read(request)))
+        self._bytes.start(request_id, list(self._read(request)), indexes=indexes)
         self._requests[request_id] = request
         if len(self._requests) > len(self._bytes):  # it has forgotten one
             self._requests = {k: v for k, v in self._requests.items() if k in self._bytes}
 
     @in_turn
     def propose(
-        self, request_id: Hashable, max_tokens: int | None = None, min_prob: float = 0.0
+        self,
+        request_id: Hashable,
+        max_tokens: int | None = None,
+        min_prob: float = 0.0,
+        *,
+        tree: bool | None = None,
     ) -> Draft:
         """As Drafter's, of likely tokens. Raises UnknownRequest, InvalidParameter."""
         request = self._running(request_id)
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
         n_bytes = min(most * _BYTES_A_TOKEN, _MOST_BYTES)
-        drafted = self._bytes.propose(request_id, n_bytes)
+        drafted = self._bytes.propose(request_id, n_bytes, tree=tree)
         is_whole = request.end == len(request.ids)  # no character is cut behind the context
         found = self._retokenize(request, drafted) if is_whole else []
         request.draft, request.is_last = self._choose(found, most, min_prob)
@@ -234,10 +248,10 @@ class TextDrafter:
     def _read(self, request: _Request) -> bytes:
         """The text of tokens that were not read. A character that is cut waits for its end."""
         ids = request.ids
-        text = self.tokenizer.decode(ids[request.begin :])
+        text = self._text(ids[request.begin :])
         if text.endswith(_CUT):
             return b""
-        known = self.tokenizer.decode(ids[request.begin : request.end])
+        known = self._text(ids[request.begin : request.end])
         # A few tokens are decoded again: the first one alone may lack its space.
         request.begin, request.end = max(request.end, len(ids) - _TAIL), len(ids)
         return text[len(known) :]
@@ -247,7 +261,7 @@ class TextDrafter:
     ) -> list[tuple[list[int], list[float], int, int]]:
         """Paths of tokens: ids, probabilities, the longest match and who says so."""
         tail = request.ids[-_TAIL:]
-        before = self.tokenizer.decode(tail)
+        before = self._text(tail)
         paths = []
         for places in drafted.retrieve_indices():
             path = places[places >= 0]
@@ -282,18 +296,29 @@ class TextDrafter:
 
     def _ends(self, tail: list[int], ids: list[int], whole: bytes, n_before: int) -> list[int]:
         """How many drafted bytes there are up to the end of each token; at least one each."""
-        alone = [self._text_of(token) for token in ids]
+        alone = [self._text_of(token) or b"" for token in ids]
         if b"".join(alone) == whole[n_before:]:
             return list(accumulate(map(len, alone)))
         ends: list[int] = []
         for n in range(1, len(ids) + 1):  # tokens that look different alone
-            text = self.tokenizer.decode(tail + ids[:n])
+            text = self._text(tail + ids[:n])
             ends.append(max(_n_common(text, whole) - n_before, 1, *ends[-1:]))
         return ends
 
-    def _text_of(self, token: int) -> bytes:
+    def _text(self, ids: list[int]) -> bytes:
+        """The text of tokens, without those that have none."""
+        try:
+            return self.tokenizer.decode(ids)
+        except TokenOutOfRange:
+            return self.tokenizer.decode([i for i in ids if self._text_of(i) is not None])
+
+    def _text_of(self, token: int) -> bytes | None:
+        """Of a token alone; None where it stands for nothing."""
         if token not in self._texts:
-            self._texts[token] = self.tokenizer.decode([token])
+            try:
+                self._texts[token] = self.tokenizer.decode([token])
+            except TokenOutOfRange:
+                self._texts[token] = None
         return self._texts[token]
 
     def _scale(self, is_last: bool) -> float:

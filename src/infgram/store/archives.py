@@ -28,7 +28,8 @@ _DAMAGES = (
 def read_arrays(data: bytes | mmap.mmap, *, most: int) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file's content, which together take at most `most` bytes; read-only.
 
-    What is not compressed is not read: arrays are views of the content, and need not be aligned.
+    Of a mapped file, what is not compressed is not read, and its checksums are not looked at: these
+    arrays are views of the map, and need not be aligned.
 
     Raises ValueError for anything else.
     """
@@ -43,7 +44,7 @@ def read_arrays(data: bytes | mmap.mmap, *, most: int) -> dict[str, NDArray[Any]
             return {
                 member.filename.removesuffix(".npy"): _array(
                     _stored(data, member)
-                    if member.compress_type == zipfile.ZIP_STORED
+                    if isinstance(data, mmap.mmap) and member.compress_type == zipfile.ZIP_STORED
                     else memoryview(archive.read(member))
                 )
                 for member in members
@@ -78,7 +79,7 @@ class _Content(io.RawIOBase):
         return len(read)
 
 
-def _stored(data: bytes | mmap.mmap, member: zipfile.ZipInfo) -> memoryview:
+def _stored(data: mmap.mmap, member: zipfile.ZipInfo) -> memoryview:
     """What a member holds that is not compressed, where it lies."""
     signature, n_name, n_extra = struct.unpack_from("<4s22x2H", data, member.header_offset)
     start = member.header_offset + 30 + n_name + n_extra

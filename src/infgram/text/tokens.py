@@ -14,6 +14,7 @@ from .tokenizing.contract import ACCEPTED, Tokenizer, TokenTexts, utf8
 from .tokenizing.files import in_folder
 from .tokenizing.huggingface import HuggingFace
 from .tokenizing.ids import ABSENT, Ids, TokenArray, check_ids
+from .tokenizing.objects import of_object
 from .tokenizing.plain import BareIds, Bytes, Chars
 from .tokenizing.tiktoken import Tiktoken
 
@@ -26,6 +27,7 @@ __all__ = [
     "Tokenizer",
     "check_ids",
     "load",
+    "of_object",
     "restore",
     "utf8",
 ]

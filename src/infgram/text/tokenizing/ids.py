@@ -25,8 +25,9 @@ ABSENT = 2**32 - 1
 def check_ids(ids: Ids, vocab_size: int) -> TokenArray:
     """`ids` as a contiguous, aligned array of shape (n,), each id checked to be in the vocabulary.
 
-    Takes integers of any width and never wraps one; copies nothing that already is uint32, or
-    uint8 where `vocab_size` is at most 256, and returns uint32 for everything else. O(n).
+    Takes integers of any width, tensors too, and never wraps one; copies nothing that already is
+    uint32, or uint8 where `vocab_size` is at most 256, and returns uint32 for everything else.
+    O(n).
 
     Raises TokenOutOfRange for the first id that is negative or not below `vocab_size`,
     TokenError for anything that is not a flat sequence of integers.
@@ -49,8 +50,10 @@ def check_ids(ids: Ids, vocab_size: int) -> TokenArray:
     return np.require(array, np.uint8 if narrow else np.uint32, ["C", "A"])
 
 
-def _array_of(ids: Sequence[int], vocab_size: int) -> NDArray[np.int64]:
+def _array_of(ids: Any, vocab_size: int) -> NDArray[Any]:
     """A Python sequence as an array. numpy alone would let True pass for 1 and round 2**63."""
+    if hasattr(ids, "detach"):  # a tensor of torch, wherever it is
+        return _array_of_tensor(ids)
     if isinstance(ids, str | bytes):
         raise TokenError("got text where token ids are expected: encode it first")
     if not isinstance(ids, Sequence):
@@ -65,6 +68,13 @@ def _array_of(ids: Sequence[int], vocab_size: int) -> NDArray[np.int64]:
             if not 0 <= number < vocab_size:
                 _refuse(int(number), place, vocab_size)
         raise
+
+
+def _array_of_tensor(tensor: Any) -> NDArray[Any]:
+    if tensor.is_floating_point():
+        raise TokenError(f"token ids must be integers; got a tensor of {tensor.dtype}")
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
 
 
 def _refuse(token: int, place: int, vocab_size: int) -> NoReturn:

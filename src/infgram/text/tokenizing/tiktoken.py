@@ -24,35 +24,26 @@ class Tiktoken(Tokenizer):
     dtype = np.dtype(np.uint32)
     reads_text = True
 
-    def __init__(self, name: str) -> None:
-        try:
-            import tiktoken
-        except ImportError as error:
-            raise missing("tiktoken") from error
-        encoding_name = name.removeprefix("tiktoken:")
-        try:
-            encoding = tiktoken.get_encoding(encoding_name)
-        except Exception as error:  # unknown, no network, or whatever a plugin raises
-            raise TokenizerUnavailable(
-                f"tiktoken cannot load the encoding {encoding_name!r}: {error}; tiktoken fetches "
-                "an encoding once and keeps it in the folder TIKTOKEN_CACHE_DIR names"
-            ) from error
+    def __init__(self, name: str, encoding: Any = None) -> None:
+        """encoding: an object of tiktoken; None: the one that tiktoken has by that name."""
+        encoding = _encoding(name.removeprefix("tiktoken:")) if encoding is None else encoding
         self.name = name
         self.vocab_size = encoding.n_vocab
         self.sha256 = _tiktoken_digest(encoding)
         self._encoding = encoding
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Tiktoken, (self.name,)
+        return Tiktoken, (self.name, self._encoding)
 
     def encode(self, text: str | bytes) -> TokenArray:
         plain = as_str(text)
         try:
-            return self._encoding.encode_to_numpy(plain, disallowed_special=())
+            ids: TokenArray = self._encoding.encode_to_numpy(plain, disallowed_special=())
         except ValueError as error:  # its regex gives up on very long runs of spaces
             raise TokenError(
                 f"tiktoken cannot encode this text: {error}; cut it into smaller documents"
             ) from error
+        return ids
 
     def encode_all(self, contents: Iterable[str | bytes | NDArray[Any]]) -> Iterator[Encoded]:
         """Side by side, a text by a core."""
@@ -72,9 +63,10 @@ class Tiktoken(Tokenizer):
     def decode(self, ids: Ids) -> bytes:
         checked = check_ids(ids, self.vocab_size).tolist()
         try:
-            return self._encoding.decode_bytes(checked)
+            text: bytes = self._encoding.decode_bytes(checked)
         except KeyError:
             refuse_hole(self.name, next(i for i in checked if not self._is_token(i)))
+        return text
 
     def _is_token(self, token: int) -> bool:
         try:
@@ -92,3 +84,17 @@ def _tiktoken_digest(encoding: Any) -> str:
     for special, token_id in sorted(encoding._special_tokens.items()):
         digest.update(f"{token_id} {special!r}\n".encode())
     return digest.hexdigest()
+
+
+def _encoding(name: str) -> Any:
+    try:
+        import tiktoken
+    except ImportError as error:
+        raise missing("tiktoken") from error
+    try:
+        return tiktoken.get_encoding(name)
+    except Exception as error:  # unknown, no network, or whatever a plugin raises
+        raise TokenizerUnavailable(
+            f"tiktoken cannot load the encoding {name!r}: {error}; tiktoken fetches an encoding "
+            "once and keeps it in the folder TIKTOKEN_CACHE_DIR names"
+        ) from error
