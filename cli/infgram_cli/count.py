@@ -64,7 +64,11 @@ Examples:
     help="How far apart they may begin, in tokens, for --all and --any.",
 )
 @option("--ignore-case", is_flag=True, help="Count all spellings, in capitals or not.")
-@option("--whole-words", is_flag=True, help="Count only where no word goes on at either end.")
+@option(
+    "--whole-words",
+    is_flag=True,
+    help="Keep to whole words: count only where no word goes on at either end.",
+)
 @option(
     "--text",
     "as_text",

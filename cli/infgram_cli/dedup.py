@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -100,7 +99,10 @@ def dedup(
         return
     n = 0
     found = infgram.repeats(index, length, against=other)
-    for each in islice(found, limit):
+    for each in found:
+        if n == limit:
+            note(f"these are the first {n:,}; --limit shows more, -o cuts all")
+            break
         n += 1
         if as_json:
             print_json(json_able(each))
@@ -113,6 +115,4 @@ def dedup(
             f"{place_of(own)}: {size:,} tokens, first at {place_of(first)}: "
             f"{quoted(each.text[:_SHOWN])}{more}"
         )
-    if next(found, None) is not None:
-        note(f"these are the first {n:,}; --limit shows more, -o cuts all")
     end_unless(n > 0)

@@ -17,7 +17,8 @@ from .options import index_argument, index_option, json_option, open_index, quie
 @click.option(
     "--adapt",
     is_flag=True,
-    help="Fit the one of --adapt, which counts the text that it reads; three times as long.",
+    help="Also count the text that has been read: fit the mixture that does, which takes three "
+    "times as long.",
 )
 @quiet_option
 @json_option

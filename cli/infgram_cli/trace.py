@@ -53,7 +53,9 @@ Examples:
     metavar="N",
     help="Leave out spans that the corpus has more often.",
 )
-@option("--whole-words", is_flag=True, help="Cut no word of the text in two.")
+@option(
+    "--whole-words", is_flag=True, help="Keep to whole words: spans cut no word of the text in two."
+)
 @option(
     "--delimiters",
     type=Typed(),

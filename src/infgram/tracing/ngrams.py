@@ -66,6 +66,7 @@ def ngrams(
     whole(1, min_count=min_count)
     if limit is not None:
         whole(0, limit=limit)
+        limit = min(limit, index.n_tokens)  # there are no more
     columns = [index.stored.column(f"{each.name}/documents") for each in index.stored.layout.shards]
     walk = native.NgramReader(index.native, n, min_count, columns if documents else [])
     return _listed(index, walk, n, limit)

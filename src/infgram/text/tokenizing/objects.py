@@ -19,6 +19,10 @@ def of_object(found: Any) -> Tokenizer:
     """A tokenizer of infgram, of the `tokenizers` library, of tiktoken or of transformers.
 
     Raises TokenizerUnavailable for anything else.
+
+    >>> from infgram.text.tokens import load
+    >>> of_object(load("chars")).name
+    'chars'
     """
     if all(hasattr(found, name) for name in _OURS):
         ours: Tokenizer = found
