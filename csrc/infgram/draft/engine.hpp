@@ -89,8 +89,13 @@ public:
         check(prompt);
         for (const std::uint32_t corpus : corpora)
             if (corpus >= corpora_.size()) throw InvalidParameter("no corpus has that number");
-        Request request{.text = LiveText(power_, request_tokens_, live_window),
-                        .corpora{corpora.begin(), corpora.end()}};
+        Request request{LiveText(power_, request_tokens_, live_window),
+                        {corpora.begin(), corpora.end()},
+                        {},
+                        {},
+                        0,
+                        {},
+                        false};
         for (const auto& corpus : corpora_) request.chains.push_back(corpus->start());
         read(request, prompt);
         request.n_prompt = prompt.size();
