@@ -90,6 +90,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "gemma4_text": {"per_layer_config": {}},
     "gemma4_unified_text": {"per_layer_config": {}},
+    "gpt_neo": {"attention_types": [[["global", "local"], N_LAYERS // 2]]},
     "granitemoehybrid": {"layer_types": _HYBRID},
     "hunyuan_v1_dense": {"head_dim": 8},
     "hunyuan_v1_moe": {"head_dim": 8},

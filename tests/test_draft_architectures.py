@@ -22,7 +22,9 @@ from architectures import VOCAB, model_of, outcome_of, page
 
 from infgram.draft import Drafter
 from infgram.draft.engines.huggingface import Report, decode, ways
+from infgram.draft.engines.huggingface.library import TELLS_SLOTS
 from infgram.draft.engines.huggingface.readers import Together
+from infgram.errors import InvalidParameter
 
 PAGE = Path(__file__).parents[1] / "docs" / "drafting-architectures.md"
 WAYS = ("tree", "path", "refused", "not made", "not tried")
@@ -130,6 +132,12 @@ def test_a_text_goes_on_over_a_change_of_frequencies(family: str, kind: str, n_p
     given = {"max_new_tokens": 60, "do_sample": False, "pad_token_id": 0}
     plain = model.generate(prompt, **given)
     drafter, report = Drafter(vocab_size=VOCAB), Report()
+    if TELLS_SLOTS and kind == "dynamic":
+        pytest.skip("with this transformers a text has the frequencies of the one before")
+    if TELLS_SLOTS:
+        with pytest.raises(InvalidParameter, match="install a later transformers"):
+            model.generate(prompt, **given, custom_generate=decode, drafter=drafter)
+        return
     for _ in range(2):
         model(torch.ones(1, 1, dtype=torch.long))  # or frequencies stay as the last text left them
         text = model.generate(

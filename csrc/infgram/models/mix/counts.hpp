@@ -104,7 +104,8 @@ public:
     NamedCounts(std::span<const std::uint32_t> offsets, std::span<const std::uint8_t> bytes,
                 std::shared_ptr<const void> owner, std::uint32_t n_codes)
         : offsets_(offsets), bytes_(bytes), owner_(std::move(owner)), n_codes_(n_codes) {
-        if (offsets.size() < 2 || offsets.size() > std::uint64_t{1} << 32) throw_damaged();
+        const std::uint64_t n = offsets.size();  // of 32 bits on some machines
+        if (n < 2 || n > std::uint64_t{1} << 32) throw_damaged();
     }
 
     [[nodiscard]] std::span<const std::uint32_t> offsets() const noexcept { return offsets_; }

@@ -110,6 +110,7 @@ def decode(
     refusals.check_inputs(model, input_ids, generation_config, model_kwargs)
     paddings = padding_of(input_ids, model_kwargs.get("attention_mask"))
     limit = min(generation_config.max_length, most_tokens(model))
+    ways.check_frequencies(model, limit)
     way: ways.Way = "path"
     if drafter.max_tokens:
         prompt = input_ids[0, paddings[0] :].tolist()

@@ -17,12 +17,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import transformers
 from transformers.cache_utils import DynamicLayer
 
 from .... import native
 from ....errors import InvalidParameter
 from ...drafter import Draft
 from .caches import Grown, others
+from .library import TELLS_SLOTS
 from .readers import OneByOne, Together, most_tokens
 
 Way = Literal["tree", "path"]
@@ -135,6 +137,21 @@ def ends(model: Any) -> list[int]:
         for module, kind, _ in _rotary(model)
         if "dynamic" in kind
     ]
+
+
+def check_frequencies(model: Any, limit: float) -> None:
+    """Raises InvalidParameter where this transformers writes other texts than it would alone.
+
+    Versions that tell models their slots go over a turn in another way.
+    """
+    changes = turns(model)
+    if TELLS_SLOTS and any(limit > length for length in changes):
+        raise InvalidParameter(
+            f"this model has other frequencies of positions behind {min(changes):,} tokens, and "
+            f"the text may have {limit:,.0f}: with transformers {transformers.__version__} drafts "
+            "would change it; ask for a shorter text, install a later transformers, or generate "
+            "without drafts"
+        )
 
 
 def _rotary(model: Any) -> list[tuple[Any, str, dict[str, Any]]]:
