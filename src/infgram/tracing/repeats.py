@@ -131,11 +131,13 @@ def dedup(
     Deterministic. Raises InvalidParameter, UndecodableText for bytes that JSON cannot hold.
 
     >>> import infgram
+    >>> import tempfile
     >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp(), "kept.jsonl")
     >>> index = infgram.build(["to be or not to be", "or not to see"])
-    >>> infgram.dedup(index, "kept.jsonl", 7).n_removed
+    >>> infgram.dedup(index, path, 7).n_removed
     10
-    >>> print(Path("kept.jsonl").read_text(), end="")
+    >>> print(path.read_text(), end="")
     {"text": "to be or not to be"}
     {"text": "see"}
     """
