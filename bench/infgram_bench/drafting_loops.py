@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from infgram.draft import greedy, sample
+from infgram.draft.drafter import draft_of
 from infgram.draft.engines.huggingface import Report, decode
 from infgram.draft.profile import measure_cost, measure_steps
 
 from . import gpt
-from .drafting_rivals import draft_of
 from .drafting_traces import Ids
 
 

@@ -7,7 +7,7 @@ remember finished texts does. One that is not installed raises Absent.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, Protocol
@@ -15,8 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 import infgram
-from infgram import native
-from infgram.draft import Draft, Drafter
+from infgram.draft import Drafter
 
 from .drafting_traces import Ids, Material
 from .rivals import imported
@@ -47,20 +46,6 @@ class Proposal(Protocol):
     def parents(self) -> Iterable[int]: ...
     @property
     def probs(self) -> Iterable[float]: ...
-
-
-def draft_of(token_ids: Sequence[int], parents: Sequence[int]) -> Draft:
-    """Tokens that somebody else proposed, as a draft of infgram's."""
-    zeros = np.zeros(len(token_ids), np.int32)
-    return Draft(
-        native.Draft(
-            np.array(token_ids, np.int32),
-            np.array(parents, np.int32),
-            zeros.astype(np.float32),
-            zeros,
-            zeros.astype(np.uint8),
-        )
-    )
 
 
 class Session(ABC):

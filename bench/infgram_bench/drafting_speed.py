@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from infgram.draft import Draft, Drafter
+from infgram.draft.drafter import draft_of
 
 from .drafting import train_target
 from .drafting_rivals import (
@@ -24,7 +25,6 @@ from .drafting_rivals import (
     Options,
     PromptLookup,
     Session,
-    draft_of,
 )
 from .drafting_traces import Ids, Material
 from .failures import Trial

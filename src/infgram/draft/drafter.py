@@ -504,6 +504,20 @@ class Drafter:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)
 
 
+def draft_of(token_ids: Sequence[int], parents: Sequence[int]) -> Draft:
+    """Tokens that somebody else proposed, as a draft of infgram's."""
+    zeros = np.zeros(len(token_ids), np.int32)
+    return Draft(
+        native.Draft(
+            np.array(token_ids, np.int32),
+            np.array(parents, np.int32),
+            zeros.astype(np.float32),
+            zeros,
+            zeros.astype(np.uint8),
+        )
+    )
+
+
 def _weights(given: Sequence[float] | None, n: int) -> list[float]:
     weights = [1.0] * n if given is None else [float(weight) for weight in given]
     if len(weights) != n or not all(0.0 < weight <= 1.0 for weight in weights):

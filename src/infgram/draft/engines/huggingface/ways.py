@@ -15,14 +15,12 @@ from inspect import signature
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 import transformers
 from transformers.cache_utils import DynamicLayer
 
-from .... import native
 from ....errors import InvalidParameter
-from ...drafter import Draft
+from ...drafter import Draft, draft_of
 from .caches import Grown, others
 from .library import TELLS_SLOTS
 from .readers import OneByOne, Together, most_tokens
@@ -224,7 +222,7 @@ def _is_apart(
     """
     root, *siblings = tokens
     last = len(siblings) - 1
-    [found] = reader.read([root], [_draft([*siblings, root], [*[-1] * len(siblings), last])])
+    [found] = reader.read([root], [draft_of([*siblings, root], [*[-1] * len(siblings), last])])
     path = [root, siblings[last], root]
     first = _at_once(alone[0], [root, siblings[0]])
     at_once, singly = _at_once(alone[1], path), _singly(alone[2], path)
@@ -286,17 +284,4 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def _path(token_ids: list[int]) -> Draft:
-    return _draft(token_ids, list(range(-1, len(token_ids) - 1)))
-
-
-def _draft(token_ids: list[int], parents: list[int]) -> Draft:
-    zeros = np.zeros(len(token_ids), np.int32)
-    return Draft(
-        native.Draft(
-            np.array(token_ids, np.int32),
-            np.array(parents, np.int32),
-            zeros.astype(np.float32),
-            zeros,
-            zeros.astype(np.uint8),
-        )
-    )
+    return draft_of(token_ids, list(range(-1, len(token_ids) - 1)))
