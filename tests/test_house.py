@@ -152,7 +152,7 @@ ELSEWHERE = {
     "NAME.html",
 }
 ELSEWHERE |= {"NAME.css", "NAME.js", "sample.py", "llama.cpp", "out/report.md"}
-ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp"}
+ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp", "tests/fixtures/chat-history.md"}
 
 
 @cache
