@@ -152,7 +152,8 @@ ELSEWHERE = {
     "NAME.html",
 }
 ELSEWHERE |= {"NAME.css", "NAME.js", "sample.py", "llama.cpp", "out/report.md"}
-ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp", "tests/fixtures/chat-history.md"}
+ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp"}
+ELSEWHERE |= {"tests/fixtures/chat-history.md"}  # of aider-chat
 
 
 @cache
