@@ -92,7 +92,7 @@ def test_a_text_that_is_forgotten_is_forgotten_by_halves(
 ) -> None:
     monkeypatch.setattr(adapting, "MOST_LIVE_TOKENS", 4)
     live = adapting.LiveCounts()
-    keys = list(range(30))
+    keys = list(range(definition.N_COUNTED))
     for code in (1, 2, 3, 4, 5):
         live.read(keys, code)
     assert live.counts(keys, 6)[0].tolist() == [0, 0, 0, 1, 1, 1]
@@ -295,7 +295,17 @@ def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -
 def test_the_core_has_the_contexts_that_the_definition_has() -> None:
     numbers = [values(definition.Text())[0] for values in NAMED.values()]
     assert numbers == list(range(1, len(NAMED) + 1))
-    assert len(SETS) == 13
+    assert len(SETS) == 14
+
+
+def test_a_line_begins_with_the_same_however_far_it_is_indented() -> None:
+    def begins(line: bytes) -> tuple[int, int]:
+        text = definition.Text().read(b"before\n" + line)
+        return text.opening, text.opener
+
+    assert begins(b"    return x") == begins(b"return y") == begins(b"  retu")
+    assert len({begins(line) for line in (b"return", b"retain", b"retort", b"ret", b"")}) == 5
+    assert begins(b"  ") == (0, 0)
 
 
 def test_progress_ends_a_fit(random_indexes: list[infgram.Index]) -> None:

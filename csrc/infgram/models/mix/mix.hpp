@@ -347,14 +347,14 @@ private:
     std::uint32_t longest_ = 0;
     mix::Keys keys_{};
     std::array<std::size_t, mix::n_named> buckets_{};
-    bool is_looked_ = false;  // at the present context
+    bool is_looked_ = false;     // at the present context
     std::vector<Step> path_{1};  // to path_code_, and one step more
     std::size_t n_path_ = 0;
     std::uint32_t path_code_ = Alphabet::unknown;
     Weights said_;         // by Kneser-Ney
     double unseen_ = 0.0;  // and of each token that follows nothing
-    double ends_ = 0.0;   // the probability that a document ends, where none in the corpus does
-    double known_ = 1.0;  // of all codes that questions lead to
+    double ends_ = 0.0;    // the probability that a document ends, where none in the corpus does
+    double known_ = 1.0;   // of all codes that questions lead to
 };
 
 }  // namespace infgram

@@ -24,7 +24,7 @@ from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 3
+_RECIPE = 4
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
 _BLOCK_TOKENS = (20_000, 40_000)  # without and with the text that is read
