@@ -350,6 +350,26 @@ def test_several_indexes_are_mixed(random_indexes: list[infgram.Index]) -> None:
     assert model.distribution("to b") == pytest.approx(model.defined_distribution("to b"), abs=1e-9)
 
 
+def test_a_fit_to_the_beginning_of_a_corpus_says_so(
+    random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = random_indexes[1]
+    whole = infgram.fit(index, save=False)
+    assert whole.n_counted == whole.n_tokens == index.n_rows - 1
+    monkeypatch.setattr(fitting, "_MOST_TOKENS", 1001)
+    monkeypatch.setattr(fitting, "_MOST_LEARNT", 400)
+    part = infgram.fit(index, save=False)
+    assert part.n_counted == 1000
+    assert 0 < part.n_tokens < 600
+    assert len(part.contexts) < len(whole.contexts) / 2
+    told = run("fit", str(index.path)).stdout
+    assert f"of the first 1,000 of {index.n_rows - 1:,}, perplexity" in " ".join(told.split())
+    (said,) = lines(run("fit", str(index.path), "--json"))
+    assert said["n_counted"] == 1000
+    monkeypatch.undo()
+    infgram.fit(index)
+
+
 def test_the_command_line_fits_it_and_asks_it(
     random_indexes: list[infgram.Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
