@@ -43,7 +43,7 @@ def name_of(program: Path) -> str | None:
     ('paq8px -7', None)
     """
     known = _BY_PROGRAM.get(program.name)
-    return known and known.name
+    return None if known is None else known.name
 
 
 def perplexity(program: Path, training: bytes, validation: bytes, *, limit: float) -> float:
