@@ -64,7 +64,7 @@ struct Recent {
 
 class LiveCounts {
 public:
-    // max_tokens: at least 2; each takes up to 1 kB.
+    // max_tokens: at least 2; each takes up to 2.4 kB.
     explicit LiveCounts(std::uint32_t max_tokens) : max_tokens_(std::max(max_tokens, 2u)) {
         clear();
     }
