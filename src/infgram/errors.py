@@ -15,6 +15,7 @@
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
+    │   ├── NeedsFastLayout     the compact layout of an index has not got what was asked of it
     │   ├── NotASession         the file holds no session of a drafter
     │   └── NotARefiner         the file holds no refiner, or not all of one
     ├── DraftError            drafting was asked for out of turn
@@ -100,6 +101,11 @@ class CorruptIndex(StorageError):
 
 class NotTwoSided(StorageError):
     """The index does not hold its text read backwards."""
+
+
+class NeedsFastLayout(StorageError):
+    """The index has the compact layout, and what was asked needs a column that only the fast one has.
+    `infgram convert` makes one of the other."""
 
 
 class NotASession(StorageError):
