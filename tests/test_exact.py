@@ -61,7 +61,9 @@ def cases(draw: st.DrawFn) -> tuple[int, list[list[int]], int, list[list[int]]]:
 @pytest.fixture(scope="module", params=LAYOUTS)
 def folder(memory_folder: Path, request: pytest.FixtureRequest) -> Path:
     """Where indexes of a layout are made; it has the layout's name."""
-    return memory_folder / request.param
+    folder = memory_folder / request.param
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def build_pair(
