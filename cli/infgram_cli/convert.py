@@ -34,9 +34,10 @@ def convert(
 ) -> None:
     """Write an index in another layout.
 
-    The fast layout does all, and takes 7 to 8 bytes a byte of text. The compact one takes about half
-    a byte and answers the same counts, next tokens, levels, occurrences and traces, more slowly; of
-    the models it has SBIS. OUTPUT is what a build would have made, but for what was fitted to INDEX.
+    The fast layout does all, and takes 7 to 8 bytes a byte of text. The compact one takes about
+    half a byte and answers the same counts, next tokens, levels, occurrences and traces, more
+    slowly; of the models it has SBIS. OUTPUT is what a build would have made. What was fitted to
+    INDEX is not taken along.
     """
     import infgram
 
@@ -45,9 +46,7 @@ def convert(
     opened = open_index(None, index)
     started = time.perf_counter()
     with progress(stderr(), quiet=quiet or as_json) as report:
-        made = infgram.convert(
-            opened, output, layout=layout, overwrite=overwrite, progress=report
-        )
+        made = infgram.convert(opened, output, layout=layout, overwrite=overwrite, progress=report)
     seconds = time.perf_counter() - started
     if as_json:
         print_json(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LAYOUTS = {
     "fast": "fast, does all",
-    "compact": "compact: counts, next tokens, levels, find, trace, SBIS; no Kneser-Ney, Mix, repeats",
+    "compact": "compact: counts, next tokens, levels, find, trace, SBIS; no Kneser-Ney, no Mix",
 }
 
 

@@ -75,9 +75,8 @@ void bind_width(py::module_& m) {
             if (before.size() != codes.size() + 1 || shared.size() != before.size())
                 throw InvalidParameter("columns differ in length");
             check_part(begin, end, before.size());
-            if (!std::ranges::all_of(before.subspan(begin, end - begin), [&](Position p) {
-                    return (p & ~same_next) <= codes.size();
-                }))
+            if (!std::ranges::all_of(before.subspan(begin, end - begin),
+                                     [&](Position p) { return (p & ~same_next) <= codes.size(); }))
                 throw InvalidParameter("a row before holds a position outside the text");
             shared_contexts<Code>(codes, before, shared, begin, end);
         },

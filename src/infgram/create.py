@@ -110,8 +110,8 @@ def build(
     check_layout(layout)
     if calibrate and layout != FAST:
         raise InvalidParameter(
-            f"calibrate is True and layout {layout!r}, expected 'fast': discounts are of Kneser-Ney, "
-            "which the compact layout has not got"
+            f"calibrate is True and layout {layout!r}, expected 'fast': discounts are of "
+            "Kneser-Ney, which the compact layout has not got"
         )
     plan, names = corpus.plan_any(
         inputs,

@@ -104,8 +104,10 @@ class NotTwoSided(StorageError):
 
 
 class NeedsFastLayout(StorageError):
-    """The index has the compact layout, and what was asked needs a column that only the fast one has.
-    `infgram convert` makes one of the other."""
+    """What was asked needs a column that the compact layout of this index has not got.
+
+    `infgram convert` makes an index of the fast layout of it.
+    """
 
 
 class NotASession(StorageError):

@@ -105,8 +105,8 @@ void test_layouts_agree(std::size_t n, std::uint32_t n_codes) {
     Chain one;
     Chain two;
     for (int i = 0; i < 300; ++i) {
-        const auto code = static_cast<std::uint32_t>(
-            i % 4 == 0 ? below(n_codes) : owned.codes[below(n_rows)]);
+        const auto code =
+            static_cast<std::uint32_t>(i % 4 == 0 ? below(n_codes) : owned.codes[below(n_rows)]);
         advance(fast, one, code);
         advance(compact, two, code);
         CHECK(std::ranges::equal(one, two, [](const Level& a, const Level& b) {
@@ -122,8 +122,8 @@ void test_layouts_agree(std::size_t n, std::uint32_t n_codes) {
 }
 
 void test_bytes_of_codes() {
-    for (const std::uint32_t n_codes : {1u, 2u, 256u, 257u, 1u << 16, (1u << 16) + 1, 1u << 24,
-                                        (1u << 24) + 1, 0xffffffffu}) {
+    for (const std::uint32_t n_codes :
+         {1u, 2u, 256u, 257u, 1u << 16, (1u << 16) + 1, 1u << 24, (1u << 24) + 1, 0xffffffffu}) {
         const CodeBytes bytes(n_codes);
         CHECK(bytes.n() == 1 || (n_codes - 1) >> (8 * (bytes.n() - 1)) != 0);
         for (const std::uint32_t code : {0u, n_codes / 3, n_codes - 1}) {
@@ -149,7 +149,8 @@ void test_what_is_not_there_is_refused() {
     CHECK(throws<NeedsFastLayout>([&] { (void)shard.shared(1, 2, 3); }));
 }
 
-// Each column in turn lies: an error, or an answer, and no read outside (the sanitizers would tell).
+// Each column in turn lies: an error, or an answer, and no read outside (the sanitizers would
+// tell).
 template <class Code>
 void test_columns_that_lie_are_refused_or_harmless() {
     const std::uint32_t n_codes = sizeof(Code) == 1 ? 30 : 300;
@@ -168,14 +169,29 @@ void test_columns_that_lie_are_refused_or_harmless() {
             }
         };
         switch (below(8)) {
-            case 0: lie(supers); break;
-            case 1: lie(starts); break;
-            case 2: lie(entries); break;
-            case 3: lie(lying.blocks); break;
-            case 4: lie(lying.starts); break;
-            case 5: lie(lying.marks); break;
-            case 6: lie(lying.samples); break;
-            default: lie(lying.text_rows);
+            case 0:
+                lie(supers);
+                break;
+            case 1:
+                lie(starts);
+                break;
+            case 2:
+                lie(entries);
+                break;
+            case 3:
+                lie(lying.blocks);
+                break;
+            case 4:
+                lie(lying.starts);
+                break;
+            case 5:
+                lie(lying.marks);
+                break;
+            case 6:
+                lie(lying.samples);
+                break;
+            default:
+                lie(lying.text_rows);
         }
         Columns<Code> columns = lying.columns();
         columns.compact->next = {supers, starts, entries, lying.blocks};

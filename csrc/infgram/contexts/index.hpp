@@ -71,8 +71,8 @@ public:
         std::vector<Code> scratch;
         std::vector<std::uint32_t> token_ids;
         token_ids.reserve(end - begin);
-        for (const Code code : shard(s).text(static_cast<Position>(begin),
-                                             static_cast<Position>(end), scratch))
+        for (const Code code :
+             shard(s).text(static_cast<Position>(begin), static_cast<Position>(end), scratch))
             token_ids.push_back(alphabet_.token_id(code));
         return token_ids;
     }

@@ -57,9 +57,9 @@ std::vector<Row> count_buckets(std::span<const Code> codes, std::uint32_t n_code
 inline constexpr std::uint32_t same_next = 1u << 31;
 
 // For rows [begin, end): next[r] = the token at row r, boundary at the end of the text; and
-// before[sa[r]] = the position of the row before, 0 for none, with `same_next`; before[0] = 0. Returns the row of
-// the end of the text if it is among them, else n. Parts may be filled by threads of their own. No
-// extra memory.
+// before[sa[r]] = the position of the row before, 0 for none, with `same_next`; before[0] = 0.
+// Returns the row of the end of the text if it is among them, else n. Parts may be filled by
+// threads of their own. No extra memory.
 template <class Code>
 Row link_rows(std::span<const Code> codes, std::span<const Position> sa, std::span<Code> next,
               std::span<Position> before, std::size_t begin, std::size_t end) {
@@ -93,8 +93,8 @@ Row link_rows(std::span<const Code> codes, std::span<const Position> sa, std::sp
 // the row before p's row have in common, saturating at 255. Two rows with one next token share one
 // token less than their images, which stand next to each other, too: so only where tokens part is
 // there something to compare (the irreducible values of Kärkkäinen, Manzini, Puglisi 2009, run
-// backwards over positions). O(n log n) at worst and mostly far less; parts may be filled by threads
-// of their own, each of which compares its last position anew. No extra memory.
+// backwards over positions). O(n log n) at worst and mostly far less; parts may be filled by
+// threads of their own, each of which compares its last position anew. No extra memory.
 template <class Code>
 void shared_contexts(std::span<const Code> codes, std::span<const Position> before,
                      std::span<std::uint8_t> shared, std::size_t begin, std::size_t end) {

@@ -2,7 +2,7 @@
 //
 // `next` is the Burrows-Wheeler transform of the reversed text (Burrows and Wheeler 1994), so ranks
 // over it move a row on to the row one token later. It is kept as HuffmanBlocks, and with it the
-// positions of every 64th place of the text and the rows of every 256th: all other positions, and
+// positions of every 48th place of the text and the rows of every 256th: all other positions, and
 // the text, are found by walking there (Ferragina and Manzini 2000).
 //
 // Codes of more than a byte are sequences of their bytes, the high one first, each in the order of
@@ -30,7 +30,7 @@ struct CompactColumns {
     BlockColumns next;
     std::span<const std::uint32_t> sa_starts;   // of each 256 rows, and the end: among the marks
     std::span<const std::uint8_t> sa_marks;     // rows whose position is sampled: their low bytes
-    std::span<const std::uint32_t> sa_samples;  // of each mark, its position / 64
+    std::span<const std::uint32_t> sa_samples;  // of each mark, its position / 48
     std::span<const std::uint32_t> text_rows;   // of each 256th position, its row; first 0
 };
 
@@ -113,7 +113,8 @@ public:
     class Nested {
     public:
         Nested(const CompactRank& rank, std::uint32_t code, Range) : rank_(&rank), code_(code) {
-            for (std::uint32_t i = 0; i < rank.levels_.size(); ++i) shifts_[i] = rank.shift(code, i);
+            for (std::uint32_t i = 0; i < rank.levels_.size(); ++i)
+                shifts_[i] = rank.shift(code, i);
         }
 
         [[nodiscard]] Range operator()(Range range) {
@@ -132,8 +133,8 @@ public:
                 if (places[1 - which].holds(row))
                     places[which] = places[1 - which];
                 else
-                    places[which] = rank_->levels_[i].place(rank_->bytes_.byte(code_, i),
-                                                            rank_->inside(row));
+                    places[which] =
+                        rank_->levels_[i].place(rank_->bytes_.byte(code_, i), rank_->inside(row));
             }
             return places[which].rank(row);
         }
@@ -216,9 +217,9 @@ private:
 // Positions of rows and the text, by walking to the next sample.
 class CompactText {
 public:
-    static constexpr std::uint32_t log_positions = 6;  // every 64th position is sampled
-    static constexpr std::uint32_t log_text = 8;       // the row of every 256th
-    static constexpr std::uint32_t log_marks = 8;      // rows of a list of marks
+    static constexpr std::uint32_t every = 48;     // position is sampled
+    static constexpr std::uint32_t log_text = 8;   // the row of every 256th
+    static constexpr std::uint32_t log_marks = 8;  // rows of a list of marks
 
     CompactText(const CompactColumns& columns, Row n_rows, Row end_row)
         : starts_(columns.sa_starts),
@@ -234,12 +235,12 @@ public:
     }
 
     static std::size_t n_starts(Row n_rows) { return (std::size_t{n_rows} >> log_marks) + 2; }
-    static std::size_t n_samples(Row n_rows) { return n_rows >> log_positions; }
+    static std::size_t n_samples(Row n_rows) { return n_rows / every; }
     static std::size_t n_text_rows(Row n_rows) { return (std::size_t{n_rows} >> log_text) + 1; }
 
-    // O(64) steps. Throws CorruptIndex.
+    // At most 48 steps. Throws CorruptIndex.
     [[nodiscard]] Position position(const CompactRank& rank, Row row) const {
-        for (Position steps = 0; steps < 1u << log_positions; ++steps) {
+        for (Position steps = 0; steps < every; ++steps) {
             const std::optional<Position> sampled = row == end_row_ ? n_rows_ : sample(row);
             if (sampled) {
                 if (*sampled <= steps || *sampled > n_rows_) throw_corrupt("sa_samples");
@@ -274,8 +275,8 @@ private:
         if (begin > end || end > n_samples(n_rows_)) throw_corrupt("sa_starts");
         for (std::size_t i = begin; i < end; ++i)
             if (marks_[i] == (row & ((1u << log_marks) - 1))) {
-                if (samples_[i] > n_rows_ >> log_positions) throw_corrupt("sa_samples");
-                return samples_[i] << log_positions;
+                if (samples_[i] > n_rows_ / every) throw_corrupt("sa_samples");
+                return samples_[i] * every;
             }
         return std::nullopt;
     }

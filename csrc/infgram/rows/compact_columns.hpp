@@ -28,7 +28,8 @@ HuffmanColumns compact_next(std::span<const Code> next, std::span<const Row> buc
         made.add(n_rows, bytes.width(i), [&](Row row) { return bytes.byte(next[row], i); });
         if (i + 1 == bytes.n()) break;
         // Rows in the order of one byte more; among equals as they are.
-        std::vector<Row> to(bytes.prefix(static_cast<std::uint32_t>(buckets.size() - 2), i + 1) + 1);
+        std::vector<Row> to(bytes.prefix(static_cast<std::uint32_t>(buckets.size() - 2), i + 1) +
+                            1);
         for (std::uint32_t prefix = 0; prefix < to.size(); ++prefix)
             to[prefix] = buckets[bytes.first(prefix, i + 1)];
         std::vector<Code> order(next.size());
@@ -56,10 +57,10 @@ inline void fill_samples(std::span<const Position> sa, std::span<std::uint32_t> 
         const Position p = sa[row];
         if (p % (1u << CompactText::log_text) == 0)
             text_rows[p >> CompactText::log_text] = static_cast<Row>(row);
-        if (p % (1u << CompactText::log_positions) != 0) continue;
+        if (p % CompactText::every != 0) continue;
         if (n == samples.size()) throw InvalidParameter("sa holds a position twice");
         marks[n] = static_cast<std::uint8_t>(row);
-        samples[n++] = p >> CompactText::log_positions;
+        samples[n++] = p / CompactText::every;
     }
     for (std::size_t i = ((n_rows - 1) >> CompactText::log_marks) + 1; i < starts.size(); ++i)
         starts[i] = n;

@@ -1,12 +1,12 @@
 // A sequence of bytes in little space, with ranks: how many of the rows before a given one hold a
-// byte. Rows are in blocks of 2,048, and each block has a Huffman tree of its own, over the few bytes
-// that it holds: neighbouring rows are followed by much the same.
+// byte. Rows are in blocks of 2,048, and each block has a Huffman tree of its own, over the few
+// bytes that it holds: neighbouring rows are followed by much the same.
 //
 // A block's bits are those of a wavelet matrix (Claude, Navarro, Ordóñez 2015) of its tree: level d
 // has bit d of every row whose byte's path is longer, and the rows of the next level are those with
 // a 0 and then those with a 1, each in their order. Of the children of a level the last ones are
-// leaves, so leaves drop off at the end of a level and no node must be looked up. docs/format.md has
-// the bytes.
+// leaves, so leaves drop off at the end of a level and no node must be looked up. docs/format.md
+// has the bytes.
 //
 // Rank: O(length of the byte's path), two or three cache misses. 32 blocks share a row of counts.
 //
@@ -102,8 +102,7 @@ private:
             const std::uint32_t end = first + n_leaves_at(d);
             if (end > n_leaves || first == end) throw_corrupt("next_blocks");
             std::uint32_t at = first;
-            for (std::uint32_t next = first + 1; next < end; ++next)
-                at += start(next) <= i ? 1 : 0;
+            for (std::uint32_t next = first + 1; next < end; ++next) at += start(next) <= i ? 1 : 0;
             return at;
         }
         // Where a leaf's rows begin in its level.
@@ -111,7 +110,8 @@ private:
             return load<std::uint16_t>(leaves + 2 * leaf);
         }
         // Where level d begins among the bits, and how many ones there are before it.
-        [[nodiscard]] std::pair<std::uint32_t, std::uint32_t> level(std::uint32_t d) const noexcept {
+        [[nodiscard]] std::pair<std::uint32_t, std::uint32_t> level(
+            std::uint32_t d) const noexcept {
             if (d == 0) return {0, 0};
             const std::uint32_t both = load<std::uint32_t>(levels + 4 * (d - 1));
             return {both & 0xffff, both >> 16};
@@ -262,7 +262,9 @@ public:
         const auto part = [&](std::uint32_t, std::uint32_t byte, Row begin, Row end) {
             found(byte, end - begin);
         };
-        const auto whole = [&](std::uint32_t byte, Row begin, Row end) { found(byte, end - begin); };
+        const auto whole = [&](std::uint32_t byte, Row begin, Row end) {
+            found(byte, end - begin);
+        };
         parts(range, part, whole);
     }
 
@@ -275,7 +277,8 @@ public:
 private:
     static constexpr std::uint32_t none = ~0u;
 
-    [[nodiscard]] const std::uint32_t* super(std::uint32_t byte, std::uint32_t number) const noexcept {
+    [[nodiscard]] const std::uint32_t* super(std::uint32_t byte,
+                                             std::uint32_t number) const noexcept {
         return supers_ + (std::size_t{number} * width_ + byte) * super_fields;
     }
 
@@ -344,9 +347,9 @@ private:
         return {byte, i - block.start(leaf)};
     }
 
-    // Calls part(block, byte, begin, end) for the bytes of blocks that the range has a part of: among
-    // the block's rows with the byte, from and to where; and whole(byte, begin, end) for those of the
-    // whole blocks in between, as `split`.
+    // Calls part(block, byte, begin, end) for the bytes of blocks that the range has a part of:
+    // among the block's rows with the byte, from and to where; and whole(byte, begin, end) for
+    // those of the whole blocks in between, as `split`.
     template <class Part, class Whole>
     void parts(Range range, Part&& part, Whole&& whole) const {
         const std::uint32_t first = range.begin >> log_rows;

@@ -27,7 +27,7 @@ public:
     // Adds a sequence of n rows, whose bytes are byte(0), byte(1), ..., all below the width.
     template <class Byte>
     void add(Row n_rows, std::uint32_t width, Byte&& byte) {
-        std::vector<Row> total(width);   // before the present row
+        std::vector<Row> total(width);     // before the present row
         std::vector<Row> of_super(width);  // before the present superblock
         std::vector<std::uint8_t> block;
         for (std::size_t row = 0; row < n_rows; row += HuffmanBlocks::rows) {
@@ -205,9 +205,8 @@ private:
 
     // Entries go by superblock, byte and block; a superblock's row says where a byte's begin.
     void place_entries(std::uint32_t width) {
-        std::ranges::stable_sort(pending_, {}, [](const Entry& entry) {
-            return std::pair(entry.super, entry.byte);
-        });
+        std::ranges::stable_sort(
+            pending_, {}, [](const Entry& entry) { return std::pair(entry.super, entry.byte); });
         for (const Entry& entry : pending_) {
             std::uint32_t& first =
                 supers_[supers_before_ + (std::size_t{entry.super} * width + entry.byte) * 3 + 2];

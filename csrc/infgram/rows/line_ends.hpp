@@ -29,8 +29,8 @@ public:
         if (*found == 1) only_ = found - n_line_ends.begin();
     }
 
-    // Of a part of the text that begins at `first`. O(size), 64 bytes at a time where codes are bytes and one is the
-    // end of a line. Throws CorruptIndex for a code of no alphabet.
+    // Of a part of the text that begins at `first`. O(size), 64 bytes at a time where codes are
+    // bytes and one is the end of a line. Throws CorruptIndex for a code of no alphabet.
     template <class Code>
     [[nodiscard]] Found in(std::span<const Code> text, Position first) const {
         const std::size_t end = text.size();
@@ -42,8 +42,8 @@ public:
                     const std::uint64_t here = match64(&text[at], static_cast<std::uint8_t>(only_));
                     if (here == 0) continue;
                     found.n += count_bits(here);
-                    found.last = static_cast<std::int64_t>(first + at) + 63 -
-                                 std::countl_zero(here);
+                    found.last =
+                        static_cast<std::int64_t>(first + at) + 63 - std::countl_zero(here);
                 }
         }
         for (; at < end; ++at) {

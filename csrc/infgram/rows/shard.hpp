@@ -78,22 +78,25 @@ public:
     [[nodiscard]] Range bucket(std::uint32_t code) const noexcept {
         return {buckets_[code], buckets_[code + 1]};
     }
-    // Whether the columns below are not there, and `shared` is not to be had: whoever can do without
-    // asks first. They throw NeedsFastLayout.
+    // Whether the columns below are not there, and `shared` is not to be had: whoever can do
+    // without asks first. They throw NeedsFastLayout.
     [[nodiscard]] bool is_compact() const noexcept { return compact_text_.has_value(); }
     [[nodiscard]] const Code* next() const {
-        if (is_compact()) [[unlikely]] throw_needs_fast("next");
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("next");
         return next_.data();
     }
     [[nodiscard]] const std::uint8_t* same() const {
-        if (is_compact()) [[unlikely]] throw_needs_fast("same");
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("same");
         return same_.data();
     }
     [[nodiscard]] Row end_row() const noexcept { return end_row_; }
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
     // The text as it is stored: codes may lie outside the alphabet.
     [[nodiscard]] std::span<const Code> text() const {
-        if (is_compact()) [[unlikely]] throw_needs_fast("codes");
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
         return codes_.first(n_rows_);
     }
     // A part of it, begin <= end <= n_rows; `scratch` holds it where it is not stored. O(1), or
@@ -107,7 +110,8 @@ public:
     }
     // A code of the text, which is one of the alphabet. Throws CorruptIndex.
     [[nodiscard]] std::uint32_t code_at(Position position) const {
-        if (is_compact()) [[unlikely]] throw_needs_fast("codes");
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
         const std::uint32_t code = codes_[position];
         if (code >= n_codes()) throw_corrupt("codes");
         return code;
@@ -139,7 +143,7 @@ public:
         }
     }
 
-    // O(1), or O(64) ranks. Throws CorruptIndex where the column is out of range.
+    // O(1), or 48 ranks at most. Throws CorruptIndex where the column is out of range.
     [[nodiscard]] Position position(Row row) const {
         if (is_compact()) return compact_text_->position(rank_.compact(), row);
         const Position p = sa_[row];
@@ -187,7 +191,8 @@ public:
 
     // Tokens that the contexts of two rows share at their ends, at most `most`.
     [[nodiscard]] std::uint32_t shared(Row row, Row other, std::uint32_t most) const {
-        if (is_compact()) [[unlikely]] throw_needs_fast("codes");
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
         static_assert(std::endian::native == std::endian::little);  // as columns are
         constexpr std::uint32_t code_bits = 8 * sizeof(Code);
         constexpr std::uint32_t per_word = 64 / code_bits;
@@ -240,8 +245,8 @@ public:
     }
 
     // Every level of the context, all codes > 0, longest first. One descent from the last token
-    // backwards: O(n log n_rows), usually far less because ranges shrink fast. Where the text is not
-    // stored, it throws NeedsFastLayout: the context is read instead.
+    // backwards: O(n log n_rows), usually far less because ranges shrink fast. Where the text is
+    // not stored, it throws NeedsFastLayout: the context is read instead.
     void descend(std::span<const std::uint32_t> context, std::vector<Level>& levels) const {
         if (is_compact()) throw_needs_fast("sa");
         levels.clear();

@@ -1,4 +1,4 @@
-"""From one layout of an index to the other: the same index, byte for byte, that a build would make."""
+"""From one layout of an index to the other: byte for byte what a build would make."""
 
 from __future__ import annotations
 

@@ -45,22 +45,13 @@ def fast_columns(
     """
     threads = threads or os.cpu_count() or 1
     buckets = write("buckets", np.asarray(native.count_buckets(codes, n_codes)))
-    n = len(codes)
     codes = codes.copy()  # read in no order: large pages are faster than those of a map
-    next_ = np.empty_like(codes)
-    before = np.empty(n + 1, np.uint32)
-    end_row = min(
-        _in_parts(lambda a, b: native.link_rows(codes, sa, next_, before, a, b), n, threads)
-    )
+    next_, before, end_row = _link_rows(codes, sa, threads)
     next_ = write("next", next_)
-    shared = np.empty(n + 1, np.uint8)
-    _in_parts(lambda a, b: native.shared_contexts(codes, before, shared, a, b), n + 1, threads)
+    shared = _shared_contexts(codes, before, threads)
     del before, codes
-    same = np.empty(n, np.uint8)
-    _in_parts(lambda a, b: native.fill_same(sa, shared, same, a, b), n, threads)
+    write("same", _same(sa, shared, threads))
     del shared
-    write("same", same)
-    del same
     if next_.dtype == np.uint8:
         blocks, supers = native.block_ranks(next_, buckets, block_rows)
         write("rank_blocks", blocks)
@@ -113,6 +104,37 @@ def next_tokens(codes: _Column, sa: NDArray[np.uint32]) -> tuple[_Column, int]:
             part[ends] = 0
             end_row = start + int(ends[0])
     return next_, end_row
+
+
+def _link_rows(
+    codes: _Column, sa: NDArray[np.uint32], threads: int
+) -> tuple[_Column, NDArray[np.uint32], int]:
+    """`next`, by position the row before, and the end row."""
+    next_ = np.empty_like(codes)
+    before = np.empty(len(codes) + 1, np.uint32)
+    ends = _in_parts(
+        lambda begin, end: native.link_rows(codes, sa, next_, before, begin, end),
+        len(codes),
+        threads,
+    )
+    return next_, before, min(ends)
+
+
+def _shared_contexts(codes: _Column, before: NDArray[np.uint32], threads: int) -> NDArray[np.uint8]:
+    """By position, the tokens that its context shares with that of the row before."""
+    shared = np.empty(len(before), np.uint8)
+    _in_parts(
+        lambda begin, end: native.shared_contexts(codes, before, shared, begin, end),
+        len(before),
+        threads,
+    )
+    return shared
+
+
+def _same(sa: NDArray[np.uint32], shared: NDArray[np.uint8], threads: int) -> NDArray[np.uint8]:
+    same = np.empty(len(sa), np.uint8)
+    _in_parts(lambda begin, end: native.fill_same(sa, shared, same, begin, end), len(sa), threads)
+    return same
 
 
 def _in_parts(run: Callable[[int, int], _Part], n: int, threads: int) -> list[_Part]:

@@ -98,8 +98,8 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
     )
     if found.kind not in LAYOUTS:
         raise UnsupportedFormat(
-            f"{path} has the layout {found.kind!r:.80}, this infgram knows {' and '.join(LAYOUTS)}: "
-            "use the infgram that built it, or a newer one"
+            f"{path} has the layout {found.kind!r:.80}, this infgram knows "
+            f"{' and '.join(LAYOUTS)}: use the infgram that built it, or a newer one"
         )
     _check_sums(found, fields)
     return replace(found, files=tuple(_known_files(found, fields, files)))
@@ -203,8 +203,8 @@ def _compact(n: int, n_codes: int, _code: str, _rows: int) -> list[tuple[str, st
         ("next_entries", "uint8", None),
         ("next_blocks", "uint8", None),
         ("sa_starts", "uint32", n // 256 + 2),
-        ("sa_marks", "uint8", n // 64),
-        ("sa_samples", "uint32", n // 64),
+        ("sa_marks", "uint8", n // 48),
+        ("sa_samples", "uint32", n // 48),
         ("text_rows", "uint32", n // 256 + 1),
     ]
 

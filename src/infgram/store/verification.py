@@ -94,9 +94,7 @@ def _verified_text(stored: StoredIndex, shard: ShardLayout, n_codes: int) -> NDA
                 compare, codes, sa, n_codes=n_codes, block_rows=layout.block_rows
             )
             if end_row != shard.end_row:
-                raise InvalidParameter(
-                    f"the end of the text is row {end_row}, not {shard.end_row}"
-                )
+                raise InvalidParameter(f"the end of the text is row {end_row}, not {shard.end_row}")
         else:
             compact_columns(compare, next_, sa, np.asarray(native.count_buckets(codes, n_codes)))
     except InvalidParameter as error:  # codes outside the alphabet
