@@ -17,6 +17,7 @@ from infgram.errors import (
     NeedsFastLayout,
     UnsupportedFormat,
 )
+from infgram.refine import polish
 from infgram.store.storage import IndexWriter
 from infgram.text.tokens import load
 
@@ -133,7 +134,7 @@ def test_the_other_side_is_converted_too(pair):
         (lambda index: infgram.fit(index), "Mix"),
         (lambda index: infgram.Model(index, infgram.Mix()).score("to be"), "Mix"),
         (lambda index: list(infgram.repeats(index, 5)), "repeats"),
-        (lambda index: infgram.refine.polish(index, "to be or not"), "polish"),
+        (lambda index: polish(index, "to be or not"), "polish"),
     ],
     ids=["calibrate", "score", "generate", "fit", "mix", "repeats", "polish"],
 )

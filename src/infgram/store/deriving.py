@@ -66,9 +66,11 @@ def compact_columns(
 ) -> None:
     """All columns of the compact layout. Less than a new byte a row for byte-wide codes."""
     write("buckets", buckets)
-    for name, column in zip(SAMPLES, native.samples(sa), strict=True):
+    samples: tuple[_Column, ...] = native.samples(sa)
+    for name, column in zip(SAMPLES, samples, strict=True):
         write(name, column)
-    for name, column in zip(COMPACT_NEXT, native.compact_next(next_, buckets), strict=True):
+    blocks: tuple[_Column, ...] = native.compact_next(next_, buckets)
+    for name, column in zip(COMPACT_NEXT, blocks, strict=True):
         write(name, column)
 
 
@@ -82,7 +84,8 @@ def expanded(
     """
     next_ = np.empty(n_rows, f"uint{code_bits}")
     buckets = columns["buckets"]
-    native.expand_next(*(columns[name] for name in COMPACT_NEXT), buckets, next_)
+    supers, starts, entries, blocks = (columns[name] for name in COMPACT_NEXT)
+    native.expand_next(supers, starts, entries, blocks, buckets, next_)
     sa = native.expand_sa(next_, buckets, end_row)
     codes = np.zeros(n_rows + 1, next_.dtype)
     for start in range(0, n_rows, _CHUNK):
