@@ -97,7 +97,7 @@ Examples:
     "--layout",
     type=click.Choice(["fast", "compact"]),
     default="fast",
-    help="Compact takes an eighth of the size, is slower, and generates with SBIS alone.",
+    help="Compact is many times smaller, slower, and generates with SBIS alone.",
 )
 @option(
     "--calibrate",

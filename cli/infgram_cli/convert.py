@@ -19,9 +19,9 @@ from .options import json_option, open_index, quiet_option
     "--layout",
     type=click.Choice(["fast", "compact"]),
     required=True,
-    help="What OUTPUT is to have.",
+    help="Compact is many times smaller, slower, and generates with SBIS alone.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an index that stands at OUTPUT.")
+@option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
 @quiet_option
 @json_option
 def convert(
