@@ -160,7 +160,7 @@ class Index:
 
     @property
     def layout(self) -> str:
-        """How its rows are kept: "fast", or "compact", which is many times smaller and cannot do all.
+        """How its rows are kept: "fast", or "compact", which is small and cannot do all.
 
         >>> import infgram
         >>> infgram.build(["to be or not to be"], layout="compact").layout
