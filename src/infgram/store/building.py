@@ -501,7 +501,7 @@ def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
     n = len(codes)
     # It ends the process where it finds no memory for its threads.
     require(5 * codes.nbytes, n_threads=os.cpu_count() or 1)
-    order: NDArray[Any] = divsufsort(np.ascontiguousarray(codes[::-1]))
+    order: NDArray[Any] = divsufsort(codes[::-1].copy())  # it refuses a map
     np.subtract(n, order, out=order)
     return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)
 
