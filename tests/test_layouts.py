@@ -112,6 +112,7 @@ def test_a_seed_gives_the_same_text(pair, estimator, options):
 def test_scores_and_traces_are_the_same(pair):
     one, two = (infgram.Model(index, infgram.SBIS()) for index in pair)
     assert np.array_equal(one.score("to be or not").log_prob, two.score("to be or not").log_prob)
+    assert one.trace("to be or not") == two.trace("to be or not")
     assert infgram.attribute(pair[0], "or not to be") == infgram.attribute(pair[1], "or not to be")
     assert infgram.count_cnf(pair[0], [["to"], ["be"]]) == infgram.count_cnf(
         pair[1], [["to"], ["be"]]
