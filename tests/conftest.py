@@ -163,6 +163,7 @@ def make_index(
     shard_tokens: int = MAX_SHARD_TOKENS,
     code_bits: int | None = None,
     block_rows: int | None = None,
+    layout: str = "fast",
 ) -> infgram.Index:
     """Builds and opens an index of documents of token ids, with limits lowered where given."""
     contents = [
@@ -179,6 +180,7 @@ def make_index(
             path,
             tokenizer=tokenizer or load("bytes"),
             shard_tokens=shard_tokens,
+            layout=layout,
             overwrite=True,
         )
     return infgram.open(path)

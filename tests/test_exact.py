@@ -17,6 +17,7 @@ from reference import Reference
 import infgram
 from infgram.models.context import Context
 from infgram.models.definition import distribution
+from infgram.store.layout import LAYOUTS
 from infgram.text.tokens import load
 
 LARGEST = 2**32 - 3
@@ -57,9 +58,12 @@ def cases(draw: st.DrawFn) -> tuple[int, list[list[int]], int, list[list[int]]]:
     return code_bits, documents, shard_tokens, queries
 
 
-@pytest.fixture(scope="module")
-def folder(memory_folder: Path) -> Path:
-    return memory_folder
+@pytest.fixture(scope="module", params=LAYOUTS)
+def folder(memory_folder: Path, request: pytest.FixtureRequest) -> Path:
+    """Where indexes of a layout are made; it has the layout's name."""
+    folder = memory_folder / request.param
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def build_pair(
@@ -73,11 +77,13 @@ def build_pair(
         shard_tokens=shard_tokens,
         code_bits=code_bits,
         block_rows=32,
+        layout=folder.name,
     )
+    assert index.layout == folder.name
     return index, Reference(documents, index.end_of_text)
 
 
-@settings(max_examples=examples(600))
+@settings(max_examples=examples(300))
 @given(case=cases())
 def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -100,7 +106,7 @@ def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
     assert [index.document(d).token_ids.tolist() for d in range(len(documents))] == documents
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(200))
 @given(case=cases(), window=st.integers(1, 12), data=st.data())
 def test_a_cursor_that_advances_equals_one_that_searches(folder, case, window, data) -> None:
     code_bits, documents, shard_tokens, queries = case
@@ -180,6 +186,7 @@ def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(folder: Path, co
     index = make_index(
         folder / "super.infgram",
         [text],
+        layout=folder.name,
         code_bits=code_bits,
         block_rows=64 if code_bits == 8 else None,
     )
@@ -205,7 +212,7 @@ def find_all(text: bytes, ngram: bytes) -> list[int]:
 
 def test_all_byte_values_and_the_boundary_fit_one_index(folder: Path) -> None:
     text = np.random.default_rng(0).integers(0, 256, 5000)
-    index = make_index(folder / "binary.infgram", [text, text[:100]])
+    index = make_index(folder / "binary.infgram", [text, text[:100]], layout=folder.name)
     assert index.manifest["code_bits"] == 16
     raw = text.astype(np.uint8).tobytes()
     assert index.count(raw[:50]) == 2

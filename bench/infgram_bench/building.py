@@ -45,9 +45,9 @@ QUESTION = Question(
 def _build(corpus: Path, bench: Bench) -> None:
     """Sort and build in turn; leaves the last index in the folder."""
     trial, limit = Trial(), bench.settings.patience
-    sort, build = Timing(), Timing()
-    sort_peak = build_peak = 0
-    index = bench.folder / "corpus.infgram"
+    sort, build, compact = Timing(), Timing(), Timing()
+    sort_peak = build_peak = compact_peak = 0
+    index, small = bench.folder / "corpus.infgram", bench.folder / "compact.infgram"
     for i in range(_ROUNDS):
         bench.progress("building and sorting in turn", i, _ROUNDS)
         if _SORT not in trial.failed:
@@ -55,15 +55,20 @@ def _build(corpus: Path, bench: Bench) -> None:
                 run = run_job("sort", corpus, limit=limit)
                 sort.wall.append(run.result["seconds"])
                 sort_peak = max(sort_peak, run.peak_bytes)
-        if index.exists():
-            shutil.rmtree(index)
+        for each in (index, small):
+            shutil.rmtree(each, ignore_errors=True)
         run = run_job("build", corpus, index)
         build.wall.append(run.result["seconds"])
         build.cpu.append(run.cpu_seconds)
         build_peak = max(build_peak, run.peak_bytes)
+        run = run_job("build_compact", corpus, small)
+        compact.wall.append(run.result["seconds"])
+        compact.cpu.append(run.cpu_seconds)
+        compact_peak = max(compact_peak, run.peak_bytes)
     findings = bench.findings
     contenders = [
         Contender("infgram.build", str, timing=build),
+        Contender("infgram.build, compact", str, timing=compact),
         Contender(_SORT, str, timing=sort, rival=_SORT),
     ]
     title = "build (CPU: the whole process)"
@@ -71,18 +76,22 @@ def _build(corpus: Path, bench: Bench) -> None:
     n_bytes = corpus.stat().st_size
     disk = bytes_in(index)
     nothing_peak = run_job("nothing").peak_bytes
+    small_disk = bytes_in(small)
     own = [f"{peak / n_bytes:.2f}" for peak in (build_peak, nothing_peak, disk)]
+    of_small = [f"{n / n_bytes:.2f}" for n in (compact_peak, nothing_peak, small_disk)]
     failed = trial.failed.get(_SORT)
     findings.table(
         "bytes per byte of the corpus",
         ["peak memory", "of that, importing infgram", "on disk"],
         [
             ["infgram.build", *own],
+            ["infgram.build, compact", *of_small],
             [_SORT, failed.cell if failed else f"{sort_peak / n_bytes:.2f}", "", ""],
         ],
     )
     if n_bytes >= _LARGE:
         findings.at_most("peak memory of a build", build_peak / n_bytes, 12, "bytes a byte")
+        findings.at_most("compact on disk", small_disk / n_bytes, 0.55, "bytes a byte")
     else:
         findings.note(
             "peak memory has no bar below 64 MiB, where the interpreter outweighs the corpus"
@@ -90,6 +99,7 @@ def _build(corpus: Path, bench: Bench) -> None:
     findings.at_most("size on disk", disk / n_bytes, 8, "bytes a byte")
     findings.figures.update({"MiB": n_bytes / _MIB, "build seconds": build.seconds})
     findings.figures.update({"peak": build_peak / n_bytes, "disk": disk / n_bytes})
+    findings.figures["compact disk"] = small_disk / n_bytes
     if not failed:
         findings.at_most("build, to the sort alone", build.seconds / sort.seconds, 2.5, "x")
         findings.figures["sort seconds"] = sort.seconds

@@ -50,6 +50,15 @@ def build(corpus: str, folder: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - started}
 
 
+def build_compact(corpus: str, folder: str) -> dict[str, float]:
+    """An index of the compact layout."""
+    import infgram
+
+    started = time.perf_counter()
+    infgram.build(corpus, folder, format="bytes", layout="compact")
+    return {"seconds": time.perf_counter() - started}
+
+
 def build_calibrated(corpus: str, folder: str) -> dict[str, float]:
     """The same with the discounts of Kneser-Ney."""
     import infgram
@@ -317,7 +326,8 @@ def _say(line: Mapping[str, Any]) -> None:
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
-        *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
+        *(sort, nothing, build, build_compact, build_calibrated, use, peer_build, kenlm, peer_ask),
+        growth,
         *(queries, generation),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_chats, drafting_build),

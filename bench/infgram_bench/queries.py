@@ -38,7 +38,8 @@ def _answer(bench: Bench) -> None:
     source = bench.folder / "corpus.txt"
     source.write_bytes(corpus.text)
     bench.progress("building indexes", 0, 0)
-    infgram.build(source, bench.folder / "corpus.infgram", format="bytes")
+    index = infgram.build(source, bench.folder / "corpus.infgram", format="bytes")
+    infgram.convert(index, bench.folder / "compact.infgram", layout="compact")
     trial = Trial()
     for rival in RIVALS:
         built = build_apart(rival, source, bench.folder / rival.name, trial, limit=limit)
@@ -70,7 +71,8 @@ def ask(corpus: Path, folder: Path, rounds: int, trial: Trial) -> Findings:
             with trial.of(rival.name, "opening"):
                 rivals.append(rival(folder / rival.name))
     index = infgram.open(folder / "corpus.infgram")
-    asked = _Queries(corpus.read_bytes(), index, rivals, trial, rounds)
+    compact = infgram.open(folder / "compact.infgram")
+    asked = _Queries(corpus.read_bytes(), index, compact, rivals, trial, rounds)
     asked.counts()
     asked.next_tokens(b"th")
     asked.levels("inside the text", asked.contexts_inside())
@@ -85,6 +87,7 @@ class _Queries:
         self,
         data: bytes,
         index: infgram.Index,
+        compact: infgram.Index,
         rivals: Sequence[System],
         trial: Trial,
         rounds: int,
@@ -92,6 +95,7 @@ class _Queries:
         self.findings = Findings()
         self._data = data
         self._index = index
+        self._compact = compact
         self._rivals = rivals
         self._trial = trial
         self._rounds = rounds
@@ -114,6 +118,8 @@ class _Queries:
             contenders.append(_each("infgram, str", index.count, strings))
             truth.check("infgram count of str", list(map(index.count, strings)), right)
         judged = list(contenders)
+        contenders.append(_each("infgram, compact, bytes", self._compact.count, inside))
+        truth.check("infgram compact count", list(map(self._compact.count, inside)), right)
         contenders.append(_each("infgram, list of int", index.count, lists))
         truth.check("infgram count of ids", list(map(index.count, lists)), right)
         contenders += self._rivals_at("count", lists, right)
@@ -164,14 +170,18 @@ class _Queries:
         index, figures = self._index, self.findings.figures
         right = truth.next_counts(self._data, context)
         truth.check("infgram ntd", [next_counts(index.ntd(context))], [right])
-        contenders = [Contender("infgram", lambda: index.ntd(context))]
+        truth.check("infgram compact ntd", [next_counts(self._compact.ntd(context))], [right])
+        contenders = [
+            Contender("infgram", lambda: index.ntd(context)),
+            Contender("infgram, compact", lambda: self._compact.ntd(context)),
+        ]
         contenders += self._rivals_at("ntd", [context], [right])
         n_matches = sum(right.values())
         title = f"next-token counts of {context.decode()!r}, {n_matches:,} matches"
         measured = self._time(title, contenders, "ntd")
         own = contenders[0].timing.seconds
         figures.update({"ntd seconds": own, "ntd matches": n_matches})
-        for contender in measured[1:]:
+        for contender in measured[2:]:
             ratio = contender.timing.seconds / own
             figures[f"ntd, {contender.name}"] = ratio
             if bar := {"tokengrams": 2, "infini-gram": 500}.get(contender.name):
@@ -189,6 +199,7 @@ class _Queries:
         truth.check("infgram infgram_ntd", found, longest)
         contenders = [
             _each("infgram, all levels", index.levels, contexts),
+            _each("infgram, compact, all levels", self._compact.levels, contexts),
             _each("infgram, infgram_ntd", index.infgram_ntd, contexts),
         ]
         alone = [table for _, table in longest]

@@ -94,6 +94,12 @@ Examples:
     help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
 @option(
+    "--layout",
+    type=click.Choice(["fast", "compact"]),
+    default="fast",
+    help="Compact is many times smaller, slower, and generates with SBIS alone.",
+)
+@option(
     "--calibrate",
     is_flag=True,
     help="Fit Kneser-Ney to the index at once, and not when a model first needs it.",
@@ -119,6 +125,7 @@ def build(
     shard_tokens: int,
     jobs: int,
     two_sided: bool,
+    layout: Literal["fast", "compact"],
     calibrate: bool,
     overwrite: bool,
     skip_bad: bool,
@@ -159,6 +166,7 @@ def build(
             shard_tokens=shard_tokens,
             jobs=jobs,
             two_sided=two_sided,
+            layout=layout,
             overwrite=overwrite,
             skip_bad=skip_bad,
             calibrate=calibrate,
@@ -182,6 +190,7 @@ def build(
                 "n_shards": index.n_shards,
                 "n_bytes": index.n_bytes,
                 "two_sided": two_sided,
+                "layout": layout,
                 "n_skipped": skipped.n_records,
                 "n_files_skipped": skipped.n_files,
                 "calibrated": calibrate,

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import infgram
 
 
+_LAYOUTS = {
+    "fast": "fast, does all",
+    "compact": "compact: counts, next tokens, levels, find, trace, SBIS; no Kneser-Ney, no Mix",
+}
+
+
 @click.command(epilog="Example: infgram info corpus.infgram")
 @index_argument
 @index_option
@@ -37,6 +43,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "n_shards": opened.n_shards,
                 "n_bytes": opened.n_bytes,
                 "two_sided": opened.is_two_sided,
+                "layout": opened.layout,
                 "code_bits": manifest["code_bits"],
                 "version": manifest["version"],
                 "infgram": manifest["infgram"],
@@ -57,6 +64,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "documents": f"{opened.n_documents:,}",
         "shards": f"{opened.n_shards:,}",
         "size": f"{si(opened.n_bytes, 'B')}, {opened.n_bytes / opened.n_tokens:.2f} bytes a token",
+        "layout": _LAYOUTS[opened.layout],
         "two-sided": "yes" if opened.is_two_sided else "no",
         "codes": f"{manifest['code_bits']} bits",
         "built": f"{manifest['created']}, in {manifest['build']['seconds']} s",

@@ -19,6 +19,7 @@ from .animate import animate
 from .build import build
 from .calibrate import calibrate
 from .completion import completion
+from .convert import convert
 from .count import count
 from .dedup import dedup
 from .demo import demo
@@ -243,7 +244,7 @@ for _command in (
     *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft),
-    *(calibrate, fit, verify, export, completion, man),
+    *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))
 

@@ -10,7 +10,7 @@ SECTIONS = {
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
-    "Keep": ("calibrate", "fit", "verify", "export"),
+    "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }
 MORE = "More"

@@ -1,17 +1,27 @@
 // Building columns: numpy allocates, the core fills.
 #include "arrays.hpp"
 #include "infgram/rows/columns.hpp"
+#include "infgram/rows/compact_columns.hpp"
 
 using namespace infgram;
 using namespace infgram::bindings;
 
 namespace {
 
-// A suffix array must hold positions of the text before anything is looked up with it.
-void check_positions(std::span<const Position> sa, std::size_t n) {
+// The part [begin, end) of n.
+void check_part(std::size_t begin, std::size_t end, std::size_t n) {
+    if (begin > end || end > n) throw InvalidParameter("a part lies outside the rows");
+}
+
+// A suffix array must hold positions of the text before anything is looked up with it: those of the
+// part, and the one before it.
+void check_positions(std::span<const Position> sa, std::size_t begin, std::size_t end,
+                     std::size_t n) {
+    check_part(begin, end, n);
     if (sa.size() != n) throw InvalidParameter("sa and codes differ in length");
-    if (n == 0) throw InvalidParameter("a shard has at least one row");
-    if (!std::ranges::all_of(sa, [n](Position p) { return 0 < p && p <= n; }))
+    if (begin != 0) --begin;
+    if (!std::ranges::all_of(sa.subspan(begin, end - begin),
+                             [n](Position p) { return 0 < p && p <= n; }))
         throw InvalidParameter("sa holds a position outside the text");
 }
 
@@ -37,7 +47,6 @@ template <class Code>
 void bind_width(py::module_& m) {
     using Codes = std::span<const Code>;
     using Numbers = std::span<const std::uint32_t>;
-    using Bytes = std::span<const std::uint8_t>;
     bind_assemble<std::uint8_t, Code>(m);
     bind_assemble<std::uint32_t, Code>(m);
     m.def(
@@ -49,33 +58,29 @@ void bind_width(py::module_& m) {
         },
         py::arg("codes"), py::arg("n_codes"));
     m.def(
-        "shared_contexts",
-        [](Codes codes, Numbers sa) {
-            check_positions(sa, codes.size());
-            // numpy's memory, because numpy asks the system for large pages and the access is
-            // random
-            auto row_before = empty<Position>(codes.size() + 1);
-            auto shared = empty<std::uint8_t>(codes.size() + 1);
-            const auto scratch = writable(row_before);
-            const auto out = writable(shared);
-            {
-                py::gil_scoped_release release;
-                shared_contexts<Code>(codes, sa, scratch, out);
-            }
-            return shared;
-        },
-        py::arg("codes"), py::arg("sa"));
-    m.def(
-        "fill_next_and_same",
-        [](Codes codes, Numbers sa, Bytes shared, std::span<Code> next,
-           std::span<std::uint8_t> same) {
-            check_positions(sa, codes.size());
-            if (next.size() != codes.size() || same.size() != codes.size() ||
-                shared.size() != codes.size() + 1)
+        "link_rows",
+        [](Codes codes, Numbers sa, std::span<Code> next, std::span<std::uint32_t> before,
+           std::size_t begin, std::size_t end) {
+            check_positions(sa, begin, end, codes.size());
+            if (next.size() != codes.size() || before.size() != codes.size() + 1)
                 throw InvalidParameter("columns differ in length");
-            return fill_next_and_same<Code>(codes, sa, shared, next, same);
+            return link_rows<Code>(codes, sa, next, before, begin, end);
         },
-        py::arg("codes"), py::arg("sa"), py::arg("shared"), py::arg("next"), py::arg("same"),
+        py::arg("codes"), py::arg("sa"), py::arg("next"), py::arg("before"), py::arg("begin"),
+        py::arg("end"), Released());
+    m.def(
+        "shared_contexts",
+        [](Codes codes, Numbers before, std::span<std::uint8_t> shared, std::size_t begin,
+           std::size_t end) {
+            if (before.size() != codes.size() + 1 || shared.size() != before.size())
+                throw InvalidParameter("columns differ in length");
+            check_part(begin, end, before.size());
+            if (!std::ranges::all_of(before.subspan(begin, end - begin),
+                                     [&](Position p) { return (p & ~same_next) <= codes.size(); }))
+                throw InvalidParameter("a row before holds a position outside the text");
+            shared_contexts<Code>(codes, before, shared, begin, end);
+        },
+        py::arg("codes"), py::arg("before"), py::arg("shared"), py::arg("begin"), py::arg("end"),
         Released());
     m.def(
         "is_sorted",
@@ -86,6 +91,79 @@ void bind_width(py::module_& m) {
             return is_sorted<Code>(codes, sa, next, buckets);
         },
         py::arg("codes"), py::arg("sa"), py::arg("next"), py::arg("buckets"), Released());
+}
+
+template <class T>
+Array<T> to_array(std::span<const T> values) {
+    return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+// The compact layout.
+template <class Code>
+void bind_compact(py::module_& m) {
+    using Codes = std::span<const Code>;
+    using Numbers = std::span<const std::uint32_t>;
+    using Bytes = std::span<const std::uint8_t>;
+    // (supers, starts, entries, blocks)
+    m.def(
+        "compact_next",
+        [](Codes next, Numbers buckets) {
+            check_buckets(buckets, next.size());
+            const HuffmanColumns made = [&] {
+                const py::gil_scoped_release release;
+                return compact_next<Code>(next, buckets);
+            }();
+            return py::make_tuple(to_array(made.supers()), to_array(made.starts()),
+                                  to_array(made.entries()), to_array(made.blocks()));
+        },
+        py::arg("next"), py::arg("buckets"));
+    m.def(
+        "expand_next",
+        [](Numbers supers, Numbers starts, Bytes entries, Bytes blocks, Numbers buckets,
+           std::span<Code> next) {
+            check_buckets(buckets, next.size());
+            const auto n_codes = static_cast<std::uint32_t>(buckets.size() - 1);
+            const auto n_rows = static_cast<Row>(next.size());
+            if (supers.size() < CompactRank::n_supers(n_rows, n_codes) ||
+                starts.size() < CompactRank::n_starts(n_rows, n_codes))
+                throw InvalidParameter("columns differ in length");
+            expand_next<Code>({supers, starts, entries, blocks}, buckets, next);
+        },
+        py::arg("supers"), py::arg("starts"), py::arg("entries"), py::arg("blocks"),
+        py::arg("buckets"), py::arg("next"), Released());
+    m.def(
+        "expand_sa",
+        [](Codes next, Numbers buckets, Row end_row) {
+            check_buckets(buckets, next.size());
+            auto sa = empty<Position>(next.size());
+            const auto out = writable(sa);
+            {
+                const py::gil_scoped_release release;
+                expand_sa<Code>(next, buckets, end_row, out);
+            }
+            return sa;
+        },
+        py::arg("next"), py::arg("buckets"), py::arg("end_row"));
+}
+
+// (starts, marks, samples, text_rows)
+py::tuple samples(std::span<const std::uint32_t> sa) {
+    check_positions(sa, 0, sa.size(), sa.size());
+    if (sa.empty()) throw InvalidParameter("a shard has at least one row");
+    const auto n_rows = static_cast<Row>(sa.size());
+    auto starts = empty<std::uint32_t>(CompactText::n_starts(n_rows));
+    auto marks = empty<std::uint8_t>(CompactText::n_samples(n_rows));
+    auto samples = empty<std::uint32_t>(CompactText::n_samples(n_rows));
+    auto text_rows = empty<std::uint32_t>(CompactText::n_text_rows(n_rows));
+    const auto out_starts = writable(starts);
+    const auto out_marks = writable(marks);
+    const auto out_samples = writable(samples);
+    const auto out_rows = writable(text_rows);
+    {
+        const py::gil_scoped_release release;
+        fill_samples(sa, out_starts, out_marks, out_samples, out_rows);
+    }
+    return py::make_tuple(starts, marks, samples, text_rows);
 }
 
 template <class Code>
@@ -111,8 +189,23 @@ void bind_columns(py::module_& m) {
     bind_width<std::uint8_t>(m);
     bind_width<std::uint16_t>(m);
     bind_width<std::uint32_t>(m);
+    bind_compact<std::uint8_t>(m);
+    bind_compact<std::uint16_t>(m);
+    bind_compact<std::uint32_t>(m);
+    m.def("samples", &samples, py::arg("sa"));
     bind_psi<std::uint16_t>(m);
     bind_psi<std::uint32_t>(m);
+    m.def(
+        "fill_same",
+        [](std::span<const std::uint32_t> sa, std::span<const std::uint8_t> shared,
+           std::span<std::uint8_t> same, std::size_t begin, std::size_t end) {
+            check_positions(sa, begin, end, sa.size());
+            if (same.size() != sa.size() || shared.size() != sa.size() + 1)
+                throw InvalidParameter("columns differ in length");
+            fill_same(sa, shared, same, begin, end);
+        },
+        py::arg("sa"), py::arg("shared"), py::arg("same"), py::arg("begin"), py::arg("end"),
+        Released());
     m.def(
         "block_ranks",
         [](std::span<const std::uint8_t> next, std::span<const std::uint32_t> buckets,

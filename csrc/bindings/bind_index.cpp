@@ -30,6 +30,17 @@ Columns<Code> columns_of(const py::dict& shard) {
     borrow("rank_blocks", columns.rank_blocks);
     borrow("rank_supers", columns.rank_supers);
     borrow("psi", columns.psi);
+    if (shard.contains("next_blocks")) {
+        CompactColumns& compact = columns.compact.emplace();
+        borrow("next_supers", compact.next.supers);
+        borrow("next_starts", compact.next.starts);
+        borrow("next_entries", compact.next.entries);
+        borrow("next_blocks", compact.next.blocks);
+        borrow("sa_starts", compact.sa_starts);
+        borrow("sa_marks", compact.sa_marks);
+        borrow("sa_samples", compact.sa_samples);
+        borrow("text_rows", compact.text_rows);
+    }
     columns.block_rows = shard["block_rows"].cast<std::uint32_t>();
     columns.n_rows = shard["n_rows"].cast<std::uint32_t>();
     columns.end_row = shard["end_row"].cast<std::uint32_t>();

@@ -25,6 +25,8 @@ PYBIND11_MODULE(_core, m) {
             if (error) std::rethrow_exception(error);
         } catch (const infgram::CorruptIndex& e) {
             raise("CorruptIndex", e.what());
+        } catch (const infgram::NeedsFastLayout& e) {
+            raise("NeedsFastLayout", e.what());
         } catch (const infgram::InvalidParameter& e) {
             raise("InvalidParameter", e.what());
         }

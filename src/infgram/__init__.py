@@ -5,7 +5,7 @@ What most users need is here. Rooms behind it, on the way that data takes: `infg
 """
 
 from . import _moved, native
-from .create import build
+from .create import build, convert
 from .errors import InfgramError
 from .index import Cursor, Index, open
 from .models.arpa import arpa_words, export_arpa
@@ -63,6 +63,7 @@ __all__ = [
     "build",
     "calibrate",
     "compare",
+    "convert",
     "copied_share",
     "count_cnf",
     "dedup",

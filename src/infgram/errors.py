@@ -15,6 +15,7 @@
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
+    │   ├── NeedsFastLayout     the compact layout of an index has not got what was asked of it
     │   ├── NotASession         the file holds no session of a drafter
     │   └── NotARefiner         the file holds no refiner, or not all of one
     ├── DraftError            drafting was asked for out of turn
@@ -100,6 +101,13 @@ class CorruptIndex(StorageError):
 
 class NotTwoSided(StorageError):
     """The index does not hold its text read backwards."""
+
+
+class NeedsFastLayout(StorageError):
+    """What was asked needs a column that the compact layout of this index has not got.
+
+    `infgram convert` makes an index of the fast layout of it.
+    """
 
 
 class NotASession(StorageError):

@@ -19,6 +19,7 @@ from .errors import (
     CorruptIndex,
     InfgramError,
     InvalidParameter,
+    NeedsFastLayout,
     NotTwoSided,
     StorageError,
 )
@@ -26,6 +27,7 @@ from .occurrences import Occurrences, draw
 from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens, Prob
 from .seeds import generator, spawn
 from .store import storage
+from .store.layout import FAST
 from .store.shards import Shard
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
@@ -157,6 +159,28 @@ class Index:
         return len(self._shards)
 
     @property
+    def layout(self) -> str:
+        """How its rows are kept: "fast", or "compact", which is small and cannot do all.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"], layout="compact").layout
+        'compact'
+        """
+        return self.stored.layout.kind
+
+    def need_fast_layout(self, what: str) -> None:
+        """Raises NeedsFastLayout for what the compact layout cannot do.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).need_fast_layout("KneserNey")
+        """
+        if self.layout != FAST:
+            raise NeedsFastLayout(
+                f"{self.path} has the compact layout, and {what} needs the fast one: make one with "
+                f"`infgram convert {self.path} OUT --layout fast` (infgram.convert)"
+            )
+
+    @property
     def is_two_sided(self) -> bool:
         """Whether there is `backwards`."""
         return self.stored.other_side is not None
@@ -188,7 +212,7 @@ class Index:
     def verify(self, progress: Progress | None = None) -> None:
         """Proves what opening takes on trust: every checksum, that rows are sorted, that every
         column follows from the text, and the same of the other side, which must hold the same text.
-        O(size on disk); 10 bytes of memory a row of the largest shard for byte-wide codes.
+        O(n_rows); 7 bytes of memory a row of the largest shard for byte-wide codes.
 
         Raises CorruptIndex, which names the file.
         """

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "infgram/rows/columns.hpp"
+#include "infgram/rows/compact_columns.hpp"
 #include "infgram/rows/shard.hpp"
 
 #define CHECK(condition)                                                                   \
@@ -67,11 +68,12 @@ struct Owned {
             return a < b;
         });
         std::vector<std::uint8_t> shared(n + 1);
-        std::vector<Position> scratch(n + 1);
-        shared_contexts<Code>(codes, sa, scratch, shared);
+        std::vector<Position> before(n + 1);
         next.resize(n + padding_bytes);
         same.resize(n);
-        end_row = fill_next_and_same<Code>(codes, sa, shared, std::span(next).first(n), same);
+        end_row = link_rows<Code>(codes, sa, std::span(next).first(n), before, 0, n);
+        shared_contexts<Code>(codes, before, shared, 0, n + 1);
+        fill_same(sa, shared, same, 0, n);
         buckets = count_buckets<Code>(codes, n_codes);
         const std::span<const Code> rows = std::span(next).first(n);
         if constexpr (sizeof(Code) == 1) {
@@ -96,6 +98,46 @@ struct Owned {
         c.psi = psi;
         c.block_rows = block_rows;
         c.n_rows = static_cast<Row>(codes.size());
+        c.end_row = end_row;
+        return c;
+    }
+};
+
+// The same shard in the compact layout, owning its columns.
+template <class Code>
+struct OwnedCompact {
+    std::vector<Row> buckets;
+    HuffmanColumns next;
+    std::vector<std::uint8_t> blocks;
+    std::vector<std::uint32_t> starts;
+    std::vector<std::uint8_t> marks;
+    std::vector<std::uint32_t> samples;
+    std::vector<std::uint32_t> text_rows;
+    Row n_rows;
+    Row end_row;
+
+    explicit OwnedCompact(const Owned<Code>& fast)
+        : buckets(fast.buckets),
+          next(compact_next<Code>(std::span(fast.next).first(fast.codes.size()), fast.buckets)),
+          blocks(next.blocks().begin(), next.blocks().end()),
+          n_rows(static_cast<Row>(fast.codes.size())),
+          end_row(fast.end_row) {
+        blocks.resize(blocks.size() + padding_bytes);
+        starts.resize(CompactText::n_starts(n_rows));
+        marks.resize(CompactText::n_samples(n_rows));
+        samples.resize(CompactText::n_samples(n_rows));
+        text_rows.resize(CompactText::n_text_rows(n_rows));
+        fill_samples(fast.sa, starts, marks, samples, text_rows);
+    }
+
+    [[nodiscard]] BlockColumns next_columns() const {
+        return {next.supers(), next.starts(), next.entries(), blocks};
+    }
+    [[nodiscard]] Columns<Code> columns() const {
+        Columns<Code> c;
+        c.buckets = buckets;
+        c.compact = CompactColumns{next_columns(), starts, marks, samples, text_rows};
+        c.n_rows = n_rows;
         c.end_row = end_row;
         return c;
     }

@@ -325,17 +325,12 @@ void test_line_ends(std::uint32_t n_codes, std::vector<std::uint32_t> weights) {
                 truth.n += weights[text[p]];
                 truth.last = p;
             }
-        const auto found = counted.in(std::span<const Code>(text), begin, end);
+        const auto found =
+            counted.in(std::span<const Code>(text).subspan(begin, end - begin), begin);
         CHECK(found.n == truth.n && found.last == truth.last);
     }
-    const auto ask = [&](Position begin, Position end) {
-        return counted.in(std::span<const Code>(text), begin, end);
-    };
-    CHECK(throws<InvalidParameter>([&] { (void)ask(5, 4); }));
-    CHECK(throws<InvalidParameter>([&] { (void)ask(0, 1001); }));
     const std::vector<std::uint32_t> few(1);  // the text has codes that this alphabet has not
-    CHECK(throws<CorruptIndex>(
-        [&] { (void)LineEnds(few).in(std::span<const Code>(text), 0, 1000); }));
+    CHECK(throws<CorruptIndex>([&] { (void)LineEnds(few).in(std::span<const Code>(text), 0); }));
 }
 
 void test_alphabet() {

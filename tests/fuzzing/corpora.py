@@ -52,6 +52,7 @@ class _Recipe:
     two_sided: bool = False
     calibrated: bool = False
     first_format: bool = False
+    layout: str = "fast"
 
 
 def make_all(folder: Path, only: Iterable[str] | None = None) -> list[Base]:
@@ -81,6 +82,7 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
             tokenizer=recipe.tokenizer(documents),
             shard_tokens=recipe.shard_tokens,
             two_sided=recipe.two_sided,
+            layout=recipe.layout,
         )
     index = infgram.open(path)
     if recipe.calibrated:
@@ -209,6 +211,15 @@ def _pieces(documents: Sequence[str]) -> Tokenizer:
 
 _RECIPES = [
     _Recipe("bytes", _one(6000), _named("bytes"), calibrated=True),
+    _Recipe("compact", _several(2000, 1500, 0, 900), _named("bytes"), layout="compact"),
+    _Recipe(
+        "compact numbers",
+        _numbers(600, 1500, 1200),
+        _named("ids", vocab_size=50_000),
+        shard_tokens=1600,
+        two_sided=True,
+        layout="compact",
+    ),
     _Recipe("letters", lambda rng: ["abcab" * 40 + "b" * 90], _named("bytes")),
     _Recipe("one", lambda rng: ["x"], _named("bytes"), calibrated=True, two_sided=True),
     _Recipe(

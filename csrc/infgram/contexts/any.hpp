@@ -152,12 +152,17 @@ public:
                                                          std::span<const Position> begins,
                                                          std::span<const Position> ends) const {
         if (begins.size() != ends.size()) throw InvalidParameter("expected an end for each begin");
-        return visit([&](const auto& of) {
+        return visit([&]<class Code>(const Owner<Code>& of) {
             const LineEnds counted(n_line_ends);
+            const Shard<Code>& from = of->index.shard(shard);
             std::vector<LineEnds::Found> found;
+            std::vector<Code> scratch;
             found.reserve(begins.size());
-            for (std::size_t i = 0; i < begins.size(); ++i)
-                found.push_back(counted.in(of->index.shard(shard).text(), begins[i], ends[i]));
+            for (std::size_t i = 0; i < begins.size(); ++i) {
+                if (begins[i] > ends[i] || ends[i] > from.n_rows())
+                    throw InvalidParameter("positions outside the shard");
+                found.push_back(counted.in(from.text(begins[i], ends[i], scratch), begins[i]));
+            }
             return found;
         });
     }

@@ -33,9 +33,11 @@ public:
     }
 
     // From now on the first k levels of each chain are enough: they are kept, and maybe a few more.
-    // Not where there is a live text, whose levels come between.
+    // Not where there is a live text, whose levels come between, nor in the compact layout, which
+    // cannot find levels that were not kept.
     void keep_first(std::size_t k) noexcept {
-        if (!live_) k_ = k;
+        const auto is_compact = [](const Shard<Code>& shard) { return shard.is_compact(); };
+        if (!live_ && std::ranges::none_of(shards_, is_compact)) k_ = k;
     }
     [[nodiscard]] bool keeps_first() const noexcept { return k_.has_value(); }
 

@@ -52,12 +52,15 @@ public:
     }
 
     // Adds the next tokens of the range's rows, the boundary among them. O(range), or for
-    // byte-wide codes O(block + n_codes), and for the whole shard O(n_codes).
+    // byte-wide codes and in the compact layout O(block + n_codes), and for the whole shard
+    // O(n_codes).
     template <class Code>
     void add(const Shard<Code>& shard, Range range) {
         if (range == shard.all()) {
             for (std::uint32_t code = 0; code < shard.n_codes(); ++code)
                 add(code, shard.bucket(code).size());
+        } else if (shard.is_compact()) {
+            shard.rank().compact().count(range, [&](std::uint32_t code, Row n) { add(code, n); });
         } else if constexpr (sizeof(Code) == 1) {
             add_blocks(shard, range);
         } else {
@@ -90,7 +93,7 @@ private:
     }
 
     void add_blocks(const Shard<std::uint8_t>& shard, Range range) {
-        const auto& rank = shard.rank();
+        const auto& rank = shard.rank().fast();
         const std::uint32_t log_rows = rank.log_block_rows();
         const std::uint32_t first = (range.begin + (1u << log_rows) - 1) >> log_rows;
         const std::uint32_t last = range.end >> log_rows;

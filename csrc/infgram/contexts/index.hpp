@@ -66,11 +66,13 @@ public:
     // The token ids between two positions of a shard.
     [[nodiscard]] std::vector<std::uint32_t> tokens(std::size_t s, std::size_t begin,
                                                     std::size_t end) const {
-        const auto text = shard(s).text();
-        if (begin > end || end > text.size()) throw InvalidParameter("positions outside the shard");
+        if (begin > end || end > shard(s).n_rows())
+            throw InvalidParameter("positions outside the shard");
+        std::vector<Code> scratch;
         std::vector<std::uint32_t> token_ids;
         token_ids.reserve(end - begin);
-        for (const Code code : text.subspan(begin, end - begin))
+        for (const Code code :
+             shard(s).text(static_cast<Position>(begin), static_cast<Position>(end), scratch))
             token_ids.push_back(alphabet_.token_id(code));
         return token_ids;
     }
@@ -128,8 +130,12 @@ public:
     [[nodiscard]] std::vector<Chain> chains(std::span<const Token> context) const {
         const Codes codes(*this, context);
         std::vector<Chain> chains(shards_.size());
-        for (std::size_t s = 0; s < shards_.size(); ++s)
-            shards_[s].descend(codes.known(), chains[s]);
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            if (!shards_[s].is_compact())
+                shards_[s].descend(codes.known(), chains[s]);
+            else
+                for (const std::uint32_t code : codes.known()) advance(shards_[s], chains[s], code);
+        }
         return chains;
     }
 

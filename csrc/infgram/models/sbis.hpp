@@ -262,7 +262,7 @@ private:
     // Are all rows of the levels among 64?
     [[nodiscard]] bool is_narrow() const noexcept {
         return shards_.size() == 1 && live_ == nullptr && parameters_.floor == 0.0 &&
-               ranges_.back().size() <= 64;
+               ranges_.back().size() <= 64 && !shards_[0].is_compact();
     }
 
     // weigh, where a token's rows are the bits of a word and its counts are counts of bits.

@@ -52,66 +52,84 @@ std::vector<Row> count_buckets(std::span<const Code> codes, std::uint32_t n_code
     return buckets;
 }
 
-// shared[p] = tokens that the contexts of position p and of the row before p's row have in common,
-// saturating at 255; position p is 1 <= p <= n. Linear on any input: the phi algorithm (Kärkkäinen,
-// Manzini, Puglisi 2009) run backwards over positions. `row_before` is scratch space for n + 1
-// values.
+// What `link_rows` says of a position: that of the row before, and whether both rows have the same
+// next token. Positions have 31 bits, so there is room for it.
+inline constexpr std::uint32_t same_next = 1u << 31;
+
+// For rows [begin, end): next[r] = the token at row r, boundary at the end of the text; and
+// before[sa[r]] = the position of the row before, 0 for none, with `same_next`; before[0] = 0.
+// Returns the row of the end of the text if it is among them, else n. Parts may be filled by
+// threads of their own. No extra memory.
 template <class Code>
-void shared_contexts(std::span<const Code> codes, std::span<const Position> sa,
-                     std::span<Position> row_before, std::span<std::uint8_t> shared) {
+Row link_rows(std::span<const Code> codes, std::span<const Position> sa, std::span<Code> next,
+              std::span<Position> before, std::size_t begin, std::size_t end) {
     const std::size_t n = codes.size();
-    row_before[sa[0]] = 0;  // elsewhere the position of the row before
-    for (std::size_t r = 1; r < n; ++r) {
-        if (r + detail::ahead < n) prefetch_to_write(&row_before[sa[r + detail::ahead]]);
-        row_before[sa[r]] = sa[r - 1];
-    }
-    std::size_t length = 0;
-    shared[0] = 0;
-    for (std::size_t p = n; p > 0; --p) {
-        if (p > detail::ahead) {
-            const std::size_t soon = row_before[p - detail::ahead];
-            prefetch(&codes[soon > length ? soon - 1 - length : 0]);
+    const auto token = [&](Position p) { return p == n ? Code{boundary} : codes[p]; };
+    Row end_row = static_cast<Row>(n);
+    if (begin == 0) before[0] = 0;
+    Position last = begin == 0 ? 0 : sa[begin - 1];
+    bool last_has_next = begin != 0 && last != n;
+    Code last_token = begin == 0 ? Code{boundary} : token(last);
+    for (std::size_t r = begin; r < end; ++r) {
+        if (r + detail::ahead < end) {
+            const Position soon = sa[r + detail::ahead];
+            prefetch(&codes[std::min<std::size_t>(soon, n - 1)]);
+            prefetch_to_write(&before[soon]);
         }
-        const std::size_t q = row_before[p];
-        if (q == 0) {
-            length = 0;
-        } else {
+        const Position p = sa[r];
+        const bool has_next = p != n;
+        const Code code = token(p);
+        if (!has_next) end_row = static_cast<Row>(r);
+        next[r] = code;
+        before[p] = last | (has_next && last_has_next && code == last_token ? same_next : 0);
+        last = p;
+        last_has_next = has_next;
+        last_token = code;
+    }
+    return end_row;
+}
+
+// For positions p in [begin, end), 0 <= p <= n: shared[p] = tokens that the contexts of p and of
+// the row before p's row have in common, saturating at 255. Two rows with one next token share one
+// token less than their images, which stand next to each other, too: so only where tokens part is
+// there something to compare (the irreducible values of Kärkkäinen, Manzini, Puglisi 2009, run
+// backwards over positions). O(n log n) at worst and mostly far less; parts may be filled by
+// threads of their own, each of which compares its last position anew. No extra memory.
+template <class Code>
+void shared_contexts(std::span<const Code> codes, std::span<const Position> before,
+                     std::span<std::uint8_t> shared, std::size_t begin, std::size_t end) {
+    std::size_t length = 0;
+    bool known = false;  // length is what the position behind shares
+    for (std::size_t p = end; p-- > begin;) {
+        if (p >= begin + detail::ahead) {
+            const Position soon = before[p - detail::ahead];
+            if ((soon & same_next) == 0) prefetch(&codes[soon > length ? soon - 1 - length : 0]);
+        }
+        if (length > 0) --length;
+        if (!known || (before[p] & same_next) == 0) {
+            const std::size_t q = before[p] & ~same_next;
             const std::size_t limit = std::min(p, q);
+            length = std::min(length, limit);
             while (length < limit && codes[p - 1 - length] == codes[q - 1 - length]) ++length;
+            known = true;
         }
         shared[p] = static_cast<std::uint8_t>(std::min<std::size_t>(length, 255));
-        if (length > 0) --length;
     }
 }
 
-// next[r] = the token at row r, boundary at the end of the text; same[r] = 0 if no earlier row has
-// the same next token, else 1 + the tokens of context shared with the nearest such row, at most
-// 255. Returns the row of the end of the text. No extra memory.
+// For rows [begin, end): same[r] = 0 if no earlier row has the same next token, else 1 + the tokens
+// of context shared with the nearest such row, at most 255; 0 at the end of the text. No extra
+// memory.
 //
 // Appending the same token to two contexts keeps their order, so rows with one next token that are
 // neighbours among themselves become neighbours, and share one token more.
-template <class Code>
-Row fill_next_and_same(std::span<const Code> codes, std::span<const Position> sa,
-                       std::span<const std::uint8_t> shared, std::span<Code> next,
-                       std::span<std::uint8_t> same) {
-    const std::size_t n = codes.size();
-    Row end_row = 0;
-    for (std::size_t r = 0; r < n; ++r) {
-        if (r + detail::ahead < n) {
-            prefetch(&codes[std::min<std::size_t>(sa[r + detail::ahead], n - 1)]);
-            prefetch(&shared[sa[r + detail::ahead]]);
-        }
-        const Position p = sa[r];
-        if (p == n) {
-            end_row = static_cast<Row>(r);
-            next[r] = static_cast<Code>(boundary);
-            same[r] = 0;
-        } else {
-            next[r] = codes[p];
-            same[r] = shared[p + 1];
-        }
+inline void fill_same(std::span<const Position> sa, std::span<const std::uint8_t> shared,
+                      std::span<std::uint8_t> same, std::size_t begin, std::size_t end) {
+    const std::size_t n = sa.size();
+    for (std::size_t r = begin; r < end; ++r) {
+        if (r + detail::ahead < end) prefetch(&shared[sa[r + detail::ahead]]);
+        same[r] = sa[r] == n ? std::uint8_t{0} : shared[sa[r] + 1];
     }
-    return end_row;
 }
 
 // Does the suffix array sort the text? True if sa is a permutation of 1..n, next holds the tokens

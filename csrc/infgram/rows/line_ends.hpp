@@ -29,20 +29,21 @@ public:
         if (*found == 1) only_ = found - n_line_ends.begin();
     }
 
-    // Of text[begin, end). O(end - begin), 64 bytes at a time where codes are bytes and one is the
-    // end of a line. Throws InvalidParameter, and CorruptIndex for a code of no alphabet.
+    // Of a part of the text that begins at `first`. O(size), 64 bytes at a time where codes are
+    // bytes and one is the end of a line. Throws CorruptIndex for a code of no alphabet.
     template <class Code>
-    [[nodiscard]] Found in(std::span<const Code> text, Position begin, Position end) const {
-        if (begin > end || end > text.size()) throw InvalidParameter("positions outside the shard");
+    [[nodiscard]] Found in(std::span<const Code> text, Position first) const {
+        const std::size_t end = text.size();
         Found found;
-        std::size_t at = begin;
+        std::size_t at = 0;
         if constexpr (sizeof(Code) == 1) {
             if (only_ >= 0)
                 for (; at + 64 <= end; at += 64) {
                     const std::uint64_t here = match64(&text[at], static_cast<std::uint8_t>(only_));
                     if (here == 0) continue;
                     found.n += count_bits(here);
-                    found.last = static_cast<std::int64_t>(at) + 63 - std::countl_zero(here);
+                    found.last =
+                        static_cast<std::int64_t>(first + at) + 63 - std::countl_zero(here);
                 }
         }
         for (; at < end; ++at) {
@@ -50,7 +51,7 @@ public:
             if (code >= n_line_ends_.size()) throw_corrupt("codes");
             if (n_line_ends_[code] == 0) continue;
             found.n += n_line_ends_[code];
-            found.last = static_cast<std::int64_t>(at);
+            found.last = static_cast<std::int64_t>(first + at);
         }
         return found;
     }

@@ -18,11 +18,14 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <vector>
 
 #include "infgram/rows/alphabet.hpp"
+#include "infgram/rows/compact.hpp"
+#include "infgram/rows/layouts.hpp"
 #include "infgram/rows/rank.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -39,6 +42,7 @@ struct Columns {
     std::span<const std::uint32_t> rank_supers;  // byte-wide codes only
     std::span<const Row> psi;                    // wider codes only
     std::uint32_t block_rows = 0;                // byte-wide codes only
+    std::optional<CompactColumns> compact;       // then of the others there is `buckets` alone
     Row n_rows = 0;
     Row end_row = 0;  // the row whose position is the end of the text
 };
@@ -46,7 +50,8 @@ struct Columns {
 template <class Code>
 class Shard {
 public:
-    using Rank = std::conditional_t<sizeof(Code) == 1, BlockRank, BucketRank>;
+    using FastRank = std::conditional_t<sizeof(Code) == 1, BlockRank, BucketRank>;
+    using Rank = RankOfLayout<FastRank>;
 
     explicit Shard(const Columns<Code>& columns)
         : codes_(columns.codes),
@@ -57,13 +62,11 @@ public:
           rank_(make_rank(columns)),
           n_rows_(columns.n_rows),
           end_row_(columns.end_row) {
-        if (codes_.size() < n_rows_) throw_corrupt("codes");
-        if (sa_.size() < n_rows_) throw_corrupt("sa");
-        if (next_.size() < n_rows_) throw_corrupt("next");
-        if (same_.size() < n_rows_) throw_corrupt("same");
-        if (n_rows_ == 0 || end_row_ >= n_rows_ || sa_[end_row_] != n_rows_) throw_corrupt("sa");
-        if (next_[end_row_] != boundary) throw_corrupt("next");
-        if (codes_[0] != boundary) throw_corrupt("codes");
+        if (n_rows_ == 0 || end_row_ >= n_rows_) throw_corrupt("sa");
+        if (columns.compact)
+            compact_text_.emplace(*columns.compact, n_rows_, end_row_);
+        else
+            check_fast();
         if (bucket(boundary).empty()) throw_corrupt("buckets");
     }
 
@@ -75,14 +78,40 @@ public:
     [[nodiscard]] Range bucket(std::uint32_t code) const noexcept {
         return {buckets_[code], buckets_[code + 1]};
     }
-    [[nodiscard]] const Code* next() const noexcept { return next_.data(); }
-    [[nodiscard]] const std::uint8_t* same() const noexcept { return same_.data(); }
+    // Whether the columns below are not there, and `shared` is not to be had: whoever can do
+    // without asks first. They throw NeedsFastLayout.
+    [[nodiscard]] bool is_compact() const noexcept { return compact_text_.has_value(); }
+    [[nodiscard]] const Code* next() const {
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("next");
+        return next_.data();
+    }
+    [[nodiscard]] const std::uint8_t* same() const {
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("same");
+        return same_.data();
+    }
     [[nodiscard]] Row end_row() const noexcept { return end_row_; }
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
     // The text as it is stored: codes may lie outside the alphabet.
-    [[nodiscard]] std::span<const Code> text() const noexcept { return codes_.first(n_rows_); }
+    [[nodiscard]] std::span<const Code> text() const {
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
+        return codes_.first(n_rows_);
+    }
+    // A part of it, begin <= end <= n_rows; `scratch` holds it where it is not stored. O(1), or
+    // O(256 + end - begin) ranks.
+    [[nodiscard]] std::span<const Code> text(Position begin, Position end,
+                                             std::vector<Code>& scratch) const {
+        if (!is_compact()) return codes_.subspan(begin, end - begin);
+        scratch.resize(end - begin);
+        compact_text_->read(rank_.compact(), begin, end, scratch.data());
+        return scratch;
+    }
     // A code of the text, which is one of the alphabet. Throws CorruptIndex.
     [[nodiscard]] std::uint32_t code_at(Position position) const {
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
         const std::uint32_t code = codes_[position];
         if (code >= n_codes()) throw_corrupt("codes");
         return code;
@@ -99,6 +128,7 @@ public:
     // The code that every row of a short range has next, or Alphabet::unknown if there are several
     // or it would take long to tell.
     [[nodiscard]] std::uint32_t only_next(Range range) const noexcept {
+        if (is_compact()) return Alphabet::unknown;
         const std::uint32_t code = next_[range.begin];
         if (range.size() > 64 || has_end(range) || code >= n_codes()) return Alphabet::unknown;
         if constexpr (sizeof(Code) == 1) {
@@ -113,8 +143,9 @@ public:
         }
     }
 
-    // Throws CorruptIndex where the column is out of range.
+    // O(1), or 48 ranks at most. Throws CorruptIndex where the column is out of range.
     [[nodiscard]] Position position(Row row) const {
+        if (is_compact()) return compact_text_->position(rank_.compact(), row);
         const Position p = sa_[row];
         if (p == 0 || p > n_rows_) throw_corrupt("sa");
         return p;
@@ -122,7 +153,7 @@ public:
 
     // The range of (context + code), given the range of context. The LF mapping; code > 0.
     [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
-        const Range image{rank_(code, range.begin), rank_(code, range.end)};
+        const Range image = rank_(code, range);
         if (image.empty()) return {};
         if (image.begin < buckets_[code] || image.begin > image.end ||
             image.end > buckets_[code + 1] || image.size() > range.size())
@@ -135,7 +166,7 @@ public:
     class Images {
     public:
         // narrowest: the range that is asked for first.
-        Images(const Shard& shard, std::uint32_t code, Range narrowest) noexcept
+        Images(const Shard& shard, std::uint32_t code, Range narrowest)
             : nested_(shard.rank_, code, narrowest),
               bucket_(shard.bucket(code)),
               last_{bucket_.end, bucket_.begin} {}
@@ -160,6 +191,8 @@ public:
 
     // Tokens that the contexts of two rows share at their ends, at most `most`.
     [[nodiscard]] std::uint32_t shared(Row row, Row other, std::uint32_t most) const {
+        if (is_compact()) [[unlikely]]
+            throw_needs_fast("codes");
         static_assert(std::endian::native == std::endian::little);  // as columns are
         constexpr std::uint32_t code_bits = 8 * sizeof(Code);
         constexpr std::uint32_t per_word = 64 / code_bits;
@@ -188,11 +221,12 @@ public:
         return {bucket(ngram[0]), ngram.subspan(1)};
     }
 
-    // Reads one more token, or all of them where only one row is left: a comparison with the text.
+    // Reads one more token, or all of them where only one row is left and the text is stored: a
+    // comparison with it.
     // Returns whether the count is not known yet; then it is range.size().
     [[nodiscard]] bool step(Search& search) const {
         if (search.range.empty() || search.rest.empty()) return false;
-        if (search.range.size() == 1) {
+        if (search.range.size() == 1 && !is_compact()) {
             if (!follows(position(search.range.begin), search.rest)) search.range = {};
             return false;
         }
@@ -211,8 +245,10 @@ public:
     }
 
     // Every level of the context, all codes > 0, longest first. One descent from the last token
-    // backwards: O(n log n_rows), usually far less because ranges shrink fast.
+    // backwards: O(n log n_rows), usually far less because ranges shrink fast. Where the text is
+    // not stored, it throws NeedsFastLayout: the context is read instead.
     void descend(std::span<const std::uint32_t> context, std::vector<Level>& levels) const {
+        if (is_compact()) throw_needs_fast("sa");
         levels.clear();
         if (context.empty()) return;
         std::uint32_t n = 1;
@@ -239,14 +275,25 @@ private:
     }
 
     static Rank make_rank(const Columns<Code>& columns) {
-        if constexpr (sizeof(Code) == 1) {
-            if (columns.buckets.size() > 257) throw_corrupt("buckets");
-            return BlockRank(columns.next, columns.rank_blocks, columns.rank_supers,
-                             static_cast<std::uint32_t>(columns.buckets.size() - 1),
-                             columns.block_rows, columns.n_rows);
-        } else {
-            return BucketRank(columns.psi, columns.buckets, columns.n_rows);
-        }
+        if (sizeof(Code) == 1 && columns.buckets.size() > 257) throw_corrupt("buckets");
+        if (columns.compact)
+            return Rank(CompactRank(columns.compact->next, columns.buckets, columns.n_rows,
+                                    columns.end_row));
+        if constexpr (sizeof(Code) == 1)
+            return Rank(BlockRank(columns.next, columns.rank_blocks, columns.rank_supers,
+                                  static_cast<std::uint32_t>(columns.buckets.size() - 1),
+                                  columns.block_rows, columns.n_rows));
+        else
+            return Rank(BucketRank(columns.psi, columns.buckets, columns.n_rows));
+    }
+
+    void check_fast() const {
+        if (codes_.size() < n_rows_) throw_corrupt("codes");
+        if (sa_.size() < n_rows_ || sa_[end_row_] != n_rows_) throw_corrupt("sa");
+        if (next_.size() < n_rows_) throw_corrupt("next");
+        if (same_.size() < n_rows_) throw_corrupt("same");
+        if (next_[end_row_] != boundary) throw_corrupt("next");
+        if (codes_[0] != boundary) throw_corrupt("codes");
     }
 
     [[nodiscard]] bool follows(Position p, std::span<const std::uint32_t> ngram) const noexcept {
@@ -285,6 +332,7 @@ private:
     std::span<const std::uint8_t> same_;
     std::span<const Row> buckets_;
     Rank rank_;
+    std::optional<CompactText> compact_text_;
     Row n_rows_;
     Row end_row_;
 };

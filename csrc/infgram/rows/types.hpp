@@ -44,6 +44,18 @@ struct InvalidParameter : std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
+// The compact layout of an index has not got what was asked of it.
+struct NeedsFastLayout : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void throw_needs_fast(const char* column) {
+    throw NeedsFastLayout(
+        std::string("this index has the compact layout, without the column '") + column +
+        "': it counts, finds and generates with SBIS. For all else make one of the fast layout: "
+        "`infgram convert INDEX OUT --layout fast`.");
+}
+
 [[noreturn]] inline void throw_corrupt(const char* column) {
     throw CorruptIndex(
         std::string("the column '") + column +

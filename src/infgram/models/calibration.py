@@ -123,6 +123,7 @@ def _fitted_now(index: Index) -> _Fits:
 
 
 def _fitted(index: Index) -> _Fits:
+    index.need_fast_layout("Kneser-Ney, on which this stands,")
     with enough("fitting the discounts", "raise the limit, or use another estimator"):
         return _fit(index)
 

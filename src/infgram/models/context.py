@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import native
 from ..index import Cursor, Index
 from ..results import Level
+from ..store.layout import COMPACT
 from ..text.tokens import ABSENT
 from .calibration import exponent_of
 
@@ -108,13 +109,26 @@ class Context:
             self._live.read(np.array(code if len(code) else [_UNKNOWN], np.uint32))
 
     def levels(self) -> list[Counts]:
-        """Levels of the corpus, longest first; the last is the empty context, n = 0."""
+        """Levels of the corpus, longest first; the last is the empty context, n = 0.
+
+        The compact layout does not tell different contexts: `contexts` is 0 and `passed` NaN.
+        """
+        if self.cursor.index.layout == COMPACT:
+            return self._counted_levels()
         return [
             Counts(n, m, False, token_ids, counts, contexts, passed)
             for n, m, token_ids, counts, contexts, passed in self.cursor.native.read_levels(
                 self.exponent
             )
         ]
+
+    def _counted_levels(self) -> list[Counts]:
+        cursor, found = self.cursor.native, []
+        for i in range(len(cursor.levels()) + 1):
+            n, (token_ids, counts, m) = cursor.next_tokens(i)
+            contexts, passed = np.zeros_like(token_ids), np.full(len(counts), np.nan)
+            found.append(Counts(n, m, False, token_ids, counts, contexts, passed))
+        return found
 
     def live_levels(self) -> list[Counts]:
         """Levels of the live text, longest first, the empty context last; none before it began."""

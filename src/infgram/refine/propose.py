@@ -144,6 +144,7 @@ def lexicon(index: Index) -> native.Lexicon:
     """The words of an index's text, counted once while it is open; about 0.1 us a token."""
     known = _LEXICONS.get(index)
     if known is None:
+        index.need_fast_layout("the list of words of polish and all of refine")
         of_word, n_of_character = letters(index)
         known = _LEXICONS[index] = native.Lexicon(
             index.native,

@@ -18,7 +18,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -34,8 +34,10 @@ from ..checks import whole
 from ..errors import EmptyCorpus, InputError, StorageError, TokenError, UndecodableText
 from ..text.corpus import Document
 from ..text.tokens import Tokenizer
+from .deriving import compact_columns, fast_columns, next_tokens
 from .documents import PLAIN_TEXT, RECORDS
 from .generations import building
+from .layout import COMPACT, FAST, check_layout
 from .memory import enough, require
 from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
 
@@ -51,6 +53,7 @@ def build_index(
     shard_tokens: int = MAX_SHARD_TOKENS,
     jobs: int = 1,
     two_sided: bool = False,
+    layout: str = FAST,
     overwrite: bool = False,
     description: Mapping[str, object] | None = None,
     on_bad: Callable[[str], None] | None = None,
@@ -59,8 +62,9 @@ def build_index(
     """Builds an index folder at `path` from documents and opens what it has built.
 
     - `shard_tokens` bounds the rows of a shard: its tokens, a boundary a document, one at the end.
-    - `jobs` is how many processes sort shards at once; each takes 10 to 11 bytes a token of its
+    - `jobs` is how many processes sort shards at once; each takes 6 to 7 bytes a token of its
       shard for byte-wide codes.
+    - `layout`: "fast" or "compact".
     - `two_sided`: also the index of every document read backwards, in a folder of its own inside.
     - `description` is kept in the manifest.
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
@@ -73,6 +77,7 @@ def build_index(
     """
     whole(2, MAX_SHARD_TOKENS, shard_tokens=shard_tokens)
     whole(1, jobs=jobs)
+    check_layout(layout)
     report: Progress = progress or (lambda _stage, _done, _total: None)
     started = time.perf_counter()
     with (
@@ -96,6 +101,8 @@ def build_index(
             n_codes=n_codes,
             code_bits=_code_bits(n_codes),
             block_rows=_block_rows(n_codes),
+            threads=max(1, (os.cpu_count() or 1) // jobs),
+            layout=layout,
         )
         tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
         results = iter(_sort_all(tasks, jobs, report))
@@ -105,6 +112,7 @@ def build_index(
             "tokenizer": tokenizer.spec(),
             "code_bits": plan.code_bits,
             "block_rows": plan.block_rows,
+            **({} if layout == FAST else {"layout": layout}),
             "n_tokens": sum(s["n_tokens"] for s in shards),
             "n_documents": sum(s["n_documents"] for s in shards),
         }
@@ -348,6 +356,8 @@ class _Plan:
     n_codes: int
     code_bits: int
     block_rows: int
+    threads: int
+    layout: str
 
 
 def _sort_all(
@@ -431,14 +441,15 @@ def _end_with(pipe: int) -> None:
     os._exit(1)
 
 
-_STEPS = 5
+_STEPS = 3
 
 
 def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None]) -> dict[str, Any]:
     """Computes and writes the columns of one shard, calling `step` _STEPS times on the way.
 
-    For byte-wide codes the peak is 10 bytes a row: the text, the suffix array, the position of the
-    row before each position, the tokens they share. Columns are written behind what is computed.
+    For byte-wide codes the peak is 6 bytes a row: a column is written, let go of and mapped back.
+    Of the fast layout those are the text, the position of the row before each position, and one
+    more byte; of the compact one the text, the suffix array and `next`.
     """
     folder, name = Path(plan.folder), shard["name"]
     writer = IndexWriter(folder)
@@ -446,49 +457,37 @@ def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None])
     documents = np.fromfile(folder / name / "documents", np.uint32, n_documents + 1)
     token_ids = np.fromfile(folder / "token_ids", np.uint32, plan.n_codes - 1)
 
-    with ThreadPoolExecutor(1) as disk:
-        writes: list[Future[None]] = []
+    def write(column: str, values: NDArray[Any]) -> NDArray[Any]:
+        return writer.write_mapped(f"{name}/{column}", values)
 
-        def write(column: str, values: NDArray[Any]) -> None:
-            for written in writes:
-                if written.done():
-                    written.result()  # a full disk should end the work, not wait for its end
-            writes.append(disk.submit(writer.write, f"{name}/{column}", values))
-
-        spool = _spool_path(folder, name)
-        ids = np.fromfile(spool, plan.spool_dtype)
-        codes = np.empty(n_rows, f"uint{plan.code_bits}")
-        native.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
-        del ids
-        spool.unlink()
-        write("codes", codes)
+    spool = _spool_path(folder, name)
+    ids = np.fromfile(spool, plan.spool_dtype)
+    codes = np.empty(n_rows, f"uint{plan.code_bits}")
+    native.assemble(ids, np.diff(documents) - np.uint32(1), token_ids, codes)
+    del ids
+    spool.unlink()
+    if plan.layout == COMPACT:
         step()
-
         sa = _suffix_array(codes)
-        write("sa", sa)
         step()
-
-        shared = native.shared_contexts(codes, sa)
+        buckets = np.asarray(native.count_buckets(codes, plan.n_codes))
+        next_, end_row = next_tokens(codes, sa)
+        del codes
+        compact_columns(write, next_, sa, buckets)
+    else:
+        codes = write("codes", codes)
         step()
-        next_ = np.empty_like(codes)
-        same = np.empty(n_rows, np.uint8)
-        end_row = native.fill_next_and_same(codes, sa, shared, next_, same)
-        del sa, shared
-        write("same", same)
-        write("next", next_)
+        sa = write("sa", _suffix_array(codes))
         step()
-
-        buckets = native.count_buckets(codes, plan.n_codes)
-        write("buckets", buckets)
-        if plan.code_bits == 8:
-            blocks, supers = native.block_ranks(next_, buckets, plan.block_rows)
-            write("rank_blocks", blocks)
-            write("rank_supers", supers)
-        else:
-            write("psi", native.psi(next_, buckets))
-        for written in writes:
-            written.result()
-        step()
+        end_row = fast_columns(
+            write,
+            codes,
+            sa,
+            n_codes=plan.n_codes,
+            block_rows=plan.block_rows,
+            threads=plan.threads,
+        )
+    step()
     return {"files": writer.files, "end_row": end_row}
 
 
@@ -502,7 +501,7 @@ def _suffix_array(codes: NDArray[Any]) -> NDArray[np.uint32]:
     n = len(codes)
     # It ends the process where it finds no memory for its threads.
     require(5 * codes.nbytes, n_threads=os.cpu_count() or 1)
-    order: NDArray[Any] = divsufsort(np.ascontiguousarray(codes[::-1]))
+    order: NDArray[Any] = divsufsort(codes[::-1].copy())  # it refuses a map
     np.subtract(n, order, out=order)
     return order.view(np.uint32) if order.dtype == np.int32 else order.astype(np.uint32)
 

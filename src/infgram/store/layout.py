@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..checks import one_of
 from ..errors import CorruptIndex, UnsupportedFormat
 
 MAX_ROWS = 2**31 - 2
 """Of a shard."""
 MAX_VOCAB_SIZE = 2**32 - 1
 _SUPER_ROWS = 1 << 16
+FAST, COMPACT = "fast", "compact"
+LAYOUTS = (FAST, COMPACT)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,13 @@ class Layout:
     build: Mapping[str, Any]
     files: tuple[str, ...]
     """The files that are read. Others may be there, which a later version knows."""
+    kind: str
+    """How its rows are kept: "fast" or "compact"."""
+
+
+def check_layout(layout: object) -> None:
+    """Raises InvalidParameter unless there is such a layout."""
+    one_of(LAYOUTS, layout=layout)
 
 
 def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
@@ -84,7 +94,13 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
         fields.text("infgram"),
         fields.object("build"),
         (),
+        fields.text("layout") if fields.has("layout") else FAST,
     )
+    if found.kind not in LAYOUTS:
+        raise UnsupportedFormat(
+            f"{path} has the layout {found.kind!r:.80}, this infgram knows "
+            f"{' and '.join(LAYOUTS)}: use the infgram that built it, or a newer one"
+        )
     _check_sums(found, fields)
     return replace(found, files=tuple(_known_files(found, fields, files)))
 
@@ -145,21 +161,10 @@ def _columns(
     yield "source_kinds", "uint8", None, False
     for shard in found.shards:
         n, n_documents = shard.n_rows, shard.n_documents
-        if found.code_bits == 8:
-            blocks, supers = n // found.block_rows + 1, n // _SUPER_ROWS + 1
-            ranks = [
-                ("rank_blocks", "uint16", blocks * n_codes),
-                ("rank_supers", "uint32", supers * n_codes),
-            ]
-        else:
-            ranks = [("psi", "uint32", n)]
+        rows = _compact if found.kind == COMPACT else _fast
         for name, dtype, length in (
-            ("codes", code, n),
-            ("sa", "uint32", n),
-            ("next", code, n),
-            ("same", "uint8", n),
             ("buckets", "uint32", n_codes + 1),
-            *ranks,
+            *rows(n, n_codes, code, found.block_rows),
             ("documents", "uint32", n_documents + 1),
             ("document_sources", "uint32", n_documents),
             ("document_lines", "uint32", n_documents),
@@ -168,6 +173,40 @@ def _columns(
         has_metadata = f"{shard.name}/metadata" in files
         yield f"{shard.name}/metadata", "uint8", None, False
         yield f"{shard.name}/metadata_offsets", "uint64", n_documents + 1, has_metadata
+
+
+def _fast(n: int, n_codes: int, code: str, block_rows: int) -> list[tuple[str, str, int | None]]:
+    """(name, dtype, length) of what a shard of n rows has in the fast layout."""
+    columns: list[tuple[str, str, int | None]] = [
+        ("codes", code, n),
+        ("sa", "uint32", n),
+        ("next", code, n),
+        ("same", "uint8", n),
+    ]
+    if code != "uint8":
+        return [*columns, ("psi", "uint32", n)]
+    blocks, supers = n // block_rows + 1, n // _SUPER_ROWS + 1
+    return [
+        *columns,
+        ("rank_blocks", "uint16", blocks * n_codes),
+        ("rank_supers", "uint32", supers * n_codes),
+    ]
+
+
+def _compact(n: int, n_codes: int, _code: str, _rows: int) -> list[tuple[str, str, int | None]]:
+    """The same in the compact layout."""
+    n_bytes = max(1, ((n_codes - 1).bit_length() + 7) // 8)  # of a code
+    width = (n_codes - 1 >> 8 * (n_bytes - 1)) + 1 + 256 * (n_bytes - 1)  # of all sequences
+    return [
+        ("next_supers", "uint32", 3 * width * (n // _SUPER_ROWS + 2)),
+        ("next_starts", "uint32", n_bytes * (-(-n // 2048) + 1)),
+        ("next_entries", "uint8", None),
+        ("next_blocks", "uint8", None),
+        ("sa_starts", "uint32", n // 256 + 2),
+        ("sa_marks", "uint8", n // 48),
+        ("sa_samples", "uint32", n // 48),
+        ("text_rows", "uint32", n // 256 + 1),
+    ]
 
 
 class _Fields:

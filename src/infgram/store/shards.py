@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .deriving import COMPACT_NEXT, SAMPLES
 from .documents import ShardDocuments
 from .layout import ShardLayout
 from .storage import StoredIndex
@@ -26,10 +27,11 @@ class Shard:
         """What the native core borrows."""
 
         def column(name: str) -> NDArray[Any]:
-            padded = name == "next"  # is read beyond its end
+            padded = name in ("next", "next_blocks")  # are read beyond their ends
             return self._stored.column(f"{self.layout.name}/{name}", with_padding=padded)
 
-        names = ["codes", "sa", "next", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
+        fast = ["codes", "sa", "next", "same", "buckets", "rank_blocks", "rank_supers", "psi"]
+        names = [*fast, *COMPACT_NEXT, *SAMPLES]
         present = [n for n in names if f"{self.layout.name}/{n}" in self._stored.columns]
         return {
             **{name: column(name) for name in present},

@@ -98,6 +98,14 @@ class IndexWriter:
             "crc32": checksum,
         }
 
+    def write_mapped(self, name: str, column: _Column) -> _Column:
+        """Writes a column; returns its read-only map, which is the system's memory."""
+        self.write(name, column)
+        length = column.size
+        with open(self.folder / name, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR)
+        return np.frombuffer(content, DTYPES[column.dtype.name], length)
+
     def copy(self, name: str, other: IndexWriter) -> None:
         """Writes a file as another writer has written it."""
         path = self.folder / name

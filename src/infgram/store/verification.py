@@ -6,7 +6,6 @@ array sorts the text is proved without sorting it. Checksums are storage's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,17 @@ from numpy.typing import NDArray
 
 from .. import native
 from ..errors import CorruptIndex, InvalidParameter
+from .deriving import COMPACT_NEXT, compact_columns, expanded, fast_columns
 from .documents import ShardDocuments
-from .layout import Layout, ShardLayout
+from .layout import FAST, ShardLayout
 from .storage import StoredIndex
 
 
 def verify_columns(stored: StoredIndex) -> None:
     """Whether the columns of every shard follow from its text. Raises CorruptIndex."""
-    layout = stored.layout
-    token_ids = stored.column("token_ids")
-    for shard in layout.shards:
-        _verify_shard(stored, layout, shard, len(token_ids) + 1)
-        _verify_documents(stored, shard)
+    n_codes = len(stored.column("token_ids")) + 1
+    for shard in stored.layout.shards:
+        _verify_documents(stored, shard, _verified_text(stored, shard, n_codes))
 
 
 def verify_other_side(stored: StoredIndex, other: StoredIndex) -> None:
@@ -33,8 +31,9 @@ def verify_other_side(stored: StoredIndex, other: StoredIndex) -> None:
     layout = stored.layout
     same = ["token_ids", *(f"{shard.name}/documents" for shard in layout.shards)]
     sound = all(np.array_equal(stored.column(name), other.column(name)) for name in same)
-    for shard in layout.shards if sound else ():
-        codes, reverse = (side.column(f"{shard.name}/codes") for side in (stored, other))
+    for s, shard in enumerate(layout.shards) if sound else ():
+        codes = sorted_rows(stored, shard)[0]
+        reverse = sorted_rows(other, other.layout.shards[s])[0]
         documents = ShardDocuments(stored, shard)
         sound &= all(
             np.array_equal(codes[begin:end], reverse[begin:end][::-1])
@@ -46,55 +45,68 @@ def verify_other_side(stored: StoredIndex, other: StoredIndex) -> None:
         )
 
 
-def _verify_shard(stored: StoredIndex, layout: Layout, shard: ShardLayout, n_codes: int) -> None:
-    def column(name: str) -> NDArray[Any]:
-        return stored.column(f"{shard.name}/{name}")
+def sorted_rows(
+    stored: StoredIndex, shard: ShardLayout
+) -> tuple[NDArray[Any], NDArray[np.uint32], NDArray[Any]]:
+    """The text of a shard, its suffix array and `next`, whatever the layout.
 
-    codes, sa = column("codes"), column("sa")
-    try:
-        if not native.is_sorted(codes, sa, column("next"), column("buckets")):
+    Of the compact layout they are computed, and not proved. Raises CorruptIndex.
+    """
+
+    def column(name: str) -> NDArray[Any]:
+        return stored.column(f"{shard.name}/{name}", with_padding=name == "next_blocks")
+
+    layout = stored.layout
+    if layout.kind == FAST:
+        return column("codes"), column("sa"), column("next")
+    columns = {name: column(name) for name in (*COMPACT_NEXT, "buckets")}
+    return expanded(columns, layout.code_bits, shard.n_rows, shard.end_row)
+
+
+def check_sorted(
+    stored: StoredIndex,
+    shard: ShardLayout,
+    rows: tuple[NDArray[Any], NDArray[np.uint32], NDArray[Any]],
+) -> None:
+    """Raises CorruptIndex unless the suffix array sorts the text."""
+    codes, sa, next_ = rows
+    if not native.is_sorted(codes, sa, next_, stored.column(f"{shard.name}/buckets")):
+        raise CorruptIndex(f"{stored.folder}: {shard.name} is not sorted; build the index again")
+
+
+def _verified_text(stored: StoredIndex, shard: ShardLayout, n_codes: int) -> NDArray[Any]:
+    """The text of a shard, all of whose columns follow from it."""
+
+    def compare(name: str, values: NDArray[Any]) -> NDArray[Any]:
+        if not np.array_equal(values, stored.column(f"{shard.name}/{name}")):
             raise CorruptIndex(
-                f"{stored.folder}: {shard.name} is not sorted; build the index again"
+                f"{stored.folder / shard.name / name} does not follow from the text; build the "
+                "index again"
             )
-        for name, values in _computed(codes, sa, layout, shard, n_codes):
-            if not np.array_equal(values, column(name)):
-                raise CorruptIndex(
-                    f"{stored.folder / shard.name / name} does not follow from the text; build the "
-                    "index again"
-                )
+        return values
+
+    layout = stored.layout
+    try:
+        rows = codes, sa, next_ = sorted_rows(stored, shard)
+        check_sorted(stored, shard, rows)
+        if layout.kind == FAST:
+            end_row = fast_columns(
+                compare, codes, sa, n_codes=n_codes, block_rows=layout.block_rows
+            )
+            if end_row != shard.end_row:
+                raise InvalidParameter(f"the end of the text is row {end_row}, not {shard.end_row}")
+        else:
+            compact_columns(compare, next_, sa, np.asarray(native.count_buckets(codes, n_codes)))
     except InvalidParameter as error:  # codes outside the alphabet
         raise CorruptIndex(
             f"{stored.folder}: {shard.name}: {error}; build the index again"
         ) from error
+    return codes
 
 
-def _computed(
-    codes: NDArray[Any], sa: NDArray[np.uint32], layout: Layout, shard: ShardLayout, n_codes: int
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Columns as a build makes them."""
-    buckets = native.count_buckets(codes, n_codes)
-    yield "buckets", buckets
-    next_ = np.empty_like(codes)
-    same = np.empty(len(codes), np.uint8)
-    shared = native.shared_contexts(codes, sa)
-    end_row = native.fill_next_and_same(codes, sa, shared, next_, same)
-    del shared
-    yield "next", next_
-    yield "same", same
-    if end_row != shard.end_row:
-        raise InvalidParameter(f"the end of the text is row {end_row}, not {shard.end_row}")
-    if layout.code_bits == 8:
-        blocks, supers = native.block_ranks(next_, buckets, layout.block_rows)
-        yield "rank_blocks", blocks
-        yield "rank_supers", supers
-    else:
-        yield "psi", native.psi(next_, buckets)
-
-
-def _verify_documents(stored: StoredIndex, shard: ShardLayout) -> None:
+def _verify_documents(stored: StoredIndex, shard: ShardLayout, codes: NDArray[Any]) -> None:
     """Whether documents stand between the boundaries of the text, and all that is told of them can
     be read."""
-    codes = stored.column(f"{shard.name}/codes")
     boundaries = np.flatnonzero(codes == 0)
     expected = np.append(boundaries[: shard.n_documents], shard.n_tokens + shard.n_documents)
     if not np.array_equal(stored.column(f"{shard.name}/documents"), expected):

@@ -90,9 +90,8 @@ def _places(
 ) -> _Places:
     """Where the n-grams of a clause begin in a shard."""
     layout = index.stored.layout.shards[s]
-    sa = index.stored.column(f"{layout.name}/sa")
     begins = [
-        sa[slice(*of[s])].astype(np.int64) - len(ids)
+        index.native.positions(s, np.arange(*of[s], dtype=np.uint32)).astype(np.int64) - len(ids)
         for ids, of in zip(ngrams, ranges, strict=True)
     ]
     places = np.concatenate(begins)

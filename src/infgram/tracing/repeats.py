@@ -100,8 +100,8 @@ def _found(index: Index, length: int, against: Index | None) -> Iterator[Repeat]
             if s < 0:
                 raise CorruptIndex(f"{of.path}: a run that repeats is not found; build it again")
             if (s, rows[0]) not in first:
-                sa = of.stored.column(f"{of.stored.layout.shards[s].name}/sa")
-                position = np.array([sa[slice(*rows)].min()]) - length
+                positions = of.native.positions(s, np.arange(*rows, dtype=np.uint32))
+                position = np.array([positions.min()]) - length
                 (offset,) = of.source_offsets(np.array([s]), position.astype(np.uint32))
                 first[s, rows[0]] = of.locate(int(offset))
             text = index.decode(ids[begin:end], after=ids[max(0, begin - REACH) : begin])
@@ -194,6 +194,7 @@ def _check(index: Index, min_length: int, against: Index | None) -> None:
     check_index(index=index)
     whole(1, 2**32 - 1, min_length=min_length)
     if against is None:
+        index.need_fast_layout("repeats, which is also in dedup,")
         return
     check_index(against=against)
     if against.tokenizer.spec() != index.tokenizer.spec():

@@ -175,7 +175,11 @@ def _stored(index: Index, adapt: bool) -> Learnt | None:
 
 
 def _predictable(index: Index) -> Index:
-    """The index, if the mixture can predict its tokens. Raises InvalidParameter."""
+    """The index, if the mixture can predict its tokens.
+
+    Raises InvalidParameter, NeedsFastLayout.
+    """
+    index.need_fast_layout("Mix")
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
         raise InvalidParameter(
