@@ -75,6 +75,7 @@ async function begin() {
   restore();
   byId("text").oninput = () => {
     clearTimeout(typing);
+    delete document.body.dataset.looked;
     typing = setTimeout(look, 80);
   };
   byId("index").onchange = () => Promise.all([look(), write()]);
