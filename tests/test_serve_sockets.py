@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from command_line import ENVIRONMENT
+from infgram_bench.serving import measure
 from served import Server, server
 from waiting import TIMEOUT, is_running, wait_until
 
@@ -255,3 +256,12 @@ def test_workers_answer_in_turn_and_one_that_dies_is_replaced(path: Path) -> Non
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: len(processes() - {str(victim)}) == 2)
         assert found.ask("/", COUNT)[1]["count"] == 4000
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_the_benchmark_of_serving_meets_no_errors(path: Path) -> None:
+    found = measure(path, 0.6, n_connections=4)
+    assert found.keys() == {"count", "batch", "generate"}
+    for each in found.values():
+        assert each.requests >= 4 and each.errors == 0
+        assert 0 <= each.p50_ms <= each.p99_ms and each.memory_after > 0

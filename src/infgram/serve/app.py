@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..index import Index
 from .answers import Json
@@ -102,14 +102,28 @@ def application(
         ("POST", "/api/trace", explore.trace),
         ("POST", "/{index}/attribution", Attributing(catalogue, settings, threads)),
     ]
-    paths: dict[object, str] = {}
-    routes = []
-    for method, path, endpoint in endpoints:
-        answer = _answering(endpoint)
-        paths[answer] = path
-        routes.append(Route(path, answer, methods=[method]))
+    answers = {(method, path): _answering(endpoint) for method, path, endpoint in endpoints}
+    routes = [Route(path, answer, methods=[method]) for (method, path), answer in answers.items()]
     inner = Starlette(routes=routes, exception_handlers={HTTPException: _of_the_router})
-    return Guard(inner, settings, metrics, paths)
+    paths = {answer: path for (_, path), answer in answers.items()}
+    return Guard(_Direct(answers, inner), settings, metrics, paths)
+
+
+class _Direct:
+    """In front of a router, which takes a third of the time of a count: paths as they stand."""
+
+    def __init__(self, answers: Mapping[tuple[str, str], Endpoint], router: ASGIApp) -> None:
+        self._answers = answers
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._answers.get((scope["method"], scope["path"]))
+        if answer is None:
+            await self._router(scope, receive, send)
+            return
+        scope["endpoint"] = answer
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:

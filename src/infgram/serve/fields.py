@@ -134,7 +134,7 @@ class Fields:
             raise Refusal(f"the field {name!r:.80} is unknown", param=name[:80])
 
 
-def _no_boolean(value: object) -> object:
+def _no_boolean(value: Any) -> Any:
     """To Python, True is 1; in JSON it is not."""
     return json.dumps(value) if isinstance(value, bool) else value
 

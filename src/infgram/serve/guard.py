@@ -12,6 +12,7 @@ import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
+from functools import lru_cache
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,7 +101,7 @@ class Guard:
 
     def _check_host(self, headers: Headers) -> None:
         """A page whose name was made to lead here calls the server by that name."""
-        name = name_of(headers.get(b"host", b"").decode("latin-1"))
+        name = name_of(headers.get(b"host", b""))
         if name in _LOCAL or name in self._hosts or _is_address(name):
             return
         raise Refusal(
@@ -150,12 +151,14 @@ class Guard:
             )
 
 
-def name_of(host: str) -> str:
+@lru_cache(maxsize=1000)
+def name_of(header: bytes) -> str:
     """What a Host header names, without its port.
 
-    >>> name_of("[::1]:8000"), name_of("Localhost:80")
+    >>> name_of(b"[::1]:8000"), name_of(b"Localhost:80")
     ('::1', 'localhost')
     """
+    host = header.decode("latin-1")
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()

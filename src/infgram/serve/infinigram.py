@@ -78,7 +78,7 @@ class Asked:
     @property
     def cnf(self) -> Cnf:
         """Clauses, all of which must hold, of n-grams, one of which must occur."""
-        cnf: Cnf = self.query if self.is_cnf else [[self.ngram]]  # type: ignore[assignment,list-item]
+        cnf: Cnf = self.query if self.is_cnf else [[self.ngram]]  # type: ignore[assignment]
         if not all(clause and all(clause) for clause in cnf):
             raise InvalidParameter("the query has an empty n-gram: give at least one token")
         return cnf
