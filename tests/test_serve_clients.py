@@ -35,12 +35,17 @@ def needs(package: str) -> pytest.MarkDecorator:
 
 
 def play() -> list[str]:
-    """Documents of a few words, which come again and again."""
+    """Documents of a few words, which come again and again; the corpus ends as nothing else does.
+
+    infini-gram takes what stands at the end of the corpus and of other documents for never followed
+    by anything else.
+    """
     rng = np.random.default_rng(5)
-    return [
+    documents = [
         " ".join(rng.choice(WORDS, rng.integers(3, 60)).tolist()) + rng.choice([".", "\n", ""])
         for _ in range(60)
     ]
+    return [*documents[:-1], documents[-1] + "#"]
 
 
 @pytest.fixture(scope="module")
