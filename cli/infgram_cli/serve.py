@@ -14,8 +14,8 @@ from .options import IndexPath, open_indexes
     epilog="""\b
 Examples:
   infgram serve corpus.infgram
-  infgram serve news.infgram books.infgram --estimator sbis-2 --port 8080
-  INFGRAM_TOKEN=secret infgram serve corpus.infgram --host 0.0.0.0 --allow-host models.example.org
+  infgram serve news.infgram books.infgram --estimator sbis-2
+  infgram serve --host 0.0.0.0 --allow-host models.example.org --token secret
 """
 )
 @click.argument("indexes", type=IndexPath(), metavar="[INDEX]...", nargs=-1)

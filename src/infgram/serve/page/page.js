@@ -25,7 +25,7 @@ async function look() {
   const text = byId("text").value;
   const corpus = chosen();
   delete document.body.dataset.looked;
-  byId("about").textContent = `${number(corpus.n_tokens)} ${unit(corpus).many}, ${number(corpus.n_documents)} documents`;
+  byId("about").textContent = `${number(corpus.n_tokens)} ${unit(corpus).many}, ${number(corpus.n_documents)} document${corpus.n_documents === 1 ? "" : "s"}`;
   keep();
   try {
     await Promise.all([
