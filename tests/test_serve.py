@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import math
@@ -432,6 +433,8 @@ def test_a_long_stream_comes_in_many_pieces(client: TestClient) -> None:
         ({"stop": ["a"] * 17}, "stop"),
         ({"stop": [""]}, "stop"),
         ({"stop": "a" * 1001}, "stop"),
+        ({"seed": -1}, "seed"),
+        ({"max_copy": 0}, "max_copy"),
         ({"suffix": "b"}, "suffix"),
         ({"logit_bias": {"1": 2}}, "logit_bias"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
@@ -695,6 +698,35 @@ def test_long_bodies_are_refused_before_they_are_read(guarded: TestClient) -> No
     assert answer.status_code == 413 and answer.headers["connection"] == "close"
     pieces = (b"x" * 100 for _ in range(20))
     assert guarded.post("/", content=pieces, headers=mine).status_code == 413
+
+
+def test_more_requests_at_once_than_allowed_are_status_429(index: infgram.Index) -> None:
+    app = application([index], Settings(limits=Limits(requests=1)))
+    sent: list[dict[str, Any]] = []
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    async def ask_twice() -> None:
+        whole = asyncio.Event()
+
+        async def slow() -> Any:
+            await whole.wait()
+            return {"type": "http.request", "body": b'{"query_type": "count", "query": "to"}'}
+
+        first = asyncio.ensure_future(app(dict(scope), slow, send))
+        await asyncio.sleep(0)
+        await app(dict(scope), slow, send)
+        assert sent[0]["status"] == 429 and (b"retry-after", b"1") in sent[0]["headers"]
+        await app({**scope, "method": "GET", "path": "/health"}, slow, send)
+        whole.set()
+        await first
+
+    asyncio.run(ask_twice())
+    starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+    assert starts == [429, 200, 200]
 
 
 def test_what_takes_too_long_is_status_504(guarded: TestClient) -> None:

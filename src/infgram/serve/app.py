@@ -105,7 +105,7 @@ def application(
     answers = {(method, path): _answering(endpoint) for method, path, endpoint in endpoints}
     routes = [Route(path, answer, methods=[method]) for (method, path), answer in answers.items()]
     inner = Starlette(routes=routes, exception_handlers={HTTPException: _of_the_router})
-    paths = {answer: path for (_, path), answer in answers.items()}
+    paths: dict[object, str] = {answer: path for (_, path), answer in answers.items()}
     return Guard(_Direct(answers, inner), settings, metrics, paths)
 
 

@@ -104,9 +104,7 @@ def read(given: dict[str, Any], catalogue: Catalogue, limits: Limits) -> Asked:
         str(name or catalogue.model_names()[0]),
         prompts,
         n,
-        fields.whole("seed", -1, -(2**63), 2**64)
-        if "seed" in given and given["seed"] is not None
-        else None,
+        _seed(fields),
         _logprobs(fields, limits),
         fields.flag("echo"),
         fields.flag("stream"),
@@ -142,6 +140,10 @@ def _prompts(prompt: Any, served: Served, limits: Limits) -> list[str | list[int
     return list(prompts)
 
 
+def _seed(fields: Fields) -> int | None:
+    return fields.whole("seed", 0, 0, 2**64) if fields.has("seed") else None
+
+
 def _logprobs(fields: Fields, limits: Limits) -> int | None:
     """How many are told of each token; some clients say `true` for one."""
     given = fields.take("logprobs")
@@ -171,7 +173,7 @@ def _sampling(fields: Fields, max_tokens: int, limits: Limits) -> Sampling:
         min_p=fields.number("min_p", 0.0, 0, 1),
         stop=stops,
     )
-    if "max_copy" in fields:
+    if fields.has("max_copy"):
         sampling["max_copy"] = fields.whole("max_copy", 1, 1)
     return sampling
 

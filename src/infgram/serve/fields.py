@@ -89,6 +89,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._left
 
+    def has(self, name: str) -> bool:
+        """Whether it is there and is not null."""
+        return self._left.get(name) is not None
+
     def take(self, name: str, default: Any = None) -> Any:
         """Whatever it is."""
         value = self._left.pop(name, None)
