@@ -251,8 +251,9 @@ class Model:
 
         >>> import infgram
         >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.SBIS(k=1))
-        >>> list(model.stream("not to", max_tokens=3, seed=0, chunk=1))
-        [' ', 'b', 'e', '']
+        >>> pieces = model.stream("not to", max_tokens=3, seed=0, chunk=1)
+        >>> [piece for piece in pieces if piece]
+        [' ', 'b', 'e']
         """
         plan = plan_of(sampling)
         if chunk is not None:
