@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from ..checks import whole
 from ..errors import InvalidParameter
 from ..index import Index
 from .app import application
+from .catalogue import DEFAULT_ESTIMATOR
 from .connections import impatient
 from .guard import is_loopback
 from .settings import Settings
@@ -33,7 +35,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     workers: int = 1,
-    estimator: str = "kneser-ney",
+    estimator: str = DEFAULT_ESTIMATOR,
     started: Callable[[str], object] = lambda address: None,
 ) -> None:
     """Serves indexes until the process is told to end, which takes a second.
@@ -54,7 +56,7 @@ def serve(
             "on 127.0.0.1"
         )
     if not is_loopback(host):
-        settings = _with_host(settings, host)
+        settings = replace(settings, hosts=(*settings.hosts, host))
     _allow_many_files()
     with socket.create_server(
         (host, port), family=_family(host), backlog=_BACKLOG, reuse_port=False
@@ -65,12 +67,6 @@ def serve(
             _run(indexes, settings, estimator, listening, lambda: started(address))
         else:
             _run_many(indexes, settings, estimator, listening, workers, lambda: started(address))
-
-
-def _with_host(settings: Settings, host: str) -> Settings:
-    from dataclasses import replace
-
-    return replace(settings, hosts=(*settings.hosts, host))
 
 
 def _family(host: str) -> socket.AddressFamily:
