@@ -44,11 +44,9 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
     >>> infgram.count_cnf(index, [["be", "see"], ["or"]], max_diff_tokens=5)
     1
     """
-    if len(cnf) == 1:
-        check_index(index=index)
-        whole(0, max_diff_tokens=max_diff_tokens)
-        ngrams = _checked(index, 0, cnf[0])
-        return sum(sum(e - b for b, e in index.native.find(ids)) for ids in ngrams)
+    clauses = _clauses(index, cnf, max_diff_tokens)
+    if len(clauses) == 1:
+        return sum(index.native.count(ids) for ids in clauses[0])
     return sum(map(len, find_cnf(index, cnf, max_diff_tokens=max_diff_tokens)))
 
 
@@ -66,15 +64,7 @@ def find_cnf(
     >>> [places.tolist() for places in find_cnf(index, [["not"], ["or"]])]
     [[7]]
     """
-    check_index(index=index)
-    whole(0, max_diff_tokens=max_diff_tokens)
-    if isinstance(cnf, (str, bytes)) or not isinstance(cnf, Sequence):
-        raise InvalidParameter(
-            f"cnf is {cnf!r}, expected a list of clauses, each a list of n-grams"
-        )
-    clauses = [_checked(index, i, clause) for i, clause in enumerate(cnf)]
-    if not clauses:
-        raise InvalidParameter("cnf is empty, expected a list of clauses, each a list of n-grams")
+    clauses = _clauses(index, cnf, max_diff_tokens)
     found = [[index.native.find(ids) for ids in clause] for clause in clauses]
     n_shards = len(index.stored.layout.shards)
     most = min(max_diff_tokens, index.n_tokens)  # nothing is farther apart
@@ -94,6 +84,22 @@ def find_cnf(
         inside = np.searchsorted(boundaries, first) == np.searchsorted(boundaries, last)
         begins.append(first[inside])
     return begins
+
+
+def _clauses(
+    index: Index, cnf: Sequence[Sequence[Query]], max_diff_tokens: int
+) -> list[list[NDArray[np.uint32]]]:
+    """The formula in token ids, checked."""
+    check_index(index=index)
+    whole(0, max_diff_tokens=max_diff_tokens)
+    if isinstance(cnf, (str, bytes)) or not isinstance(cnf, Sequence):
+        raise InvalidParameter(
+            f"cnf is {cnf!r}, expected a list of clauses, each a list of n-grams"
+        )
+    clauses = [_checked(index, i, clause) for i, clause in enumerate(cnf)]
+    if not clauses:
+        raise InvalidParameter("cnf is empty, expected a list of clauses, each a list of n-grams")
+    return clauses
 
 
 def _checked(index: Index, i: int, clause: Sequence[Query]) -> list[NDArray[np.uint32]]:
