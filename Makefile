@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel release-check test test-shakespeare test-clients test-browser test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -26,6 +26,12 @@ test-shakespeare: .venv-dev/.ready  ## tests of published figures, of the text t
 	@test -n "$$INFGRAM_TINY_SHAKESPEARE" || { echo 'INFGRAM_TINY_SHAKESPEARE is not set,' \
 	  'expected the path of Tiny Shakespeare. Fetch it (the README says how) and name the file.' >&2; exit 1; }
 	$(DEV)/python -m pytest -m shakespeare
+
+test-clients: .venv-clients/.ready  ## the server, by OpenAI's client, LiteLLM, lm-evaluation-harness; infini-gram beside it
+	.venv-clients/bin/python -m pytest -rs -m clients tests/test_serve_clients.py
+
+test-browser: .venv-browser/.ready  ## the server's page, in chromium, which chromedriver drives
+	.venv-browser/bin/python -m pytest -rs -m browser tests/test_serve_browser.py
 
 check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/ruff check .
@@ -151,6 +157,19 @@ newest: .venv-newest/.ready
 	$(PYTHON) tests/bounds.py oldest $(foreach each,$(ASKED),'$(each)') > $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) -r $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) --no-deps . ./bench
+	touch $@
+
+.venv-clients/.ready: $(SOURCES)
+	test -d .venv-clients || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python $(PIP) '.[test]' ./bench openai litellm 'lm_eval[api]>=0.4.13' \
+	  infini-gram transformers
+	touch $@
+
+# The package of axe-core is for another driver, which is not needed.
+.venv-browser/.ready: $(SOURCES)
+	test -d .venv-browser || $(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python $(PIP) '.[test]' ./bench 'selenium>=4.20'
+	.venv-browser/bin/python $(PIP) --no-deps axe-playwright-python
 	touch $@
 
 .venv-docs/.ready: $(SOURCES) Makefile

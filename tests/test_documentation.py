@@ -55,6 +55,9 @@ WITHOUT_EXAMPLES = {
     ),
     *(f"infgram.refine.{name}" for name in ("editing", "network", "strategies", "working_text")),
     "infgram.refine.network.masks",
+    "infgram.serve",
+    *(f"infgram.serve.{n}" for n in ("attributing", "completions", "explore", "pages", "run")),
+    *(f"infgram.serve.{n}" for n in ("streams", "tokenizing")),
 }
 BENCH_WITH_EXAMPLES = {
     f"infgram_bench.{n}" for n in ("animation", "failures", "findings", "growth")

@@ -44,6 +44,7 @@ from .plot import plot
 from .polish import polish
 from .refine import refine
 from .sections import MORE, SECTIONS
+from .serve import serve
 from .trace import trace
 from .verify import verify
 from .words import of_error, of_usage, remember
@@ -243,7 +244,7 @@ for _command in (
     *(demo, build, info),
     *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
-    *(polish, refine, lint, infill, animate, draft),
+    *(polish, refine, lint, infill, animate, draft, serve),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))

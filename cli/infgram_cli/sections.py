@@ -10,6 +10,7 @@ SECTIONS = {
     "Measure": ("perplexity", "novelty", "plot", "bench"),
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
+    "Serve": ("serve",),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }

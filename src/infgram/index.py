@@ -570,14 +570,33 @@ class Index:
     def _occurrences(self) -> Occurrences:
         return Occurrences(self.path, self._shards, self.native, self.tokenizer, self.alphabet)
 
-    def document(self, document: int) -> IndexedDocument:
-        """A document by its number, 0 <= document < n_documents."""
+    def document(self, document: int, *, begin: int = 0, end: int | None = None) -> IndexedDocument:
+        """A document by its number, 0 <= document < n_documents; of long ones, tokens [begin, end).
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).document(0, begin=3, end=5).text
+        'be'
+        """
+        whole(0, begin=begin, **({} if end is None else {"end": end}))
         shard_number, local = self._locate(self._document_number(document))
         documents = self._shards[shard_number].documents
-        ids = self.native.tokens(shard_number, *documents.bounds(local))
+        first, last = documents.bounds(local)
+        begin, last = min(first + begin, last), last if end is None else min(first + end, last)
+        ids = self.native.tokens(shard_number, begin, max(begin, last))
         return IndexedDocument(
             document, *documents.provenance(local), token_ids=ids, text=self.decode(ids)
         )
+
+    def document_length(self, document: int) -> int:
+        """Tokens of a document.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).document_length(0)
+        18
+        """
+        shard_number, local = self._locate(self._document_number(document))
+        begin, end = self._shards[shard_number].documents.bounds(local)
+        return end - begin
 
     def match(self, document: int, offset: int, n: int, *, context: int = 60) -> Match:
         """The `n` tokens from `offset` of a document, as `find` shows an occurrence.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
@@ -215,6 +215,8 @@ class Model:
     ) -> Generation:
         """Generates text after the prompt; an empty one begins a document.
 
+        Ids of a prompt may hold the end of text: behind the last one, a document begins.
+
         Keyword arguments are those of `Sampling`: max_tokens, temperature, top_k, top_p, min_p,
         max_copy, stop. The same seed gives the same text. `trace` also tells for every token where
         it came from, which takes about a millisecond each.
@@ -235,12 +237,29 @@ class Model:
         return made
 
     def stream(
-        self, prompt: Query = (), *, seed: Seed = None, **sampling: Unpack[Sampling]
-    ) -> Iterator[str]:
-        """The text of `generate`, piece by piece as it is made."""
+        self,
+        prompt: Query = (),
+        *,
+        seed: Seed = None,
+        chunk: int | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Generator[str, None, Generation]:
+        """The text of `generate`, piece by piece as it is made, and at its end what that gives.
+
+        `chunk`: tokens that are drawn for a piece, at most; None: as is quickest. What `yield from`
+        gives is the whole `Generation`.
+
+        >>> import infgram
+        >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.SBIS(k=1))
+        >>> pieces = model.stream("not to", max_tokens=3, seed=0, chunk=1)
+        >>> [piece for piece in pieces if piece]
+        [' ', 'b', 'e']
+        """
         plan = plan_of(sampling)
+        if chunk is not None:
+            whole(1, chunk=chunk)
         sampler = self._sampler(prompt, plan, generator(seed))
-        return writing.stream(sampler, plan, self._behind(prompt))
+        return writing.stream(sampler, plan, self._behind(prompt), chunk)
 
     def samples(
         self,
@@ -325,15 +344,15 @@ class Model:
 
     def _prompt(self, prompt: Query) -> NDArray[Any]:
         """What is read before a text is written: an empty prompt begins a document."""
-        ids = self._ids(prompt)
+        ids = self._with_ends(prompt)
         return ids if len(ids) else self._read((), True)
 
     def _behind(self, prompt: Query) -> Behind:
-        ids = self._ids(prompt)
+        ids = self._with_ends(prompt)
         if isinstance(prompt, (str, bytes)):
             skip = blank_between(self.tokenizer, prompt, ids)
             return Behind(self.tokenizer, ids, skip=skip)
-        return Behind(self.tokenizer, ids)
+        return Behind(self.tokenizer, self._last_document(ids.tolist()))
 
     def _texts(self, ids: list[int], before: list[int]) -> Iterator[str]:
         """What each token adds to the text of its document; a number where tokens are numbers."""

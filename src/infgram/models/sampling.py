@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
@@ -201,10 +201,30 @@ class Sampler(Protocol):
 
 def run(sampler: Sampler, plan: Plan, behind: Behind) -> Generation:
     """All of a text, behind that of the prompt."""
+    pieces = stream(sampler, plan, behind)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            made: Generation = end.value
+            return made
+
+
+def stream(
+    sampler: Sampler, plan: Plan, behind: Behind, chunk: int | None = None
+) -> Generator[str, None, Generation]:
+    """A text piece by piece as it is made, `chunk` tokens at a time; at its end, all of it."""
     chunks: list[NDArray[np.uint32]] = []
     reasons: list[Reason] = []
-    pieces = behind.in_pieces(_chunks(sampler, plan, chunks, reasons))
-    text = "".join(_until_stop(pieces, plan))
+    if chunk is None:
+        chunk = _CHUNK_TOKENS_TO_STOP if plan.stops else _CHUNK_TOKENS
+    pieces: list[str] = []
+    for piece in _until_stop(
+        behind.in_pieces(_chunks(sampler, plan, chunk, chunks, reasons)), plan
+    ):
+        pieces.append(piece)
+        yield piece
+    text = "".join(pieces)
     token_ids = np.concatenate([np.zeros(0, np.uint32), *chunks])
     reason: Reason = reasons[0] if reasons else "stop"
     if plan.stops and len(behind.text(token_ids)) > len(text):
@@ -213,25 +233,21 @@ def run(sampler: Sampler, plan: Plan, behind: Behind) -> Generation:
     return Generation(text, token_ids, reason)
 
 
-def stream(sampler: Sampler, plan: Plan, behind: Behind) -> Iterator[str]:
-    """The text of `run`, piece by piece as it is made."""
-    return _until_stop(behind.in_pieces(_chunks(sampler, plan, [], [])), plan)
-
-
 def _chunks(
     sampler: Sampler,
     plan: Plan,
+    chunk: int,
     made: list[NDArray[np.uint32]],
     reasons: list[Reason],
 ) -> Iterator[NDArray[np.uint32]]:
     left = plan.max_tokens
     while left:
-        wanted = min(left, _CHUNK_TOKENS_TO_STOP if plan.stops else _CHUNK_TOKENS)
-        chunk, ended = sampler.sample(wanted)
-        made.append(chunk)
+        wanted = min(left, chunk)
+        drawn, ended = sampler.sample(wanted)
+        made.append(drawn)
         if ended:
             reasons.append("max_copy" if ended == "max_copy" else "end_of_text")
-        yield chunk
+        yield drawn
         if ended:
             return
         left -= wanted

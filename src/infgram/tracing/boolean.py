@@ -44,6 +44,52 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
     >>> infgram.count_cnf(index, [["be", "see"], ["or"]], max_diff_tokens=5)
     1
     """
+    clauses = _clauses(index, cnf, max_diff_tokens)
+    if len(clauses) == 1:
+        return sum(index.native.count(ids) for ids in clauses[0])
+    return sum(map(len, find_cnf(index, cnf, max_diff_tokens=max_diff_tokens)))
+
+
+def find_cnf(
+    index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: int = 100
+) -> list[_Places]:
+    """Where what `count_cnf` counts begins: of each shard an array of positions, of shape (n,).
+
+    `Index.source_offsets` and `Index.locate` tell the documents.
+
+    Raises what `count_cnf` raises.
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be", "to see"])
+    >>> [places.tolist() for places in find_cnf(index, [["not"], ["or"]])]
+    [[7]]
+    """
+    clauses = _clauses(index, cnf, max_diff_tokens)
+    found = [[index.native.find(ids) for ids in clause] for clause in clauses]
+    n_shards = len(index.stored.layout.shards)
+    most = min(max_diff_tokens, index.n_tokens)  # nothing is farther apart
+    sizes = np.array(
+        [[sum(e - b for b, e in (each[s] for each in of)) for s in range(n_shards)] for of in found]
+    )
+    if not sizes.sum(1).all():
+        return [np.zeros(0, np.int64)] * n_shards
+    begins = []
+    for s in range(n_shards):
+        order = np.argsort(sizes[:, s], kind="stable").tolist()
+        places = (_places(index, s, clauses[i], found[i]) for i in order)
+        first = last = next(places)
+        for others in places:
+            first, last = _stretched(first, last, np.sort(others), most)
+        boundaries = index.stored.column(f"{index.stored.layout.shards[s].name}/documents")
+        inside = np.searchsorted(boundaries, first) == np.searchsorted(boundaries, last)
+        begins.append(first[inside])
+    return begins
+
+
+def _clauses(
+    index: Index, cnf: Sequence[Sequence[Query]], max_diff_tokens: int
+) -> list[list[NDArray[np.uint32]]]:
+    """The formula in token ids, checked."""
     check_index(index=index)
     whole(0, max_diff_tokens=max_diff_tokens)
     if isinstance(cnf, (str, bytes)) or not isinstance(cnf, Sequence):
@@ -53,25 +99,7 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
     clauses = [_checked(index, i, clause) for i, clause in enumerate(cnf)]
     if not clauses:
         raise InvalidParameter("cnf is empty, expected a list of clauses, each a list of n-grams")
-    found = [[index.native.find(ids) for ids in clause] for clause in clauses]
-    n_shards = len(index.stored.layout.shards)
-    most = min(max_diff_tokens, index.n_tokens)  # nothing is farther apart
-    sizes = np.array(
-        [[sum(e - b for b, e in (each[s] for each in of)) for s in range(n_shards)] for of in found]
-    )
-    if len(clauses) == 1 or not sizes.sum(1).all():
-        return int(sizes.sum()) if len(clauses) == 1 else 0
-    total = 0
-    for s in range(n_shards):
-        order = np.argsort(sizes[:, s], kind="stable").tolist()
-        places = (_places(index, s, clauses[i], found[i]) for i in order)
-        first = last = next(places)
-        for others in places:
-            first, last = _stretched(first, last, np.sort(others), most)
-        boundaries = index.stored.column(f"{index.stored.layout.shards[s].name}/documents")
-        inside = np.searchsorted(boundaries, first) == np.searchsorted(boundaries, last)
-        total += int(np.count_nonzero(inside))
-    return total
+    return clauses
 
 
 def _checked(index: Index, i: int, clause: Sequence[Query]) -> list[NDArray[np.uint32]]:
