@@ -52,6 +52,16 @@ void bind_predictor(py::module_& m) {
                 return std::tuple(std::move(drawn.token_ids), drawn.ended);
             },
             py::arg("n"), Released());
+    // Of each (token ids, why it ended).
+    m.def(
+        "sample_together",
+        [](const std::vector<AnySampler*>& samplers, std::size_t n) {
+            std::vector<std::pair<std::vector<std::uint32_t>, const char*>> all;
+            for (Drawn& drawn : sample_together(samplers, n))
+                all.emplace_back(std::move(drawn.token_ids), drawn.ended);
+            return all;
+        },
+        py::arg("samplers"), py::arg("n"), Released());
     py::class_<AnyPredictor>(m, "Predictor")
         .def("read", &AnyPredictor::read, py::arg("tokens"), Released())
         .def(
@@ -166,13 +176,14 @@ void bind_discounts(py::module_& m) {
     m.def(
         "fit_discounts",
         [](const AnyIndex& index, double exponent, std::span<const std::uint32_t> blocks,
-           std::uint32_t guard, int n_steps, double pull, unsigned n_threads) {
-            Fits fits = fit_index(index, blocks, {exponent, guard, n_steps, pull, n_threads});
+           std::uint32_t guard, std::uint32_t every, int n_steps, double pull, unsigned n_threads) {
+            Fits fits =
+                fit_index(index, blocks, {exponent, guard, every, n_steps, pull, n_threads});
             return std::tuple(std::move(fits.corpus.tables), fits.corpus.nats,
                               std::move(fits.adapting.tables), fits.adapting.nats, fits.n_tokens);
         },
         py::arg("index"), py::kw_only(), py::arg("exponent"), py::arg("blocks"), py::arg("guard"),
-        py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"), Released());
+        py::arg("every"), py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"), Released());
 }
 
 }  // namespace

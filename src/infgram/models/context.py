@@ -116,6 +116,10 @@ class Context:
             )
         ]
 
+    def following(self, level: int) -> NDArray[np.uint32]:
+        """What follows each match of the i-th of `levels`, in the order of rows; uint32 (m,)."""
+        return self.cursor.native.following(level)
+
     def live_levels(self) -> list[Counts]:
         """Levels of the live text, longest first, the empty context last; none before it began."""
         found = []
