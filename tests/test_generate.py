@@ -137,26 +137,40 @@ def chi_square_bound(degrees: int) -> float:
     return degrees * (1 - ninth + 3.719 * ninth**0.5) ** 3
 
 
-@pytest.mark.parametrize("weighting", ["counts", "distributions"])
-@pytest.mark.parametrize("k", [1, 2, 3, -1])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        infgram.SBIS(1, 0.3),
+        infgram.SBIS(2, 0.3),
+        infgram.SBIS(3, 0.3, "distributions"),
+        infgram.SBIS(-1, 0.3),
+        infgram.KneserNey(),
+        infgram.KneserNey(max_order=4),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0])
 def test_what_is_drawn_by_rejection_has_the_law(
-    prose: bytes, prose_index: infgram.Index, temperature: float, k: int, weighting
+    prose: bytes, prose_index: infgram.Index, temperature: float, estimator
 ) -> None:
     """Over many contexts, short ones whose rows are many and long ones whose rows are few."""
-    model = infgram.Model(prose_index, infgram.SBIS(k, 0.3, weighting))
+    model = infgram.Model(prose_index, estimator)
     rng = np.random.default_rng(7)
     n_draws, total, degrees = 300, 0.0, 0
     for place in rng.integers(100, len(prose) - 1, 40).tolist():
         context = prose[place - int(rng.integers(0, 12)) : place]
         law = model.distribution(context or b"\x00") ** (1 / temperature)
+        law[-1] = 0.0  # nobody writes what the corpus never had
+        if prose_index.n_documents == 1:
+            law[0] = 0.0
         law /= law.sum()
         expected = n_draws * law
         drawn = np.zeros(len(law))
         for made in model.samples(
             n_draws, context or b"\x00", max_tokens=1, temperature=temperature, seed=rng, threads=1
         ):
-            drawn[np.searchsorted(model.token_ids[1:-1], made.token_ids) + 1] += 1
+            ended = made.finish_reason == "end_of_text"
+            drawn[0 if ended else np.searchsorted(model.token_ids[1:-1], made.token_ids) + 1] += 1
         assert not drawn[expected == 0].any()
         often = expected >= 5
         groups = [(drawn[i], expected[i]) for i in np.flatnonzero(often)]
@@ -166,6 +180,28 @@ def test_what_is_drawn_by_rejection_has_the_law(
         degrees += len(groups) - 1
     assert degrees > 40
     assert total < chi_square_bound(degrees)
+
+
+@pytest.mark.parametrize("n_following", [60, 90])
+@pytest.mark.parametrize(
+    "estimator", [infgram.SBIS(1), infgram.SBIS(2), infgram.KneserNey()], ids=str
+)
+def test_where_no_proposal_is_taken_all_weights_are_counted(
+    memory_folder: Path, estimator, n_following: int
+) -> None:
+    """Each of many tokens follows once: most proposals are refused, and often all of them."""
+    pairs = [[1, 10 + i] for i in range(n_following)]
+    index = make_index(
+        memory_folder / "flat.infgram",
+        [[token for pair in pairs for token in pair]],
+        tokenizer=load("ids", vocab_size=200),
+        code_bits=8,
+    )
+    model, how = infgram.Model(index, estimator), {"temperature": 0.5, "max_tokens": 60}
+    for seed in range(3):
+        made = model.generate([1], seed=seed, **how)
+        sampler = model.defined_sampler([1], Plan(**how), np.random.default_rng(seed))
+        assert made.token_ids.tolist() == sampler.sample(60)[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -182,14 +218,13 @@ def test_what_is_drawn_by_rejection_has_the_law(
     ],
     ids=str,
 )
-def test_who_draws_rows_takes_two_numbers_and_who_weighs_takes_one(
+def test_who_draws_by_rejection_takes_two_numbers_and_who_weighs_takes_one(
     memory_folder: Path, how: dict[str, float], numbers: int
 ) -> None:
     """Only one token follows, so the first row proposed is taken."""
     index = make_index(memory_folder / "one.infgram", [list(b"ab" * 50)])
     rng, counted = np.random.default_rng(3), np.random.default_rng(3)
-    model = infgram.Model(index, infgram.SBIS())
-    model.generate("a", max_tokens=7, seed=rng, **how)
+    infgram.Model(index, infgram.SBIS()).generate("a", max_tokens=7, seed=rng, **how)
     counted.random(7 * numbers)
     assert rng.random() == counted.random()
 

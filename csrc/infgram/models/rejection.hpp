@@ -28,6 +28,16 @@
 
 namespace infgram {
 
+// Of proposals, before all weights are told instead: whether it comes to that does not depend on
+// the token, so the law stays as it is.
+inline constexpr int most_tries = 64;
+
+// Whether proposals are drawn from: not where limits need all weights, and not at temperatures so
+// low that few would be accepted.
+[[nodiscard]] inline bool rejection_fits(const SamplingParameters& how) noexcept {
+    return how.temperature >= 0.5 && how.temperature <= 1.0 && !how.cuts() && how.max_copy == 0;
+}
+
 template <class Code>
 class Rejection {
 public:
@@ -46,7 +56,6 @@ public:
     // A code, or Alphabet::unknown after so many tries that all should be counted instead.
     std::uint32_t operator()(Sbis<Code>& law, const Context<Code>& context,
                              const Uniform& uniform) {
-        rows_ = {};
         is_narrow_ = false;
         if constexpr (sizeof(Code) == 1) {
             if (context.shards().size() == 1 && k_ - 1 < few_levels) {
@@ -55,7 +64,6 @@ public:
                 const Shard<Code>& shard = context.shards()[0];
                 if (n != 0 && chain.back().range.size() <= 64 &&
                     !shard.has_end(chain.back().range)) {
-                    is_narrow_ = true;
                     const Row first = chain.back().range.begin;
                     if (n == 1) return narrow<1>(shard, chain.data(), first, uniform);
                     if (n == 2) return narrow<2>(shard, chain.data(), first, uniform);
@@ -71,7 +79,6 @@ public:
     [[nodiscard]] const RowsOfCode* rows() const noexcept { return is_narrow_ ? &rows_ : nullptr; }
 
 private:
-    static constexpr int most_tries = 64;
     static constexpr std::size_t few_levels = 3;
 
     struct Weight {
@@ -121,6 +128,7 @@ private:
             if (accepts(weight / total, uniform)) {
                 if (code >= shard.n_codes()) throw_corrupt("next");
                 rows_ = {first, found};
+                is_narrow_ = true;
                 return code;
             }
         }

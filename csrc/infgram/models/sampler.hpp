@@ -54,6 +54,15 @@ concept DrawsRows = requires(const Estimator& estimator) {
     { estimator.parameters() } -> std::same_as<const SbisParameters&>;
 };
 
+// An estimator that proposes tokens by its law, and tells whether a power of their probability is
+// above a number, faster than all weights are told.
+template <class Estimator, class Context>
+concept Proposes = requires(Estimator& estimator, const Context& context, double number) {
+    estimator.begin(context);
+    { estimator.propose(number) } -> std::same_as<std::uint32_t>;
+    { estimator.accepts(std::uint32_t{}, number, number) } -> std::same_as<bool>;
+};
+
 template <class Code, class Estimator>
 class Sampler {
 public:
@@ -69,10 +78,9 @@ public:
         // A copy limit looks at every level, and backs off to any.
         const std::optional<std::size_t> k = estimator_.n_levels();
         if (k && parameters.max_copy == 0) context_.keep_first(*k);
+        rejects_ = rejection_fits(parameters) && !context_.has_live();
         if constexpr (DrawsRows<Estimator>)
-            if (parameters.temperature >= 0.5 && parameters.temperature <= 1.0 &&
-                !parameters.cuts() && parameters.max_copy == 0 && !context_.has_live() &&
-                estimator_.parameters().floor == 0.0)
+            if (rejects_ && estimator_.parameters().floor == 0.0)
                 rejection_.emplace(estimator_.parameters(), parameters);
     }
 
@@ -90,6 +98,9 @@ public:
                 if (code != Alphabet::unknown) return code;
             }
         }
+        if constexpr (Proposes<Estimator, Context<Code>>)
+            if (rejects_)
+                if (const auto code = propose(uniform)) return *code;
         estimator_.look(context_);
         return choose(uniform);
     }
@@ -106,6 +117,19 @@ public:
     }
 
 private:
+    // A code, or nothing after so many tries that all should be weighed instead.
+    std::optional<std::uint32_t> propose(const Uniform& uniform) {
+        estimator_.begin(context_);
+        for (int i = 0; i < most_tries; ++i) {
+            const std::uint32_t code = estimator_.propose(uniform());
+            if (code == Alphabet::unknown) continue;
+            if (parameters_.temperature == 1.0 ||
+                estimator_.accepts(code, uniform(), 1.0 / parameters_.temperature - 1.0))
+                return code;
+        }
+        return std::nullopt;
+    }
+
     // Where not all weights matter.
     std::optional<std::uint32_t> choose_early(const Uniform& uniform) {
         const double temperature = parameters_.temperature;
@@ -145,6 +169,7 @@ private:
     Draw draw_;
     CopyLimit<Code> limit_;
     Weights weights_;
+    bool rejects_ = false;
     std::optional<Rejection<Code>> rejection_;
     const RowsOfCode* rows_ = nullptr;
     std::uint64_t n_generated_ = 0;

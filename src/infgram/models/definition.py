@@ -308,12 +308,57 @@ def draw_row(levels: Sequence[Rows], *, temperature: float, rng: np.random.Gener
     return None
 
 
+def draw_part(
+    parts: Sequence[Component], *, temperature: float, rng: np.random.Generator
+) -> int | None:
+    """Draws a token with probability proportional to prob**(1 / temperature), by rejection.
+
+    A token is drawn from the mixture, and taken with its probability to the power of
+    1 / temperature - 1; what no corpus has is never taken. As `draw_row`, with a mixture's parts
+    instead of rows: the native core looks at no more levels than a draw and its test need.
+
+    A uniform number for each token drawn, another one for its test, if the temperature is not 1.
+
+    >>> part = Component(0, 1, False, 1.0, np.array([7, 9], np.uint32), np.array([0.0, 1.0]))
+    >>> draw_part([part], temperature=0.8, rng=np.random.default_rng(0))
+    9
+    """
+    for _ in range(MOST_TRIES):
+        left = rng.random()
+        for part in parts:
+            if left < part.weight or part is parts[-1]:
+                break
+            left -= part.weight
+        reached = np.cumsum(part.weight * part.prob)
+        place = min(int(np.searchsorted(reached, left, side="right")), len(reached) - 1)
+        token_id = int(part.token_ids[place])
+        if token_id == ABSENT or not any(
+            token_id in each.token_ids for each in parts if each.m != 0
+        ):
+            continue
+        prob = 0.0
+        for each in parts:
+            prob += each.weight * each.prob_of(token_id)
+        if temperature == 1.0 or rng.random() < prob ** (1.0 / temperature - 1.0):
+            return token_id
+    return None
+
+
+@runtime_checkable
+class OfParts(Protocol):
+    """An estimator whose mixture is drawn from part by part."""
+
+    def parts(self, context: Context) -> Sequence[Component]:
+        """Its mixture, longest level first; what stands behind all levels has m = 0."""
+
+
 class DefinedSampler:
     """The definition of sampling, over any number of contexts: a law, its limits, a draw.
 
-    One context of a corpus alone whose law is that of rows (`OfRows`) is drawn from by rejection,
-    at temperatures from `LEAST_TEMPERATURE` to 1 and without limits: `draw_row`. All others by
-    their weights: `draw`.
+    One context of a corpus alone is drawn from by rejection, at temperatures from
+    `LEAST_TEMPERATURE` to 1 and without limits: `draw_row` where the law is that of rows
+    (`OfRows`), `draw_part` where its parts are drawn from (`OfParts`). All others by their weights:
+    `draw`.
 
     No token is drawn that the corpus never had, nor an end of text that it never had.
     `how`: temperature, top_k, top_p and min_p, as `draw` takes them.
@@ -337,14 +382,12 @@ class DefinedSampler:
         self._how = how
         self._n_generated = 0
         temperature = how["temperature"]
-        is_plain = max_copy is None and _keeps_all(**how) and len(contexts) == 1
-        self._by_rows = (
-            estimator
-            if is_plain
+        self._rejects = (
+            max_copy is None
+            and _keeps_all(**how)
             and LEAST_TEMPERATURE <= temperature <= 1.0
-            and isinstance(estimator, OfRows)
+            and len(contexts) == 1
             and not contexts[0].adapts
-            else None
         )
 
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
@@ -362,16 +405,23 @@ class DefinedSampler:
         return np.array(token_ids, np.uint32), ""
 
     def _draw(self) -> int | None:
-        if self._by_rows and (rows := self._by_rows.rows(self._contexts[0])):
-            token_id = draw_row(rows, temperature=self._how["temperature"], rng=self._rng)
-            if token_id is not None:
-                return token_id
+        if self._rejects and (token_id := self._by_rejection()) is not None:
+            return token_id
         banned = self._banned()
         token_ids = self._blend.token_ids
         for prob in self._laws():
             allowed = (prob > 0) & self._blend.drawn & ~np.isin(token_ids, banned)
             if allowed.any():
                 return draw(token_ids[allowed], prob[allowed], rng=self._rng, **self._how)
+        return None
+
+    def _by_rejection(self) -> int | None:
+        how: dict[str, Any] = {"temperature": self._how["temperature"], "rng": self._rng}
+        (context,) = self._contexts
+        if isinstance(self._estimator, OfRows) and (rows := self._estimator.rows(context)):
+            return draw_row(rows, **how)
+        if isinstance(self._estimator, OfParts):
+            return draw_part(self._estimator.parts(context), **how)
         return None
 
     def _laws(self) -> Iterator[NDArray[np.float64]]:

@@ -240,6 +240,10 @@ class KneserNey(Mixture):
             live_tokens=LIVE_TOKENS if live else 0,
         )
 
+    def parts(self, context: Context) -> list[Component]:
+        """The mixture, which is drawn from part by part."""
+        return self.mixture(context)
+
     def mixture(self, context: Context) -> list[Component]:
         """The levels of live text and corpus, longest first, and the uniform distribution."""
         live = context.live_levels()
