@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import native
 from ..checks import instance, whole
 from ..errors import InvalidParameter
 from ..index import Cursor, Index, indexes_of
@@ -29,8 +27,6 @@ from .estimators import SBIS, KneserNey
 from .sampling import Generation, Plan, Sampling, TokenTrace, TokenTraces, plan_of
 
 _CHUNK_PROBABILITIES = 1 << 21
-# Texts that a thread draws at once: enough for memory to keep up, few enough for a cache to hold.
-_SIDE_BY_SIDE = 8
 Seed = int | np.random.Generator | None
 
 
@@ -257,8 +253,7 @@ class Model:
     ) -> list[Generation]:
         """`n` texts after one prompt, made by `threads` threads at once (None: one a core).
 
-        Each thread draws several side by side, which hides how long memory takes. Text i depends on
-        the seed and on i alone.
+        Text i depends on the seed and on i alone.
         """
         whole(0, n=n)
         if threads is not None:
@@ -267,12 +262,8 @@ class Model:
         # each thread draws from a generator of its own
         samplers = [self._sampler(prompt, plan, rng) for rng in spawn(seed, n)]
         behind = self._behind(prompt)
-        n_threads = threads or os.cpu_count() or 1
-        size = 1 if plan.stops else min(_SIDE_BY_SIDE, max(1, -(-n // n_threads)))
-        groups = [_side_by_side(samplers[i : i + size]) for i in range(0, n, size)]
-        with ThreadPoolExecutor(n_threads) as pool:
-            made = pool.map(lambda group: [writing.run(s, plan, behind) for s in group], groups)
-            return [text for group in made for text in group]
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            return list(pool.map(lambda s: writing.run(s, plan, behind), samplers))
 
     def trace(
         self, text: Query, *, context: Query = (), bos: bool = False, eos: bool = False
@@ -440,7 +431,7 @@ class _NativeSampler:
 
     def __init__(self, predictor: Predictor, plan: Plan, rng: np.random.Generator) -> None:
         self._lock = rng.bit_generator.lock
-        self.native = predictor.sampler(
+        self._native = predictor.sampler(
             temperature=plan.temperature,
             top_k=min(plan.top_k, 2**32 - 1),
             top_p=plan.top_p,
@@ -451,51 +442,8 @@ class _NativeSampler:
 
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
         with self._lock:
-            token_ids, ended = self.native.sample(n)
+            token_ids, ended = self._native.sample(n)
         return token_ids, ended
-
-
-def _side_by_side(samplers: Sequence[writing.Sampler]) -> Sequence[writing.Sampler]:
-    """Samplers that draw the same, together where the core has them.
-
-    Each must be asked for the same numbers of tokens.
-    """
-    natives = [sampler.native for sampler in samplers if isinstance(sampler, _NativeSampler)]
-    if len(natives) != len(samplers) or len(samplers) == 1:
-        return samplers
-    together = _Together(natives)
-    return [_OneOf(together, i) for i in range(len(samplers))]
-
-
-class _Together:
-    """Samplers of the core, none of whose generators anybody else has: when one that has nothing
-    left is asked, all that go on draw."""
-
-    def __init__(self, natives: Sequence[native.Sampler]) -> None:
-        self._under = dict(enumerate(natives))
-        self._drawn: list[deque[tuple[NDArray[np.uint32], str]]] = [deque() for _ in natives]
-
-    def sample(self, i: int, n: int) -> tuple[NDArray[np.uint32], str]:
-        if not self._drawn[i]:
-            under = list(self._under)
-            for j, drawn in zip(
-                under, native.sample_together([self._under[j] for j in under], n), strict=True
-            ):
-                self._drawn[j].append(drawn)
-                if drawn[1]:
-                    del self._under[j]
-        return self._drawn[i].popleft()
-
-
-@dataclass(frozen=True)
-class _OneOf:
-    """One of several samplers that draw together."""
-
-    together: _Together
-    place: int
-
-    def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
-        return self.together.sample(self.place, n)
 
 
 def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
