@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import infgram
-from infgram import native
 from infgram.errors import InvalidParameter, TokenOutOfRange
 from infgram.models import sampling
 from infgram.models.sampling import Plan
@@ -231,7 +230,7 @@ def test_who_draws_by_rejection_takes_two_numbers_and_who_weighs_takes_one(
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("temperature", [0.8, 1.0, 1.3])
-def test_texts_side_by_side_are_those_that_are_drawn_alone(
+def test_texts_of_many_are_those_that_are_drawn_alone(
     memory_folder: Path, n_threads: int, temperature: float
 ) -> None:
     """Some of them end before others, and chunks end anywhere."""
@@ -245,31 +244,6 @@ def test_texts_side_by_side_are_those_that_are_drawn_alone(
     alone = [model.generate("a", seed=rng, **plan) for rng in spawn(5, 21)]
     assert found == alone
     assert len({len(text.token_ids) for text in found}) > 5
-
-
-def test_samplers_that_do_not_fit_together_are_refused(prose_index, memory_folder: Path) -> None:
-    other = make_index(memory_folder / "other.infgram", [list(b"abc")])
-    one, another, wider, elsewhere = (
-        estimator.native(index.cursor("a", window=200), live=False).sampler(
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            min_p=0.0,
-            max_copy=0,
-            bit_generator=np.random.default_rng(0).bit_generator,
-        )
-        for index, estimator in (
-            (prose_index, infgram.SBIS()),
-            (prose_index, infgram.SBIS()),
-            (prose_index, infgram.KneserNey()),
-            (other, infgram.SBIS()),
-        )
-    )
-    assert [len(drawn) for drawn, _ in native.sample_together([one, another], 5)] == [5, 5]
-    assert native.sample_together([], 5) == []
-    for wrong in ([one, wider], [one, elsewhere], [one, another, one]):
-        with pytest.raises(InvalidParameter, match="samplers"):
-            native.sample_together(wrong, 5)
 
 
 def test_a_seed_repeats_the_text_and_a_generator_goes_on(prose_index) -> None:

@@ -52,16 +52,6 @@ void bind_predictor(py::module_& m) {
                 return std::tuple(std::move(drawn.token_ids), drawn.ended);
             },
             py::arg("n"), Released());
-    // Of each (token ids, why it ended).
-    m.def(
-        "sample_together",
-        [](const std::vector<AnySampler*>& samplers, std::size_t n) {
-            std::vector<std::pair<std::vector<std::uint32_t>, const char*>> all;
-            for (Drawn& drawn : sample_together(samplers, n))
-                all.emplace_back(std::move(drawn.token_ids), drawn.ended);
-            return all;
-        },
-        py::arg("samplers"), py::arg("n"), Released());
     py::class_<AnyPredictor>(m, "Predictor")
         .def("read", &AnyPredictor::read, py::arg("tokens"), Released())
         .def(

@@ -7,7 +7,7 @@ import numpy
 import numpy.random
 import numpy.typing
 import typing
-__all__: list[str] = ['AdaptingMixModel', 'Cursor', 'Draft', 'DraftEngine', 'DraftLimits', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'MixModel', 'NgramReader', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_adapting_mix', 'fit_discounts', 'fit_mix', 'is_sorted', 'kneser_ney', 'list_followers', 'max_context', 'mix', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'repeats', 'sample_together', 'sbis', 'shared_contexts', 'textbook_discounts', 'version']
+__all__: list[str] = ['AdaptingMixModel', 'Cursor', 'Draft', 'DraftEngine', 'DraftLimits', 'DraftRequest', 'Index', 'KneserNeyModel', 'Lexicon', 'LiveText', 'MixModel', 'NgramReader', 'Polisher', 'Predictor', 'Proposals', 'Sampler', 'assemble', 'block_ranks', 'count_buckets', 'fill_next_and_same', 'fit_adapting_mix', 'fit_discounts', 'fit_mix', 'is_sorted', 'kneser_ney', 'list_followers', 'max_context', 'mix', 'n_discounts', 'n_that_pay', 'plain_ids', 'psi', 'repeats', 'sbis', 'shared_contexts', 'textbook_discounts', 'version']
 class Cursor:
     def copy(self) -> Cursor:
         ...
@@ -276,8 +276,6 @@ def psi(next: numpy.typing.NDArray[numpy.uint16], buckets: numpy.typing.NDArray[
 def psi(next: numpy.typing.NDArray[numpy.uint32], buckets: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.uint32]:
     ...
 def repeats(index: Index, shard: typing.SupportsInt | typing.SupportsIndex, length: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint32]:
-    ...
-def sample_together(samplers: collections.abc.Sequence[Sampler], n: typing.SupportsInt | typing.SupportsIndex) -> list[tuple[numpy.typing.NDArray[numpy.uint32], str]]:
     ...
 def sbis(cursor: Cursor, *, k: typing.SupportsInt | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, normalise: bool, floor: typing.SupportsFloat | typing.SupportsIndex, n_vocabulary: typing.SupportsInt | typing.SupportsIndex, live_tokens: typing.SupportsInt | typing.SupportsIndex) -> Predictor:
     ...

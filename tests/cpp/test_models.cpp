@@ -11,7 +11,6 @@
 #include <random>
 #include <set>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
@@ -217,30 +216,6 @@ void test_samplers_of_any_width_draw_the_same(const Corpus& corpus) {
     }
 }
 
-void test_samplers_draw_together_what_they_draw_alone(const Corpus& corpus) {
-    for (const AnyIndex& index : corpus.indexes) {
-        const auto predictor =
-            make_predictor<Sbis>(*index.start_of_document(50), SbisParameters{2, 0.3}, 0);
-        std::vector<std::mt19937> engines;
-        for (std::uint32_t i = 0; i < 16; ++i) engines.emplace_back(i % 8);
-        SamplingParameters how;
-        how.temperature = 0.8;
-        std::vector<std::unique_ptr<AnySampler>> samplers;
-        for (std::mt19937& engine : engines)
-            samplers.push_back(predictor->sampler(how, {&draw, &engine}));
-        std::vector<AnySampler*> beside;
-        for (std::size_t i = 8; i < 16; ++i) beside.push_back(samplers[i].get());
-        const std::vector<Drawn> together = sample_together(beside, 40);
-        for (std::size_t i = 0; i < 8; ++i) {
-            const Drawn alone = samplers[i]->sample(40);
-            CHECK(alone.token_ids == together[i].token_ids);
-            CHECK(std::string_view(alone.ended) == together[i].ended);
-        }
-        beside.push_back(beside.front());
-        CHECK(throws<InvalidParameter>([&] { (void)sample_together(beside, 40); }));
-    }
-}
-
 void test_a_watch_tells_where_a_run_is_too_long(const Corpus& corpus) {
     const AnyIndex& index = corpus.indexes[0];
     std::vector<Owned<std::uint8_t>> owned;
@@ -399,7 +374,6 @@ int main() {
         test_a_cursor_reads_a_level_as_one(corpus);
         test_predictors_say_what_they_score(corpus);
         test_samplers_of_any_width_draw_the_same(corpus);
-        test_samplers_draw_together_what_they_draw_alone(corpus);
         test_a_watch_tells_where_a_run_is_too_long(corpus);
         if (n < 1000)  // of ranges of more than 512 rows a draft looks at a sample
             test_drafts_read_the_steps_that_kneser_ney_reads(corpus);

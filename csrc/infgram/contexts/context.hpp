@@ -54,12 +54,6 @@ public:
             live_->read(code);
     }
 
-    // Asks for the memory that reading a code of the alphabet looks at first.
-    void prefetch(std::uint32_t code) const noexcept {
-        for (std::size_t s = 0; s < shards_.size(); ++s)
-            if (!chains_[s].empty()) shards_[s].rank().prefetch(code, chains_[s].front().range);
-    }
-
     [[nodiscard]] std::span<const Shard<Code>> shards() const noexcept { return shards_; }
     [[nodiscard]] std::span<const Chain> chains() const noexcept { return chains_; }
     [[nodiscard]] std::uint32_t n_codes() const noexcept { return shards_.front().n_codes(); }

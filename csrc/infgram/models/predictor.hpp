@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -33,23 +32,8 @@ public:
     virtual ~AnySampler() = default;
     // Draws up to n tokens; fewer only where a text ends, whose end is not among them, or where a
     // copy limit leaves no token.
-    Drawn sample(std::size_t n);
-
-    // The same of several at once, of which this is the first: what memory has for one comes while
-    // others draw. They are of one kind, and different.
-    virtual std::vector<Drawn> sample_together(std::span<AnySampler* const> samplers,
-                                               std::size_t n) = 0;
+    virtual Drawn sample(std::size_t n) = 0;
 };
-
-// Each draws what it would alone. Throws InvalidParameter where they are not of one kind.
-inline std::vector<Drawn> sample_together(std::span<AnySampler* const> samplers, std::size_t n) {
-    return samplers.empty() ? std::vector<Drawn>() : samplers[0]->sample_together(samplers, n);
-}
-
-inline Drawn AnySampler::sample(std::size_t n) {
-    AnySampler* const self = this;
-    return std::move(sample_together({&self, 1}, n)[0]);
-}
 
 // What a model says of each token of a text, and the longest level of the corpus before it.
 struct TokenScores {
@@ -82,67 +66,25 @@ public:
     SamplerOf(Owner<Code> owner, Sampler<Code, Estimator> sampler, const Uniform& uniform)
         : owner_(std::move(owner)), sampler_(std::move(sampler)), uniform_(uniform) {}
 
-    std::vector<Drawn> sample_together(std::span<AnySampler* const> samplers,
-                                       std::size_t n) override {
-        std::vector<SamplerOf*> texts;
-        for (AnySampler* sampler : samplers) {
-            texts.push_back(dynamic_cast<SamplerOf*>(sampler));
-            if (texts.back() == nullptr || texts.back()->owner_ != owner_)
-                throw InvalidParameter("samplers: expected those of one model and one index");
-        }
-        std::vector<SamplerOf*> in_order = texts;  // whoever locks the same ones does it in this
-        std::ranges::sort(in_order, std::less<>());
-        if (std::ranges::adjacent_find(in_order) != in_order.end())
-            throw InvalidParameter("samplers: one is given twice");
-        std::vector<std::unique_lock<std::mutex>> locks;
-        for (SamplerOf* text : in_order) locks.emplace_back(text->mutex_);
-        std::vector<Drawn> drawn(texts.size());
-        for (std::size_t i = 0; i < texts.size(); ++i) {
-            drawn[i].token_ids.reserve(n);
-            texts[i]->borrow_neighbours(n);
-        }
-        std::vector<Under> under;
-        if (n != 0)
-            for (std::size_t i = 0; i < texts.size(); ++i) under.push_back({texts[i], &drawn[i]});
-        while (!under.empty()) {
-            for (Under& text : under) text.code = text.of->draw(under.size() > 1);
-            std::erase_if(under, [&](Under& text) { return !read(text, n); });
+    Drawn sample(std::size_t n) override {
+        const std::scoped_lock lock(mutex_);
+        const auto& index = owner_->index;
+        Drawn drawn;
+        drawn.token_ids.reserve(n);
+        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.shards(), n));
+        while (drawn.token_ids.size() < n) {
+            const std::uint32_t code = sampler_.draw(uniform_);
+            if (code != Alphabet::unknown) sampler_.read(code);
+            if (code == boundary || code == Alphabet::unknown) {
+                drawn.ended = code == boundary ? "end_of_text" : "max_copy";
+                break;
+            }
+            drawn.token_ids.push_back(index.alphabet().token_id(code));
         }
         return drawn;
     }
 
 private:
-    // A text that is being drawn.
-    struct Under {
-        SamplerOf* of;
-        Drawn* drawn;
-        std::uint32_t code = Alphabet::unknown;
-    };
-
-    void borrow_neighbours(std::size_t n) {
-        if (sampler_.keeps_first())
-            sampler_.borrow(owner_->neighbours.after(owner_->index.shards(), n));
-    }
-
-    // early: memory brings what reading the code needs while others draw.
-    std::uint32_t draw(bool early) {
-        const std::uint32_t code = sampler_.draw(uniform_);
-        if (early) sampler_.prefetch(code);
-        return code;
-    }
-
-    // Whether the text goes on behind the code drawn.
-    static bool read(Under& text, std::size_t n) {
-        SamplerOf& self = *text.of;
-        if (text.code != Alphabet::unknown) self.sampler_.read(text.code);
-        if (text.code == boundary || text.code == Alphabet::unknown) {
-            text.drawn->ended = text.code == boundary ? "end_of_text" : "max_copy";
-            return false;
-        }
-        text.drawn->token_ids.push_back(self.owner_->index.alphabet().token_id(text.code));
-        return text.drawn->token_ids.size() != n;
-    }
-
     Owner<Code> owner_;
     Sampler<Code, Estimator> sampler_;
     Uniform uniform_;

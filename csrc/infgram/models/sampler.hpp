@@ -104,10 +104,6 @@ public:
         estimator_.look(context_);
         return choose(uniform);
     }
-    // Asks for the memory that reading a code looks at first.
-    void prefetch(std::uint32_t code) const noexcept {
-        if (code != Alphabet::unknown) context_.prefetch(code);
-    }
     // Reads the code drawn last.
     void read(std::uint32_t code) {
         if constexpr (Learns<Estimator>) estimator_.learn(context_, code);
