@@ -14,6 +14,7 @@ import infgram
 from infgram.errors import InvalidParameter, TokenOutOfRange
 from infgram.models import sampling
 from infgram.models.sampling import Plan
+from infgram.seeds import spawn
 from infgram.text.tokens import load
 
 
@@ -64,7 +65,7 @@ _repeats = st.builds(
     k=st.sampled_from([1, 2, 3, -1]),
     weighting=st.sampled_from(["counts", "distributions"]),
     window=st.sampled_from([1, 2, 3, 5, 200, 400]),
-    temperature=st.sampled_from([0.0, 0.7, 1.0]),
+    temperature=st.sampled_from([0.0, 0.5, 0.8, 1.0]),
     seed=st.integers(0, 100),
 )
 def test_the_definition_holds_on_any_small_corpus(
@@ -102,10 +103,12 @@ def test_the_definition_holds_on_any_small_corpus(
 def test_the_levels_that_are_not_kept_are_not_missed(
     prose_index: infgram.Index, k: int, temperature: float
 ) -> None:
-    """A copy limit makes the native loop keep all levels. No text is longer than this one."""
+    """A copy limit makes the native loop keep all levels. No text is longer than this one. Both
+    draw by weights where there is a top_k, which leaves nothing out."""
     index = infgram.open(prose_index.path)  # nothing was drawn from it yet
     for n, seeds in ((100_000, (1, 1)), (200, range(50))):
         plan = {"k": k, "decay": 0.1, "temperature": temperature, "max_tokens": n, "window": n}
+        plan["top_k"] = 2**20
         for seed in seeds:  # at first before, then after so much was drawn that a table is made
             whole = infgram.generate(index, "KING", max_copy=n, seed=seed, **plan)
             found = infgram.generate(index, "KING", seed=seed, **plan)
@@ -125,6 +128,122 @@ def test_the_draws_follow_the_weights(memory_folder: Path) -> None:
     expected = {"a": 0.6, "b": 0.3, "c": 0.1}
     chi_square = sum((drawn.count(t) - n * p) ** 2 / (n * p) for t, p in expected.items())
     assert chi_square < 13.8  # 0.1 % of two degrees of freedom
+
+
+def chi_square_bound(degrees: int) -> float:
+    """What chi-square exceeds once in 10,000 times (Wilson and Hilferty 1931)."""
+    ninth = 2 / (9 * degrees)
+    return degrees * (1 - ninth + 3.719 * ninth**0.5) ** 3
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        infgram.SBIS(1, 0.3),
+        infgram.SBIS(2, 0.3),
+        infgram.SBIS(3, 0.3, "distributions"),
+        infgram.SBIS(-1, 0.3),
+        infgram.KneserNey(),
+        infgram.KneserNey(max_order=4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0])
+def test_what_is_drawn_by_rejection_has_the_law(
+    prose: bytes, prose_index: infgram.Index, temperature: float, estimator
+) -> None:
+    """Over many contexts, short ones whose rows are many and long ones whose rows are few."""
+    model = infgram.Model(prose_index, estimator)
+    rng = np.random.default_rng(7)
+    n_draws, total, degrees = 300, 0.0, 0
+    for place in rng.integers(100, len(prose) - 1, 40).tolist():
+        context = prose[place - int(rng.integers(0, 12)) : place]
+        law = model.distribution(context or b"\x00") ** (1 / temperature)
+        law[-1] = 0.0  # nobody writes what the corpus never had
+        if prose_index.n_documents == 1:
+            law[0] = 0.0
+        law /= law.sum()
+        expected = n_draws * law
+        drawn = np.zeros(len(law))
+        for made in model.samples(
+            n_draws, context or b"\x00", max_tokens=1, temperature=temperature, seed=rng, threads=1
+        ):
+            ended = made.finish_reason == "end_of_text"
+            drawn[0 if ended else np.searchsorted(model.token_ids[1:-1], made.token_ids) + 1] += 1
+        assert not drawn[expected == 0].any()
+        often = expected >= 5
+        groups = [(drawn[i], expected[i]) for i in np.flatnonzero(often)]
+        if expected[~often].sum() >= 5:
+            groups.append((drawn[~often].sum(), expected[~often].sum()))
+        total += sum((seen - asked) ** 2 / asked for seen, asked in groups)
+        degrees += len(groups) - 1
+    assert degrees > 40
+    assert total < chi_square_bound(degrees)
+
+
+@pytest.mark.parametrize("n_following", [60, 90])
+@pytest.mark.parametrize(
+    "estimator", [infgram.SBIS(1), infgram.SBIS(2), infgram.KneserNey()], ids=str
+)
+def test_where_no_proposal_is_taken_all_weights_are_counted(
+    memory_folder: Path, estimator, n_following: int
+) -> None:
+    """Each of many tokens follows once: most proposals are refused, and often all of them."""
+    pairs = [[1, 10 + i] for i in range(n_following)]
+    index = make_index(
+        memory_folder / "flat.infgram",
+        [[token for pair in pairs for token in pair]],
+        tokenizer=load("ids", vocab_size=200),
+        code_bits=8,
+    )
+    model, how = infgram.Model(index, estimator), {"temperature": 0.5, "max_tokens": 60}
+    for seed in range(3):
+        made = model.generate([1], seed=seed, **how)
+        sampler = model.defined_sampler([1], Plan(**how), np.random.default_rng(seed))
+        assert made.token_ids.tolist() == sampler.sample(60)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("how", "numbers"),
+    [
+        ({"temperature": 0.8}, 2),
+        ({"temperature": 1.0}, 1),
+        ({"temperature": 0.4}, 1),  # by weights
+        ({"temperature": 1.2}, 1),
+        ({"temperature": 0.8, "top_k": 5}, 1),
+        ({"temperature": 0.8, "top_p": 0.9}, 1),
+        ({"temperature": 0.8, "min_p": 0.1}, 1),
+        ({"temperature": 0.8, "max_copy": 100}, 1),
+    ],
+    ids=str,
+)
+def test_who_draws_by_rejection_takes_two_numbers_and_who_weighs_takes_one(
+    memory_folder: Path, how: dict[str, float], numbers: int
+) -> None:
+    """Only one token follows, so the first row proposed is taken."""
+    index = make_index(memory_folder / "one.infgram", [list(b"ab" * 50)])
+    rng, counted = np.random.default_rng(3), np.random.default_rng(3)
+    infgram.Model(index, infgram.SBIS()).generate("a", max_tokens=7, seed=rng, **how)
+    counted.random(7 * numbers)
+    assert rng.random() == counted.random()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("temperature", [0.8, 1.0, 1.3])
+def test_texts_of_many_are_those_that_are_drawn_alone(
+    memory_folder: Path, n_threads: int, temperature: float
+) -> None:
+    """Some of them end before others, and chunks end anywhere."""
+    documents = [b"abcabcab", b"abcbcbcbc", b"cabacab", b"bcabcabcabcabc"] * 3
+    index = make_index(memory_folder / "beside.infgram", [list(d) for d in documents])
+    model = infgram.Model(index, infgram.SBIS())
+    plan = {"max_tokens": 50, "temperature": temperature}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_CHUNK_TOKENS", 7)
+        found = model.samples(21, "a", threads=n_threads, seed=5, **plan)
+    alone = [model.generate("a", seed=rng, **plan) for rng in spawn(5, 21)]
+    assert found == alone
+    assert len({len(text.token_ids) for text in found}) > 5
 
 
 def test_a_seed_repeats_the_text_and_a_generator_goes_on(prose_index) -> None:

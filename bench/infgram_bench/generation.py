@@ -1,4 +1,5 @@
-"""Characters a second: SBIS against tokengrams' sampling and the published SBIS program.
+"""Characters a second: SBIS against tokengrams' sampling and the published SBIS program, and its
+ways of drawing against each other.
 
 The index is of the first 90 % of the text, as the published program splits it. That program, built
 by the user with k = 2, is run in a folder where `data.txt` is the whole text, and its own line
@@ -11,6 +12,8 @@ import itertools
 import re
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 import infgram
 
@@ -25,6 +28,7 @@ from .truth import WrongAnswers
 _PROMPT = "First Citizen:"
 _N_TOKENS = 200_000
 _N_TOKENS_TOKENGRAMS = 20_000
+_N_LAWS, _N_DRAWS = 40, 2_000  # contexts, and draws from each
 _GENERATED = re.compile(r"^Generated (\d+) chars in ([\d.]+)s", re.MULTILINE)
 PUBLISHED = "the published program"
 
@@ -72,6 +76,8 @@ def measure(folder: Path, program: str, rounds: int, limit: float, trial: Trial)
     index = infgram.open(folder / "training.infgram")
     _beside_rivals(index, folder, program, rounds, limit, trial, findings)
     _settings(index, findings, rounds)
+    _ways(index, findings, rounds)
+    _law(index, findings)
     return findings
 
 
@@ -126,6 +132,46 @@ def _settings(index: infgram.Index, findings: Findings, rounds: int) -> None:
     findings.timing_table("characters, temperature 0.8 unless said", contenders, rate=True)
     for contender in contenders:
         findings.figures[f"seconds a character, {contender.name}"] = contender.timing.seconds
+
+
+def _ways(index: infgram.Index, findings: Findings, rounds: int) -> None:
+    """Rows proposed, and all weights counted, as SBIS does just above temperature 1."""
+    all_weights = _infgram(
+        "all weights counted (temperature 1.0001)", index, k=2, temperature=1.0001
+    )
+    one = _infgram("by rejection", index, k=2, temperature=1)
+    cooler = _infgram("by rejection, temperature 0.8", index, k=2)
+    contenders = [all_weights, one, cooler]
+    interleave(contenders, rounds=rounds, seconds=0.1)
+    findings.timing_table(
+        "characters on one core, k=2, temperature 1 unless said", contenders, rate=True
+    )
+    ratio = all_weights.timing.seconds / one.timing.seconds
+    findings.at_least("generate by rejection, to all weights counted", ratio, 2.2)
+    findings.figures["rejection"] = ratio
+
+
+def _law(index: infgram.Index, findings: Findings) -> None:
+    """How far what is drawn by rejection is from the law, beside what chance alone makes of it."""
+    model = infgram.Model(index, infgram.SBIS(k=2, decay=0.1))
+    rng = np.random.default_rng(0)
+    text = index.document(0).token_ids
+    distances, by_chance = [], []
+    for place in rng.integers(20, len(text), _N_LAWS).tolist():
+        context = text[place - int(rng.integers(1, 12)) : place]
+        law = model.distribution(context) ** (1 / 0.8)
+        law /= law.sum()
+        drawn = np.zeros(len(law))
+        for made in model.samples(_N_DRAWS, context, max_tokens=1, temperature=0.8, seed=rng):
+            drawn[np.searchsorted(model.token_ids[1:-1], made.token_ids) + 1] += 1
+        distances.append(np.abs(drawn / _N_DRAWS - law).sum() / 2)
+        # half the mean absolute deviation of each count, which is nearly normal
+        by_chance.append(np.sqrt(law * (1 - law) / (2 * np.pi * _N_DRAWS)).sum())
+    found, expected = float(np.mean(distances)), float(np.mean(by_chance))
+    findings.figures["total variation"] = found
+    findings.at_most(
+        "total variation of draws from their law, to chance", found / expected, 1.1, "x"
+    )
 
 
 def _infgram(

@@ -168,6 +168,7 @@ void bind_cursor(py::module_& m) {
                 return py::make_tuple(found.first, to_tuple(self.alphabet(), found.second));
             },
             py::arg("level"))
+        .def("following", &AnyCursor::following, py::arg("level"), Released())
         .def(
             "read_levels",
             [](const AnyCursor& self, double exponent) {

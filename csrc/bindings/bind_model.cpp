@@ -166,13 +166,14 @@ void bind_discounts(py::module_& m) {
     m.def(
         "fit_discounts",
         [](const AnyIndex& index, double exponent, std::span<const std::uint32_t> blocks,
-           std::uint32_t guard, int n_steps, double pull, unsigned n_threads) {
-            Fits fits = fit_index(index, blocks, {exponent, guard, n_steps, pull, n_threads});
+           std::uint32_t guard, std::uint32_t every, int n_steps, double pull, unsigned n_threads) {
+            Fits fits =
+                fit_index(index, blocks, {exponent, guard, every, n_steps, pull, n_threads});
             return std::tuple(std::move(fits.corpus.tables), fits.corpus.nats,
                               std::move(fits.adapting.tables), fits.adapting.nats, fits.n_tokens);
         },
         py::arg("index"), py::kw_only(), py::arg("exponent"), py::arg("blocks"), py::arg("guard"),
-        py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"), Released());
+        py::arg("every"), py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"), Released());
 }
 
 }  // namespace

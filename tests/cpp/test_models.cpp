@@ -276,9 +276,11 @@ void test_a_fit_makes_its_blocks_more_probable(const Corpus& corpus) {
     const auto n = static_cast<std::uint32_t>(corpus.texts[0].size());
     const std::array<std::uint32_t, 3> block = {0, 1, n / 2};
     for (const AnyIndex& index : corpus.indexes) {
-        const Fits short_fit = fit_index(index, block, {0.2, 20, 4, 1e-5, 1});
-        const Fits fits = fit_index(index, block, {0.2, 20, 80, 1e-5, 2});
+        const Fits short_fit = fit_index(index, block, {0.2, 20, 1, 4, 1e-5, 1});
+        const Fits fits = fit_index(index, block, {0.2, 20, 1, 80, 1e-5, 2});
         CHECK(fits.n_tokens > 0 && fits.corpus.nats < short_fit.corpus.nats);
+        const Fits third = fit_index(index, block, {0.2, 20, 3, 4, 1e-5, 1});
+        CHECK(third.n_tokens == (fits.n_tokens + 2) / 3);
         CHECK(fits.adapting.tables.size() == 2 * fits.corpus.tables.size());
     }
     const std::array<std::uint32_t, 3> outside = {0, 1, n + 1};

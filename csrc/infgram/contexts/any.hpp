@@ -56,6 +56,9 @@ public:
     [[nodiscard]] std::pair<std::uint32_t, Histogram> next_tokens(std::size_t level) const {
         return visit([&](const auto& cursor) { return cursor.next_tokens(level); });
     }
+    [[nodiscard]] std::vector<std::uint32_t> following(std::size_t level) const {
+        return visit([&](const auto& cursor) { return cursor.following(level); });
+    }
     [[nodiscard]] std::vector<LevelReading> read_levels(double exponent) const {
         return visit([&](const auto& cursor) { return cursor.read_levels(exponent); });
     }

@@ -44,9 +44,10 @@ public:
     // Borrows tables to find levels with that were not kept, one a shard, or none.
     void borrow(std::span<const Neighbours> neighbours) noexcept { neighbours_ = neighbours; }
 
-    // Reads a code, or Alphabet::unknown, behind which nothing is context any more.
-    void read(std::uint32_t code) {
-        if (k_ && code != Alphabet::unknown) return advance_first(code);
+    // Reads a code, or Alphabet::unknown, behind which nothing is context any more. rows: those
+    // with the code, if all levels that are kept of the only shard lie among them.
+    void read(std::uint32_t code, const RowsOfCode* rows = nullptr) {
+        if (k_ && code != Alphabet::unknown) return advance_first(code, rows);
         advance_all(shards_, std::span<Chain>(chains_), code, window_);
         if (!live_) return;
         if (code == Alphabet::unknown)
@@ -60,16 +61,18 @@ public:
     [[nodiscard]] std::uint32_t n_codes() const noexcept { return shards_.front().n_codes(); }
     [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
 
+    // Whether there is a live text.
+    [[nodiscard]] bool has_live() const noexcept { return live_.has_value(); }
     // The live text, if there is one with something in it.
     [[nodiscard]] const LiveText* live() const noexcept {
         return live_ && !live_->empty() ? &*live_ : nullptr;
     }
 
 private:
-    void advance_first(std::uint32_t code) {
+    void advance_first(std::uint32_t code, const RowsOfCode* rows) {
         for (std::size_t s = 0; s < shards_.size(); ++s) {
             const Neighbours* neighbours = neighbours_.empty() ? nullptr : &neighbours_[s];
-            FirstLevels<Code>(shards_[s], neighbours, *k_, window_).advance(chains_[s], code);
+            FirstLevels<Code>(shards_[s], neighbours, *k_, window_).advance(chains_[s], code, rows);
         }
     }
 

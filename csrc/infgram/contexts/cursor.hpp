@@ -84,6 +84,23 @@ public:
         return {levels[0].n, index().next_tokens(levels[0].ranges)};
     }
 
+    // What follows each match of the i-th level, in the order of rows, which is that of shards
+    // first. O(rows).
+    [[nodiscard]] std::vector<std::uint32_t> following(std::size_t i) const {
+        const std::scoped_lock lock(mutex_);
+        std::vector<std::uint32_t> found;
+        const auto shards = index().shards();
+        const Rows level = rows(i, 1)[0];
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            for (Row row = level.ranges[s].begin; row < level.ranges[s].end; ++row) {
+                if (row == shards[s].end_row()) continue;
+                const std::uint32_t code = shards[s].next()[row];
+                if (code >= shards[s].n_codes()) throw_corrupt("next");
+                found.push_back(index().alphabet().token_id(code));
+            }
+        return found;
+    }
+
     // All levels, the empty context last, read as one. O(rows).
     [[nodiscard]] std::vector<LevelReading> read_levels(double exponent) const {
         const std::scoped_lock lock(mutex_);

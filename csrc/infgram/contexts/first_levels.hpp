@@ -26,11 +26,15 @@ public:
 
     // What `advance` and `trim` make of the whole chain, to its k-th level at least: a level that
     // gains the end of the text alone does not count as one.
-    void advance(Chain& chain, std::uint32_t code) const {
+    // rows: those with the code, if all levels of the chain lie among them.
+    void advance(Chain& chain, std::uint32_t code, const RowsOfCode* rows = nullptr) const {
         if (code == boundary) chain.clear();
         if (!chain.empty()) {
             Level level = chain.back();
-            replace_by_images(shard_, chain, code);
+            if (rows != nullptr)
+                replace_by_images(shard_, chain, code, *rows);
+            else
+                replace_by_images(shard_, chain, code);
             if (!chain.empty()) prefetch(chain.front().range.begin);
             while (chain.empty() && (level = wider(level)).n != 0)
                 if (const Range image = shard_.extend(level.range, code); !image.empty())
@@ -48,7 +52,7 @@ public:
             if (level.n == 0) break;
             chain.push_back(level);
         }
-        trim(chain, window_);
+        if (!chain.empty() && chain.front().n > window_) trim(chain, window_);
         if (chain.size() > k_ + 1) chain.resize(k_ + 1);
     }
 

@@ -153,9 +153,8 @@ private:
     // A table takes a few nanoseconds a row and saves about a hundred a token, so whoever draws a
     // token for every 16 rows has the time back before as many more.
     static constexpr std::uint64_t rows_a_token = 16;
-    // Beyond, memory is not taken unasked. Large corpora need a table less: what is drawn from them
-    // follows long contexts, which are seldom lost.
-    static constexpr std::uint64_t most_rows = 1u << 25;
+    // Beyond, memory is not taken unasked. A table takes an eighth of what the index maps.
+    static constexpr std::uint64_t most_rows = 1u << 28;
 
     std::atomic<std::uint64_t> n_drawn_ = 0;
     std::once_flag once_;

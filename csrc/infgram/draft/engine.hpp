@@ -21,7 +21,7 @@
 #include "infgram/draft/payoff.hpp"
 #include "infgram/draft/source.hpp"
 #include "infgram/draft/waiting.hpp"
-#include "infgram/models/sampler.hpp"
+#include "infgram/models/draw.hpp"
 
 namespace infgram::draft {
 

@@ -55,14 +55,40 @@ struct Samples {
     }
 
     [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
-        const auto [at, is_new] =
-            shape_of_.try_emplace(packed(rows), static_cast<std::uint32_t>(shapes.size()));
-        if (is_new) shapes.push_back(rows);
-        return at->second;
+        const std::uint64_t key = packed(rows);
+        Known& known = known_[(key * 0x9e3779b97f4a7c15ULL) >> 52];
+        if (known.key != key) {
+            const auto [at, is_new] =
+                shape_of_.try_emplace(key, static_cast<std::uint32_t>(shapes.size()));
+            if (is_new) shapes.push_back(rows);
+            known = {key, at->second};
+        }
+        return known.shape;
+    }
+
+    // The shapes that tokens t have for which t % n_parts == part, for each part.
+    [[nodiscard]] std::vector<std::vector<std::uint32_t>> shapes_of_parts(
+        std::size_t n_parts) const {
+        std::vector<std::vector<std::uint32_t>> found(n_parts);
+        std::vector<std::size_t> met(shapes.size(), n_parts);
+        for (std::size_t part = 0; part < n_parts; ++part)
+            for (std::size_t t = part; t + 1 < offsets.size(); t += n_parts)
+                for (std::size_t i = offsets[t]; i < offsets[t + 1]; ++i)
+                    if (const std::uint32_t s = levels[i].shape; met[s] != part) {
+                        met[s] = part;
+                        found[part].push_back(s);
+                    }
+        return found;
     }
 
 private:
+    // Of the shapes met last: most levels have one of few.
+    struct Known {
+        std::uint64_t key = ~std::uint64_t{0};
+        std::uint32_t shape = 0;
+    };
     std::unordered_map<std::uint64_t, std::uint32_t> shape_of_;
+    std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 12);
 };
 
 // Runs in a thread of its own, or where there is none to be had, when its result is asked for.
@@ -98,10 +124,12 @@ struct BlockSamples {
 };
 
 // Contexts may begin in the `guard` tokens before the block, and no row counts whose position lies
-// in the block or in the guard around it. The live text begins with the block's contexts.
+// in the block or in the guard around it. The live text begins with the block's contexts. Every
+// so many-th token is looked at: neighbours tell much the same.
 template <class Code>
 BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& estimator,
-                          Block block, std::uint32_t guard, const FixedPower& power) {
+                          Block block, std::uint32_t guard, std::uint32_t every,
+                          const FixedPower& power) {
     BlockSamples samples;
     const Shard<Code>& shard = shards[block.shard];
     const auto n_rows = shard.n_rows();
@@ -113,7 +141,7 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
     Context<Code> context(shards, std::vector<Chain>(shards.size()), max_context,
                           LiveText(power, block.end - first + 1, LiveText::model_window));
     for (Position p = first; p < block.end; context.read(shard.code_at(p++))) {
-        if (p < block.begin || is_repetition(context)) continue;
+        if (p < block.begin || (p - block.begin) % every != 0 || is_repetition(context)) continue;
         estimator.look(context);
         const auto steps = estimator.steps();
         for (std::size_t i = steps.size(); i-- > 0;) {
@@ -150,13 +178,14 @@ BlockSamples sample_block(std::span<const Shard<Code>> shards, KneserNey<Code>& 
 template <class Code>
 BlockSamples sample_blocks(std::span<const Shard<Code>> shards,
                            const std::shared_ptr<const KneserNeyModel>& model,
-                           std::span<const Block> blocks, std::uint32_t guard, unsigned n_threads) {
+                           std::span<const Block> blocks, std::uint32_t guard, std::uint32_t every,
+                           unsigned n_threads) {
     std::vector<BlockSamples> found(blocks.size());
     std::atomic<std::size_t> next = 0;
     const auto work = [&] {
         KneserNey<Code> estimator(model, shards);
         for (std::size_t i; (i = next++) < blocks.size();)
-            found[i] = sample_block<Code>(shards, estimator, blocks[i], guard, model->power);
+            found[i] = sample_block<Code>(shards, estimator, blocks[i], guard, every, model->power);
     };
     std::vector<std::future<void>> threads;
     for (unsigned t = 0; t < n_threads; ++t) threads.push_back(in_background(work));
@@ -179,7 +208,10 @@ struct Fit {
 inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double pull) {
     const std::size_t n = std::size_t{3} * n_discount_rows * (adapt ? 2 : 1);
     const std::size_t n_tokens = samples.offsets.size() - 1;
-    constexpr std::size_t n_parts = 4;  // a step looks at every so many-th token
+    // A step looks at every so many-th token: at about as many whatever their number.
+    constexpr std::size_t tokens_a_step = 6000;
+    const std::size_t n_parts = std::max<std::size_t>(n_tokens / tokens_a_step, 1);
+    const auto shapes_of = samples.shapes_of_parts(n_parts);
     std::vector<double> prior = same_discounts(textbook_log_odds);
     if (adapt) {  // a live level starts as one that hardly counts
         const std::vector<double> live = same_discounts({2.0, 2.0, 2.0});
@@ -195,7 +227,8 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     std::vector<double> rest;
     double nats = 0.0;
     for (int step = 1; step <= n_steps && n_tokens != 0; ++step) {
-        for (std::size_t s = 0; s < kept.size(); ++s)
+        const std::size_t part = static_cast<std::size_t>(step) % n_parts;
+        for (const std::uint32_t s : shapes_of[part])
             for (std::size_t k = 0; k < 3; ++k) {
                 double z = 0.0;
                 for (const std::uint32_t row : samples.shapes[s])
@@ -205,8 +238,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             }
         nats = 0.0;
         std::size_t n_seen = 0;
-        for (std::size_t t = static_cast<std::size_t>(step) % n_parts; t < n_tokens;
-             t += n_parts, ++n_seen) {
+        for (std::size_t t = part; t < n_tokens; t += n_parts, ++n_seen) {
             const auto levels =
                 std::span(samples.levels)
                     .subspan(samples.offsets[t], samples.offsets[t + 1] - samples.offsets[t]);
@@ -237,7 +269,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             }
         }
         std::ranges::fill(gradient, 0.0);
-        for (std::size_t s = 0; s < kept.size(); ++s)
+        for (const std::uint32_t s : shapes_of[part])
             for (std::size_t k = 0; k < 3; ++k) {
                 const double by_z = by_kept[s][k] * kept[s][k] * (1.0 - kept[s][k]);
                 for (const std::uint32_t row : samples.shapes[s])
@@ -262,6 +294,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
 struct FitParameters {
     double exponent = 0.0;
     std::uint32_t guard = 0;  // tokens around a block that are left out with it
+    std::uint32_t every = 1;  // so many-th token of a block is looked at
     int n_steps = 0;
     double pull = 0.0;
     unsigned n_threads = 1;
@@ -278,6 +311,7 @@ struct Fits {
 inline Fits fit_index(const AnyIndex& index, std::span<const std::uint32_t> blocks,
                       const FitParameters& how) {
     constexpr std::size_t cache_bytes = std::size_t{1} << 28;
+    if (how.every == 0) throw InvalidParameter("every is 0, expected at least 1");
     if (blocks.size() % 3 != 0) throw InvalidParameter("blocks come as three numbers");
     return index.visit([&]<class Code>(const Owner<Code>& of) {
         const auto shards = of->index.shards();
@@ -294,7 +328,7 @@ inline Fits fit_index(const AnyIndex& index, std::span<const std::uint32_t> bloc
             FixedPower(how.exponent), any, std::optional(any), of->index.alphabet().n_codes(),
             of->index.n_rows(), cache_bytes);
         const BlockSamples samples =
-            sample_blocks<Code>(shards, model, all, how.guard, how.n_threads);
+            sample_blocks<Code>(shards, model, all, how.guard, how.every, how.n_threads);
         auto adapting = in_background(
             [&] { return fit_discounts(samples.adapting, true, how.n_steps, how.pull); });
         Fits fits;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -72,22 +73,16 @@ public:
     void look(const Context<Code>& context) {
         look(context.chains(), context.live(), context.window() < max_context);
     }
+    // The same, but levels are read when `propose` and `accepts` need them. For these two alone.
+    void begin(const Context<Code>& context) {
+        begin(context.chains(), context.live(), context.window() < max_context);
+    }
 
     // The same of bare chains, one a shard. cut: nobody knows how long the longest level would be,
     // so each is read as if it were that; a context then adds one level to what its suffixes say.
     void look(std::span<const Chain> chains, const LiveText* live = nullptr, bool cut = false) {
-        corpus_.look(chains);
-        live_.look(live);
-        const Reach reach{corpus_.longest(), live_.longest()};
-        steps_.clear();
-        while (const auto n = corpus_.next()) {  // the live text before the corpus
-            const auto n_live = live_.next();
-            Step& step = steps_.emplace_back();
-            if (n_live && *n_live >= *n)
-                live_.read(reach, step);
-            else
-                corpus_.read(cut ? Reach{*n, reach.live} : reach, step);
-        }
+        begin(chains, live, cut);
+        while (read()) continue;
     }
 
     // The longest first; the last one is the corpus's empty context.
@@ -118,6 +113,46 @@ public:
         }
         const Base last = base();
         return prob + rest * (known().find(code) != nullptr ? last.known : last.unseen);
+    }
+
+    // The code at which a number of [0, 1) falls when what each level gives to its tokens stands in
+    // a row, the longest level first, and the base's share at last: a draw from the law.
+    // Alphabet::unknown for what follows nothing. Reads no more levels than the number passes.
+    [[nodiscard]] std::uint32_t propose(double number) {
+        double rest = 1.0;
+        for (std::size_t i = 0; has(i); ++i) {
+            const Step& step = steps_[i];
+            const Discount kept = discount(step);
+            const double kept_back = step.kept_back(kept);
+            const double own = rest * (1.0 - kept_back);
+            if (number < own) return at(step, kept, rest / step.statistics->total, number);
+            number -= own;
+            rest *= kept_back;
+        }
+        const Base last = base();
+        const auto& tokens = known().tokens;
+        if (tokens.front().code != boundary) number -= rest * last.unseen;  // where none ends
+        const double place = number / (rest * last.known);
+        if (!(place >= 0.0 && place < static_cast<double>(tokens.size()))) return Alphabet::unknown;
+        return tokens[static_cast<std::size_t>(place)].code;
+    }
+
+    // Whether a number lies below prob(code)^exponent, exponent above 0. Reads no more levels than
+    // it takes to tell.
+    [[nodiscard]] bool accepts(std::uint32_t code, double number, double exponent) {
+        double prob = 0.0;
+        double rest = 1.0;
+        for (std::size_t i = 0; has(i); ++i) {
+            const Step& step = steps_[i];
+            const Discount kept = discount(step);
+            if (const auto found = token(step, code))
+                prob += rest * (discounted(*found, kept) / step.statistics->total);
+            rest *= step.kept_back(kept);
+            if (i + 1 < steps_.size()) continue;
+            if (number < std::pow(prob, exponent)) return true;
+            if (number >= std::pow(prob + rest, exponent)) return false;
+        }
+        return number < std::pow(prob + rest * base().known, exponent);
     }
 
     // Of each token that follows nothing. O(levels).
@@ -151,6 +186,42 @@ public:
     }
 
 private:
+    void begin(std::span<const Chain> chains, const LiveText* live, bool cut) {
+        corpus_.look(chains);
+        live_.look(live);
+        reach_ = {corpus_.longest(), live_.longest()};
+        cut_ = cut;
+        steps_.clear();
+    }
+
+    // Reads the next level; false behind the last. The live text's before the corpus's.
+    bool read() {
+        const auto n = corpus_.next();
+        if (!n) return false;
+        const auto n_live = live_.next();
+        Step& step = steps_.emplace_back();
+        if (n_live && *n_live >= *n)
+            live_.read(reach_, step);
+        else
+            corpus_.read(cut_ ? Reach{*n, reach_.live} : reach_, step);
+        return true;
+    }
+    [[nodiscard]] bool has(std::size_t step) { return step < steps_.size() || read(); }
+
+    // The token of a level at which a number falls; scale: of what the level gives.
+    [[nodiscard]] std::uint32_t at(const Step& step, const Discount& kept, double scale,
+                                   double number) const {
+        std::uint32_t code = Alphabet::unknown;
+        double reached = 0.0;
+        const auto pass = [&](const Continuation& token) {
+            const double given = scale * discounted(token, kept);
+            if (given > 0.0 && (code == Alphabet::unknown || reached <= number)) code = token.code;
+            reached += given;
+        };
+        corpus_.for_each_token(step, pass);
+        return code;
+    }
+
     // What every token has at last: a share of it is the whole vocabulary's, the rest is of those
     // known. Each of these was new once, and those of one context would be again if that were left
     // out, as one token is that nobody has met: these events are counted, as KenLM counts <unk> as
@@ -173,6 +244,8 @@ private:
     LiveLevels live_;
     DiscountMemo memo_;
     std::vector<Step> steps_;
+    Reach reach_;
+    bool cut_ = false;
 };
 
 }  // namespace infgram

@@ -73,7 +73,8 @@ public:
         drawn.token_ids.reserve(n);
         if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.shards(), n));
         while (drawn.token_ids.size() < n) {
-            const std::uint32_t code = sampler_(uniform_);
+            const std::uint32_t code = sampler_.draw(uniform_);
+            if (code != Alphabet::unknown) sampler_.read(code);
             if (code == boundary || code == Alphabet::unknown) {
                 drawn.ended = code == boundary ? "end_of_text" : "max_copy";
                 break;

@@ -1,7 +1,7 @@
-// Drawing tokens, one after another: an estimator's weights, shaped by temperature and limits, one
-// uniform number a token.
+// Drawing tokens, one after another: an estimator's weights are drawn from, or, where it has a law
+// of rows, its rows. Limits on copies stand between.
 //
-// The readable definition is `draw` in src/infgram/models/definition.py; both do the same
+// The readable definition is `DefinedSampler` in src/infgram/models/definition.py; both do the same
 // floating-point operations in the same order, so the same uniform numbers give the same tokens.
 //
 // Not for two threads: each has a sampler of its own.
@@ -20,104 +20,11 @@
 
 #include "infgram/contexts/context.hpp"
 #include "infgram/contexts/copying.hpp"
+#include "infgram/models/draw.hpp"
+#include "infgram/models/rejection.hpp"
 #include "infgram/rows/alphabet.hpp"
 
 namespace infgram {
-
-// The caller's source of uniform numbers in [0, 1).
-struct Uniform {
-    double (*draw)(void*);
-    void* state;
-    double operator()() const { return draw(state); }
-};
-
-struct SamplingParameters {
-    double temperature = 1.0;    // 0: the heaviest token, the smallest code among equals
-    std::uint32_t top_k = 0;     // only so many of the heaviest tokens; 0: all
-    double top_p = 1.0;          // only the heaviest tokens that together have this share
-    double min_p = 0.0;          // only tokens with this share of the heaviest one's probability
-    std::uint32_t max_copy = 0;  // longest verbatim run of generated tokens; 0: any
-
-    [[nodiscard]] bool cuts() const noexcept { return top_k != 0 || top_p < 1.0 || min_p > 0.0; }
-};
-
-// x to a fixed power, remembering the last results: weights are made of few small counts.
-class Power {
-public:
-    explicit Power(double exponent) : exponent_(exponent) {}
-
-    double operator()(double x) {
-        if (exponent_ == 1.0) return x;
-        const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
-        Known& known = known_[(bits * 0x9e3779b97f4a7c15ULL) >> 54];
-        if (known.x != x) known = {x, std::pow(x, exponent_)};
-        return known.power;
-    }
-
-private:
-    struct Known {
-        double x = 1.0;
-        double power = 1.0;
-    };
-    double exponent_;
-    std::array<Known, 1024> known_{};
-};
-
-// Draws from weights.
-class Draw {
-public:
-    explicit Draw(const SamplingParameters& parameters)
-        : parameters_(parameters),
-          power_(parameters.temperature == 0.0 ? 1.0 : 1.0 / parameters.temperature) {}
-
-    // One of weights.codes, which is not empty. One uniform number, none at temperature 0.
-    std::uint32_t operator()(const Weights& weights, const Uniform& uniform) {
-        const auto& codes = weights.codes;
-        double heaviest = 0.0;
-        for (const std::uint32_t code : codes) heaviest = std::max(heaviest, weights.of[code]);
-        std::size_t chosen = 0;
-        if (parameters_.temperature == 0.0) {
-            while (weights.of[codes[chosen]] != heaviest && chosen + 1 < codes.size()) ++chosen;
-            return codes[chosen];
-        }
-        shares_.resize(codes.size());
-        for (std::size_t i = 0; i < codes.size(); ++i)
-            shares_[i] = power_(weights.of[codes[i]] / heaviest);
-        if (parameters_.cuts()) cut();
-        double reached = 0.0;
-        for (double& share : shares_) share = reached += share;
-        const double drawn = uniform() * reached;
-        // The first code whose share reaches beyond what was drawn; counted, not searched for,
-        // because where it is cannot be predicted.
-        for (const double share : shares_) chosen += drawn >= share ? 1 : 0;
-        return codes[std::min(chosen, codes.size() - 1)];  // rounding: drawn == reached
-    }
-
-private:
-    // Sets to zero what top_k, then top_p of what is left, then min_p leave out. The heaviest
-    // stays.
-    void cut() {
-        order_.resize(shares_.size());
-        std::iota(order_.begin(), order_.end(), std::uint32_t{0});
-        std::ranges::stable_sort(order_, std::greater{},
-                                 [&](std::uint32_t i) { return shares_[i]; });
-        std::size_t kept = order_.size();
-        if (parameters_.top_k != 0) kept = std::min<std::size_t>(kept, parameters_.top_k);
-        double total = 0.0;
-        for (std::size_t i = 0; i < kept; ++i) total += shares_[order_[i]];
-        double reached = 0.0;
-        std::size_t n = 0;
-        while (n < kept && (n == 0 || reached < parameters_.top_p * total) &&
-               shares_[order_[n]] >= parameters_.min_p * shares_[order_[0]])
-            reached += shares_[order_[n++]];
-        for (std::size_t i = n; i < order_.size(); ++i) shares_[order_[i]] = 0.0;
-    }
-
-    SamplingParameters parameters_;
-    Power power_;
-    std::vector<double> shares_;
-    std::vector<std::uint32_t> order_;
-};
 
 // An estimator that looks at more of a text than levels: it reads each code beside the context, and
 // goes on where another one is.
@@ -141,6 +48,21 @@ concept Draws = requires(Estimator& estimator, double number, Weights& weights) 
     estimator.weigh_heaviest(std::size_t{1}, weights);
 };
 
+// An estimator whose law is that of rows.
+template <class Estimator>
+concept DrawsRows = requires(const Estimator& estimator) {
+    { estimator.parameters() } -> std::same_as<const SbisParameters&>;
+};
+
+// An estimator that proposes tokens by its law, and tells whether a power of their probability is
+// above a number, faster than all weights are told.
+template <class Estimator, class Context>
+concept Proposes = requires(Estimator& estimator, const Context& context, double number) {
+    estimator.begin(context);
+    { estimator.propose(number) } -> std::same_as<std::uint32_t>;
+    { estimator.accepts(std::uint32_t{}, number, number) } -> std::same_as<bool>;
+};
+
 template <class Code, class Estimator>
 class Sampler {
 public:
@@ -156,25 +78,54 @@ public:
         // A copy limit looks at every level, and backs off to any.
         const std::optional<std::size_t> k = estimator_.n_levels();
         if (k && parameters.max_copy == 0) context_.keep_first(*k);
+        rejects_ = rejection_fits(parameters) && !context_.has_live();
+        if constexpr (DrawsRows<Estimator>)
+            if (rejects_ && estimator_.parameters().floor == 0.0)
+                rejection_.emplace(estimator_.parameters(), parameters);
     }
 
     // Whether tables of neighbours would be used, and their use from now on.
     [[nodiscard]] bool keeps_first() const noexcept { return context_.keeps_first(); }
     void borrow(std::span<const Neighbours> neighbours) noexcept { context_.borrow(neighbours); }
 
-    // Draws the next code and reads it; Alphabet::unknown if a copy limit leaves none.
-    std::uint32_t operator()(const Uniform& uniform) {
+    // Draws the next code; Alphabet::unknown if a copy limit leaves none.
+    std::uint32_t draw(const Uniform& uniform) {
+        if constexpr (DrawsRows<Estimator>) {
+            rows_ = nullptr;
+            if (rejection_) {
+                const std::uint32_t code = (*rejection_)(estimator_, context_, uniform);
+                rows_ = rejection_->rows();
+                if (code != Alphabet::unknown) return code;
+            }
+        }
+        if constexpr (Proposes<Estimator, Context<Code>>)
+            if (rejects_)
+                if (const auto code = propose(uniform)) return *code;
         estimator_.look(context_);
-        const std::uint32_t code = choose(uniform);
-        if (code == Alphabet::unknown) return code;
+        return choose(uniform);
+    }
+    // Reads the code drawn last.
+    void read(std::uint32_t code) {
         if constexpr (Learns<Estimator>) estimator_.learn(context_, code);
-        context_.read(code);
+        context_.read(code, rows_);
         if constexpr (ReadsText<Estimator>) estimator_.read(code);
         ++n_generated_;
-        return code;
     }
 
 private:
+    // A code, or nothing after so many tries that all should be weighed instead.
+    std::optional<std::uint32_t> propose(const Uniform& uniform) {
+        estimator_.begin(context_);
+        for (int i = 0; i < most_tries; ++i) {
+            const std::uint32_t code = estimator_.propose(uniform());
+            if (code == Alphabet::unknown) continue;
+            if (parameters_.temperature == 1.0 ||
+                estimator_.accepts(code, uniform(), 1.0 / parameters_.temperature - 1.0))
+                return code;
+        }
+        return std::nullopt;
+    }
+
     // Where not all weights matter.
     std::optional<std::uint32_t> choose_early(const Uniform& uniform) {
         const double temperature = parameters_.temperature;
@@ -214,6 +165,9 @@ private:
     Draw draw_;
     CopyLimit<Code> limit_;
     Weights weights_;
+    bool rejects_ = false;
+    std::optional<Rejection<Code>> rejection_;
+    const RowsOfCode* rows_ = nullptr;
     std::uint64_t n_generated_ = 0;
 };
 

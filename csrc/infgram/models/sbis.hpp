@@ -81,6 +81,43 @@ public:
 
     [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return parameters_.n_vocabulary; }
 
+    [[nodiscard]] const SbisParameters& parameters() const noexcept { return parameters_; }
+
+    // Levels to mix, and how many of the matches of one have a next token.
+    [[nodiscard]] std::size_t n_mixed() const noexcept { return levels_.size(); }
+    [[nodiscard]] std::uint64_t m(std::size_t level) const noexcept { return levels_[level].m; }
+
+    // The next token of one of the m rows of a level of the corpus alone.
+    [[nodiscard]] std::uint32_t next(std::size_t level, std::uint64_t row) const {
+        std::size_t s = 0;
+        for (; row >= shards_[s].m(ranges(level)[s]); ++s) row -= shards_[s].m(ranges(level)[s]);
+        const Range range = ranges(level)[s];
+        Row at = range.begin + static_cast<Row>(row);
+        if (shards_[s].has_end(range) && at >= shards_[s].end_row()) ++at;
+        const std::uint32_t code = shards_[s].next()[at];
+        if (code >= shards_[s].n_codes()) throw_corrupt("next");
+        return code;
+    }
+
+    // How often the code follows a level.
+    [[nodiscard]] std::uint64_t count(std::size_t level, std::uint32_t code) {
+        if (code == boundary) {
+            count_level(level);
+            return counts_[code];
+        }
+        std::uint64_t n = 0;
+        for (std::size_t s = 0; s < shards_.size(); ++s) {
+            const Range range = ranges(level)[s];
+            if (!range.empty()) n += shards_[s].extend(range, code).size();
+        }
+        if (const std::size_t live = levels_[level].live; live != no_live)
+            live_->for_each_token(live_->levels()[live],
+                                  [&](const Continuation& token, std::uint32_t raw) {
+                                      n += token.code == code ? raw : 0;
+                                  });
+        return n;
+    }
+
     // Of each token that follows nothing. The first call with a floor counts what does.
     [[nodiscard]] double unseen() {
         if (parameters_.floor == 0.0) return 0.0;
@@ -218,25 +255,6 @@ private:
 
     [[nodiscard]] std::span<const Range> ranges(std::size_t level) const {
         return std::span(ranges_).subspan(level * shards_.size(), shards_.size());
-    }
-
-    // How often the code follows a level.
-    [[nodiscard]] std::uint64_t count(std::size_t level, std::uint32_t code) {
-        if (code == boundary) {
-            count_level(level);
-            return counts_[code];
-        }
-        std::uint64_t n = 0;
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            const Range range = ranges(level)[s];
-            if (!range.empty()) n += shards_[s].extend(range, code).size();
-        }
-        if (const std::size_t live = levels_[level].live; live != no_live)
-            live_->for_each_token(live_->levels()[live],
-                                  [&](const Continuation& token, std::uint32_t raw) {
-                                      n += token.code == code ? raw : 0;
-                                  });
-        return n;
     }
 
     void count_level(std::size_t level) {

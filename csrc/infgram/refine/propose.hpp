@@ -17,7 +17,7 @@
 
 #include "infgram/contexts/chain.hpp"
 #include "infgram/contexts/context.hpp"
-#include "infgram/models/sampler.hpp"
+#include "infgram/models/draw.hpp"
 #include "infgram/models/sbis.hpp"
 #include "infgram/refine/candidates.hpp"
 #include "infgram/refine/lexicon.hpp"

@@ -26,9 +26,12 @@ _MAX_BLOCK_TOKENS = 48_000
 _MIN_BLOCK_TOKENS = 8_000
 _LARGE = 1 << 20
 _MAX_GUARD_TOKENS = 60_000
+# Of the tokens in the blocks, every second (third, ...) is looked at, so that about so many are. On
+# Tiny Shakespeare, half as many give perplexities 0.2 % higher, twice as many 0.1 % lower ones.
+_MOST_TOKENS = 192_000
 _SHARE = 16  # a block, and its guard, are at most this part of the corpus
 _STEPS = 80
-_PULL = 1e-5
+_PULL = 1.5e-5
 _MIN_TOKENS = 1_000
 # What a context passes on is its count to this power: docs/estimators.md has the figures.
 _EXPONENT = 0.2
@@ -235,11 +238,14 @@ def _calibration(
 
 
 def _fit(index: Index) -> tuple[Calibration, Calibration]:
+    blocks = _blocks(index)
+    n_tokens = int(blocks[2::3].sum(dtype=np.int64) - blocks[1::3].sum(dtype=np.int64))
     corpus, nats, adapting, adapting_nats, n_tokens = native.fit_discounts(
         index.native,
         exponent=_EXPONENT,
-        blocks=_blocks(index),
+        blocks=blocks,
         guard=_length(index, _MAX_GUARD_TOKENS),
+        every=max(1, n_tokens // _MOST_TOKENS),
         n_steps=_STEPS,
         pull=_PULL,
         n_threads=min(os.cpu_count() or 1, _N_BLOCKS),

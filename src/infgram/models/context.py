@@ -130,6 +130,10 @@ class Context:
             found.append(Counts(n, m, False, token_ids, counts, contexts, passed))
         return found
 
+    def following(self, level: int) -> NDArray[np.uint32]:
+        """What follows each match of the i-th of `levels`, in the order of rows; uint32 (m,)."""
+        return self.cursor.native.following(level)
+
     def live_levels(self) -> list[Counts]:
         """Levels of the live text, longest first, the empty context last; none before it began."""
         found = []

@@ -88,6 +88,25 @@ class Component(Value):
         return float(self.prob[self.token_ids == token_id].sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a level that a draw may take: what follows each of them, and the weight of one.
+
+    - `token_ids`: uint32, of shape (m,), in the order of rows.
+    """
+
+    weight: float
+    token_ids: NDArray[np.uint32]
+
+
+@runtime_checkable
+class OfRows(Protocol):
+    """An estimator whose law is that of rows: a token's weight is that of all that it follows."""
+
+    def rows(self, context: Context) -> Sequence[Rows] | None:
+        """The levels' rows, longest level first; None where the law is another."""
+
+
 class Mixture(ABC):
     """An estimator that mixes levels: each has a weight and a distribution."""
 
@@ -229,7 +248,7 @@ def draw(
     heaviest = weights.max()
     exponent = 1.0 / temperature
     shares = np.array([float(w / heaviest) ** exponent for w in weights])
-    if top_k or top_p < 1.0 or min_p > 0.0:
+    if not _keeps_all(top_k=top_k, top_p=top_p, min_p=min_p):
         order = np.argsort(-shares, kind="stable")[: top_k or None]
         before = np.concatenate([[0.0], np.cumsum(shares[order])])
         kept = (before[:-1] < top_p * before[-1]) & (shares[order] >= min_p * shares[order[0]])
@@ -243,8 +262,103 @@ def draw(
     return int(token_ids[min(chosen, len(token_ids) - 1)])
 
 
+def _keeps_all(*, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, **_: float) -> bool:
+    return top_k == 0 and top_p >= 1.0 and min_p <= 0.0
+
+
+MOST_TRIES = 64
+LEAST_TEMPERATURE = 0.5
+
+
+def draw_row(levels: Sequence[Rows], *, temperature: float, rng: np.random.Generator) -> int | None:
+    """Draws a token with probability proportional to weight**(1 / temperature), by rejection.
+
+    The weight of a token is that of all rows that it follows. A row is drawn by its weight, which
+    proposes a token with the probability w / W, W being the weight of all rows; the token is taken
+    with the probability (w / W)**(1 / temperature - 1), and else another row is drawn. At most
+    `MOST_TRIES`, behind which None says that all weights should be counted: whether that comes does
+    not depend on the token, so the law stays as it is.
+
+    Two uniform numbers a try, at temperature 1 one. The temperature is at most 1.
+
+    Source: von Neumann (1951), "Various techniques used in connection with random digits".
+
+    >>> draw_row([Rows(1.0, np.array([7, 9, 9, 9], np.uint32))], temperature=0.8,
+    ...          rng=np.random.default_rng(0))
+    9
+    """
+    drawn = [level for level in levels if level.weight > 0]
+    total = 0.0
+    for level in drawn:
+        total += level.weight * len(level.token_ids)
+    for _ in range(MOST_TRIES):
+        left = rng.random() * total
+        for level in drawn:
+            reach = level.weight * len(level.token_ids)
+            if left < reach or level is drawn[-1]:
+                break
+            left -= reach
+        row = min(left * (1.0 / level.weight), len(level.token_ids) - 1.0)
+        token_id = level.token_ids[int(row)]
+        weight = 0.0
+        for each in drawn:
+            weight += each.weight * float((each.token_ids == token_id).sum())
+        if temperature == 1.0 or rng.random() < (weight / total) ** (1.0 / temperature - 1.0):
+            return int(token_id)
+    return None
+
+
+def draw_part(
+    parts: Sequence[Component], *, temperature: float, rng: np.random.Generator
+) -> int | None:
+    """Draws a token with probability proportional to prob**(1 / temperature), by rejection.
+
+    A token is drawn from the mixture, and taken with its probability to the power of
+    1 / temperature - 1; what no corpus has is never taken. As `draw_row`, with a mixture's parts
+    instead of rows: the native core looks at no more levels than a draw and its test need.
+
+    A uniform number for each token drawn, another one for its test, if the temperature is not 1.
+
+    >>> part = Component(0, 1, False, 1.0, np.array([7, 9], np.uint32), np.array([0.0, 1.0]))
+    >>> draw_part([part], temperature=0.8, rng=np.random.default_rng(0))
+    9
+    """
+    for _ in range(MOST_TRIES):
+        left = rng.random()
+        for part in parts:
+            if left < part.weight or part is parts[-1]:
+                break
+            left -= part.weight
+        reached = np.cumsum(part.weight * part.prob)
+        place = min(int(np.searchsorted(reached, left, side="right")), len(reached) - 1)
+        token_id = int(part.token_ids[place])
+        if token_id == ABSENT or not any(
+            token_id in each.token_ids for each in parts if each.m != 0
+        ):
+            continue
+        prob = 0.0
+        for each in parts:
+            prob += each.weight * each.prob_of(token_id)
+        if temperature == 1.0 or rng.random() < prob ** (1.0 / temperature - 1.0):
+            return token_id
+    return None
+
+
+@runtime_checkable
+class OfParts(Protocol):
+    """An estimator whose mixture is drawn from part by part."""
+
+    def parts(self, context: Context) -> Sequence[Component]:
+        """Its mixture, longest level first; what stands behind all levels has m = 0."""
+
+
 class DefinedSampler:
     """The definition of sampling, over any number of contexts: a law, its limits, a draw.
+
+    One context of a corpus alone is drawn from by rejection, at temperatures from
+    `LEAST_TEMPERATURE` to 1 and without limits: `draw_row` where the law is that of rows
+    (`OfRows`), `draw_part` where its parts are drawn from (`OfParts`). All others by their weights:
+    `draw`.
 
     No token is drawn that the corpus never had, nor an end of text that it never had.
     `how`: temperature, top_k, top_p and min_p, as `draw` takes them.
@@ -267,6 +381,14 @@ class DefinedSampler:
         self._max_copy = max_copy
         self._how = how
         self._n_generated = 0
+        temperature = how["temperature"]
+        self._rejects = (
+            max_copy is None
+            and _keeps_all(**how)
+            and LEAST_TEMPERATURE <= temperature <= 1.0
+            and len(contexts) == 1
+            and not contexts[0].adapts
+        )
 
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
         """Up to n tokens, and why there are fewer: "", "end_of_text" or "max_copy"."""
@@ -283,12 +405,23 @@ class DefinedSampler:
         return np.array(token_ids, np.uint32), ""
 
     def _draw(self) -> int | None:
+        if self._rejects and (token_id := self._by_rejection()) is not None:
+            return token_id
         banned = self._banned()
         token_ids = self._blend.token_ids
         for prob in self._laws():
             allowed = (prob > 0) & self._blend.drawn & ~np.isin(token_ids, banned)
             if allowed.any():
                 return draw(token_ids[allowed], prob[allowed], rng=self._rng, **self._how)
+        return None
+
+    def _by_rejection(self) -> int | None:
+        how: dict[str, Any] = {"temperature": self._how["temperature"], "rng": self._rng}
+        (context,) = self._contexts
+        if isinstance(self._estimator, OfRows) and (rows := self._estimator.rows(context)):
+            return draw_row(rows, **how)
+        if isinstance(self._estimator, OfParts):
+            return draw_part(self._estimator.parts(context), **how)
         return None
 
     def _laws(self) -> Iterator[NDArray[np.float64]]:

@@ -23,7 +23,7 @@ from ..index import NO_WINDOW, Cursor
 from ..text.tokens import ABSENT
 from .calibration import calibration_of
 from .context import LIVE_TOKENS, Context, Counts
-from .definition import Component, Mixture
+from .definition import Component, Mixture, Rows
 
 MAX_ORDER: int = native.max_context + 1
 
@@ -104,6 +104,21 @@ class SBIS(Mixture):
             else components
         )
 
+    def rows(self, context: Context) -> list[Rows] | None:
+        """The rows of the levels mixed; None where there is a floor, which is of no row."""
+        if self.floor:
+            return None
+        levels = context.cursor.levels()
+        n_mixed = len(levels) if self.k == -1 else min(self.k, len(levels))
+        found = []
+        weight = 1.0
+        for i in range(max(n_mixed, 1)):  # where there is no level, all tokens are one
+            token_ids = context.following(i)
+            of_row = weight if self.weighting == "counts" else weight / len(token_ids)
+            found.append(Rows(of_row, token_ids))
+            weight *= self.decay
+        return found
+
     def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
         """The same law in the core."""
         self._check_floor(len(cursor.index.alphabet))
@@ -166,6 +181,10 @@ class Longest(Mixture):
         """The longest level, alone."""
         return self._as_sbis().mixture(context)
 
+    def rows(self, context: Context) -> list[Rows] | None:
+        """Its rows."""
+        return self._as_sbis().rows(context)
+
     def native(self, cursor: Cursor, *, live: bool) -> native.Predictor:
         """The same law in the core."""
         return self._as_sbis().native(cursor, live=live)
@@ -220,6 +239,10 @@ class KneserNey(Mixture):
             model=calibration_of(cursor.index, adapt=live).native,
             live_tokens=LIVE_TOKENS if live else 0,
         )
+
+    def parts(self, context: Context) -> list[Component]:
+        """The mixture, which is drawn from part by part."""
+        return self.mixture(context)
 
     def mixture(self, context: Context) -> list[Component]:
         """The levels of live text and corpus, longest first, and the uniform distribution."""
