@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel release-check test test-shakespeare test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -36,6 +36,9 @@ check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/lint-imports
 	$(DEV)/pybind11-stubgen infgram._core --numpy-array-use-type-var --exit-code -o build/stubs
 	diff -u src/infgram/_core.pyi build/stubs/infgram/_core.pyi
+
+docs: .venv-docs/.ready  ## the site, into build/docs, without a warning and with all links right
+	.venv-docs/bin/sphinx-build -W --keep-going -b html docs build/docs
 
 wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dist, if they are as promised
 	.venv-release/bin/python tools/release.py wheel -o dist
@@ -146,6 +149,11 @@ newest: .venv-newest/.ready
 	$(PYTHON) tests/bounds.py oldest $(foreach each,$(ASKED),'$(each)') > $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) -r $(@D)/oldest.txt
 	$(@D)/bin/python $(PIP) --no-deps . ./bench
+	touch $@
+
+.venv-docs/.ready: $(SOURCES) Makefile
+	test -d .venv-docs || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP) '.[plot]' 'sphinx>=8' 'myst-parser>=4' furo sphinx-copybutton
 	touch $@
 
 .venv-release/.ready: Makefile

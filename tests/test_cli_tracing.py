@@ -54,12 +54,12 @@ def test_count_of_a_formula(index: infgram.Index) -> None:
 
 def test_overlap(index: infgram.Index) -> None:
     Path("test.jsonl").write_text('{"text": "He says: not to be!"}\n{"text": "nothing"}\n')
-    found = run("overlap", "test.jsonl", "--run", "9")
+    found = run("overlap", "test.jsonl", "--min-length", "9")
     assert found.stdout == (
         "test.jsonl:1: 52.6% in 1 run, the longest 10 tokens, at corpus.txt:1:10: ' not to be'\n"
     )
     assert "1 of 2 texts have a run of 9 tokens" in found.stderr
-    shown = run("overlap", "test.jsonl", "--run", "9", "--json").stdout.splitlines()
+    shown = run("overlap", "test.jsonl", "--min-length", "9", "--json").stdout.splitlines()
     records = [json.loads(line) for line in shown]
     assert [(r["line"], r["n_found"], len(r["runs"])) for r in records] == [(1, 10, 1), (2, 0, 0)]
     assert records[0]["runs"][0]["sources"][0]["line"] == 1
@@ -70,15 +70,15 @@ def test_dedup(index: infgram.Index) -> None:
     index = infgram.build(
         ["to be or not", "or not to be", "what to be?"], "corpus.infgram", overwrite=True
     )
-    shown = run("dedup", "--length", "5", "--limit", "1")
+    shown = run("dedup", "--min-length", "5", "--limit", "1")
     assert shown.stdout == "memory:2: 6 tokens, first at memory:1: 'or not'\n"
     assert "first 1" in shown.stderr
-    assert run("dedup", "--length", "9", exit_code=1).stdout == ""
-    done = run("dedup", "--length", "7", "-o", "kept.jsonl")
+    assert run("dedup", "--min-length", "9", exit_code=1).stdout == ""
+    done = run("dedup", "--min-length", "7", "-o", "kept.jsonl")
     assert "cut 1 repeat, 7 of 35 tokens (20.00%); 0 of 3 documents" in done.stderr
     kept = [json.loads(line)["text"] for line in Path("kept.jsonl").read_text().splitlines()]
     assert kept == ["to be or not", "or not to be", "wha?"]
-    assert "cut 0 repeats" in run("dedup", "--length", "8", "-o", "kept.jsonl").stderr
+    assert "cut 0 repeats" in run("dedup", "--min-length", "8", "-o", "kept.jsonl").stderr
     same = ("--against", "corpus.infgram", "-o", "none.jsonl", "--json")
-    report = json.loads(run("dedup", "--length", "7", *same).stdout)
+    report = json.loads(run("dedup", "--min-length", "7", *same).stdout)
     assert report["n_emptied"] == index.n_documents and Path("none.jsonl").read_text() == ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import os
 import pkgutil
 import pydoc
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import infgram_bench
 import pytest
 from infgram_bench import corpora
+from pasting import blocks, commands, shell
 
 import infgram
 import infgram.draft
@@ -151,34 +151,8 @@ def test_help_names_the_attributes_of_what_users_hold() -> None:
                 assert f"`{name}`" in shown or re.search(rf"\|  {name}\b", shown), name
 
 
-def blocks() -> list[tuple[str, str]]:
-    """Language and content of each block of code in the README, in order."""
-    readme = (ROOT / "README.md").read_text()
-    return re.findall(r"^```(\w+)\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-
-
-def commands(block: str) -> list[str]:
-    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-
-
 FETCH, PRINT = "curl ", "python3 "  # how the commands begin that make corpus.txt
 PLAY = b"First Citizen:\nto be or not to be\nROMEO: to be\n" * 50
-
-
-def shell(folder: Path, *first: Path) -> Callable[[str], None]:
-    """Runs commands in a folder, as a shell that finds infgram and, before all, what is in `first`.
-
-    A command that fails fails the test.
-    """
-    places = [*map(str, first), str(Path(sys.executable).parent), os.environ["PATH"]]
-    environment = {**os.environ, "PATH": os.pathsep.join(places)}
-
-    def run(command: str) -> None:
-        subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command], cwd=folder, check=True, env=environment
-        )
-
-    return run
 
 
 @pytest.mark.parametrize("text", [FETCH, PRINT])
@@ -197,7 +171,7 @@ def test_the_readme_can_be_pasted_from_top_to_bottom(
     run = shell(folder, tmp_path / "bin")
     namespace: dict[str, object] = {}
     n_run = 0
-    for language, block in blocks():
+    for language, block in blocks(ROOT / "README.md"):
         if language == "python":
             exec(compile(block, "README.md", "exec"), namespace)
             continue

@@ -40,7 +40,7 @@ def test_runs_are_those_that_trying_every_part_finds(
         for b, e in parts
         if not any((c, f) != (b, e) and c <= b and e <= f for c, f in parts)
     ]
-    found = overlap(infgram.build(corpus), text, run=least, sources=100)
+    found = overlap(infgram.build(corpus), text, min_length=least, sources=100)
     assert [(run.begin, run.end) for run in found.runs] == maximal
     assert found.n_found == len({i for b, e in parts for i in range(b, e)})
     assert found.longest_run == max(
@@ -72,11 +72,11 @@ def test_planted_contamination_is_found_and_nothing_else() -> None:
     for i in range(200):
         test = letters("ABCDEFGH", 300)  # no letter of the corpus
         if i % 2:
-            assert overlap(index, test, run=30).runs == ()
+            assert overlap(index, test, min_length=30).runs == ()
             continue
         d, begin, n, at = draw.randrange(20), draw.randrange(1_900), draw.randrange(30, 90), 100
         planted = corpus[d][begin : begin + n]
-        found = overlap(index, test[:at] + planted + test[at:], run=30)
+        found = overlap(index, test[:at] + planted + test[at:], min_length=30)
         (run,) = found.runs
         assert (run.begin, run.end, run.text) == (at, at + n, planted)
         assert (run.sources[0].document, run.sources[0].offset) == (d, begin)
@@ -85,17 +85,19 @@ def test_planted_contamination_is_found_and_nothing_else() -> None:
 
 def test_token_ids_and_an_empty_text() -> None:
     index = infgram.build([np.arange(20, dtype=np.uint32)], tokenizer="ids", vocab_size=99)
-    found = overlap(index, [50, 3, 4, 5, 6, 60], run=4)
+    found = overlap(index, [50, 3, 4, 5, 6, 60], min_length=4)
     assert [(run.begin, run.end) for run in found.runs] == [(1, 5)]
-    assert overlap(index, [], run=4).share == 0.0
+    assert overlap(index, [], min_length=4).share == 0.0
 
 
 def test_the_same_seed_gives_the_same_sources() -> None:
     index = infgram.build(["x" * 100])
-    assert overlap(index, "xxx", run=3, seed=3) == overlap(index, "xxx", run=3, seed=3)
-    assert overlap(index, "xxx", run=3, sources=0).runs[0].sources == ()
+    assert overlap(index, "xxx", min_length=3, seed=3) == overlap(
+        index, "xxx", min_length=3, seed=3
+    )
+    assert overlap(index, "xxx", min_length=3, sources=0).runs[0].sources == ()
 
 
 def test_nonsense_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidParameter, match="run is 0"):
-        overlap(infgram.build(["x"]), "x", run=0)
+    with pytest.raises(InvalidParameter, match="min_length is 0"):
+        overlap(infgram.build(["x"]), "x", min_length=0)

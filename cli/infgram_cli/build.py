@@ -59,7 +59,7 @@ Examples:
 @option(
     "--token-dtype",
     type=click.Choice(["uint8", "uint16", "uint32"]),
-    help="Type of the ids in .bin files.",
+    help="Type of the ids in .bin files, which are token ids then.",
 )
 @option(
     "--separator",

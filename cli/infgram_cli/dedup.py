@@ -13,6 +13,7 @@ from .options import (
     index_option,
     json_option,
     limit_option,
+    min_length_option,
     open_index,
     output_option,
     quiet_option,
@@ -24,19 +25,13 @@ _SHOWN = 60
 @click.command(
     epilog="""\b
 Examples:
-  infgram dedup --length 100
-  infgram dedup --length 100 -o kept.jsonl
+  infgram dedup --min-length 100
+  infgram dedup --min-length 100 -o kept.jsonl
   infgram dedup -i train.infgram --against test.infgram -o clean.jsonl
 """
 )
 @index_option
-@option(
-    "--length",
-    type=click.IntRange(1, 2**32 - 1),
-    metavar="N",
-    default=50,
-    help="Shortest repeat, in tokens.",
-)
+@min_length_option("of a repeat", 50)
 @option(
     "--against",
     type=IndexPath(),
@@ -44,22 +39,22 @@ Examples:
     help="Another index: cut all that stands in it, too, the first occurrence included.",
 )
 @output_option(
-    "the documents without their repeats, as JSON lines; or as token ids, to a name in .npy.",
+    "the documents without their repeats, as JSON lines; or as token ids, to a name in .npy. A "
+    "file that exists is replaced once the new one is whole.",
     shown="nowhere, only show them",
 )
 @option(
     "--text-field",
     metavar="NAME",
     default="text",
-    help="Field or column that holds the text in JSON, CSV, Parquet and Arrow: here in what is "
-    "written.",
+    help="Field that holds the text: of the JSON lines that are written.",
 )
 @limit_option("repeats, in the order of the corpus", 20)
 @json_option
 @quiet_option
 def dedup(
     path: Path | None,
-    length: int,
+    min_length: int,
     against: Path | None,
     output: Path | None,
     text_field: str,
@@ -70,9 +65,8 @@ def dedup(
     """Find and cut what stands in the corpus more than once.
 
     Prints a line a repeat: where it stands, how long it is and where it stood first. With -o, the
-    documents are written without them; of each run of so many tokens only the first is left, and
-    none that a cut made is new. Without -o the exit code is 1 if nothing
-    repeats.
+    documents are written without them; no run of so many tokens is in them twice, not even
+    one that a cut made. Without -o the exit code is 1 if nothing repeats.
     """
     import infgram
 
@@ -84,7 +78,7 @@ def dedup(
         console = stderr()
         with progress(console, quiet=quiet) as report:
             done = infgram.dedup(
-                index, output, length, against=other, text_field=text_field, progress=report
+                index, output, min_length, against=other, text_field=text_field, progress=report
             )
         if as_json:
             print_json(json_able(done))
@@ -98,7 +92,7 @@ def dedup(
             )
         return
     n = 0
-    found = infgram.repeats(index, length, against=other)
+    found = infgram.repeats(index, min_length, against=other)
     for each in found:
         if n == limit:
             note(f"these are the first {n:,}; --limit shows more, -o cuts all")
@@ -109,7 +103,7 @@ def dedup(
             continue
         size = each.end - each.begin
         own = index.match(each.document, each.begin, size, context=0)
-        first = (other or index).match(each.first_document, each.first_begin, length, context=0)
+        first = (other or index).match(each.first_document, each.first_begin, min_length, context=0)
         more = "..." if len(each.text) > _SHOWN else ""
         stdout().print(
             f"{place_of(own)}: {size:,} tokens, first at {place_of(first)}: "

@@ -43,7 +43,8 @@ def ngrams(
     """List the n-grams of LENGTH tokens, with their counts.
 
     Prints a line for each: the count, a tab, with --in-documents the number of documents and a tab,
-    and the n-gram. No n-gram crosses documents. The exit code is 1 if there is none.
+    and the n-gram, with escapes. The most frequent come first, equal ones in the order of their
+    tokens. No n-gram crosses documents. The exit code is 1 if there is none.
     """
     import infgram
 

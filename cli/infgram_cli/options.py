@@ -145,6 +145,20 @@ def limit_option(what: str, default: int | None, *old: str) -> Callable[[Decorat
     )
 
 
+def min_length_option(
+    what: str, default: int | None, shown: str | None = None
+) -> Callable[[Decorated], Decorated]:
+    """Adds `min_length`: how long a run must be. shown: what is said of a default it chooses."""
+    return option(
+        "--min-length",
+        type=click.IntRange(1, 2**32 - 1),
+        metavar="N",
+        default=default,
+        show_default=shown or True,
+        help=f"Least length, in tokens: {what}.",
+    )
+
+
 def output_option(
     what: str, *, default: Path | None = None, shown: str | None = None, required: bool = False
 ) -> Callable[[Decorated], Decorated]:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .exits import end_unless
-from .option import option
-from .options import index_option, json_option, limit_option, open_index, seed_option_with
-from .texts import Texts, text_arguments
+from .options import (
+    index_option,
+    json_option,
+    limit_option,
+    min_length_option,
+    open_index,
+    quiet_option,
+    seed_option,
+)
+from .texts import Texts, name_of, text_arguments
 
 if TYPE_CHECKING:
     import infgram
@@ -21,24 +28,25 @@ _SHOWN = 60
 @click.command(
     epilog="""\b
 Examples:
-  infgram overlap test.jsonl --run 50
+  infgram overlap test.jsonl --min-length 50
   infgram overlap questions.csv --text-field question --json > overlap.jsonl
 """
 )
 @text_arguments
 @index_option
-@option(
-    "--run",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=50,
-    help="Shortest run to report, in tokens.",
-)
+@min_length_option("of a run", 50)
 @limit_option("places of each run, drawn at random", 1)
-@seed_option_with(0)
+@seed_option
 @json_option
+@quiet_option
 def overlap(
-    given: Texts, path: Path | None, run: int, limit: int, seed: int, as_json: bool
+    given: Texts,
+    path: Path | None,
+    min_length: int,
+    limit: int,
+    seed: int | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Find what of a test set stands in the corpus.
 
@@ -49,14 +57,16 @@ def overlap(
     """
     import infgram
 
-    from .output import json_able, note, print_json, stdout
+    from .output import escaped, json_able, note, print_json, stdout
 
     index = open_index(path)
     console = stdout()
     n = n_found = n_tokens = n_in_runs = 0
     for document in given.read_documents():
         n += 1
-        found = infgram.overlap(index, document.content, run=run, sources=limit, seed=seed)
+        found = infgram.overlap(
+            index, document.content, min_length=min_length, sources=limit, seed=seed
+        )
         n_tokens += found.n_tokens
         n_in_runs += found.n_found
         n_found += bool(found.runs)
@@ -64,13 +74,13 @@ def overlap(
             place: dict[str, Any] = {"source": document.source, "line": document.line}
             print_json({**place, "share": found.share, **json_able(found)})
         elif found.runs:
-            line = f":{document.line}" if document.line else ""
-            console.print(f"{document.source}{line}: {_told(found)}")
-    share = n_in_runs / n_tokens if n_tokens else 0.0
-    note(
-        f"{n_found:,} of {n:,} texts have a run of {run:,} tokens or more; {share:.2%} of all "
-        f"{n_tokens:,} tokens are in one"
-    )
+            console.print(f"{escaped(name_of(document))}: {_told(found)}")
+    if not quiet:
+        share = n_in_runs / n_tokens if n_tokens else 0.0
+        note(
+            f"{n_found:,} of {n:,} texts have a run of {min_length:,} tokens or more; {share:.2%} "
+            f"of all {n_tokens:,} tokens are in one"
+        )
     end_unless(n_found > 0)
 
 

@@ -51,8 +51,8 @@ def format_options(command: Decorated) -> Decorated:
             "--text-field",
             metavar="NAME",
             default="text",
-            help="Field or column that holds the text in JSON, CSV, Parquet and Arrow, or a path "
-            "to it, such as messages[].content.",
+            help="Field that holds the text: of JSON, CSV, Parquet and Arrow; a name, or a path "
+            "such as messages[].content.",
         ),
     ):
         command = add(command)
@@ -98,6 +98,12 @@ class Texts:
             note(str(what))
 
         return list(corpus.documents(on_note=say))
+
+
+def name_of(document: Document) -> str:
+    """Where a text came from, for people: a file, with the line of a record."""
+    name = "standard input" if document.source == "-" else document.source
+    return f"{name}:{document.line}" if document.line else name
 
 
 def text_arguments(command: Decorated) -> Decorated:

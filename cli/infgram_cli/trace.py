@@ -17,10 +17,11 @@ from .options import (
     indexes_option,
     json_option,
     limit_option,
+    min_length_option,
     open_indexes,
     seed_option,
 )
-from .texts import Texts, text_arguments
+from .texts import Texts, name_of, text_arguments
 
 if TYPE_CHECKING:
     import infgram
@@ -40,13 +41,7 @@ Examples:
 )
 @text_arguments
 @indexes_option
-@option(
-    "--min-length",
-    type=click.IntRange(min=1),
-    metavar="N",
-    show_default="20 bytes or characters, or 5 tokens of other kinds",
-    help="Least length of a span, in tokens.",
-)
+@min_length_option("of a span", None, "20 bytes or characters, or 5 tokens of other kinds")
 @option(
     "--max-count",
     type=click.IntRange(min=1),
@@ -128,13 +123,8 @@ def trace(
     elif html != Path("-"):
         joint = " " if indexes[0].tokenizer.name == "ids" else ""
         for document, found in texts:
-            _print(_name(document), found, merge, joint)
+            _print(name_of(document), found, merge, joint)
     end_unless(any(found.spans for _, found in texts))
-
-
-def _name(document: Any) -> str:
-    name = "standard input" if document.source == "-" else document.source
-    return f"{name}:{document.line}" if document.line else name
 
 
 def _write(
@@ -144,7 +134,7 @@ def _write(
 
     from .output import write_page
 
-    named = [(_name(document), found) for document, found in texts]
+    named = [(name_of(document), found) for document, found in texts]
     write_page(attribution_page(named, name=name, corpus=corpus), path)
 
 

@@ -53,11 +53,11 @@ def overlap(
     index: Index,
     text: Query,
     *,
-    run: int = 50,
+    min_length: int = 50,
     sources: int = 1,
-    seed: int | np.random.Generator | None = 0,
+    seed: int | np.random.Generator | None = None,
 ) -> Overlap:
-    """Which parts of a text stand in the corpus, in runs of at least `run` tokens, and where.
+    """The parts of a text that stand in the corpus, in runs of `min_length` tokens or more.
 
     Contamination of a test set is this for each of its texts. No run crosses documents. `sources`:
     how many places of each run to tell, drawn at random.
@@ -68,17 +68,17 @@ def overlap(
 
     >>> import infgram
     >>> index = infgram.build(["to be or not to be", "that is the question"])
-    >>> found = infgram.overlap(index, "he says that is the end", run=8)
+    >>> found = infgram.overlap(index, "he says that is the end", min_length=8)
     >>> found.share, [(each.text, each.sources[0].document) for each in found.runs]
     (0.5217391304347826, [('that is the ', 1)])
     """
     check_index(index=index)
-    whole(1, run=run)
+    whole(1, min_length=min_length)
     whole(0, sources=sources)
     rng = generator(seed)
     ids = index.ids(text)
     lengths = index.match_lengths(text, window=NO_WINDOW).astype(np.int64)
-    found = runs_of(lengths, run)
+    found = runs_of(lengths, min_length)
     is_found = np.zeros(len(ids), bool)
     runs = []
     for begin, end in found:

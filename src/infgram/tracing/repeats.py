@@ -65,8 +65,10 @@ class Deduplicated(Value):
     n_left: int
 
 
-def repeats(index: Index, length: int = 50, *, against: Index | None = None) -> Iterator[Repeat]:
-    """The parts of a corpus that repeat `length` tokens or more of what stands before them.
+def repeats(
+    index: Index, min_length: int = 50, *, against: Index | None = None
+) -> Iterator[Repeat]:
+    """The parts of a corpus that repeat `min_length` tokens or more of what stands before them.
 
     In the order of the corpus, as large as they are: parts that touch are one. The first occurrence
     of a run is no repeat. With `against`, parts that stand in that other index, all of them.
@@ -81,8 +83,8 @@ def repeats(index: Index, length: int = 50, *, against: Index | None = None) -> 
     >>> [(each.document, each.text, each.first_begin) for each in infgram.repeats(index, 5)]
     [(0, 'to be', 0), (1, 'or not to ', 6)]
     """
-    _check(index, length, against)
-    return _found(index, length, against)
+    _check(index, min_length, against)
+    return _found(index, min_length, against)
 
 
 def _found(index: Index, length: int, against: Index | None) -> Iterator[Repeat]:
@@ -108,7 +110,7 @@ def _found(index: Index, length: int, against: Index | None) -> Iterator[Repeat]
 def dedup(
     index: Index,
     output: str | os.PathLike[str],
-    length: int = 50,
+    min_length: int = 50,
     *,
     against: Index | None = None,
     text_field: str = "text",
@@ -116,9 +118,9 @@ def dedup(
 ) -> Deduplicated:
     """Writes the documents of an index without what `repeats` finds in them.
 
-    What is written has no run of `length` tokens twice, nor, with `against`, one that stands there:
-    cuts are made until none is found. Of a run that stood several times, the first is kept, unless
-    an earlier cut has taken part of it. Characters stay whole.
+    What is written has no run of `min_length` tokens twice, nor, with `against`, one that stands
+    there: cuts are made until none is found. Of a run that stood several times, the first is kept,
+    unless an earlier cut has taken part of it. Characters stay whole.
 
     `output`: JSON lines, an object a document with its text in `text_field` and with its metadata;
     or, if the name ends in .npy, the token ids of all documents with the index's end of text
@@ -141,12 +143,12 @@ def dedup(
     {"text": "to be or not to be"}
     {"text": "see"}
     """
-    _check(index, length, against)
+    _check(index, min_length, against)
     path = Path(output)
-    if index.tokenizer.name == "bytes" and length < _LONGEST_IN_BYTES:
+    if index.tokenizer.name == "bytes" and min_length < _LONGEST_IN_BYTES:
         raise InvalidParameter(
-            f"length is {length}, expected at least {_LONGEST_IN_BYTES}: fewer bytes may all be of "
-            "characters that are no part of the repeat"
+            f"min_length is {min_length}, expected at least {_LONGEST_IN_BYTES}: fewer bytes may "
+            "all be of characters that are no part of the repeat"
         )
     if index.tokenizer.name == "ids" and path.suffix != ".npy":
         raise InvalidParameter(
@@ -159,7 +161,7 @@ def dedup(
             n_passes += 1
             if progress:
                 progress(f"pass {n_passes}", 0, 0)
-            cuts, n_left = left.cuts(length, against)
+            cuts, n_left = left.cuts(min_length, against)
             if not cuts:
                 break
             n_spans += sum(map(len, cuts.values()))
@@ -181,9 +183,9 @@ def dedup(
     )
 
 
-def _check(index: Index, length: int, against: Index | None) -> None:
+def _check(index: Index, min_length: int, against: Index | None) -> None:
     check_index(index=index)
-    whole(1, 2**32 - 1, length=length)
+    whole(1, 2**32 - 1, min_length=min_length)
     if against is None:
         return
     check_index(against=against)
