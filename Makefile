@@ -60,10 +60,13 @@ format: .venv-dev/.ready  ## format everything
 test-torch: newest  ## tests of what needs PyTorch, with the newest releases of it and all else
 	.venv-newest/bin/python -m pytest -m torch
 
-# The packages are fetched once: some hundred megabytes, of which little is kept.
+# The packages are fetched once: some hundred megabytes, of which little is kept. llama-cpp-python is
+# compiled, which takes minutes; where that fails, the tests that run it are skipped.
 test-engines: newest  ## drafts for vLLM, SGLang and llama.cpp, by their own code: the newest releases and those before
 	.venv-newest/bin/python tests/engines.py build/engines
-	INFGRAM_ENGINES=build/engines .venv-newest/bin/python -m pytest -rs tests/test_draft_engines.py
+	-CMAKE_ARGS='-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF' .venv-newest/bin/python $(PIP) --upgrade llama-cpp-python
+	INFGRAM_ENGINES=build/engines .venv-newest/bin/python -m pytest -rs \
+	  tests/test_draft_engines.py tests/test_draft_llama_cpp.py
 
 test-newest: newest  ## all tests, with the newest releases of what infgram stands on
 	.venv-newest/bin/python -m pytest

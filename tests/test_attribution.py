@@ -444,3 +444,17 @@ def test_a_model_a_wrong_id_and_what_is_no_text_are_refused(index: infgram.Index
         infgram.attribute(index, [1, 256])
     with pytest.raises(UndecodableText):
         infgram.attribute(infgram.build(["abc"], tokenizer="chars"), b"\xff")
+
+
+def test_of_equal_spans_the_first_is_kept() -> None:
+    index = infgram.build(["ab"])
+    found = infgram.attribute(index, "abxabyabzab", min_length=2, rank="log_prob", limit=1)
+    assert [span.start for span in found.spans] == [0]
+
+
+def test_a_density_is_what_it_says() -> None:
+    index = infgram.build(["a b c d e"])
+    for n in range(1, 30):
+        text = "a_b_c_d_e_" * 10
+        found = infgram.attribute(index, text, min_length=1, density=n / 100)
+        assert len(found.spans) == n

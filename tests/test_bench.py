@@ -415,6 +415,7 @@ def test_an_answer_is_kept_for_a_session_with_equal_settings(tmp_path: Path) -> 
         {"tiny_perplexity": (Path("/tiny"),)},
         {"kenlm": Path("/kenlm")},
         {"nanogpt": Path("/nanoGPT")},
+        {"compressors": (Path("/paq8px"),)},
         {"train_minutes": 31.0},
         {"quick": True},
         {"core": 0},

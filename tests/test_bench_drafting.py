@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -314,6 +315,56 @@ def test_code_that_shares_a_long_span_with_the_corpus_is_left_out(
             for i in range(0, 51, 10)
             for j in range(len(each))
         )
+
+
+HISTORY = """
+# aider chat started at 2024-08-09 10:11:12
+
+> Aider v0.49
+> Repo-map: using 1024 tokens
+#### make it faster
+
+{first}
+
+> Applied edit to fast.py
+#### and again
+{second}
+#### /map
+fast.py:
+⋮...
+│def fast():
+{third}
+> Tokens: 3k sent
+{first}
+"""
+
+
+def test_of_chats_the_answers_are_drafted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tokenizers", reason="needs tokenizers")
+    monkeypatch.setattr(drafting_traces, "_CODE_TOKENS", (60, 100))
+    monkeypatch.setattr(drafting_traces, "_N_CHATS", {"held-out": 1, "tuning": 1})
+    material = Material(tmp_path / "code")
+    code = TEXT.decode()
+    material.folder.mkdir()
+    tokenizer = drafting_traces._train_tokenizer([code])
+    tokenizer.save(str(material.folder / "tokenizer.json"))
+    material.add_corpus([drafting_traces._encode(tokenizer, code)])
+    rng = np.random.default_rng(0)
+    first, second, third = (
+        "\n".join(" ".join(rng.permutation(code.split()[:60])) for _ in range(4)) for _ in range(3)
+    )
+    history = tmp_path / "history.md"
+    history.write_text(HISTORY.format(first=first, second=second, third=third), encoding="utf-8")
+    made = drafting_traces.add_chats(history, material)
+    assert made == {"answers": 2, "dropped": 0, "chosen": 2}
+    (trace,) = material.traces
+    for (ids,), text in ((trace.tuning, first), (trace.held_out, second)):
+        assert len(ids) == 100
+        assert text.startswith(tokenizer.decode(ids.tolist()))
+    history.write_text(HISTORY.format(first=code, second=second, third=third), encoding="utf-8")
+    other = Material(tmp_path / "code")
+    shutil.rmtree(other.folder / "traces")
+    assert drafting_traces.add_chats(history, other)["dropped"] == 1
 
 
 # The question -------------------------------------------------------------------------------------

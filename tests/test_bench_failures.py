@@ -429,17 +429,21 @@ def jobs_where(fails: str, **results: Mapping[str, Any]) -> Job:
     return run_job
 
 
-def test_kenlm_that_fails_has_a_row_below_infgrams(
+def test_kenlm_that_fails_has_a_row_below_infgrams_and_the_compressors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models, "run_job", jobs_where("kenlm"))
-    bench = bench_in(tmp_path)
+    compressor = tmp_path / "paq8px"
+    compressor.write_text('#!/bin/sh\ncp "$2" "$3"\n')
+    compressor.chmod(0o755)
+    bench = bench_in(tmp_path, compressors=(compressor,))
     models._perplexities(models._split(bench.settings.corpus, bench.folder), bench)
     (rows,) = rows_of(bench.findings)
     failed = ["failed: std::bad_alloc (killed by SIGABRT)", "", "", ""]
     for order in (6, 8, 10):
         assert rows[f"KenLM, modified Kneser-Ney, order {order}"] == failed
     assert float(rows["Kneser-Ney"][0]) > 1
+    assert rows["paq8px -7, adapting"][0] == "256.0000"
     assert list(rows)[-1].startswith("KenLM")
 
 

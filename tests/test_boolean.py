@@ -85,9 +85,14 @@ def test_texts() -> None:
     assert count_cnf(index, [["be"], ["what"]]) == 0
 
 
-@pytest.mark.parametrize("cnf", [[], [[]], ["be"], [[""]], [["be"], ["or", b""]]])
+@pytest.mark.parametrize("cnf", [[], [[]], ["be"], [[""]], [["be"], ["or", b""]], 5, [5], b"x"])
 def test_nonsense_is_refused(cnf: list[list[str]]) -> None:
     with pytest.raises(InvalidParameter, match=r"cnf is|clause"):
         count_cnf(infgram.build(["to be"]), cnf)
     with pytest.raises(InvalidParameter, match="max_diff_tokens"):
         count_cnf(infgram.build(["to be"]), [["to"], ["be"]], max_diff_tokens=-1)
+
+
+@pytest.mark.parametrize("most", [100, 2**62, 2**63, 10**30])
+def test_however_far_apart(most: int) -> None:
+    assert count_cnf(infgram.build(["abc xyz"]), [["abc"], ["xyz"]], max_diff_tokens=most) == 1

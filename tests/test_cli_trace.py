@@ -131,9 +131,9 @@ def test_each_text_is_traced_on_its_own() -> None:
     assert one["spans"][0]["text"] == "to be or not" and other["source"] == "-"
     Path("lines.jsonl").write_text('{"text": "or not to be"}\n{"text": "is the question"}\n')
     told = run("trace", "lines.jsonl", "--min-length", "12").stdout
-    assert re.findall(r"^lines.jsonl:\d+:\d+:\d+", told, re.MULTILINE) == [
-        "lines.jsonl:1:1:1",
-        "lines.jsonl:2:1:1",
+    assert re.findall(r"^lines.jsonl:\d+: character \d+", told, re.MULTILINE) == [
+        "lines.jsonl:1: character 0",
+        "lines.jsonl:2: character 0",
     ]
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +86,72 @@ def test_dedup(index: infgram.Index) -> None:
     same = ("--against", "corpus.infgram", "-o", "none.jsonl", "--json")
     report = json.loads(run("dedup", "--min-length", "7", *same).stdout)
     assert report["n_emptied"] == index.n_documents and Path("none.jsonl").read_text() == ""
+
+
+def test_ngrams_are_printed_as_count_reads_them() -> None:
+    Path("n.txt").write_bytes("é€\\n\u202e\u009b\n".encode())
+    infgram.build(Path("n.txt"), "n.infgram")
+    for n in ("1", "2", "3"):
+        listed = run("ngrams", n, "--every").stdout
+        again = run(
+            "count", "--escape", "--file", "-", stdin=re.sub(r"(?m)^\d+\t", "", listed)
+        ).stdout
+        assert again == listed
+        assert "\u202e" not in listed and "\u009b" not in listed
+
+
+def test_standard_input_is_read_once(index: infgram.Index) -> None:
+    for given in (["-", "--prompt-file", "-"], ["-", "-f", "-"], ["--all", "-", "--any", "-"]):
+        said = run("count", *given, stdin="to be", exit_code=2).stderr
+        assert "only once" in said, given
+
+
+def test_options_that_would_say_nothing_are_refused(index: infgram.Index) -> None:
+    assert "--within" in run("count", "to", "--within", "5", exit_code=2).stderr
+    assert "--every" in run("ngrams", "2", "--every", "--limit", "2", exit_code=2).stderr
+    assert "an empty one" in run("count", "--all", "", exit_code=2).stderr
+    assert "no text" in run("count", "--ignore-case", "", exit_code=2).stderr
+    assert "/dev/stdout" in run("dedup", "-o", "-", exit_code=2).stderr
+    assert run("ngrams", "2", "--min-count", str(2**64), exit_code=1).stdout == ""
+    far = run("count", "--all", "say", "--all", "bed", "--within", str(2**63)).stdout
+    assert far == run("count", "--all", "say", "--all", "bed").stdout
+
+
+def test_places_of_parts_of_a_file_are_those_of_the_file(index: infgram.Index) -> None:
+    Path("p.txt").write_text("nothing\n\nx\nyy not to be.\n")
+    whole = run("trace", "p.txt", "--min-length", "9").stdout.splitlines()[0]
+    assert whole.startswith("p.txt:4:3:")
+    for split in ("line", "paragraph"):
+        found = run("trace", "p.txt", "--min-length", "9", "--documents", split).stdout
+        assert found.startswith("p.txt:4:3: ")
+    Path("p.jsonl").write_text('{"text": "x\\nyy not to be."}\n')
+    found = run("trace", "p.jsonl", "--min-length", "9").stdout
+    assert found.startswith("p.jsonl:1: character 4:")
+
+
+def test_a_page_is_utf_8_and_never_written_over_what_is_read(index: infgram.Index) -> None:
+    Path("e.txt").write_text("é😀 not to be.\n")
+    page = run("trace", "e.txt", "--min-length", "9", "--html", "-").stdout_bytes.decode("utf-8")
+    assert "<html" in page and "😀" in page
+    assert "is read" in run("trace", "e.txt", "--html", "e.txt", exit_code=2).stderr
+    assert Path("e.txt").read_text() == "é😀 not to be.\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_streams(index: infgram.Index, closed: str) -> None:
+    commands = {
+        "<&-": "infgram count - <&-",
+        ">&-": "infgram ngrams 2 >&-",
+        "2>&-": "infgram ngrams 2 2>&-",
+    }
+    python = f"{shlex.quote(sys.executable)} -m infgram_cli"
+    done = subprocess.run(
+        ["bash", "-c", commands[closed].replace("infgram", python, 1)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == (0 if closed == "2>&-" else 2)
+    assert closed == "2>&-" or "closed" in done.stderr
+    assert (closed == "2>&-") == bool(done.stdout)

@@ -2,7 +2,7 @@
 
 The engines are stand-ins written from their interfaces. Where their packages are (engines.py;
 `make test-engines` fetches them), their own code loads, drives and reads ours as well, in every
-version that is there; SGLang's needs PyTorch. llama-cpp-python runs where it is installed.
+version that is there; SGLang's needs PyTorch. test_draft_llama_cpp.py runs llama-cpp-python itself.
 """
 
 from __future__ import annotations
@@ -127,9 +127,10 @@ class Reference:
 def with_packages_of(name: str) -> pytest.MarkDecorator:
     """Runs a test with each version of a package that is there, or skips it."""
     skip = pytest.mark.skip(f"needs {name}: make test-engines, or {VARIABLE}")
-    found = [pytest.param(path, id=path.name) for path in unpacked(name)]
+    engines = pytest.mark.engines
+    found = [pytest.param(path, id=path.name, marks=engines) for path in unpacked(name)]
     return pytest.mark.parametrize(
-        "package", found or [pytest.param(None, id=f"no {name}", marks=skip)]
+        "package", found or [pytest.param(None, id=f"no {name}", marks=[engines, skip])]
     )
 
 
@@ -462,11 +463,15 @@ def test_llama_cpp_needs_paths(index: infgram.Index) -> None:
         DraftModel(Drafter(index))
 
 
-def test_ids_outside_the_vocabulary_are_named(index: infgram.Index) -> None:
+def test_a_text_with_ids_outside_the_vocabulary_gets_no_drafts(index: infgram.Index) -> None:
     draft_model = DraftModel(Drafter(index, tree=False))
-    with pytest.raises(TokenOutOfRange, match="token id 256 at place 1"):
-        draft_model(np.array([97, 256, 97], np.intc))
-    assert len(draft_model(np.array([97, 98, 97], np.intc)))
+    text = np.frombuffer(SPOKEN[0], np.uint8).astype(np.intc)
+    outside = np.append(text, 256).astype(np.intc)  # as a model with a larger vocabulary writes
+    assert len(draft_model(text))
+    for n in range(3):
+        behind = np.append(outside, text[:n]).astype(np.intc)
+        assert not len(draft_model(behind))
+    assert len(draft_model(text)), "a new conversation"
 
 
 @with_packages_of("llama-cpp-python")

@@ -153,6 +153,7 @@ ELSEWHERE = {
 }
 ELSEWHERE |= {"NAME.css", "NAME.js", "sample.py", "llama.cpp", "out/report.md"}
 ELSEWHERE |= {"config/train_shakespeare_char.py", "ngram-cache.cpp"}
+ELSEWHERE |= {"tests/fixtures/chat-history.md"}  # of aider-chat
 
 
 @cache

@@ -92,7 +92,7 @@ def test_a_text_that_is_forgotten_is_forgotten_by_halves(
 ) -> None:
     monkeypatch.setattr(adapting, "MOST_LIVE_TOKENS", 4)
     live = adapting.LiveCounts()
-    keys = list(range(30))
+    keys = list(range(definition.N_COUNTED))
     for code in (1, 2, 3, 4, 5):
         live.read(keys, code)
     assert live.counts(keys, 6)[0].tolist() == [0, 0, 0, 1, 1, 1]
@@ -295,7 +295,17 @@ def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -
 def test_the_core_has_the_contexts_that_the_definition_has() -> None:
     numbers = [values(definition.Text())[0] for values in NAMED.values()]
     assert numbers == list(range(1, len(NAMED) + 1))
-    assert len(SETS) == 13
+    assert len(SETS) == 14
+
+
+def test_a_line_begins_with_the_same_however_far_it_is_indented() -> None:
+    def begins(line: bytes) -> tuple[int, int]:
+        text = definition.Text().read(b"before\n" + line)
+        return text.opening, text.opener
+
+    assert begins(b"    return x") == begins(b"return y") == begins(b"  retu")
+    assert len({begins(line) for line in (b"return", b"retain", b"retort", b"ret", b"")}) == 5
+    assert begins(b"  ") == (0, 0)
 
 
 def test_progress_ends_a_fit(random_indexes: list[infgram.Index]) -> None:
@@ -338,6 +348,26 @@ def test_several_indexes_are_mixed(random_indexes: list[infgram.Index]) -> None:
     model = Model(random_indexes[:2], Mix(), weights=[1, 3])
     assert model.distribution("to b").sum() == pytest.approx(1, abs=1e-9)
     assert model.distribution("to b") == pytest.approx(model.defined_distribution("to b"), abs=1e-9)
+
+
+def test_a_fit_to_the_beginning_of_a_corpus_says_so(
+    random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = random_indexes[1]
+    whole = infgram.fit(index, save=False)
+    assert whole.n_counted == whole.n_tokens == index.n_rows - 1
+    monkeypatch.setattr(fitting, "_MOST_TOKENS", 1001)
+    monkeypatch.setattr(fitting, "_MOST_LEARNT", 400)
+    part = infgram.fit(index, save=False)
+    assert part.n_counted == 1000
+    assert 0 < part.n_tokens < 600
+    assert len(part.contexts) < len(whole.contexts) / 2
+    told = run("fit", str(index.path)).stdout
+    assert f"of the first 1,000 of {index.n_rows - 1:,}, perplexity" in " ".join(told.split())
+    (said,) = lines(run("fit", str(index.path), "--json"))
+    assert said["n_counted"] == 1000
+    monkeypatch.undo()
+    infgram.fit(index)
 
 
 def test_the_command_line_fits_it_and_asks_it(

@@ -172,6 +172,22 @@ def test_nothing_of_another_corpus_is_left(
     dedup(infgram.build(texts), path, length, against=infgram.build(others))
     left = kept(path)
     assert not bytes_windows(left, length) & bytes_windows(others, length)
+    assert max(bytes_windows(left, length).values(), default=1) == 1  # nor twice in its own
+
+
+def test_half_a_surrogate_pair_in_metadata_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "to be", "x": "\\ud800"}\n')
+    dedup(infgram.build(path), tmp_path / "out.jsonl", 8)
+    (record,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert record == {"text": "to be", "x": "\ud800"}
+
+
+def test_names_that_promise_what_is_not_written_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameter, match=r"without \.gz"):
+        dedup(infgram.build(["to be"]), tmp_path / "kept.jsonl.gz", 8)
+    with pytest.raises(InvalidParameter, match="text_field is"):
+        dedup(infgram.build(["to be"]), tmp_path / "kept.jsonl", 8, text_field=3)  # type: ignore[arg-type]
 
 
 def test_cuts_that_make_a_new_repeat_are_searched_again(tmp_path: Path) -> None:

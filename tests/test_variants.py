@@ -50,7 +50,16 @@ def test_they_are_those_that_comparing_finds(
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match="text is empty"):
+    with pytest.raises(InvalidParameter, match="no text"):
         variants(infgram.build(["x"]), "")
+    with pytest.raises(InvalidParameter, match="text is 3"):
+        variants(infgram.build(["x"]), 3)  # type: ignore[arg-type]
     with pytest.raises(InvalidParameter, match="'ids'"):
         variants(infgram.build([[1, 2]], tokenizer="ids", vocab_size=3), "x")
+
+
+def test_only_words_that_go_on_are_left_out() -> None:
+    index = infgram.build(["to be, tomb; 2to to_x"])
+    assert variants(index, "to ", whole_words=True) == {"to ": 2}
+    assert variants(index, ", to", whole_words=True) == {}
+    assert variants(index, "to", whole_words=True) == {"to": 3}

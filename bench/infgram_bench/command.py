@@ -69,6 +69,13 @@ Examples:
     help="A build of tiny-infini-gram that prints validation perplexities; may be repeated.",
 )
 @option("--kenlm", type=_FOLDER, help="Folder that holds KenLM's lmplz.")
+@option(
+    "--compressor",
+    "compressors",
+    type=_FILE,
+    multiple=True,
+    help="7z, paq8px or cmix, as you built it, to predict as it compresses; may be repeated.",
+)
 @option("--nanogpt", type=_FOLDER, help="A checkout of nanoGPT, to time its own model too.")
 @option(
     "--train-minutes",
@@ -107,6 +114,7 @@ def bench(
     tiny: Path | None,
     tiny_perplexity: tuple[Path, ...],
     kenlm: Path | None,
+    compressors: tuple[Path, ...],
     nanogpt: Path | None,
     train_minutes: float,
     animation: Path | None,
@@ -140,6 +148,7 @@ def bench(
         tiny_perplexity=tuple(path.resolve() for path in tiny_perplexity),
         kenlm=kenlm and kenlm.resolve(),
         nanogpt=nanogpt and nanogpt.resolve(),
+        compressors=tuple(map(_compressor, compressors)),
         train_minutes=train_minutes,
         core=_core(core, no_pin),
         quick=quick,
@@ -189,6 +198,16 @@ def _corpus(path: Path | None, console: Console) -> Corpus:
         style="yellow",
     )
     return standard_library(_LIBRARY_BYTES)
+
+
+def _compressor(path: Path) -> Path:
+    from .compressors import PROGRAMS, name_of
+
+    if name_of(path) is None:
+        raise click.UsageError(
+            f"--compressor names {path.name}, expected a program called {', '.join(PROGRAMS)}"
+        )
+    return path.absolute()
 
 
 def _core(core: int | None, no_pin: bool) -> int | None:

@@ -8,6 +8,7 @@ and runs in a process of its own.
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .drafting_replay import BUDGETS
 from .drafting_rivals import NOT_DRIVEN, SYSTEMS
-from .drafting_traces import N_PROMPT, TARGET, Material, add_text
+from .drafting_traces import CHATS, N_PROMPT, TARGET, Material, add_text
 from .failures import Failure, Trial
 from .findings import Curve, Findings, Picture, duration, size
 from .neural import missing
@@ -38,8 +39,9 @@ _Ways = dict[str, dict[str, dict[str, Any]]]  # replays, by way and budget
 def _answer(bench: Bench) -> None:
     corpus, findings = bench.settings.corpus, bench.findings
     findings.setting["traces"] = (
-        f"held-out text of {corpus.name}, what a GPT ({TARGET}) writes, and files of Python's "
-        f"standard library; the first {N_PROMPT} tokens of a document are its prompt"
+        f"held-out text of {corpus.name}, what a GPT ({TARGET}) writes, files of Python's "
+        f"standard library, and answers of models in aider; the first {N_PROMPT} tokens of a "
+        "document are its prompt"
     )
     traces: dict[str, _Ways] = {}
     absent: dict[str, str] = dict(NOT_DRIVEN)
@@ -127,7 +129,25 @@ def _code(bench: Bench) -> Material | None:
         f"{made['dropped']} of {made['candidates']} other files were left out, since they share "
         f"{made['span']} tokens in a row with them"
     )
+    _chats(material, bench)
     return material
+
+
+def _chats(material: Material, bench: Bench) -> None:
+    history = os.environ.get(CHATS)
+    if not history:
+        bench.findings.note(f"chats: {_NOT_MEASURED}: {CHATS} names no history of aider")
+        return
+    try:
+        with instrument("the history"):
+            made = run_job("drafting_chats", material.folder, history).result
+    except CannotMeasure as reason:
+        bench.findings.note(f"chats: {_NOT_MEASURED}: {reason}")
+        return
+    bench.findings.note(
+        f"chats: {made['chosen']} of {made['answers']:,} long answers of models in a history of "
+        f"aider, of which {made['dropped']} were left out as such files"
+    )
 
 
 # Measuring ----------------------------------------------------------------------------------------

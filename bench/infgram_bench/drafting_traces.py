@@ -8,8 +8,9 @@ tokens do not depend on drafts that are compared with what it draws.
 from __future__ import annotations
 
 import hashlib
+import re
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ _CODE_TOKENS = (256, 1500)  # of a file that is drafted; longer ones are cut
 _N_CODE = {"held-out": 30, "tuning": 8}
 _ONE_IN = 8  # files that are not in the corpus
 _SHARED_SPAN = 50  # tokens
+# The path of a history of chats: tests/fixtures/chat-history.md in the source archive of the
+# package aider-chat, under the Apache License 2.0, as its authors and models wrote it in 2024.
+CHATS = "INFGRAM_AIDER_CHATS"
+_N_CHATS = {"held-out": 50, "tuning": 10}
+_MAP = re.compile("[⋮│]")  # in maps of repositories
 _NO_CODE = {"test", "tests", "site-packages", "dist-packages", "encodings", "idlelib"}
 
 
@@ -163,22 +169,12 @@ def add_code(material: Material) -> dict[str, Any]:
     tokenizer.save(str(material.folder / "tokenizer.json"))
     documents = [_encode(tokenizer, text) for _, text in corpus]
     material.add_corpus(documents)
-    known = np.unique(np.concatenate([_spans(document) for document in documents]))
-    candidates, dropped = [], []
-    for name, text in held_out:
-        ids = _encode(tokenizer, text)[: _CODE_TOKENS[1]]
-        if len(ids) < _CODE_TOKENS[0]:
-            continue
-        spans = _spans(ids)
-        if (known[np.searchsorted(known[:-1], spans)] == spans).any():
-            dropped.append(name)
-        else:
-            candidates.append(ids)
+    candidates, n_dropped = _unknown(tokenizer, (text for _, text in held_out), documents)
     n_measured, n_tuning = _N_CODE["held-out"], _N_CODE["tuning"]
     material.add(Trace("code, BPE", candidates[:n_measured], candidates[n_measured:][:n_tuning]))
     return {
-        "dropped": len(dropped),
-        "candidates": len(candidates) + len(dropped),
+        "dropped": n_dropped,
+        "candidates": len(candidates) + n_dropped,
         "tokens": sum(map(len, documents)),
         "bytes": sum(len(text.encode()) for _, text in corpus),
         "span": _SHARED_SPAN,
@@ -223,6 +219,24 @@ def _train_tokenizer(texts: Sequence[str]) -> Any:
     return tokenizer
 
 
+def _unknown(tokenizer: Any, texts: Iterable[str], corpus: Sequence[Ids]) -> tuple[list[Ids], int]:
+    """The first tokens of texts that are long enough, but for those that share a span with the
+    corpus; how many those are.
+    """
+    known = np.unique(np.concatenate([_spans(document) for document in corpus]))
+    found, n_dropped = [], 0
+    for text in texts:
+        ids = _encode(tokenizer, text)[: _CODE_TOKENS[1]]
+        if len(ids) < _CODE_TOKENS[0]:
+            continue
+        spans = _spans(ids)
+        if (known[np.searchsorted(known[:-1], spans)] == spans).any():
+            n_dropped += 1
+        else:
+            found.append(ids)
+    return found, n_dropped
+
+
 def _encode(tokenizer: Any, text: str) -> Ids:
     return np.array(tokenizer.encode(text).ids, np.uint32)
 
@@ -238,3 +252,32 @@ def _spans(ids: Ids) -> NDArray[np.uint64]:
     for i, factor in enumerate(factors):
         hashes += wide[i : i + n] * factor
     return hashes
+
+
+# Chats --------------------------------------------------------------------------------------------
+
+
+def add_chats(history: Path, material: Material) -> dict[str, int]:
+    """What models answered to the authors of aider, in the tokens of the code that it is drafted
+    from; long answers, evenly spaced over the history. Returns how many there were.
+
+    In a history, lines of tools begin with ">", and a person's with "####".
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(material.folder / "tokenizer.json"))
+    answers = _answers(history.read_text(encoding="utf-8"))
+    candidates, n_dropped = _unknown(tokenizer, answers, material.corpus)
+    n = sum(_N_CHATS.values())
+    chosen = candidates[:: max(len(candidates) // n, 1)][:n]
+    every = n // _N_CHATS["tuning"]
+    held_out = [each for i, each in enumerate(chosen) if i % every]
+    material.add(Trace("chats, BPE", held_out, chosen[::every]))
+    return {"answers": len(candidates) + n_dropped, "dropped": n_dropped, "chosen": len(chosen)}
+
+
+def _answers(history: str) -> list[str]:
+    """Each once, without what tools printed of a repository."""
+    told_by_others = re.compile(r"^(?:>|#### |# aider chat started).*$", re.MULTILINE)
+    pieces = [piece.strip() for piece in told_by_others.split(history)]
+    return list(dict.fromkeys(p for p in pieces if p and not _MAP.search(p)))

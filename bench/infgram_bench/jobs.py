@@ -223,6 +223,13 @@ def drafting_code(folder: str) -> dict[str, Any]:
     return add_code(Material(Path(folder)))
 
 
+def drafting_chats(folder: str, history: str) -> dict[str, int]:
+    """A trace of chats, beside that of code."""
+    from .drafting_traces import Material, add_chats
+
+    return add_chats(Path(history), Material(Path(folder)))
+
+
 def drafting_build(folder: str) -> dict[str, float]:
     """infgram's index of a corpus to draft from, with its discounts."""
     from .drafting_traces import Material
@@ -313,8 +320,8 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(sort, nothing, build, build_calibrated, use, peer_build, kenlm, peer_ask, growth),
         *(queries, generation),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
-        *(drafting_write, drafting_code, drafting_build, drafting_hindsight, drafting_replay),
-        drafting_speed,
+        *(drafting_write, drafting_code, drafting_chats, drafting_build),
+        *(drafting_hindsight, drafting_replay, drafting_speed),
         *(refining_train, refining_refiner, refining_measure, refining_throughput),
     )
 }

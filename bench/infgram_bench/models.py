@@ -4,8 +4,9 @@ Each corpus is split in its first 90 % and last 10 % of bytes, and an index of t
 predicts the second; nothing is fitted on the second. `Mix` has weights that are learnt from the
 first part, 20 s (adapting: 65 s) of CPU time a megabyte, before anything is timed. KenLM (its
 `lmplz`, built by the user, and its Python module) is trained on the same bytes as tokens, a text as
-one sentence. The published SBIS program, built by the user with its call of `measurePerplexity` not
-commented out and any k, is believed about its own time:
+one sentence. A compressor reads both parts (compressors.py). The published SBIS program, built by
+the user with its call of `measurePerplexity` not commented out and any k, is believed about its own
+time:
 "Validation Perplexity (k=K): P (took S s)".
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 import infgram
 from infgram import SBIS, KneserNey, Longest, Mix, Model
 
-from . import machine
+from . import compressors, machine
 from .corpora import Corpus, standard_library
 from .failures import Trial
 from .findings import Findings, duration
@@ -36,6 +37,7 @@ from .settings import Settings
 from .timing import Contender, interleave
 
 _N_GENERATED = 50_000
+_COMPRESSORS_PATIENCE = 12  # times as long as other rivals may take
 _SCORING_BARS = [  # thousand bytes/s
     *[("Kneser-Ney", 300), ("Kneser-Ney, adapting", 100)],
     *[("Mix", 70), ("Mix, adapting", 25)],
@@ -84,6 +86,8 @@ def _minutes(settings: Settings) -> float:
     minutes = 1.0 if settings.quick else 12.0 + 3.0 * len(settings.others)
     if settings.kenlm and not settings.quick:
         minutes += 1.5 * (2 + len(settings.others))
+    if settings.compressors and not settings.quick:  # but cmix takes far longer
+        minutes += 3.0 * len(settings.compressors) * (2 + len(settings.others))
     return minutes + 2.5 * len(settings.tiny_perplexity) * (not settings.quick)
 
 
@@ -140,6 +144,17 @@ def _perplexities(split: Split, bench: Bench) -> None:
             rows.append(((False, perplexity), [name, *_figures(perplexity), "0"]))
             if corpus == bench.settings.corpus:
                 bench.findings.figures[f"perplexity of KenLM-{order}"] = perplexity
+    for program in bench.settings.compressors if not bench.settings.quick else ():
+        name = f"{compressors.name_of(program)}, adapting"
+        bench.progress(f"{name}: archives of {corpus.name}", 0, 0)
+        with trial.of(name, "perplexity"):
+            perplexity = compressors.perplexity(
+                *(program, corpus.training, corpus.validation),
+                limit=_COMPRESSORS_PATIENCE * bench.settings.patience,
+            )
+            rows.append(((False, perplexity), [name, *_figures(perplexity), "0"]))
+            if corpus == bench.settings.corpus:
+                bench.findings.figures[f"perplexity of {name}"] = perplexity
     bench.findings.table(
         f"{corpus.name}: {len(corpus.training):,} bytes predict {len(corpus.validation):,}",
         ["perplexity of a byte", "nats", "bits", "of probability 0, left out"],

@@ -152,11 +152,11 @@ def _run(
         raise JobFailed("ended without a result that can be read") from None
 
 
-def run_program(program: Path, folder: Path, *, limit: float = 3600.0) -> str:
+def run_program(program: Path, folder: Path, *arguments: str, limit: float = 3600.0) -> str:
     """What a program of the user prints when it is run in a folder. Raises JobFailed."""
     try:
         done = subprocess.run(
-            [program.resolve()],
+            [program.resolve(), *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,

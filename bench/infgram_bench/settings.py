@@ -22,6 +22,7 @@ class Settings:
     - `sizes`: MiB of it that systems are compared at.
     - `tiny`: the published SBIS program, built with k = 2; `tiny_perplexity`: builds that print
       validation perplexities; `kenlm`: the folder of lmplz; `nanogpt`: a checkout.
+    - `compressors`: programs that predict as they compress.
     - `train_minutes`: what the 10.65 M model may take in all, resumed runs included.
     - `core`: measured on, or None for wherever the system likes.
     """
@@ -34,6 +35,7 @@ class Settings:
     tiny_perplexity: tuple[Path, ...] = ()
     kenlm: Path | None = None
     nanogpt: Path | None = None
+    compressors: tuple[Path, ...] = ()
     train_minutes: float = 30.0
     core: int | None = None
     quick: bool = False
@@ -62,5 +64,6 @@ class Settings:
 
 
 _PLAIN = {
-    *("large", "sizes", "tiny", "tiny_perplexity", "kenlm", "nanogpt", "train_minutes", "quick")
+    *("large", "sizes", "tiny", "tiny_perplexity", "kenlm", "nanogpt", "train_minutes", "quick"),
+    "compressors",
 }

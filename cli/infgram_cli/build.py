@@ -228,10 +228,10 @@ class _Notes:
         if isinstance(message, self._files):
             self.n_files += message.n_files
         if n <= _WARNINGS_SHOWN:
-            from .output import escaped, note
+            from .output import note, one_line
 
             prefix = "skipped: " if category is self._record else ""
-            note(prefix + escaped(" ".join(str(message).split())))
+            note(prefix + one_line(" ".join(str(message).split())))
 
     def sum_up(self) -> None:
         from .output import note

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from .exits import end_unless
-from .given import TypedOrRead, escape_option, prompt_file_option, read_lines, text_of
-from .option import option
+from .given import ReadFile, TypedOrRead, escape_option, prompt_file_option, read_lines, text_of
+from .option import option, was_given
 from .options import ids_option, index_option, json_option, open_index, read_query
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Examples:
 @option(
     "-f",
     "--file",
-    type=click.File("rb"),
+    type=ReadFile(),
     metavar="PATH",
     help="Also count each line of a file; - is standard input.",
 )
@@ -102,18 +102,24 @@ def count(
     counts them.
 
     With --all and --any, the count is of the rarest of them, where the others are near it in its
-    document (of --any alone, of all of them); it is what infini-gram counts for such a formula.
+    document (of --any alone, of all of them). It is what infini-gram counts for such a formula:
+    only the nearest others are looked at, so that what has a nearer one in another document is
+    left out.
     """
     from .cuts import explain
     from .output import escaped, print_json
 
     if prompt_file is not None:
         ngrams = (*ngrams, text_of(prompt_file))
+    if not all((*every, *some)):
+        raise click.UsageError("--all and --any need an n-gram, found an empty one")
     if every or some:
         if ngrams or file is not None or as_text or ignore_case or whole_words:
             raise click.UsageError("--all and --any count one formula: give nothing else to count")
         _count_formula(open_index(path), every, some, within, ids=ids, as_json=as_json)
         return
+    if was_given("within"):
+        raise click.UsageError("--within is of --all and --any: give one of them")
     if not ngrams and file is None:
         raise click.UsageError(
             "there is no n-gram: type one, give - to read it from standard input, or name a file "

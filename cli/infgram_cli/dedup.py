@@ -72,6 +72,8 @@ def dedup(
 
     from .output import json_able, note, place_of, print_json, progress, quoted, stderr, stdout
 
+    if output == Path("-"):
+        raise click.UsageError("-o needs the name of a file, found -: /dev/stdout is one")
     index = open_index(path)
     other = infgram.open(against) if against else None
     if output is not None:
@@ -95,7 +97,8 @@ def dedup(
     found = infgram.repeats(index, min_length, against=other)
     for each in found:
         if n == limit:
-            note(f"these are the first {n:,}; --limit shows more, -o cuts all")
+            if not quiet:
+                note(f"these are the first {n:,}; --limit shows more, -o cuts all")
             break
         n += 1
         if as_json:

@@ -89,7 +89,7 @@ def find(
 
 def rendered(match: infgram.Match, *, joint: str) -> Text:
     """A match on one line, its place first. joint: what stands between its parts."""
-    from .output import escaped, place_of, styled
+    from .output import escaped, one_line, place_of, styled
 
     known = "; ".join(f"{name}: {value}" for name, value in match.metadata.items())
     return styled(
@@ -98,6 +98,6 @@ def rendered(match: infgram.Match, *, joint: str) -> Text:
             (f" {escaped(match.before)}{joint if match.before else ''}", ""),
             (escaped(match.match), "bold red"),
             (f"{joint if match.after else ''}{escaped(match.after)}", ""),
-            (f"  [{escaped(known)}]" if known else "", "dim"),
+            (f"  [{one_line(known)}]" if known else "", "dim"),
         ]
     )

@@ -48,13 +48,17 @@ def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json
             {
                 "path": str(opened.path),
                 "n_tokens": fitted.n_tokens,
+                "n_counted": fitted.n_counted,
                 "nats_per_token": fitted.nats,
                 "perplexity": math.exp(fitted.nats),
                 "seconds": round(seconds, 3),
             }
         )
     elif not quiet:
+        of_all = opened.n_rows - 1  # but for the boundary before the text
+        beginning = f", of the first {fitted.n_counted:,} of {of_all:,}"
         stdout().print(
-            f"{opened.path.name}: {fitted.n_tokens:,} tokens predicted in {seconds:.2f} s, "
+            f"{opened.path.name}: {fitted.n_tokens:,} tokens predicted in {seconds:.2f} s"
+            f"{beginning if fitted.n_counted < of_all else ''}, "
             f"perplexity {math.exp(fitted.nats):.4f}"
         )

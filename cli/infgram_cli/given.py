@@ -46,10 +46,33 @@ class TypedOrRead(Typed):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value != STDIN or ctx is None or ctx.resilient_parsing:
             return super().convert(value, param, ctx)
-        if ctx.meta.get(_USED):
-            self.fail("standard input can be read only once: give - once", param, ctx)
-        ctx.meta[_USED] = True
-        return _as_text(sys.stdin.buffer.read())
+        return _as_text(_stdin(self, param, ctx).read())
+
+
+class ReadFile(click.File):
+    """A file that is read; - is standard input."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value != STDIN or ctx is None or ctx.resilient_parsing:
+            return super().convert(value, param, ctx)
+        return _stdin(self, param, ctx)
+
+
+def _stdin(
+    kind: click.ParamType,  # type: ignore[type-arg]
+    param: click.Parameter | None,
+    ctx: click.Context,
+) -> BinaryIO:
+    """Standard input, for one who will read all of it."""
+    if ctx.meta.get(_USED):
+        kind.fail("standard input can be read only once: give - once", param, ctx)
+    if sys.stdin is None:
+        kind.fail("standard input is closed", param, ctx)
+    ctx.meta[_USED] = True
+    return sys.stdin.buffer
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: bool | None) -> None:
@@ -72,7 +95,7 @@ def prompt_file_option(what: str) -> Callable[[Decorated], Decorated]:
     """Adds `prompt_file`, an open file or None, for `text_of`."""
     return option(
         "--prompt-file",
-        type=click.File("rb"),
+        type=ReadFile(),
         metavar="PATH",
         help=f"Read the text from a file, byte for byte: {what}; - is standard input.",
     )

@@ -21,7 +21,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     """Show what an index holds and how it was built."""
     import infgram
 
-    from .output import escaped, print_facts, print_json, si, stdout
+    from .output import one_line, print_facts, print_json, si, stdout
 
     opened = open_index(path, index)
     calibrations = infgram.stored_calibration(opened)
@@ -47,10 +47,10 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         )
         return
     tokenizer = opened.tokenizer
-    inputs = [escaped(name) for name in manifest["build"].get("inputs", [])]
+    inputs = [one_line(name) for name in manifest["build"].get("inputs", [])]
     more = f" and {len(inputs) - 3:,} more" if len(inputs) > 3 else ""
     facts = {
-        "index": escaped(str(opened.path)),
+        "index": one_line(str(opened.path)),
         "tokens": f"{opened.n_tokens:,}",
         "tokenizer": f"{tokenizer.name}, {tokenizer.vocab_size:,} ids",
         **_unknown(opened),

@@ -36,7 +36,7 @@ from .next import next_tokens
 from .ngrams import ngrams
 from .novelty import novelty
 from .option import option
-from .output import When, escaped, in_colors, painted, set_colors
+from .output import When, in_colors, one_line, painted, set_colors
 from .overlap import overlap
 from .perplexity import perplexity
 from .plot import plot
@@ -58,7 +58,7 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         error = painted("error:", "bold red", sys.stderr)
-        said = escaped(" ".join(self.message.split()))
+        said = one_line(" ".join(self.message.split()))
         click.echo(f"infgram: {error} {said}", file=file, err=True, color=in_colors(sys.stderr))
 
 
@@ -103,6 +103,15 @@ class _Group(click.Group):
             how = how_to_install(distribution="infgram-bench")
             raise click.UsageError(f"`infgram bench` is in a separate package: {how}", ctx)
         return None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if sys.stderr is None:  # closed: what is said goes nowhere, and nothing else into its place
+            sys.stderr = open(os.devnull, "w")
+        if sys.stdout is None:
+            sys.stdout = open(os.devnull, "w")
+            print("infgram: error: standard output is closed", file=sys.stderr)
+            sys.exit(FAILED)
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .exits import end_unless
-from .option import option
+from .option import option, was_given
 from .options import index_option, json_option, limit_option, open_index
 
 
@@ -43,13 +43,15 @@ def ngrams(
     """List the n-grams of LENGTH tokens, with their counts.
 
     Prints a line for each: the count, a tab, with --in-documents the number of documents and a tab,
-    and the n-gram, with escapes. The most frequent come first, equal ones in the order of their
-    tokens. No n-gram crosses documents. The exit code is 1 if there is none.
+    and the n-gram, with escapes. The most frequent come first, equal ones, and with --every all, in
+    the order of their tokens. No n-gram crosses documents. The exit code is 1 if there is none.
     """
     import infgram
 
-    from .output import escaped, json_able, print_json
+    from .output import as_typed, escaped, json_able, print_json
 
+    if every and was_given("limit"):
+        raise click.UsageError("--every lists all, and --limit some: give one of them")
     index = open_index(path)
     found = infgram.ngrams(
         index,
@@ -65,5 +67,5 @@ def ngrams(
             print_json(json_able(each))
         else:
             documents = f"{each.documents}\t" if in_documents else ""
-            print(f"{each.count}\t{documents}{escaped(each.text)}")
+            print(f"{each.count}\t{documents}{escaped(as_typed(index, each))}")
     end_unless(n > 0)

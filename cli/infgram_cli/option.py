@@ -79,3 +79,9 @@ class Option(click.Option):
 
 option = functools.partial(click.option, cls=Option)
 """`click.option` that makes an `Option`."""
+
+
+def was_given(name: str) -> bool:
+    """Whether somebody typed an option of the running command, be it its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE

@@ -181,7 +181,8 @@ def html_option(what: str) -> Callable[[Decorated], Decorated]:
         "--html",
         type=click.Path(allow_dash=True, path_type=Path),
         metavar="PATH",
-        help=f"Write a web page, in one file: {what}; - is standard output.",
+        help=f"Write a web page, in one file: {what}; - is standard output. An existing file is "
+        "replaced.",
     )
 
 

@@ -68,11 +68,23 @@ def si(number: float, unit: str = "") -> str:
 
 
 def escaped(text: str) -> str:
-    r"""`text` on one line: what does not print, as the escape that --escape reads.
+    r"""`text` on one line, as --escape reads it: what does not print, and backslashes, as escapes.
 
-    >>> print(escaped("a\tb"))
-    a\tb
+    >>> print(escaped("a\tb\\n"))
+    a\tb\\n
     """
+    return one_line(text.replace("\\", "\\\\"))
+
+
+def as_typed(index: infgram.Index, ngram: infgram.Ngram) -> str:
+    """An n-gram as `escaped` takes it: where tokens are bytes, with those that are not UTF-8."""
+    if index.tokenizer.name == "bytes":
+        return bytes(ngram.token_ids).decode("utf-8", "surrogateescape")
+    return ngram.text
+
+
+def one_line(text: str) -> str:
+    """A name or a message on one line: what does not print as escapes, backslashes as they are."""
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
@@ -85,18 +97,29 @@ def quoted(text: str) -> str:
 def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
-    if character < "\x80" or character in "\u2028\u2029":
+    if character < "\x80":
         return character.encode("unicode_escape").decode()
+    if ord(character) in _COMMANDS:
+        return "".join(f"\\x{byte:02x}" for byte in character.encode())
     return character
 
 
 def place_of(match: infgram.Match) -> str:
     """Where a match stands: file:line:column, or which token of which document it is."""
-    return escaped(match.place)
+    return one_line(match.place)
 
 
+# Beyond ASCII, what ends a line, commands a terminal, or turns the direction of writing.
+_COMMANDS = {
+    *range(128, 160),
+    0x61C,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+}
 # What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.
-_NO_CONTROL = {c: "\ufffd" for c in [*range(32), *range(127, 160)] if chr(c) not in "\n\t\r"}
+_NO_CONTROL = {c: "\ufffd" for c in {*range(32), 127, *_COMMANDS} if chr(c) not in "\n\t\r"}
 
 
 def harmless(text: str) -> str:
@@ -184,17 +207,19 @@ def note(text: str) -> None:
     from .words import in_words
 
     sys.stdout.flush()
-    stderr().print(f"infgram: {in_words(text)}")
+    stderr().print(f"infgram: {one_line(in_words(text))}")
 
 
 def write_page(page: str, path: Path) -> None:
     """A web page into a file, whose size standard error tells, or for - to standard output."""
+    # Names of files may have bytes that are no text.
+    raw = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in page).encode()
     if str(path) == "-":
-        sys.stdout.write(page)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(raw)
         return
     from infgram.store.directory import replacing
 
-    raw = page.encode()
     with replacing(path) as file:
         file.write(raw)
     note(f"{path}: {si(len(raw), 'B')}")

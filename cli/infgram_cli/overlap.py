@@ -57,7 +57,7 @@ def overlap(
     """
     import infgram
 
-    from .output import escaped, json_able, note, print_json, stdout
+    from .output import json_able, note, one_line, print_json, stdout
 
     index = open_index(path)
     console = stdout()
@@ -74,7 +74,7 @@ def overlap(
             place: dict[str, Any] = {"source": document.source, "line": document.line}
             print_json({**place, "share": found.share, **json_able(found)})
         elif found.runs:
-            console.print(f"{escaped(name_of(document))}: {_told(found)}")
+            console.print(f"{one_line(name_of(document))}: {_told(found)}")
     if not quiet:
         share = n_in_runs / n_tokens if n_tokens else 0.0
         note(

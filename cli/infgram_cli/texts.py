@@ -75,6 +75,13 @@ class Texts:
             "standard input" if each == "-" else Path(each).name for each in self.inputs
         )
 
+    def keep(self, output: Path | None) -> None:
+        """Raises UsageError if `output` would be written over an input."""
+        for each in self.inputs:
+            both = output and each != "-" and output.exists() and Path(each).exists()
+            if output and both and output.samefile(each):
+                raise click.UsageError(f"{output} is read: give another name to write to")
+
     def read(self) -> list[bytes | NDArray[np.integer[Any]]]:
         """The texts in inputs of any kind that infgram reads; "-" is standard input."""
         return [text.content for text in self.read_documents()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,6 +110,7 @@ def trace(
     """
     import infgram
 
+    given.keep(html)
     indexes = open_indexes(paths)
     wishes["rank"] = rank_by.replace("-", "_")
     texts = [
@@ -123,7 +125,7 @@ def trace(
     elif html != Path("-"):
         joint = " " if indexes[0].tokenizer.name == "ids" else ""
         for document, found in texts:
-            _print(name_of(document), found, merge, joint)
+            _print(document, found, merge, joint)
     end_unless(any(found.spans for _, found in texts))
 
 
@@ -153,9 +155,9 @@ def _print_json(texts: Sequence[tuple[Any, infgram.Attribution]], merge: bool) -
         print_json(record)
 
 
-def _print(name: str, found: infgram.Attribution, merge: bool, joint: str) -> None:
+def _print(document: Any, found: infgram.Attribution, merge: bool, joint: str) -> None:
     from .find import rendered
-    from .output import escaped, harmless, in_colors, note, painted, stdout, styled
+    from .output import escaped, harmless, in_colors, note, one_line, painted, stdout, styled
     from .shading import print_legend, shade
 
     if in_colors(sys.stdout) and found.spans:
@@ -165,10 +167,10 @@ def _print(name: str, found: infgram.Attribution, merge: bool, joint: str) -> No
             print(painted(harmless(text), style), end="")
         print("" if found.text.endswith("\n") else "\n")
     console = stdout()
+    name = name_of(document)
     for part in found.passages if merge else found.spans:
-        line, column = found.place(part.start)
         told = [
-            (f"{escaped(name)}:{line}:{column}:", "cyan"),
+            (f"{one_line(_place(document, found, part.start))}:", "cyan"),
             (f" {_told(part)}: ", "dim"),
             (escaped(part.text), "bold red"),
         ]
@@ -177,6 +179,17 @@ def _print(name: str, found: infgram.Attribution, merge: bool, joint: str) -> No
             console.print(_BEFORE_DOCUMENTS, rendered(match, joint=joint), sep="")
     n = len(found.spans)
     note(f"{name}: {n:,} span{'s' * (n != 1)}, {found.covered:.1%} of the text")
+
+
+def _place(document: Any, found: infgram.Attribution, start: int) -> str:
+    """Where a character of a text stands, to be jumped to; of a record, in which line that is."""
+    line, column = found.place(start)
+    if not document.line:
+        return f"{name_of(document)}:{line}:{column}"
+    if not document.is_text:
+        return f"{name_of(document)}: character {start}"
+    source = name_of(dataclasses.replace(document, line=document.line + line - 1))
+    return f"{source}:{column}"
 
 
 def _told(part: infgram.Span | infgram.Passage) -> str:

@@ -98,7 +98,7 @@ def _levels(step: infgram.TokenTrace) -> str:
 
 
 def _place(match: infgram.Match) -> str:
-    from .output import escaped
+    from .output import one_line
 
     line = f":{match.line}" if match.line else ""
-    return f"{escaped(match.source)}{line} token {match.offset}"
+    return f"{one_line(match.source)}{line} token {match.offset}"

@@ -22,7 +22,11 @@ def whole(least: int, most: int | None = None, /, **named: object) -> None:
     """
     for name, value in named.items():
         above = math.inf if most is None else most
-        if not isinstance(value, (int, np.integer)) or not least <= value <= above:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, np.integer))
+            or not least <= value <= above
+        ):
             asked = f"of at least {least}" if most is None else f"from {least} to {most}"
             raise InvalidParameter(f"{name} is {value!r}, expected a whole number {asked}")
 

@@ -404,7 +404,7 @@ def listed(index: Index, asked: Asked) -> Any:
     for each in (*often, *every):
         _expect(1 <= (each.documents or 0) <= each.count, "documents of an n-gram", each)
     repeated = list(islice(infgram.repeats(index, 9), 20))
-    found = infgram.overlap(index, asked.passage, run=8)
+    found = infgram.overlap(index, asked.passage, min_length=8)
     _check_share(found.share)
     near = infgram.count_cnf(index, [[asked.ids[:2]], [asked.ids[1:2]]])
     spelt = {}

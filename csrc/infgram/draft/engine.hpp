@@ -4,7 +4,7 @@
 // the longest level first; at equal length the request's own text before the session before the
 // corpora. A map learnt online turns it into the probability of acceptance. The tree takes the
 // nodes with the highest probability that all of their path is accepted: no other tree of that size
-// is expected to give more tokens.
+// is expected to give noticeably more tokens.
 #pragma once
 
 #include <algorithm>
@@ -114,6 +114,7 @@ public:
             payoff.add(draft.nodes.back().path_prob);
             const std::size_t n = draft.nodes.size();
             if (n == limits.max_tokens) break;
+            if (!can_gain(draft.nodes.back(), limits.max_tokens - n)) continue;
             enter(request, draft.nodes.back(), n);
             if (states_[n].path.size() < limits.max_depth) expand(request, n, limits);
         }
@@ -218,6 +219,8 @@ private:
     static constexpr double least_rest = 0.005;
     static constexpr double least_rest_of_many = 0.02;
     static constexpr double least_share = 0.6;
+    // Tokens that what follows a node could add to a draft, at most, or it is not looked for.
+    static constexpr double least_gain = 0.08;
     static constexpr double least_drawn = 0.02;  // the same where tokens are drawn
     static constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
 
@@ -272,7 +275,7 @@ private:
 
     // Makes the state of a node.
     void enter(const Request& request, const Node& node, std::size_t state) {
-        if (states_.size() <= state) states_.emplace_back();
+        if (states_.size() <= state) states_.resize(state + 1);
         const State& before = states_[static_cast<std::size_t>(node.parent + 1)];
         State& here = states_[state];
         here.chains = before.chains;
@@ -281,6 +284,13 @@ private:
         here.path_prob = node.path_prob;
         for (const std::uint32_t i : request.corpora)
             corpora_[i]->advance(here.chains[i], node.token);
+    }
+
+    // Whether what follows a node may be worth a look: none of it is likelier than the node, and it
+    // takes the place of nodes that wait.
+    [[nodiscard]] bool can_gain(const Node& node, std::size_t room) const noexcept {
+        return waiting_.size() < room ||
+               static_cast<double>(room) * (node.path_prob - waiting_.lowest()) >= least_gain;
     }
 
     // Puts a state's children among the nodes that wait, of which as many are kept as there is room

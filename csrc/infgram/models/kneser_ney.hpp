@@ -127,8 +127,9 @@ public:
     [[nodiscard]] static std::uint32_t only_code() { return Alphabet::unknown; }
     static bool back_off() { return false; }
 
-    // Probabilities of the codes known: with those of all others they sum to one.
-    void weigh(Weights& weights) {
+    // Probabilities of the codes known: with those of all others they sum to one. Returns that of
+    // each token that follows nothing.
+    double weigh(Weights& weights) {
         double rest = 1.0;
         for (const Step& step : steps_) {
             const Discount kept = discount(step);
@@ -141,10 +142,12 @@ public:
                 corpus_.for_each_token(step, add);
             rest *= step.kept_back(kept);
         }
-        const double base_share = rest * base().known;
+        const Base last = base();
+        const double base_share = rest * last.known;
         for (const Continuation& token : known().tokens) weights.of[token.code] += base_share;
         for (std::uint32_t code = 0; code < weights.of.size(); ++code)
             if (weights.of[code] != 0.0) weights.codes.push_back(code);
+        return rest * last.unseen;
     }
 
 private:

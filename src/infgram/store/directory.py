@@ -189,10 +189,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     A link is followed: what it leads to is replaced. What is no file, as a pipe or /dev/null, stays
     what it is and is written to. Raises StorageError.
     """
-    target = Path(os.path.realpath(path))
+    given, target = Path(path), Path(os.path.realpath(path))
     try:
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            with open(target, "wb") as file:
+        # as it was given: what /dev/stdout leads to may have no name
+        if given.exists() and not (given.is_file() or given.is_dir()):
+            with open(given, "wb") as file:
                 yield file
             return
         with Directory.open(target.parent) as folder, folder.replacing(target.name) as file:

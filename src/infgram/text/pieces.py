@@ -21,6 +21,7 @@ IN_FRONT = 32
 """Tokens in front that are decoded, too."""
 
 _MAX_TOKENS_OF_A_CHARACTER = 4
+REACH = 16  # so many tokens before a piece say how it is written
 _CUT = "\ufffd"
 
 

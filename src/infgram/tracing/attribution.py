@@ -259,7 +259,9 @@ def attribute(
         keep &= found.counts <= max_count
     found = found.where(keep)
     logs = log_probs(indexes, placed, found)
-    most = math.ceil(density * len(placed.token_ids)) if density is not None else len(found.sizes)
+    most = len(found.sizes)
+    if density is not None:  # 0.07 of 100 are 7, though floats say 7.000000000000001
+        most = math.ceil(round(density * len(placed.token_ids), 6))
     most = min(most, len(found.sizes) if limit is None else limit)
     order = np.argsort(-found.sizes if rank == "length" else logs, kind="stable")
     best = np.sort(order[:most])

@@ -46,11 +46,16 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
     """
     check_index(index=index)
     whole(0, max_diff_tokens=max_diff_tokens)
+    if isinstance(cnf, (str, bytes)) or not isinstance(cnf, Sequence):
+        raise InvalidParameter(
+            f"cnf is {cnf!r}, expected a list of clauses, each a list of n-grams"
+        )
     clauses = [_checked(index, i, clause) for i, clause in enumerate(cnf)]
     if not clauses:
         raise InvalidParameter("cnf is empty, expected a list of clauses, each a list of n-grams")
     found = [[index.native.find(ids) for ids in clause] for clause in clauses]
     n_shards = len(index.stored.layout.shards)
+    most = min(max_diff_tokens, index.n_tokens)  # nothing is farther apart
     sizes = np.array(
         [[sum(e - b for b, e in (each[s] for each in of)) for s in range(n_shards)] for of in found]
     )
@@ -62,7 +67,7 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
         places = (_places(index, s, clauses[i], found[i]) for i in order)
         first = last = next(places)
         for others in places:
-            first, last = _stretched(first, last, np.sort(others), max_diff_tokens)
+            first, last = _stretched(first, last, np.sort(others), most)
         boundaries = index.stored.column(f"{index.stored.layout.shards[s].name}/documents")
         inside = np.searchsorted(boundaries, first) == np.searchsorted(boundaries, last)
         total += int(np.count_nonzero(inside))
@@ -70,7 +75,7 @@ def count_cnf(index: Index, cnf: Sequence[Sequence[Query]], *, max_diff_tokens: 
 
 
 def _checked(index: Index, i: int, clause: Sequence[Query]) -> list[NDArray[np.uint32]]:
-    if isinstance(clause, (str, bytes)) or not len(clause):
+    if isinstance(clause, (str, bytes)) or not isinstance(clause, Sequence) or not clause:
         raise InvalidParameter(
             f"clause {i} is {clause!r}, expected a list of n-grams: one of them must occur"
         )

@@ -10,6 +10,7 @@ from ..checks import whole
 from ..index import NO_WINDOW, Index, check_index
 from ..results import Matches
 from ..seeds import generator
+from ..text.pieces import REACH
 from ..text.tokens import Query
 from ..values.value import Value
 from .copying import runs_of
@@ -85,7 +86,7 @@ def overlap(
         is_found[begin:end] = True
         own = ids[begin:end].astype(np.uint32)
         places = index.find(own, limit=sources, seed=rng) if sources else Matches(())
-        shown = index.decode(own, after=ids[:begin].astype(np.uint32))
+        shown = index.decode(own, after=ids[max(0, begin - REACH) : begin].astype(np.uint32))
         runs.append(Run(begin, end, shown, index.count(own), places))
     return Overlap(
         len(ids), int(np.count_nonzero(is_found)), int(lengths.max(initial=0)), tuple(runs)

@@ -67,6 +67,7 @@ def ngrams(
     if limit is not None:
         whole(0, limit=limit)
         limit = min(limit, index.n_tokens)  # there are no more
+    min_count = min(min_count, index.n_tokens + 1)  # nothing occurs as often
     columns = [index.stored.column(f"{each.name}/documents") for each in index.stored.layout.shards]
     walk = native.NgramReader(index.native, n, min_count, columns if documents else [])
     return _listed(index, walk, n, limit)

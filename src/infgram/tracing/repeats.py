@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import native
-from ..checks import whole
+from ..checks import instance, whole
 from ..create import build
 from ..errors import CorruptIndex, InvalidParameter, UndecodableText
 from ..index import Index, check_index
 from ..store.directory import replacing
 from ..store.storage import Progress
+from ..text.pieces import REACH
 from ..values.value import Value
 
 _Spans = NDArray[np.int64]  # (n, 2): tokens [begin, end) of a document
 _LONGEST_IN_BYTES = 7  # so many bytes hold a whole character, whatever stands around it
-_REACH = 16
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 _NONE = (-1, (0, 0))
 
 
@@ -103,7 +104,7 @@ def _found(index: Index, length: int, against: Index | None) -> Iterator[Repeat]
                 position = np.array([sa[slice(*rows)].min()]) - length
                 (offset,) = of.source_offsets(np.array([s]), position.astype(np.uint32))
                 first[s, rows[0]] = of.locate(int(offset))
-            text = index.decode(ids[begin:end], after=ids[max(0, begin - _REACH) : begin])
+            text = index.decode(ids[begin:end], after=ids[max(0, begin - REACH) : begin])
             yield Repeat(number, begin, end, text, *first[s, rows[0]])
 
 
@@ -144,13 +145,19 @@ def dedup(
     {"text": "see"}
     """
     _check(index, min_length, against)
+    instance(str, "the name of a field", text_field=text_field)
     path = Path(output)
+    kind = path.suffix.lower()
+    if kind in _COMPRESSED:
+        raise InvalidParameter(
+            f"{path} would be compressed, and what is written is not: give a name without {kind}"
+        )
     if index.tokenizer.name == "bytes" and min_length < _LONGEST_IN_BYTES:
         raise InvalidParameter(
             f"min_length is {min_length}, expected at least {_LONGEST_IN_BYTES}: fewer bytes may "
             "all be of characters that are no part of the repeat"
         )
-    if index.tokenizer.name == "ids" and path.suffix != ".npy":
+    if index.tokenizer.name == "ids" and kind != ".npy":
         raise InvalidParameter(
             f"{path} is to be JSON lines, and this index has only token ids: give a name in .npy"
         )
@@ -162,15 +169,15 @@ def dedup(
             if progress:
                 progress(f"pass {n_passes}", 0, 0)
             cuts, n_left = left.cuts(min_length, against)
+            if against is not None and not cuts:  # what is left of the corpus may repeat itself
+                cuts, n_left = left.cuts(min_length, None, n_left)
             if not cuts:
                 break
             n_spans += sum(map(len, cuts.values()))
             left = left.without(cuts, Path(folder, str(n_passes)), progress)
         with replacing(path) as file:
             n_written = (
-                left.write_ids(file)
-                if path.suffix == ".npy"
-                else left.write_lines(file, text_field)
+                left.write_ids(file) if kind == ".npy" else left.write_lines(file, text_field)
             )
     return Deduplicated(
         n_documents=index.n_documents,
@@ -224,6 +231,13 @@ def _joined(ends: NDArray[np.int64], length: int) -> _Spans:
     return np.stack([begins, ends[np.append(is_first[1:], True)[: len(ends)]]], axis=1)
 
 
+def _json(record: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON has an escape for it
+        return json.dumps(record).encode("ascii")
+
+
 class _Left:
     """What is left of a corpus after some cuts: an index of it, and which documents these are."""
 
@@ -245,10 +259,11 @@ class _Left:
             if len(ids):
                 yield i, ids
 
-    def cuts(self, length: int, against: Index | None) -> tuple[dict[int, _Spans], int]:
-        """What is to be cut next, by document; and how many spans cannot be."""
+    def cuts(
+        self, length: int, against: Index | None, n_left: int = 0
+    ) -> tuple[dict[int, _Spans], int]:
+        """What is to be cut next, by document; and how many spans cannot be, with those before."""
         found: dict[int, _Spans] = {}
-        n_left = 0
         if self._index is None:
             return found, n_left
         for number, spans in _spans(self._index, length, against):
@@ -276,7 +291,7 @@ class _Left:
         if name == "bytes":
             own = bytes(ids[max(0, place - 3) : place].tolist())
             return not _is_within(own, int(ids[place]))
-        before, behind = ids[max(0, place - _REACH) : place], ids[place : place + _REACH]
+        before, behind = ids[max(0, place - REACH) : place], ids[place : place + REACH]
         decode = self._original.decode
         return decode(before) + decode(behind, after=before) == decode(
             np.concatenate([before, behind])
@@ -325,7 +340,7 @@ class _Left:
             if not np.array_equal(ids, document.token_ids) or "\ufffd" in text:
                 self._check_text(number, ids, document.source)
             record: dict[str, Any] = {text_field: text, **document.metadata}
-            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")
+            file.write(_json(record) + b"\n")
         return n
 
     def _check_text(self, number: int, ids: NDArray[np.uint32], source: str) -> None:

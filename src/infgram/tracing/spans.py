@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ..index import Index
 from ..text.placing import PlacedText
 
+# Of a nat: a sum of 2^26 tokens is in range.
+_PARTS = 2.0**32
+
 
 @dataclass(frozen=True)
 class Found:
@@ -122,6 +125,7 @@ def log_probs(indexes: Sequence[Index], placed: PlacedText, found: Found) -> NDA
     n_tokens = sum(index.n_tokens for index in indexes)
     # tokens that do not occur are in no span
     each = np.log(np.maximum(counts, 1) / n_tokens)[places]
-    sums = np.concatenate([np.zeros(1), np.cumsum(each)])
-    found_sums: NDArray[np.float64] = sums[found.ends] - sums[found.begins]
+    # in whole parts of a nat, so that the same text has the same sum wherever it stands
+    sums = np.concatenate([[0], np.cumsum(np.rint(each * _PARTS).astype(np.int64))])
+    found_sums: NDArray[np.float64] = (sums[found.ends] - sums[found.begins]) / _PARTS
     return found_sums

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..checks import instance
 from ..errors import InvalidParameter
 from ..index import Index, check_index
 from ..text.tokens import utf8
@@ -20,8 +21,8 @@ def variants(
     """How often each spelling of a text occurs; their sum is how often the text does.
 
     - `ignore_case`: spellings are texts whose `str.casefold` is that of `text`.
-    - `whole_words`: no letter, digit or other character of a word stands before or behind
-      (text/words.py says which these are).
+    - `whole_words`: the text cuts no word in two: where it begins or ends with a letter or an
+      apostrophe, none stands before or behind. Digits and underscores are of no word.
 
     Only spellings that occur, the most frequent first. Exact, for indexes of bytes and characters.
     Letters that Unicode composes in two ways are different here. Looks for the characters that
@@ -42,9 +43,10 @@ def variants(
             f"case and words are of characters, and the index has tokens of "
             f"{index.tokenizer.name!r}: build one with tokenizer='bytes' or 'chars'"
         )
+    instance(str, "the text itself", text=text)
     utf8(text)  # raises what says that it is no text
     if not text:
-        raise InvalidParameter("text is empty, expected at least one character")
+        raise InvalidParameter("there is no text to look for, expected at least one character")
     found = dict.fromkeys(_spellings(index, text.casefold()) if ignore_case else [text], 0)
     letters = letters_of(index) if whole_words else ()
     for each in found:
@@ -82,13 +84,17 @@ def n_whole(index: Index, word: str, letters: Sequence[str]) -> int:
     Occurrences with no letter after them, less those of them with a letter before: the counts of
     the word after each letter. An end of the document is no letter, on either side.
     """
+    if not is_of_word(word[0]):
+        return _n_ended(index, word)
     before = index.count_batch([letter + word for letter in letters])
     longer = [letters[i] + word for i in np.flatnonzero(before).tolist()]
     return _n_ended(index, word) - sum(_n_ended(index, each) for each in longer)
 
 
 def _n_ended(index: Index, text: str) -> int:
-    """Occurrences of a text that no letter follows."""
+    """Occurrences of a text whose last word does not go on."""
+    if not is_of_word(text[-1]):
+        return index.count(text)
     return index.count(text) - sum(n for c, n in next_characters(index, text) if is_of_word(c))
 
 

@@ -18,6 +18,7 @@ namespace infgram::mix {
 
 // Contexts that say how often each side of a question was the case: suffixes, then named ones.
 inline constexpr std::size_t n_counted = n_orders + n_named;
+inline constexpr std::size_t most_codes = 256;  // of an alphabet: tokens of 8 bits
 
 // Contexts whose last codes in the text that is read are looked at: short and long suffixes, the
 // word, and classes of words before it.
@@ -64,19 +65,22 @@ public:
     // Of each context, where the entries of the right side begin.
     using Middles = std::array<std::uint32_t, n>;
 
-    void clear() noexcept { entries_.clear(); }
+    void clear() noexcept { n_entries_ = 0; }
 
-    // What followed a context. for_each(visit): calls visit(Follower), by rising codes.
+    // What followed a context. for_each(visit): calls visit(Follower), by rising codes below
+    // most_codes. Once for each context.
     template <class ForEach>
     void take(std::size_t i, ForEach&& for_each) {
-        total_ = 0;
-        all_.begin[i] = static_cast<std::uint32_t>(entries_.size());
+        Entry* at = &entries_[n_entries_];
+        std::uint32_t total = 0;
         for_each([&](Follower follower) {
-            entries_.push_back({follower.code, total_});
-            total_ += follower.count;
+            *at++ = {follower.code, total};
+            total += follower.count;
         });
-        all_.end[i] = static_cast<std::uint32_t>(entries_.size());
-        entries_.push_back({~0u, total_});
+        *at = {~0u, total};
+        all_.begin[i] = static_cast<std::uint32_t>(n_entries_);
+        n_entries_ = static_cast<std::size_t>(at - entries_.data());
+        all_.end[i] = static_cast<std::uint32_t>(n_entries_++);
     }
     // The same as followed another one.
     void take_same(std::size_t i, std::size_t other) noexcept {
@@ -117,9 +121,9 @@ private:
         std::uint32_t before;  // counts of the entries before it
     };
 
-    std::vector<Entry> entries_;
+    std::vector<Entry> entries_ = std::vector<Entry>(n * (most_codes + 1));
+    std::size_t n_entries_ = 0;
     Place all_{};
-    std::uint32_t total_ = 0;
 };
 
 }  // namespace infgram::mix

@@ -38,6 +38,8 @@ public:
 
     void learn(const Answer<adapts>& answer, bool yes, double rate) {
         Parameters<adapts>& with = parameters_;
+        for (const std::int32_t map : answer.map)
+            if (map >= 0) prefetch(&maps_[static_cast<std::size_t>(map)]);
         const double truth = yes ? 1.0 : 0.0;
         for (std::size_t c = 0; c < 2; ++c) {
             correct(c, answer.curve[c], truth, 1.0 - answer.fraction);

@@ -64,36 +64,33 @@ struct Recent {
 
 class LiveCounts {
 public:
-    // max_tokens: at least 2; each takes up to 1 kB.
+    // max_tokens: at least 2; each takes up to 2.4 kB.
     explicit LiveCounts(std::uint32_t max_tokens) : max_tokens_(std::max(max_tokens, 2u)) {
         clear();
     }
 
-    // Goes to the contexts of a text: what was counted there is told until something is read.
-    void look(const Keys& keys) {
-        for (const std::uint64_t key : keys) prefetch(&slots_[first(key)]);
-        std::array<std::uint32_t, n_counted> firsts;
+    // Contexts of a text are looked up in two steps, so that memory is asked for early.
+    void prefetch(const Keys& keys) const noexcept {
+        for (const std::uint64_t key : keys) infgram::prefetch(&slots_[first(key)]);
+    }
+    // Goes to them: what was counted there is told until something is read.
+    void look(const Keys& keys) noexcept {
         for (std::size_t i = 0; i < n_counted; ++i) {
-            const Slot& slot = slots_[find(keys[i])];
-            rings_[i] = slot.ring;
-            firsts[i] = slot.first;
-            prefetch(&counts_[slot.first]);
-        }
-        for (std::size_t i = 0; i < n_counted; ++i) {
-            followers_[i].clear();
-            for (std::uint32_t at = firsts[i]; at != 0; at = counts_[at].next)
-                followers_[i].push_back({counts_[at].code, counts_[at].count});
+            looked_[i] = find(keys[i]);
+            const Slot& slot = slots_[looked_[i]];
+            if (slot.n > 1) infgram::prefetch(&many_[slot.first]);
         }
     }
     // By rising codes.
     [[nodiscard]] std::span<const Follower> followers(std::size_t i) const noexcept {
-        return followers_[i];
+        return followers(slots_[looked_[i]]);
     }
     [[nodiscard]] Recent recent() const noexcept {
         Recent found;
         for (std::size_t r = 0; r < n_rings; ++r) {
-            found.rings[r] = rings_[ring_contexts[r]];
-            found.n_types[r] = static_cast<std::uint32_t>(followers_[ring_contexts[r]].size());
+            const Slot& slot = slots_[looked_[ring_contexts[r]]];
+            found.rings[r] = slot.ring;
+            found.n_types[r] = slot.n;
         }
         return found;
     }
@@ -106,15 +103,15 @@ public:
     }
 
 private:
-    struct Slot {
+    // A context: two to a line of the cache. What followed lies here if it is one code, and else in
+    // a row of `many_` that has room for `capacity`, a power of 2.
+    struct alignas(32) Slot {
         std::uint64_t key = 0;
         Ring ring;
-        std::uint32_t first = 0;  // in counts_, by rising codes; 0: an empty slot
-    };
-    struct Count {
-        std::uint32_t next;  // of the same context; 0: none
-        std::uint32_t code;
-        std::uint32_t count;
+        Follower one{};
+        std::uint32_t first = 0;
+        std::uint16_t n = 0;  // 0: an empty slot
+        std::uint16_t capacity = 0;
     };
     struct Read {
         Keys keys;
@@ -126,13 +123,16 @@ private:
     }
     [[nodiscard]] std::size_t find(std::uint64_t key) const noexcept {
         std::size_t at = first(key);
-        while (slots_[at].first != 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
+        while (slots_[at].n != 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
         return at;
+    }
+    [[nodiscard]] std::span<const Follower> followers(const Slot& slot) const noexcept {
+        return {slot.n > 1 ? &many_[slot.first] : &slot.one, slot.n};
     }
 
     void clear() {
         slots_.assign(std::size_t{1} << 8, {});
-        counts_.assign(1, {});
+        many_.clear();
         n_used_ = 0;
         n_tokens_ = 0;
     }
@@ -141,30 +141,47 @@ private:
         if ((n_used_ + n_counted) * 10 > slots_.size() * 7) grow();
         for (const std::uint64_t key : keys) {
             Slot& slot = slots_[find(key)];
-            if (slot.first == 0) {
+            if (slot.n == 0) {
                 slot.key = key;
                 ++n_used_;
             }
             slot.ring.push(code);
-            std::uint32_t before = 0;  // 0: the slot
-            std::uint32_t at = slot.first;
-            while (at != 0 && counts_[at].code < code) {
-                before = at;
-                at = counts_[at].next;
-            }
-            if (at == 0 || counts_[at].code != code) {
-                counts_.push_back({at, code, 0});
-                at = static_cast<std::uint32_t>(counts_.size() - 1);
-                (before == 0 ? slot.first : counts_[before].next) = at;
-            }
-            ++counts_[at].count;
+            count(slot, code);
         }
+    }
+    void count(Slot& slot, std::uint32_t code) {
+        const auto counted = followers(slot);
+        const auto at = std::ranges::lower_bound(counted, code, {}, &Follower::code);
+        const std::size_t place = static_cast<std::size_t>(at - counted.begin());
+        if (at == counted.end() || at->code != code) insert(slot, place, code);
+        ++(slot.n > 1 ? many_[slot.first + place] : slot.one).count;
+    }
+    void insert(Slot& slot, std::size_t place, std::uint32_t code) {
+        constexpr std::uint16_t least = 4;
+        if (slot.n++ == 0) {
+            slot.one = {code, 0};
+            return;
+        }
+        if (slot.n > slot.capacity) {  // the old row is left unused: all of them as long as the new
+            const std::size_t first = many_.size();
+            const std::size_t capacity = std::max<std::size_t>(least, 2 * slot.capacity);
+            many_.resize(first + capacity);
+            if (slot.capacity == 0)
+                many_[first] = slot.one;
+            else
+                std::copy_n(&many_[slot.first], slot.capacity, &many_[first]);
+            slot.first = static_cast<std::uint32_t>(first);
+            slot.capacity = static_cast<std::uint16_t>(capacity);
+        }
+        Follower* row = &many_[slot.first];
+        std::copy_backward(row + place, row + slot.n - 1, row + slot.n);
+        row[place] = {code, 0};
     }
     void grow() {
         std::vector<Slot> old(2 * slots_.size());
         old.swap(slots_);
         for (const Slot& slot : old)
-            if (slot.first != 0) slots_[find(slot.key)] = slot;
+            if (slot.n != 0) slots_[find(slot.key)] = slot;
     }
     void forget_half() {
         std::vector<Read> kept(recent_.end() - static_cast<std::ptrdiff_t>(max_tokens_ / 2),
@@ -176,12 +193,11 @@ private:
 
     std::uint32_t max_tokens_;
     std::vector<Slot> slots_;
-    std::vector<Count> counts_;
+    std::vector<Follower> many_;
     std::size_t n_used_ = 0;
     std::uint32_t n_tokens_ = 0;
     std::vector<Read> recent_;
-    std::array<std::vector<Follower>, n_counted> followers_;
-    std::array<Ring, n_counted> rings_;
+    std::array<std::size_t, n_counted> looked_{};  // the slots
 };
 
 // What followed each context, for the levels of which these are steps. live: what followed them in

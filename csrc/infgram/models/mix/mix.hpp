@@ -184,18 +184,19 @@ public:
     void look(const Context<Code>& context) {
         const mix::NamedCounts& counts = model_->counts;
         keys_ = mix::keys_of(text_);
+        if constexpr (adapts) live_.prefetch(keys_);
         for (std::size_t i = 0; i < mix::n_named; ++i) {
             buckets_[i] = counts.bucket(keys_[mix::n_orders + i]);
             counts.prefetch_offsets(buckets_[i]);
         }
         kneser_ney_.look(context);
+        if constexpr (adapts) live_.look(keys_);
         said_.clear();
-        kneser_ney_.weigh(said_);
+        unseen_ = kneser_ney_.weigh(said_);
         masses_.take(said_);
         std::array<std::span<const std::uint8_t>, mix::n_named> opened;
         for (std::size_t i = 0; i < mix::n_named; ++i) opened[i] = counts.open(buckets_[i]);
         if constexpr (adapts) {
-            live_.look(keys_);
             recent_ = live_.recent();
             is_looked_ = true;
             path_code_ = Alphabet::unknown;
@@ -208,30 +209,25 @@ public:
             evidence_);
         longest_ = evidence_.longest();
         const std::size_t n_codes = model_->asking.symbols.size();
-        ends_ = n_codes == questions().size() + 1 ? 0.0 : kneser_ney_.prob(boundary);
-        known_ = 1.0 - ends_ - unseen() * static_cast<double>(n_vocabulary() - n_codes);
+        ends_ = n_codes == questions().size() + 1 ? 0.0 : said_.of[boundary] + unseen_;
+        known_ = 1.0 - ends_ - unseen_ * static_cast<double>(n_vocabulary() - n_codes);
     }
 
     [[nodiscard]] std::uint64_t n_vocabulary() const noexcept { return kneser_ney_.n_vocabulary(); }
     // Of each token that follows nothing: what Kneser-Ney says.
-    [[nodiscard]] double unseen() { return kneser_ney_.unseen(); }
+    [[nodiscard]] double unseen() const noexcept { return unseen_; }
 
     // Of a code, or of any token that the corpus never had. O(questions on its path).
     [[nodiscard]] double prob(std::uint32_t code) {
         double prob = known_;
-        n_path_ = 0;
-        const std::int32_t reached = walk([&](std::int32_t question, double yes) {
+        const std::uint32_t reached = walk([&](std::int32_t question, double yes) {
             const bool is_yes = code >= questions()[question].middle;
             prob *= is_yes ? yes : 1.0 - yes;
-            if constexpr (adapts) {
-                if (n_path_ == path_.size()) path_.emplace_back();
-                path_[n_path_++] = {answer_, is_yes};
-            }
             return is_yes;
         });
+        if (reached == code) return prob;
         path_code_ = code;
-        if (reached != ~static_cast<std::int32_t>(code)) n_path_ = 0;
-        if (reached == ~static_cast<std::int32_t>(code)) return prob;
+        n_path_ = 0;
         return code == boundary ? ends_ : unseen();
     }
 
@@ -240,14 +236,13 @@ public:
     [[nodiscard]] std::uint32_t draw(double uniform) {
         double before = 0.0;
         double mass = 1.0;
-        const std::int32_t reached = walk([&](std::int32_t, double yes) {
+        return walk([&](std::int32_t, double yes) {
             const double no = mass * (1.0 - yes);
             const bool is_yes = uniform >= before + no;
             if (is_yes) before += no;
             mass = is_yes ? mass * yes : no;
             return is_yes;
         });
-        return static_cast<std::uint32_t>(~reached);
     }
 
     // The same of the law to a power other than 1. O(questions of the parts that matter).
@@ -286,12 +281,13 @@ private:
         return model_->asking.questions;
     }
 
-    // The probability of yes.
+    // The probability of yes. The answer stands behind the path.
     double ask(std::int32_t question, const Place& place, Middles& middles) {
+        mix::Answer<adapts>& answer = path_[n_path_].answer;
         evidence_.split(place, questions()[question].middle, middles);
         answerer_(static_cast<std::uint32_t>(question), questions()[question], text_, evidence_,
-                  longest_, place, middles, recent_, masses_.yes(question), answer_);
-        return answer_.prob;
+                  longest_, place, middles, recent_, masses_.yes(question), answer);
+        return answer.prob;
     }
 
     auto asker() {
@@ -301,18 +297,23 @@ private:
     }
 
     // From the first question to the last one, on the sides that `choose(question, yes)` takes.
-    // Returns ~code.
+    // Returns the code that is reached. Where it adapts, the path is kept.
     template <class Choose>
-    std::int32_t walk(Choose&& choose) {
+    std::uint32_t walk(Choose&& choose) {
+        n_path_ = 0;
         Place place = evidence_.all();
         Middles middles;
         std::int32_t at = questions().root();
         while (at >= 0) {
             const bool yes = choose(at, ask(at, place, middles));
+            if constexpr (adapts) {
+                path_[n_path_++].yes = yes;
+                if (n_path_ == path_.size()) path_.emplace_back();
+            }
             Evidence::narrow(place, middles, yes);
             at = yes ? questions()[at].yes : questions()[at].no;
         }
-        return at;
+        return path_code_ = static_cast<std::uint32_t>(~at);
     }
 
     void weigh_from(std::int32_t at, const Place& place, double mass, Weights& weights) {
@@ -344,16 +345,16 @@ private:
     mix::Recent recent_;
     Evidence evidence_;
     std::uint32_t longest_ = 0;
-    mix::Answer<adapts> answer_;
     mix::Keys keys_{};
     std::array<std::size_t, mix::n_named> buckets_{};
-    bool is_looked_ = false;  // at the present context
-    std::vector<Step> path_;  // to path_code_
+    bool is_looked_ = false;     // at the present context
+    std::vector<Step> path_{1};  // to path_code_, and one step more
     std::size_t n_path_ = 0;
     std::uint32_t path_code_ = Alphabet::unknown;
-    Weights said_;        // by Kneser-Ney
-    double ends_ = 0.0;   // the probability that a document ends, where none in the corpus does
-    double known_ = 1.0;  // of all codes that questions lead to
+    Weights said_;         // by Kneser-Ney
+    double unseen_ = 0.0;  // and of each token that follows nothing
+    double ends_ = 0.0;    // the probability that a document ends, where none in the corpus does
+    double known_ = 1.0;   // of all codes that questions lead to
 };
 
 }  // namespace infgram

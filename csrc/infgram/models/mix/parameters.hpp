@@ -193,8 +193,6 @@ public:
                     const typename Told::Middles& middles, const Recent& recent, double kneser_ney,
                     Answer<adapts>& to) const {
         std::uint32_t with_data = 0;
-        to.x[0] = log_odds(clipped(kneser_ney));
-        to.trust[0] = static_cast<std::uint8_t>(longest * n_trusts / n_orders);
         std::array<std::int32_t, n_told<adapts>> pairs;
         for (std::size_t i = 0; i < n_told<adapts>; ++i) {
             if (place.begin[i] == place.end[i]) {
@@ -206,16 +204,21 @@ public:
             const std::uint32_t no = step_of(sides.no);
             const std::uint32_t yes = step_of(sides.yes);
             pairs[i] = static_cast<std::int32_t>(no * n_steps + yes);
-            take(i, static_cast<std::size_t>(pairs[i]),
-                 std::min<std::uint32_t>(step_of(sides.no + sides.yes), 4) +
-                     (no == 0 || yes == 0 ? 0 : 4),
-                 to);
+            to.trust[i + 1] = static_cast<std::uint8_t>(
+                std::min<std::uint32_t>(step_of(sides.no + sides.yes), 4) +
+                (no == 0 || yes == 0 ? 0 : 4));
             if (i < n_orders) with_data = static_cast<std::uint32_t>(i);
         }
+        // memory brings the weights while the inputs are looked up
+        choose(number, text, longest, with_data, pairs, to);
+        to.x[0] = log_odds(clipped(kneser_ney));
+        to.trust[0] = static_cast<std::uint8_t>(longest * n_trusts / n_orders);
+        for (std::size_t i = 0; i < n_told<adapts>; ++i)
+            if (pairs[i] >= 0) take(i, static_cast<std::size_t>(pairs[i]), to);
         if constexpr (adapts) take_recent(question, recent, pairs, to);
         to.x[n_inputs<adapts> - 1] = constant;
         to.trust[n_inputs<adapts> - 1] = 0;
-        mix(number, text, longest, with_data, pairs, to);
+        mix(number, text.last[0] & (n_symbols - 1), to);
     }
 
 private:
@@ -226,12 +229,10 @@ private:
         to.x[i + 1] = 0.0;
         to.trust[i + 1] = 0;
     }
-    void take(std::size_t i, std::size_t map, std::uint32_t trust,
-              Answer<adapts>& to) const noexcept {
+    void take(std::size_t i, std::size_t map, Answer<adapts>& to) const noexcept {
         map += first_maps<adapts>[i];
         to.map[i] = static_cast<std::int32_t>(map);
         to.x[i + 1] = map_odds_[map];
-        to.trust[i + 1] = static_cast<std::uint8_t>(trust);
     }
 
     void take_recent(const Question& question, const Recent& recent,
@@ -252,31 +253,38 @@ private:
                 const auto pair = static_cast<std::size_t>(pairs[ring_contexts[r]]);
                 const std::size_t few = std::min(pair / n_steps, n_few - 1) * n_few +
                                         std::min(pair % n_steps, n_few - 1);
-                take(history, ((std::size_t{1} << n) - 1 + bits) * n_few * n_few + few, n, to);
+                take(history, ((std::size_t{1} << n) - 1 + bits) * n_few * n_few + few, to);
+                to.trust[history + 1] = static_cast<std::uint8_t>(n);
             }
             if (ring.size() == 0 || ring[0] < question.begin || ring[0] >= question.end) {
                 take_none(run, to);
             } else {
                 const std::uint32_t length = ring.run();
                 const std::size_t types = std::min(recent.n_types[r], 8u) - 1;
-                take(run, (length * 8 + types) * 2 + (ring[0] >= question.middle ? 1 : 0), length,
-                     to);
+                take(run, (length * 8 + types) * 2 + (ring[0] >= question.middle ? 1 : 0), to);
+                to.trust[run + 1] = static_cast<std::uint8_t>(length);
             }
         }
     }
 
-    // From the inputs to the answer.
-    void mix(std::uint32_t question, const Text& text, std::uint32_t longest,
-             std::uint32_t with_data, const std::array<std::int32_t, n_told<adapts>>& pairs,
-             Answer<adapts>& to) const {
-        const Parameters<adapts>& with = *parameters_;
+    // The weights of this situation.
+    void choose(std::uint32_t question, const Text& text, std::uint32_t longest,
+                std::uint32_t with_data, const std::array<std::int32_t, n_told<adapts>>& pairs,
+                Answer<adapts>& to) const {
         Situation situation{text, question, longest, with_data, {}};
         for (std::size_t k = 0; k < certain_contexts.size(); ++k)
             situation.certainty[k] = certainty_of(pairs[certain_contexts[k]]);
         choose_rows(situation, to, std::make_index_sequence<n_sets>());
         for (const std::size_t row : to.row)
             for (std::size_t i = 0; i < width<adapts>; i += 16)
-                prefetch(&with.weights[row * width<adapts> + i]);
+                prefetch(&parameters_->weights[row * width<adapts> + i]);
+        to.final_row = {question, text.last[0] & (n_symbols - 1),
+                        with_data * 16 + static_cast<std::size_t>(text.kinds & 15)};
+    }
+
+    // From the inputs to the answer.
+    void mix(std::uint32_t question, std::uint32_t symbol, Answer<adapts>& to) const {
+        const Parameters<adapts>& with = *parameters_;
         for (std::size_t s = 0; s < n_sets; ++s)
             to.said[s] = bounded(dot(&with.weights[to.row[s] * width<adapts>], to.x));
         double own = 0.0;
@@ -284,9 +292,6 @@ private:
             own += static_cast<double>(with.own[i * n_trusts + to.trust[i]]) * to.x[i];
         to.said[n_sets] = bounded(own);
 
-        const std::uint32_t symbol = text.last[0] & (n_symbols - 1);
-        to.final_row = {question, symbol,
-                        with_data * 16 + static_cast<std::size_t>(text.kinds & 15)};
         for (std::size_t f = 0; f < 3; ++f) {
             const float* weights = &with.finals[f][to.final_row[f] * n_said];
             double odds = 0.0;

@@ -15,7 +15,7 @@
 namespace infgram::mix {
 
 // Lengths of the suffixes of the text that are contexts.
-inline constexpr std::array<std::uint32_t, 10> orders{0, 1, 2, 3, 4, 5, 6, 8, 11, 16};
+inline constexpr std::array<std::uint32_t, 11> orders{0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 24};
 inline constexpr std::size_t n_orders = orders.size();
 
 struct NamedContext {
@@ -34,7 +34,7 @@ constexpr std::uint64_t key_of(std::uint64_t name, Values... values) noexcept {
 constexpr std::uint32_t folded(std::uint32_t c) noexcept { return c == '\n' ? ' ' : lower(c); }
 
 // The number in a key tells the contexts apart, and stays when others come or go.
-inline constexpr std::array<NamedContext, 20> named_contexts{{
+inline constexpr std::array<NamedContext, 21> named_contexts{{
     {"the word so far", [](const Text& t) { return key_of(1, t.prefix()); }},
     {"the word so far after the word before",
      [](const Text& t) { return key_of(2, t.prefix(), t.words[0]); }},
@@ -91,6 +91,8 @@ inline constexpr std::array<NamedContext, 20> named_contexts{{
          return key_of(20, std::min(t.length, 5u), t.shape(), t.last[0], t.last[1], t.last[2],
                        t.classes[0]);
      }},
+    {"the word so far and how the line begins",
+     [](const Text& t) { return key_of(21, t.prefix(), t.opening); }},
 }};
 inline constexpr std::size_t n_named = named_contexts.size();
 
@@ -114,7 +116,7 @@ struct WeightSet {
     std::uint32_t (*value)(const Situation&);
 };
 
-inline constexpr std::array<WeightSet, 13> weight_sets{{
+inline constexpr std::array<WeightSet, 14> weight_sets{{
     {"orders", 0, n_orders * n_orders,
      [](const Situation& s) {
          return s.longest * static_cast<std::uint32_t>(n_orders) + s.with_data;
@@ -153,6 +155,10 @@ inline constexpr std::array<WeightSet, 13> weight_sets{{
      }},
     {"class of the word before", 0, 256 * 16,
      [](const Situation& s) { return s.text.classes[0] * 16u + std::min(s.text.length, 15u); }},
+    {"how the line begins", 0, 4096,
+     [](const Situation& s) {
+         return (s.text.opener & 255) * 16 + static_cast<std::uint32_t>(s.text.kinds & 15);
+     }},
 }};
 inline constexpr std::size_t n_sets = weight_sets.size();
 

@@ -91,7 +91,7 @@ struct Text {
     static constexpr std::uint64_t word_start = 1;
     static constexpr std::uint64_t mark_start = 2;
 
-    std::array<std::uint32_t, 16> last{};    // symbols, the last one first; 0 before the beginning
+    std::array<std::uint32_t, 24> last{};    // symbols, the last one first; 0 before the beginning
     std::uint64_t word = 0;                  // of the letters since the last other symbol; 0: none
     std::uint32_t length = 0;                // of it
     std::array<std::uint64_t, 2> words{};    // before it, the last one first
@@ -99,7 +99,10 @@ struct Text {
     std::uint32_t letters = 0;               // the last two of the word
     std::uint32_t ending = 0;                // the last two of the word before
     std::uint32_t column = 0;
-    std::uint32_t capitals = 0;         // of the word: 0 none, 1 the first letter, 2 more
+    std::uint64_t opening = 0;    // of the first 4 symbols of the line that no blank is before
+    std::uint32_t n_opening = 0;  // of them
+    std::uint32_t opener = 0;     // the first of them; 0: none
+    std::uint32_t capitals = 0;   // of the word: 0 none, 1 the first letter, 2 more
     std::uint32_t capitals_before = 0;  // of the word before
     std::uint32_t mark = 0;             // the last punctuation mark; 0 after an empty line
     std::uint32_t n_words = 0;          // since it
@@ -111,7 +114,7 @@ struct Text {
             read_letter(symbol);
         else
             read_other(symbol, known);
-        column = symbol == '\n' ? 0 : column + 1;
+        read_in_line(symbol);
         kinds = kinds << 4 | kind_of(symbol);
         std::shift_right(last.begin(), last.end(), 1);
         last[0] = symbol;
@@ -127,6 +130,18 @@ struct Text {
     }
 
 private:
+    void read_in_line(std::uint32_t symbol) {
+        if (symbol == '\n') {
+            column = n_opening = opener = 0;
+            opening = 0;
+            return;
+        }
+        ++column;
+        if (n_opening == 4 || (n_opening == 0 && symbol == ' ')) return;
+        if (n_opening++ == 0) opener = symbol;
+        opening = combine(opening, symbol);
+    }
+
     void read_letter(std::uint32_t symbol) {
         if (length == 0) {
             word = word_start;

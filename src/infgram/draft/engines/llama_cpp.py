@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import one_of, whole
-from ...errors import InvalidParameter, TokenOutOfRange
+from ...errors import InvalidParameter, TokenError, TokenOutOfRange
 from ...index import Index
 from ...store.directory import replacing
 from ..drafter import Drafter
@@ -63,18 +63,25 @@ class DraftModel:
     def __call__(self, input_ids: NDArray[np.intc], /, **kwargs: Any) -> NDArray[np.intc]:
         """What may come after a text; shape (n,), possibly of no token. `kwargs` are not used.
 
-        Raises TokenOutOfRange.
+        A text with ids outside the vocabulary gets no draft.
         """
-        follower = self._follower
-        if follower is not None and follower.continues(input_ids, len(input_ids)):
-            follower.read(input_ids, len(input_ids))
-        else:
-            if follower is not None:
-                self._follower = None
-                follower.stop()
-            follower = Follower(self._drafter, input_ids, len(input_ids), n_written=1)
-            self._follower = follower
+        try:
+            follower = self._read(input_ids)
+        except TokenError:
+            return np.zeros(0, np.intc)
         return follower.propose(self._drafter.max_tokens).path().astype(np.intc)
+
+    def _read(self, text: NDArray[np.intc]) -> Follower:
+        """Who has read the text. Raises TokenError."""
+        follower = self._follower
+        if follower is not None and follower.continues(text, len(text)):
+            follower.read(text, len(text))
+            return follower
+        if follower is not None:
+            self._follower = None
+            follower.stop()
+        self._follower = Follower(self._drafter, text, len(text), n_written=1)
+        return self._follower
 
 
 def export_lookup_cache(

@@ -28,7 +28,7 @@ _SUREST = 0.9998
 class LiveCounts:
     """What followed each context in the text that was read.
 
-    >>> live, keys = LiveCounts(), list(range(30))
+    >>> live, keys = LiveCounts(), list(range(32))
     >>> for code in (1, 2, 2):
     ...     live.read(keys, code)
     >>> live.counts(keys, 3)[0].tolist(), live.recent(keys)[0].codes

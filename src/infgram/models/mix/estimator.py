@@ -35,7 +35,7 @@ class Mix:
     """A log-linear mixture over binary questions, fitted to the index: the best predictor here.
 
     A token is a path of questions in a binary tree over the alphabet. Each question is answered by
-    a logistic mixture of what 30 contexts say of it (suffixes of the text, words, classes of words,
+    a logistic mixture of what 32 contexts say of it (suffixes of the text, words, classes of words,
     skips, columns) and of Kneser-Ney, with weights that small functions of the text choose, and
     corrected by curves. The product of the answers is the token's probability, so they sum to one.
 

@@ -24,7 +24,7 @@ from ..calibration import calibration_of
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 3
+_RECIPE = 4
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
 _BLOCK_TOKENS = (20_000, 40_000)  # without and with the text that is read
@@ -44,6 +44,8 @@ class MixFit(Value):
 
     - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
       with its surroundings left out and before it was learnt.
+    - `n_counted`: tokens at the beginning of the corpus whose named contexts are counted, and of
+      which those were drawn, in blocks spread over them: all but of a large corpus.
     - `words`, `classes`: hashes of the words and marks that have a class of their own, and those.
     - `offsets`, `contexts`: what followed the named contexts, a hash table (docs/format.md), which
       is mapped where it was read from a file.
@@ -57,6 +59,7 @@ class MixFit(Value):
     n_tokens: int
     nats: float
     adapts: bool
+    n_counted: int
     words: NDArray[np.uint64]
     classes: NDArray[np.uint8]
     offsets: NDArray[np.uint32]
@@ -168,7 +171,7 @@ def _stored(index: Index, adapt: bool) -> Learnt | None:
             f"{index.stored.folder / name} is damaged ({error}): "
             f"run `infgram fit{' --adapt' if adapt else ''}`"
         ) from error
-    return _learnt(model, int(n_tokens), float(nats), adapt, columns)
+    return _learnt(index, model, int(n_tokens), float(nats), adapt, columns)
 
 
 def _predictable(index: Index) -> Index:
@@ -211,7 +214,7 @@ def _fitted_now(index: Index, adapt: bool) -> Learnt:
 
 def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
     kneser_ney = _kneser_ney(_predictable(index), adapt)
-    share = max(1, min(index.n_rows, _MOST_TOKENS) // _SHARE)
+    share = max(1, _n_counted(index) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
         model: MixModel | AdaptingMixModel
         model, n_tokens, nats = (native.fit_adapting_mix if adapt else native.fit_mix)(
@@ -225,10 +228,11 @@ def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
             progress=progress,
         )
     columns: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
-    return _learnt(model, n_tokens, nats, adapt, columns)
+    return _learnt(index, model, n_tokens, nats, adapt, columns)
 
 
 def _learnt(
+    index: Index,
     model: MixModel | AdaptingMixModel,
     n_tokens: int,
     nats: float,
@@ -236,8 +240,16 @@ def _learnt(
     columns: dict[str, Any],
 ) -> Learnt:
     questions = model.questions().reshape(-1, 5)
-    found = MixFit(n_tokens, nats, adapt, **columns, sizes=model.sizes(), questions=questions)
+    n_counted = _n_counted(index) - 1  # but for the boundary before the text
+    found = MixFit(
+        *(n_tokens, nats, adapt, n_counted), **columns, sizes=model.sizes(), questions=questions
+    )
     return Learnt(found, model)
+
+
+def _n_counted(index: Index) -> int:
+    """Rows of the beginning of the corpus that a fit looks at."""
+    return min(index.n_rows, _MOST_TOKENS)
 
 
 def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:

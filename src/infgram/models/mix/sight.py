@@ -16,7 +16,7 @@ from .text import Text, combine, lower
 
 Numbers = NDArray[np.int64]
 
-ORDERS = (0, 1, 2, 3, 4, 5, 6, 8, 11, 16)
+ORDERS = (0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 24)
 """Lengths of the suffixes of the text that are contexts."""
 
 
@@ -70,6 +70,7 @@ NAMED: dict[str, Callable[[Text], tuple[int, ...]]] = {
         *(20, min(t.length, 5), t.shape),
         *(*t.last[:3], t.classes[0]),
     ),
+    "the word so far and how the line begins": lambda t: (21, t.prefix, t.opening),
 }
 """What each named context is made of; the first number tells it from the others."""
 
@@ -135,7 +136,7 @@ class WeightSet:
 
 
 SETS: dict[str, WeightSet] = {
-    "orders": WeightSet(0, 100, lambda s: s.longest * 10 + s.with_data),
+    "orders": WeightSet(0, len(ORDERS) ** 2, lambda s: s.longest * len(ORDERS) + s.with_data),
     "question": WeightSet(1, 0, lambda s: s.question),
     "any": WeightSet(0, 1, lambda s: 0),
     "last symbol": WeightSet(0, 256, lambda s: s.text.last[0] & 255),
@@ -164,5 +165,8 @@ SETS: dict[str, WeightSet] = {
     ),
     "class of the word before": WeightSet(
         0, 256 * 16, lambda s: s.text.classes[0] * 16 + min(s.text.length, 15)
+    ),
+    "how the line begins": WeightSet(
+        0, 4096, lambda s: (s.text.opener & 255) * 16 + (s.text.kinds & 15)
     ),
 }

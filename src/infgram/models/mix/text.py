@@ -63,11 +63,13 @@ class Text:
     """The text before a token; a document's start, or a token nobody knows, makes a new one.
 
     - `word_classes`: classes of words and of single marks, by their hashes.
-    - `last`: the last 16 symbols, the last one first; 0 before the beginning.
+    - `last`: the last 24 symbols, the last one first; 0 before the beginning.
     - `word`, `length`: a hash of the letters since the last other symbol, and how many; 0 if none.
     - `words`, `lengths`: the same of the two words before, the last one first.
     - `letters`, `ending`: the last two letters of the word, and of the word before.
     - `column`: symbols since the beginning of the line.
+    - `opening`, `n_opening`, `opener`: a hash of its first 4 symbols, but for blanks before them;
+      how many they are; the first of them, 0 if none.
     - `capitals`, `capitals_before`: of the word and of the word before: 0 none, 1 the first letter,
       2 the second, too.
     - `mark`, `n_words`: the last punctuation mark, 0 after an empty line; finished words since it.
@@ -76,7 +78,7 @@ class Text:
     """
 
     word_classes: Mapping[int, int] = field(default_factory=dict)
-    last: tuple[int, ...] = (0,) * 16
+    last: tuple[int, ...] = (0,) * 24
     word: int = 0
     length: int = 0
     words: tuple[int, int] = (0, 0)
@@ -84,6 +86,9 @@ class Text:
     letters: int = 0
     ending: int = 0
     column: int = 0
+    opening: int = 0
+    n_opening: int = 0
+    opener: int = 0
     capitals: int = 0
     capitals_before: int = 0
     mark: int = 0
@@ -103,7 +108,7 @@ class Text:
                 self._read_letter(symbol)
             else:
                 self._read_other(symbol)
-            self.column = 0 if symbol == _NEWLINE else self.column + 1
+            self._read_in_line(symbol)
             self.kinds = (self.kinds << 4 | kind_of(symbol)) & _MASK
             self.last = (symbol, *self.last[:-1])
         return self
@@ -117,6 +122,18 @@ class Text:
     def prefix(self) -> int:
         """A hash of the word so far and its shape; between words, of what stands before."""
         return combine(self.word, (0 if self.length else self.last[0]) * 8 + self.shape)
+
+    def _read_in_line(self, symbol: int) -> None:
+        if symbol == _NEWLINE:
+            self.column = self.opening = self.n_opening = self.opener = 0
+            return
+        self.column += 1
+        if self.n_opening == 4 or (self.n_opening == 0 and symbol == _SPACE):
+            return
+        if self.n_opening == 0:
+            self.opener = symbol
+        self.n_opening += 1
+        self.opening = combine(self.opening, symbol)
 
     def _read_letter(self, symbol: int) -> None:
         if self.length == 0:
