@@ -91,9 +91,10 @@ figures: .venv-dev/.ready  ## write the figures of bench/results into the README
 pictures: .venv-dev/.ready  ## draw the pictures of bench/results, into build/pictures
 	$(DEV)/python -m infgram_bench.pictures bench/results/results.json build/pictures
 
-fuzz: .venv-dev/.ready  ## the random tests, twenty times as long, and CASES=20000 indexes from strangers
+fuzz: .venv-dev/.ready  ## the random tests, twenty times as long, CASES=20000 indexes from strangers, TEXTS=1000 edited
 	INFGRAM_FUZZ=20 $(DEV)/python -m pytest tests/test_exact.py tests/test_generate.py tests/test_storage.py
 	PYTHONPATH=tests $(DEV)/python -m fuzzing --cases $(or $(CASES),20000)
+	PYTHONPATH=tests $(DEV)/python -m fuzzing.editing --texts $(or $(TEXTS),1000)
 
 fuzz-asan: .venv-asan/.ready  ## CASES=2000 indexes from strangers, under address and undefined-behaviour sanitizers
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \

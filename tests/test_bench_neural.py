@@ -125,11 +125,20 @@ def test_training_and_no_training_end_up_in_one_table(tmp_path: Path) -> None:
     assert {len(curve.x) == len(curve.y) >= 2 for curve in picture.curves} == {True}
 
 
-def test_a_model_that_is_not_trained_to_the_end_says_so(tmp_path: Path) -> None:
+def test_a_model_that_is_not_trained_to_the_end_is_there_for_its_speed_alone(
+    tmp_path: Path,
+) -> None:
     found = ask(neural.QUESTION.answer, tmp_path, train_minutes=0.0)
     assert found.figures["CPU_RECIPE step"] == 30  # small enough to be trained in any case
     assert found.figures["SHAKESPEARE_CHAR step"] < 30
-    assert any("stopped by --train-minutes" in note for note in found.notes)
+    (note,) = [note for note in found.notes if "--train-minutes" in note]
+    (name,) = [row[0] for row in found.tables[0].rows if "speed alone" in row[0]]
+    assert note.startswith(f"{name}: ")
+    assert columns(found.tables[0], "ready in")[name] == ""
+    assert columns(found.tables[0], "held-out loss, nats")[name] == ""
+    assert columns(found.tables[0], "characters a second")[name] != ""
+    assert "SHAKESPEARE_CHAR loss" not in found.figures
+    assert not any(curve.name == name for picture in found.pictures for curve in picture.curves)
 
 
 def test_the_quick_run_trains_nothing(tmp_path: Path) -> None:
@@ -279,6 +288,11 @@ def test_the_animation_shows_what_both_write(
     settings = replace(SETTINGS, train_minutes=0.0)
     race.animate(settings, tmp_path / "race.html", lambda stage, done, total: None)
     (made,) = drawn
+    assert "its CPU recipe, loss " in made.right.detail and "10.65 M model: " in made.footer
+    (tmp_path / "corpus.txt").write_bytes(SETTINGS.corpus.text)
+    model, split = neural.load_nanogpt("CPU_RECIPE", tmp_path / "corpus.txt", unfinished=False)
+    ids = gpt.generate(model, split.encode("\n"), 100, seed=1, use_cache=True)
+    assert made.right.excerpts[0].text.startswith(split.decode(ids))
     index = training_index(tmp_path)
     first = made.left.excerpts[0]
     expected = infgram.generate(index, "\n", max_tokens=len(first.text), k=2, decay=0.1, seed=0)

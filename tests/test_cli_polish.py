@@ -10,7 +10,7 @@ from command_line import lines, run
 import infgram
 from infgram.refine import Trace, polish
 
-TEXT = b"KING: the cat sat on the mat.\nQUEEN: a dog sat on the log.\n" * 20
+TEXT = b"KING: the cat sat on the mat.\nQUEEN: a dog sat on the log.\n" * 20 + b"zax\n"
 DRAFT = b"KING: the cxt sat on the mat.\nQUEEN: a dog szt on the log.\n"
 
 

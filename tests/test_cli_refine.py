@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from command_line import lines, run
+from infgram_cli.output import StepLines, stderr
 from infgram_cli.refine import text as text_command
 from refiner import Bigrams
 from test_cli_polish import DRAFT, TEXT
@@ -20,7 +23,7 @@ from infgram.refine.strategies import STRATEGIES
 
 SCORER: Any = Bigrams(TEXT)
 REFINE = ("refine", "draft.txt", "--refiner", "r", "--seed", "3")
-SAMPLING = ("--estimator", "kneser-ney", "-T", "2.5", "--seed", "2")
+SAMPLING = ("--estimator", "kneser-ney", "-T", "2", "--seed", "2")
 GENERATE = ("generate", "KING: the c", "-n", "90", *SAMPLING)
 
 
@@ -100,6 +103,7 @@ def test_json_has_the_text_and_all_its_edits(index: infgram.Index) -> None:
         "n_tokens": len(DRAFT) - 6,
         "n_edited": expected.n_edited,
         "n_rounds": expected.n_rounds,
+        "n_unjudged": 0,
         "longest_run": expected.longest_run,
         "runs": [list(run) for run in expected.runs],
         "edits": [
@@ -154,6 +158,45 @@ def test_help_tells_of_both_commands() -> None:
     assert "--refiner" in run("refine", exit_code=2).stderr
 
 
+@pytest.mark.parametrize(
+    "order", [("draft.txt", "b.safetensors"), ("b.safetensors",), ("text", "b.safetensors", "-q")]
+)
+def test_a_refiner_in_the_place_of_a_text_is_told_where_it_belongs(order: tuple[str, ...]) -> None:
+    error = run("refine", *order, exit_code=2).stderr
+    assert "b.safetensors looks like a refiner" in error
+    assert "--refiner b.safetensors" in error
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_refiner_behind_its_option_is_no_text() -> None:
+    plain = run(*REFINE).stdout
+    for given in (("--refiner", "b.safetensors"), ("--refiner=b.safetensors",)):
+        assert run("refine", "draft.txt", *given, "--seed", "3").stdout == plain
+
+
+def test_a_training_tells_how_far_it_is_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("infgram_cli.output.time.perf_counter", lambda: now[0])
+    console = stderr()
+    told = io.StringIO()
+    console.file = told
+    steps = StepLines(console)
+    for done in range(1, 101):
+        total = 0 if done < 10 else 100
+        left = None if done < 10 else 6.0 * (100 - done)
+        step: Any = SimpleNamespace(stage="trunk", done=done, total=total, loss=9 / done)
+        step.seconds_left = left
+        steps(step)
+        now[0] += 6.0
+    found = told.getvalue().splitlines()
+    assert found[0] == "trunk: step 1, loss 9.000"
+    assert found[-1] == "trunk: step 100 of 100, loss 0.090, about 1 minute left"
+    assert len(found) == 26
+    assert "trunk: step 13 of 100, loss 0.692, about 9 minutes left" in found
+
+
 @pytest.mark.torch
 def test_a_file_that_is_no_refiner_is_named() -> None:
     pytest.importorskip("torch", reason="needs torch, the extra `refine`")
@@ -168,8 +211,8 @@ def test_a_file_that_is_no_refiner_is_named() -> None:
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("score", "train"):
-        monkeypatch.delitem(sys.modules, f"infgram.refine.{module}", raising=False)
+    for module in ("score", "training"):
+        monkeypatch.delitem(sys.modules, f"infgram.refine.network.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     for command in (
         ("refine", "draft.txt", "--refiner", "r"),

@@ -23,13 +23,14 @@ CORPUS = (
     b"KING: the cat sat on the mat and the dog sat on the log.\n"
     b"QUEEN: a man ate the cat that sat on a mat; is the dog on the cot?\n"
     b"KING: no cat is on the log, and a dog is not the man that ate.\n"
+    b"KING: a few jinxed puzzles vex my book.\n"
 )
 DRAFT = b"KING: the cxt sat on tha mat and the dzz ate on the log.\nQUEEN: a mbn is not the dog.\n"
 
 
 @pytest.fixture(scope="module")
 def index(memory_folder: Path) -> infgram.Index:
-    documents = [CORPUS, CORPUS[58:] + CORPUS[:58], CORPUS[::-1][:40]]
+    documents = [CORPUS, CORPUS[58:] + CORPUS[:58], CORPUS[::-1][80:120]]
     return make(memory_folder / "polish.infgram", documents)
 
 
@@ -75,7 +76,7 @@ def test_a_gain_is_what_both_sides_find_more_probable(index: infgram.Index) -> N
 
 def test_edits_say_where_they_come_from(index: infgram.Index) -> None:
     edits = polish(index, DRAFT, seed=0, max_copy=6).edits
-    assert {edit.proposer for edit in edits} <= {"sbis", "lexicon"}
+    assert {edit.proposer for edit in edits} <= {"sbis", "lexicon", "exchange"}
     assert any(edit.source_offset is not None for edit in edits)
     for edit in edits:
         if edit.source_offset is not None:
@@ -116,7 +117,8 @@ def test_only_words_that_may_be_edited_are(
             if word == b"cat" or begin == 0 or text[begin - 1 : begin] == b"\n":
                 assert whole[begin : begin + len(word)] == word
     changed = [i for i in range(len(draft)) if edited[i] != draft[i]]
-    assert all(chr(draft[i]).isalpha() or draft[i] >= 0x80 for i in changed)
+    letters = [chr(draft[i]).isalpha() and draft[i] < 0x80 for i in changed]
+    assert all(letters) or (max_copy and {draft[i] for i in changed} <= {*CORPUS})
     assert refined.n_edited == len(changed)
     assert refined.trace.replay().tolist() == refined.token_ids.tolist()
     if rounds == 0 and max_copy is None:
@@ -136,6 +138,19 @@ def test_copies_are_broken_where_words_allow_it(index: infgram.Index) -> None:
         assert refined.longest_run <= 12
         assert refined.runs == ()
         assert refined.edits
+
+
+def test_runs_without_words_are_broken_too(memory_folder: Path) -> None:
+    code = b"        0, 1, 2, 3, 4, 5, 6, 7, 8, 9,\n        10, 11, 12, 13, 14, 15,\n    )\n" * 3
+    index = make(memory_folder / "code.infgram", [code, b"abc: def (ghi) [jkl]; " * 3])
+    for seed in range(3):
+        refined = polish(index, code[:150], rounds=0, max_copy=12, seed=seed)
+        assert refined.runs == () and (refined.longest_run or 99) <= 12
+        assert {edit.proposer for edit in refined.edits} == {"exchange"}
+        marks = {*code, *b": ()[]; "} - set(b"abcdefghijkl")
+        assert {*refined.token_ids.tolist()} <= marks
+    untouched = polish(index, code[:150], rounds=3, margin=0.0, seed=0)
+    assert untouched.edits == ()
 
 
 def test_runs_that_cannot_be_broken_are_reported(index: infgram.Index) -> None:
@@ -163,8 +178,7 @@ def test_a_text_depends_on_the_seed_and_its_number_alone(index: infgram.Index) -
 def test_texts_without_words_stay_as_they_are(index: infgram.Index) -> None:
     for text in (b"", b" ", b"...\n", b"a", b"\xff\xfe \x80", "é ".encode() * 3):
         refined = polish(index, text, seed=0, max_copy=3)
-        assert bytes(refined.token_ids.tolist())[-1:] == text[-1:]
-        assert len(refined.token_ids) == len(text)
+        assert bytes(refined.token_ids.tolist()) == text
 
 
 def test_a_higher_margin_edits_less(index: infgram.Index) -> None:

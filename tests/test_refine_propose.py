@@ -182,6 +182,60 @@ def test_texts_are_on_their_own_and_a_seed_repeats_them(index: infgram.Index) ->
     assert other.token_ids.tolist() != alone.token_ids.tolist()
 
 
+# Words that fit -----------------------------------------------------------------------------------
+
+
+def standing(documents: list[bytes], text: bytes, begin: int, end: int, word: bytes) -> int:
+    """By the definition: of a word in place of text[begin:end]."""
+    left = re.search(rb"(?:(?<![A-Za-z'])[A-Za-z']+)?[^A-Za-z']?$|[^A-Za-z']{1,4}$", text[:begin])
+    right = re.match(rb"[^A-Za-z']?[A-Za-z']*", text[end:])
+    assert left and right
+    before, behind = left[0], right[0]
+    if len(between := re.findall(rb"[^A-Za-z']+$", text[:begin])) and len(between[0]) != 1:
+        before = between[0][-4:]
+    if (gap := re.match(rb"[^A-Za-z']+", text[end:])) and len(gap[0]) != 1:
+        behind = gap[0][:4]
+    n_sides = sum(
+        any(ngram in document for document in documents)
+        for ngram in (
+            before + word + text[end : end + 1],
+            text[max(begin - 1, 0) : begin] + word + behind,
+        )
+    )
+    words = {w for document in documents for w in re.findall(rb"[A-Za-z']+", document)}
+    return 1 + n_sides if n_sides or word in words else 0
+
+
+@given(
+    st.lists(st.text("ab .", min_size=1, max_size=40), min_size=1, max_size=3),
+    st.text("ab .", min_size=1, max_size=30),
+    st.sampled_from([60, 10**6]),
+)
+@settings(max_examples=examples(100))
+def test_words_are_proposed_that_have_a_higher_standing(
+    memory_folder: Path, corpus: list[str], written: str, shard_tokens: int
+) -> None:
+    documents = [text.encode() for text in corpus]
+    index = make(memory_folder / "stand.infgram", documents, shard_tokens=shard_tokens)
+    text = written.encode()
+    spans = [match.span() for match in re.finditer(rb"[ab]+", text)]
+    proposer = Proposer(index)
+    found = proposer.standing(list(text), spans).tolist()
+    assert found == [standing(documents, text, b, e, text[b:e]) for b, e in spans]
+    words = {w for document in documents for w in re.findall(rb"[ab]+", document)}
+    for wanted, least in (("word", 1), ("fitting", 2), ("better", None)):
+        made = proposer.propose(list(text), spans, wanted=wanted, n_sbis=5, n_lexicon=9, seed=1)
+        for i, span in enumerate(made.span_of.tolist()):
+            new = bytes(made[i].tolist())
+            assert new in words and len(new) == spans[span][1] - spans[span][0]
+            stands = standing(documents, text, *spans[span], new)
+            assert stands >= (found[span] + 1 if least is None else least)
+        if wanted == "better":
+            assert not {span for span in made.span_of.tolist() if found[span] == 3}
+    with pytest.raises(InvalidParameter, match="wanted is 'best'"):
+        proposer.propose(list(text), spans, wanted="best")
+
+
 def test_no_character_is_cut(memory_folder: Path) -> None:
     text = "à é ü ñ ça et là où été " * 5
     index = make(memory_folder / "utf8.infgram", [text.encode()])

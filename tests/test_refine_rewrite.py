@@ -33,7 +33,7 @@ SCORER: Any = Bigrams(CORPUS)
 
 @pytest.fixture(scope="module")
 def index(memory_folder: Path) -> infgram.Index:
-    return make_index(memory_folder / "rewrite.infgram", [list(CORPUS), list(CORPUS[::-1][:40])])
+    return make_index(memory_folder / "rewrite.infgram", [list(CORPUS), list(CORPUS[::-1][80:120])])
 
 
 def raw(refined: Refined) -> bytes:
@@ -106,20 +106,21 @@ def test_texts_without_words_keep_their_length(index: infgram.Index, name: str) 
 def test_tokens_that_nobody_knows_do_not_keep_words_from_being_mended(
     index: infgram.Index,
 ) -> None:
-    draft = "\x07\x07 the cét \x07 sat on tha\x07 mat\x07 and".encode()
+    draft = "\x07\x07 the cxt \x07 sat on tha\x07 mbt\x07 the cét and the cxt ".encode()
     refined = refine(index, SCORER, draft, strategy=Editor(words=99, margin=1.0), seed=0)
-    changed = [i for i, (a, b) in enumerate(zip(draft, raw(refined), strict=True)) if a != b]
-    assert changed and not any(draft[i] == 7 for i in changed)
-    assert raw(refined).startswith(b"\x07\x07 the ") and "é".encode() not in raw(refined)
+    assert {(edit.start, bytes(edit.old)) for edit in refined.edits} == {
+        *((draft.index(b"cxt"), b"cxt"), (draft.rindex(b"cxt"), b"cxt"))
+    }
+    assert refined.n_unjudged == 5 + len("tha" + "mbt" + "cét")
 
 
 def test_words_longer_than_the_network_sees_are_left_alone(index: infgram.Index) -> None:
     n = SCORER.window - 20
     for length in (n, n + 1, 300):
         draft = b"the " + b"x" * length + b" cxt sat"
-        refined = refine(index, SCORER, draft, max_copy=3, seed=0)
-        assert raw(refined)[4 : 4 + length] == b"x" * length or length == n
-        assert b"cxt" not in raw(refined)
+        refined = refine(index, SCORER, draft, strategy=Editor(words=99, margin=0.0), seed=0)
+        assert raw(refined)[4 : 4 + length] == b"x" * length
+        assert len(refined.edits) == (b"cxt" not in raw(refined))
 
 
 def test_characters_are_refined_too(memory_folder: Path) -> None:
@@ -212,8 +213,9 @@ def test_a_gain_is_what_the_network_finds_more_probable(
 ) -> None:
     index = make_index(memory_folder / "demo.infgram", [list(DEMO)])
     scorer = infgram.refine.Scorer(demo_refiner, device="cpu", threads=1)
-    prompt, draft = b"to be or not ", b"to xe or not "
-    (edit,) = refine(index, scorer, draft, prompt=prompt, rounds=1, seed=0).edits
+    prompt, draft = b"to be or not ", b"to te or not "
+    way = Editor(margin=1.0)
+    (edit,) = refine(index, scorer, draft, prompt=prompt, strategy=way, rounds=1, seed=0).edits
     begin, end = (at + len(prompt) for at in (edit.start, edit.end))
     text = prompt + draft
     edited = text[:begin] + bytes(edit.new) + text[end:]
@@ -221,7 +223,7 @@ def test_a_gain_is_what_the_network_finds_more_probable(
     likely = [np.maximum(each, np.log(1e-10)) for each in scorer.log_likelihoods(both)]
     before, after = (each[begin - 10 : end + 10].sum() for each in likely)
     assert edit.gain == pytest.approx(after - before, abs=1e-3)
-    assert edit.gain > Editor().margin
+    assert edit.gain > way.margin
 
 
 @pytest.mark.torch
@@ -231,7 +233,7 @@ def test_a_network_refines_texts_of_any_length(
 ) -> None:
     index = make_index(memory_folder / "demo.infgram", [list(DEMO)])
     scorer = infgram.refine.Scorer(demo_refiner, device="cpu", threads=1)
-    texts = [b"", b"x", b"to xe or not ", b"to be \x07r not xo be " * 20, b"x" * 50 + b" xe or "]
+    texts = [b"", b"x", b"to te or not ", b"to be \x07r not ro be " * 20, b"x" * 50 + b" te or "]
     prompts = [b"", b"to ", b"", b"to be\nb", b"not"]
     how: dict[str, Any] = {"prompts": prompts, "strategy": name, "max_copy": 9, "seed": 2}
     found = refine_many(index, scorer, texts, **how)

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 import infgram
 from infgram.errors import InvalidParameter
-from infgram.refine.words import NO, PROMPT, YES, editable, spans
+from infgram.refine.words import (
+    NO,
+    PROMPT,
+    YES,
+    editable,
+    known_characters,
+    marks_of,
+    n_unjudged,
+    spans,
+    words_to_edit,
+)
 from infgram.text.tokens import load
 
 TEXT = "Don't go, Émile: 3 rats’ tails\n"
@@ -36,15 +46,29 @@ def test_words_are_letters_and_apostrophes(index: infgram.Index) -> None:
 @settings(max_examples=examples(50))
 def test_words_are_those_of_a_pattern(memory_folder: Path, text: str) -> None:
     index = make_index(memory_folder / "pattern.infgram", [list(b"ab' \n")])
-    expected = [list(match.span()) for match in re.finditer(r"[ab']+", text)]
+    expected = [list(match.span()) for match in re.finditer(r"'*[ab][ab']*", text)]
     assert spans(index, index.ids(text)).tolist() == expected
 
 
-def test_what_the_corpus_does_not_have_is_edited_in_words_alone(memory_folder: Path) -> None:
-    index = make_index(memory_folder / "few.infgram", [list(b"ab")])
-    ids = index.ids("abzab 1")
-    assert spans(index, ids).tolist() == [[0, 5]]
-    assert editable(index, ids).tolist() == [YES] * 5 + [NO] * 2
+def test_what_the_corpus_cannot_judge_is_not_edited(memory_folder: Path) -> None:
+    index = make_index(memory_folder / "few.infgram", [list(b"ab -")])
+    ids = index.ids("abzab a1 a- 1 ab ba")
+    assert spans(index, ids).tolist() == [[0, 5], [6, 7], [9, 10], [14, 16], [17, 19]]
+    marks = "".join(".Y"[may] for may in editable(index, ids).tolist())
+    assert marks == ".....Y..YYYY.YYYYYY"
+    assert n_unjudged(index, ids) == 5 + 2 + 1
+    assert n_unjudged(index, ids, n_prompt=3) == 2 + 2 + 1
+    assert words_to_edit(index, ids, editable(index, ids)).tolist() == [[9, 10], [14, 16]]
+
+
+def test_apostrophes_alone_are_no_word(index: infgram.Index) -> None:
+    assert spans(index, index.ids("' ’’ go")).shape == (1, 2)
+
+
+def test_known_characters_and_marks_are_those_of_the_corpus(index: infgram.Index) -> None:
+    assert known_characters(index) == frozenset(TEXT)
+    marks = "".join(sorted(c for c in set(TEXT) if not (c.isalpha() or c in "'’")))
+    assert index.decode(marks_of(index)) == marks
 
 
 def test_prompt_and_protected_patterns_are_marked(index: infgram.Index) -> None:

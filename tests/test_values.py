@@ -78,7 +78,7 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         return model.generate("to ", max_tokens=400, seed=0, trace=True)
 
     def refined() -> Any:
-        return polish(index, "xo be or not to ", seed=0)
+        return polish(index, "to te or not to ", seed=0)
 
     def judged() -> Any:
         return infgram.reliability(model, "to be or to see")
@@ -312,8 +312,8 @@ def test_results_that_are_texts_print_as_the_text(index: infgram.Index) -> None:
     match = index.find("be", context=3)[0]
     assert str(match) == "to be or" and match.match == "be"
     assert str(index.document(0)) == TEXT * 3
-    refined = polish(index, "xo be or not to ", seed=0)
-    assert str(refined) == refined.text == str(refined.trace) != "xo be or not to "
+    refined = polish(index, "to te or not to ", seed=0)
+    assert str(refined) == refined.text == str(refined.trace) != "to te or not to "
     assert str(lint("to be", Detector())) == "to be"
     assert str(infill("or {3} to", index, Detector(), n=1)[0]) == "or ttt to"
 

@@ -86,8 +86,8 @@ def _answer(bench: Bench) -> None:
     cells += [[name, each.cell, *[""] * (len(header) - 1)] for name, each in trial.failed.items()]
     findings.table("system", header, cells)
     findings.note("±: standard error of the mean over texts")
-    for name in judged["untrained"]:
-        findings.note(f"{name}: not judged, since it was never trained; ask `neural` first")
+    for name in judged["unfinished"]:
+        findings.note(f"{name}: not judged, since its training is not finished; ask `neural` first")
     points = [Curve(row["name"], [row["copied"]], [row["nats"]]) for row in rows]
     findings.pictures.append(
         Picture(
@@ -128,14 +128,14 @@ def judge(text: Path, index_path: Path, trial: Trial) -> dict[str, Any]:
         writer = infgram.Model(index, options.pop("estimator"))
         made = writer.samples(_N_TEXTS, "\n", max_tokens=_N_CHARACTERS, seed=1, **options)
         texts[f"infgram, {name}"] = [each.text for each in made]
-    untrained = []
+    unfinished = []
     for name, (recipe, temperature) in _NANOGPT.items():
         if name in trial.failed:
             continue
         with trial.of(name, "writing"):
-            writer, _ = load_nanogpt(recipe, text, untrained=False)
+            writer, _ = load_nanogpt(recipe, text, unfinished=False)
             if writer is None:
-                untrained.append(name)
+                unfinished.append(name)
                 continue
             ids = gpt.generate_batch(
                 writer, prompt, _N_CHARACTERS, n_texts=_N_TEXTS, temperature=temperature, seed=1
@@ -156,7 +156,7 @@ def judge(text: Path, index_path: Path, trial: Trial) -> dict[str, Any]:
                 "distinct": novelty.distinct[3],
             }
         )
-    return {"rows": rows, "untrained": untrained}
+    return {"rows": rows, "unfinished": unfinished}
 
 
 def _pieces(text: str) -> list[str]:

@@ -72,7 +72,11 @@ def missing() -> str:
 
 @dataclass(frozen=True)
 class System:
-    """A row: what it took until it could predict, and how well it then does."""
+    """A row: what it took until it could predict, and how well it then does.
+
+    A training that did not come to its end has neither (NaN): how long it takes and how well the
+    model then predicts is not known.
+    """
 
     name: str
     ready_seconds: float
@@ -82,6 +86,10 @@ class System:
     published: float | None
     joules: float | None
     recipe: str = ""  # of nanoGPT
+
+    @property
+    def is_ready(self) -> bool:
+        return not math.isnan(self.loss)
 
 
 def _answer(bench: Bench) -> None:
@@ -103,7 +111,8 @@ def _answer(bench: Bench) -> None:
             with trial.of(f"nanoGPT, {_RECIPES[name]}", "training and its loss"):
                 system, curve = _nanogpt(name, text, bench)
                 systems.append(system)
-                curves[system.name] = curve
+                if system.is_ready:
+                    curves[system.name] = curve
     seconds, silent = ({}, Trial()) if reason else _writing_seconds(text, bench)
     _readiness(systems, seconds, trial, findings)
     if seconds:
@@ -181,7 +190,10 @@ def infgram_loss(name: str, index: Path, held_out: Path) -> float:
 
 
 def _nanogpt(recipe: str, text: Path, bench: Bench) -> tuple[System, list[tuple[float, float]]]:
-    """Trained, or trained on; and its losses on the way."""
+    """Trained, or trained on; and its losses on the way.
+
+    The 10.65 M model is there for its speed. Its loss counts only if it was trained to the end.
+    """
     limit = bench.settings.train_minutes * 60 if recipe == "SHAKESPEARE_CHAR" else math.inf
 
     def report(line: dict[str, Any]) -> None:
@@ -190,27 +202,27 @@ def _nanogpt(recipe: str, text: Path, bench: Bench) -> tuple[System, list[tuple[
 
     with machine.energy() as energy:
         trained = run_job("neural_train", recipe, text, str(limit), on_line=report).result
-    bench.progress(f"exact loss of {recipe}", 0, 0)
-    loss = run_job("neural_nanogpt_loss", recipe, text).result["loss"]
     steps = f"{trained['step']:,} of {trained['max_iters']:,} steps"
     name = f"nanoGPT, {trained['parameters'] / 1e6:.2f} M, {steps}"
-    bench.findings.figures.update(
-        {
-            f"{recipe} seconds": trained["seconds"],
-            f"{recipe} loss": loss,
-            f"{recipe} step": trained["step"],
-        }
-    )
-    if trained["step"] < trained["max_iters"]:
+    bench.findings.figures[f"{recipe} step"] = trained["step"]
+    loss = ready = math.nan
+    if trained["step"] == trained["max_iters"]:
+        bench.progress(f"exact loss of {recipe}", 0, 0)
+        loss = run_job("neural_nanogpt_loss", recipe, text).result["loss"]
+        ready = trained["seconds"]
+        bench.findings.figures |= {f"{recipe} seconds": ready, f"{recipe} loss": loss}
+    else:
+        name = f"nanoGPT, {trained['parameters'] / 1e6:.2f} M, speed alone"
         pace = trained["seconds"] / max(trained["step"], 1)
         bench.findings.note(
-            f"{name}: stopped by --train-minutes"
+            f"{name}: {steps} were taken in the time that --train-minutes gives, so its loss is "
+            "not shown"
             + (f"; all of them take {pace * trained['max_iters'] / 3600:.1f} hours" if pace else "")
         )
     bench.findings.note(f"{name}: trained on {trained['machine']}")
     system = System(
         name,
-        trained["seconds"],
+        ready,
         loss,
         trained["peak_bytes"],
         trained["disk_bytes"],
@@ -270,18 +282,19 @@ def nanogpt_loss(recipe_name: str, text: Path) -> float:
     )
 
 
-def load_nanogpt(recipe_name: str, text: Path, *, untrained: bool = True) -> tuple[Any, Any]:
+def load_nanogpt(recipe_name: str, text: Path, *, unfinished: bool = True) -> tuple[Any, Any]:
     """A model as far as it was trained, and its text.
 
-    If it never was: untrained, which costs the same time, or None.
+    If it was not trained to its end: as it is, which costs the same time, or None.
     """
     from . import gpt, training
 
     recipe: Recipe = getattr(gpt, recipe_name)
     split = gpt.Text.split(text.read_bytes())
     if training.checkpoint_path(recipe, split).exists():
-        return training.train(recipe, split, seconds=0).model, split
-    return gpt.build_model(recipe, len(split.characters)) if untrained else None, split
+        found = training.train(recipe, split, seconds=0)
+        return found.model if found.finished or unfinished else None, split
+    return gpt.build_model(recipe, len(split.characters)) if unfinished else None, split
 
 
 # Writing ------------------------------------------------------------------------------------------
@@ -421,10 +434,7 @@ def _readiness(
         rows.append(
             [
                 system.name,
-                duration(system.ready_seconds),
-                f"{system.loss:.4f}",
-                f"{math.exp(system.loss):,.3f}",
-                f"{system.loss / math.log(2):.4f}",
+                *_how_good(system),
                 _rate(system, seconds),
                 size(system.peak_bytes),
                 size(system.disk_bytes),
@@ -432,8 +442,9 @@ def _readiness(
                 "" if system.published is None else f"{system.published:.4f}",
             ]
         )
-        findings.figures[f"{system.name}: ready seconds"] = system.ready_seconds
-        findings.figures[f"{system.name}: loss"] = system.loss
+        if system.is_ready:
+            findings.figures[f"{system.name}: ready seconds"] = system.ready_seconds
+            findings.figures[f"{system.name}: loss"] = system.loss
     header = [
         *("ready in", "held-out loss, nats", "perplexity", "bits a byte"),
         *("characters a second", "memory", "on disk", "energy", "published loss"),
@@ -452,6 +463,18 @@ def _readiness(
             )
         else:
             findings.note("nothing of infgram has a lower loss than nanoGPT's CPU recipe")
+
+
+def _how_good(system: System) -> list[str]:
+    """When it was ready, and what it then predicts; nothing of who was not trained to the end."""
+    if not system.is_ready:
+        return [""] * 4
+    return [
+        duration(system.ready_seconds),
+        f"{system.loss:.4f}",
+        f"{math.exp(system.loss):,.3f}",
+        f"{system.loss / math.log(2):.4f}",
+    ]
 
 
 def _rate(system: System, seconds: dict[str, list[float]]) -> str:

@@ -134,10 +134,10 @@ def _ready(f: _Figures) -> list[_Row]:
     if "CPU_RECIPE loss" in f:
         ready["nanoGPT CPU recipe"] = duration(f["CPU_RECIPE seconds"])
         loss["nanoGPT CPU recipe"] = f"{f['CPU_RECIPE loss']:.3f}"
-    if "SHAKESPEARE_CHAR loss" in f:
-        name = f"10.65 M, {f['SHAKESPEARE_CHAR step']:,.0f} steps"
-        ready[name] = duration(f["SHAKESPEARE_CHAR seconds"])
-        loss[name] = f"{f['SHAKESPEARE_CHAR loss']:.3f}"
+    if "SHAKESPEARE_CHAR loss" in f:  # of a training that came to its end
+        ready["nanoGPT 10.65 M"] = duration(f["SHAKESPEARE_CHAR seconds"])
+        loss["nanoGPT 10.65 M"] = f"{f['SHAKESPEARE_CHAR loss']:.3f}"
+    if "SHAKESPEARE_CHAR step" in f:
         loss["10.65 M, published"] = "1.470"  # its README, after 5,000 steps on a GPU
     return [*_listed("ready to predict", ready), *_listed("nats a character then", loss)]
 

@@ -149,6 +149,7 @@ def _print_json(refined: Refined, seconds: float) -> None:
             "n_tokens": len(refined.token_ids),
             "n_edited": refined.n_edited,
             "n_rounds": refined.n_rounds,
+            "n_unjudged": refined.n_unjudged,
             "longest_run": refined.longest_run,
             "runs": json_able(refined.runs),
             "edits": json_able(refined.edits),
@@ -179,6 +180,11 @@ def _print_edits(index: infgram.Index, refined: Refined, seconds: float) -> None
         f"{len(refined.edits):,} edits in {refined.n_rounds} rounds, {share:.1%} of "
         f"{len(refined.token_ids):,} tokens, {seconds:.2f} s"
     )
+    if refined.n_unjudged:
+        console.print(
+            f"{refined.n_unjudged:,} characters were left as they are: the corpus does not have "
+            "them, or the words next to them cannot be judged"
+        )
 
 
 def warn_of_runs(refined: Refined, max_copy: int | None) -> None:

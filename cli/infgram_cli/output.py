@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     import infgram
+    from infgram.refine.network.training import Step
 
 When = Literal["auto", "always", "never"]
 
@@ -337,6 +338,38 @@ def progress(
 
     with bars:
         yield report
+
+
+class StepLines:
+    """Tells of steps of a training where no bar can be drawn: a line at first, and now and then."""
+
+    def __init__(self, console: Console, *, seconds: float = 20.0) -> None:
+        self._console = console
+        self._seconds = seconds
+        self._next = 0.0
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, step: Step) -> None:
+        now = time.perf_counter()
+        is_last = step.done == step.total
+        if now < self._next and not is_last:
+            return
+        self._next = now + self._seconds
+        of = f" of {step.total:,}" if step.total else ""
+        left = "" if step.seconds_left is None else f", about {minutes(step.seconds_left)} left"
+        self.say(f"{step.stage}: step {step.done:,}{of}, loss {step.loss:.3f}{left}")
+
+
+def minutes(seconds: float) -> str:
+    """Of a time that is only estimated.
+
+    >>> minutes(40), minutes(300)
+    ('1 minute', '5 minutes')
+    """
+    n = max(1, round(seconds / 60))
+    return "1 minute" if n == 1 else f"{n:,} minutes"
 
 
 class Clock:

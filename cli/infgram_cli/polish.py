@@ -24,14 +24,15 @@ Examples:
     type=click.FloatRange(min=0),
     metavar="NATS",
     default=4.0,
-    help="Make an edit only if it makes the text more probable by more than this.",
+    help="What an edit must gain; twice as much for a word that the corpus has.",
 )
 def polish(**asked: Any) -> None:
     """Edit TEXT word by word, without a network.
 
     TEXT is a file, or - for standard input. The index must be two-sided and of bytes or characters.
-    A word is replaced by one of the same length, or by what SBIS writes there, if the index finds
-    that more probable by a margin; everything else stays as it is. The edited text is printed.
+    A word that does not fit between its neighbours is replaced by a word of the corpus of the same
+    length, if that fits and the index finds it more probable by a margin. Everything else stays as
+    it is, and so do characters that the corpus does not have. The edited text is printed.
     """
     from infgram import refine
 

@@ -17,7 +17,7 @@ from .options import (
     seed_option_with,
     torch_threads_option,
 )
-from .refiners import device_option, open_refiner, refiner_options
+from .refiners import REFINER_SUFFIX, device_option, open_refiner, refiner_options
 
 _TEXT = "text"
 
@@ -28,6 +28,24 @@ class _TextUnlessNamed(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {*self.commands, *ctx.help_option_names}
         return super().parse_args(ctx, args if args and args[0] in own else [_TEXT, *args])
+
+
+class _OneText(click.Command):
+    """A command that says what to do with a refiner that is named without its option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = [
+            each
+            for i, each in enumerate(args)
+            if each.endswith(REFINER_SUFFIX) and not (i and args[i - 1] == "--refiner")
+        ]
+        if named and not named[0].startswith("-"):
+            raise click.UsageError(
+                f"{named[0]} looks like a refiner, and stands where a text does: expected one "
+                f"text, and --refiner {named[0]}",
+                ctx,
+            )
+        return super().parse_args(ctx, args)
 
 
 @click.group(
@@ -51,6 +69,7 @@ def refine() -> None:
 
 @refine.command(
     _TEXT,
+    cls=_OneText,
     epilog="""\b
 Examples:
   infgram generate 'ROMEO:' -k -1 | infgram refine --refiner corpus.safetensors --prompt 'ROMEO:'
@@ -146,10 +165,14 @@ def train(
     from infgram.refine.network.training import read_text
     from infgram.refine.network.training import train as train_refiner
 
-    from .output import json_able, print_facts, print_json, progress, stderr, stdout
+    from .output import StepLines, json_able, print_facts, print_json, progress, stderr, stdout
 
     text = read_text(inputs, tokenizer)
-    with progress(stderr(), quiet=quiet or as_json) as report:
+    console = stderr()
+    lines = None if quiet or console.is_terminal else StepLines(console)
+    if lines:
+        lines.say(f"training on {len(text):,} tokens: the first steps may take half a minute")
+    with progress(console, quiet=quiet or as_json) as report:
         trained = train_refiner(
             text,
             output,
@@ -162,6 +185,7 @@ def train(
             threads=threads,
             held_out=held_out,
             progress=report,
+            on_step=lines,
         )
     if as_json:
         told = {name: value for name, value in vars(trained).items() if "losses" not in name}

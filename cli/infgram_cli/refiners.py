@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from infgram.refine.network.score import Scorer
 
 
+REFINER_SUFFIX = ".safetensors"
+
 device_option = option(
     "--device",
     type=click.Choice(["auto", "cuda", "mps", "cpu"]),

@@ -296,9 +296,9 @@ void test_candidates_are_as_long_as_their_spans(const Corpus& corpus) {
         reversed.back().insert(reversed.back().begin(), boundary);
     }
     // 97 and 98 are letters.
-    const std::array<std::uint8_t, n_codes> of_word = {0, 1, 1, 0, 0};
     const std::array<std::uint8_t, n_codes> n_of_character = {0, 1, 1, 1, 1};
-    const refine::Letters letters(of_word, n_of_character);
+    const std::array<std::uint64_t, 2> of_words = {1, 2};
+    const refine::Letters letters(n_of_character, of_words, {});
     const AnyIndex backwards = make_index<std::uint8_t>(reversed);
     const auto lexicon = refine::make_lexicon(corpus.indexes[0], letters, 1u << 20);
     CHECK(lexicon->size() > 0);
@@ -307,7 +307,8 @@ void test_candidates_are_as_long_as_their_spans(const Corpus& corpus) {
     const std::array<std::int64_t, 2> begins = {0, 3};
     const std::array<std::int64_t, 2> ends = {2, 5};
     const auto proposals = refine::make_proposals(corpus.indexes[0], &backwards, lexicon);
-    const auto found = (*proposals)(text, begins, ends, {3, 3}, {&draw, &engine});
+    const auto found =
+        (*proposals)(text, begins, ends, {3, 3, refine::Wanted::text}, {&draw, &engine});
     CHECK(found.candidates.size() == found.span_of.size() && !found.span_of.empty());
     std::set<std::pair<std::int64_t, Ids>> different;
     for (std::size_t i = 0; i < found.span_of.size(); ++i) {
@@ -322,11 +323,36 @@ void test_candidates_are_as_long_as_their_spans(const Corpus& corpus) {
     const auto polisher = refine::make_polisher(corpus.indexes[0], backwards, lexicon,
                                                 random_model(false), random_model(false), 6);
     const std::vector<std::uint8_t> editable(text.size(), refine::yes);
-    const auto done = (*polisher)(text, editable, {2, 1.0, 0.0, 0, {3, 3}}, {&draw, &engine});
+    const auto standing = proposals->standing(text, begins, ends);
+    CHECK(standing.size() == 2 && standing[0] <= 3 && standing[1] <= 3);
+    const auto done =
+        (*polisher)(text, editable, begins, ends, {2, 1.0, 0.0, 0, 3, 3}, {&draw, &engine});
     CHECK(done.token_ids.size() == text.size());
     CHECK(done.old.size() == done.edits.candidates.codes.size());
     CHECK((done.token_ids != text) == !done.edits.begins.empty());
     for (const double gain : done.edits.gains) CHECK(gain > 0.0);
+    const std::array<std::int64_t, 1> first = {0};
+    const std::array<std::int64_t, 1> last = {static_cast<std::int64_t>(text.size())};
+    CHECK(throws<InvalidParameter>([&] {
+        (void)(*polisher)(text, editable, first, last, {2, 1.0, 0.0, 0, 3, 3}, {&draw, &engine});
+    }));
+}
+
+// Characters of several tokens: 1 begins one of two, 2 one of three, 3 is what goes on, 4 is ASCII.
+void test_letters_of_several_tokens_are_whole() {
+    const std::array<std::uint8_t, 5> n_of_character = {0, 2, 3, 0, 1};
+    const std::array<std::uint64_t, 2> of_words = {4, 1u << 16 | 3u};
+    const std::array<std::uint64_t, 1> apostrophes = {std::uint64_t{2} << 32 | 3u << 16 | 3u};
+    const refine::Letters letters(n_of_character, of_words, apostrophes);
+    const Ids text = {4, 1, 3, 2, 3, 3, 4, 3, 2, 3, 3, 1};
+    const std::span<const std::uint32_t> codes(text);
+    CHECK(letters.size_at(codes, 1) == 2 && letters.size_at(codes, 2) == 0);
+    CHECK(letters.size_before(codes, 6) == 3 && letters.size_before(codes, 5) == 0);
+    CHECK(letters.size_at(codes, 11) == 0 && letters.size_at(codes, 12) == 0);
+    std::vector<std::pair<std::size_t, std::size_t>> words;
+    letters.for_each_word(codes, [&](refine::Span at) { words.emplace_back(at.begin, at.end); });
+    CHECK((words == std::vector<std::pair<std::size_t, std::size_t>>{{0, 7}}));
+    CHECK(!letters.is_mark(4) && !letters.is_mark(3) && !letters.is_mark(0));
 }
 
 // Against a list in order: of equals the first one is likelier.
@@ -383,5 +409,6 @@ int main() {
     const Corpus corpus(1500);
     test_a_fit_makes_its_blocks_more_probable(corpus);
     test_candidates_are_as_long_as_their_spans(corpus);
+    test_letters_of_several_tokens_are_whole();
     std::puts("1 passed, 0 failed");
 }

@@ -78,7 +78,32 @@ public:
                                 std::span<const std::int64_t> begins,
                                 std::span<const std::int64_t> ends,
                                 const ProposerParameters& parameters, const Uniform& uniform) = 0;
+    // For words of a text, the standing of each.
+    virtual std::vector<std::uint8_t> standing(std::span<const std::uint32_t> token_ids,
+                                               std::span<const std::int64_t> begins,
+                                               std::span<const std::int64_t> ends) = 0;
 };
+
+// Spans of a text of n tokens, [begins[i], ends[i]), that rise, do not overlap and hold a token.
+// Throws InvalidParameter.
+inline std::vector<Span> spans_of(std::span<const std::int64_t> begins,
+                                  std::span<const std::int64_t> ends, std::size_t n_tokens) {
+    if (begins.size() != ends.size()) throw InvalidParameter("spans begin and end as often");
+    std::vector<Span> spans;
+    spans.reserve(begins.size());
+    std::int64_t last = 0;
+    for (std::size_t i = 0; i < begins.size(); ++i) {
+        if (begins[i] < last || ends[i] <= begins[i] ||
+            ends[i] > static_cast<std::int64_t>(n_tokens))
+            throw InvalidParameter(
+                "spans must rise, not overlap, hold a token and stay within the text; found [" +
+                std::to_string(begins[i]) + ", " + std::to_string(ends[i]) + ") of " +
+                std::to_string(n_tokens) + " tokens");
+        last = ends[i];
+        spans.push_back({static_cast<std::size_t>(begins[i]), static_cast<std::size_t>(ends[i])});
+    }
+    return spans;
+}
 
 template <class Code>
 class ProposalsOf final : public AnyProposals {
@@ -90,48 +115,42 @@ public:
     Proposed operator()(std::span<const std::uint32_t> token_ids,
                         std::span<const std::int64_t> begins, std::span<const std::int64_t> ends,
                         const ProposerParameters& parameters, const Uniform& uniform) override {
-        check(begins, ends, token_ids.size());
+        const auto spans = spans_of(begins, ends, token_ids.size());
         const std::scoped_lock lock(mutex_);
         const auto codes = sides_.codes(token_ids);
-        find_contexts(codes, begins, ends);
+        find_contexts(codes, spans);
         const std::size_t n_left = sides_.before().size();
         const std::size_t n_right = sides_.behind().size();
         Proposed found;
-        for (std::size_t i = 0; i < begins.size(); ++i) {
-            const auto begin = static_cast<std::size_t>(begins[i]);
-            const auto end = static_cast<std::size_t>(ends[i]);
+        for (std::size_t i = 0; i < spans.size(); ++i) {
             proposals_(std::span<const Chain>(left_).subspan(i * n_left, n_left),
-                       std::span<const Chain>(right_).subspan(i * n_right, n_right),
-                       std::span(codes).subspan(begin, end - begin), parameters, uniform,
-                       found.candidates);
+                       std::span<const Chain>(right_).subspan(i * n_right, n_right), codes,
+                       spans[i], parameters, uniform, found.candidates);
             found.span_of.resize(found.candidates.size(), static_cast<std::int64_t>(i));
         }
         sides_.name(found.candidates);
         return found;
     }
 
+    std::vector<std::uint8_t> standing(std::span<const std::uint32_t> token_ids,
+                                       std::span<const std::int64_t> begins,
+                                       std::span<const std::int64_t> ends) override {
+        const auto spans = spans_of(begins, ends, token_ids.size());
+        const std::scoped_lock lock(mutex_);
+        const auto codes = sides_.codes(token_ids);
+        std::vector<std::uint8_t> found;
+        found.reserve(spans.size());
+        for (const Span at : spans)
+            found.push_back(static_cast<std::uint8_t>(proposals_.standing(codes, at)));
+        return found;
+    }
+
 private:
     static constexpr std::uint32_t window = 100;
 
-    static void check(std::span<const std::int64_t> begins, std::span<const std::int64_t> ends,
-                      std::size_t n_tokens) {
-        if (begins.size() != ends.size()) throw InvalidParameter("spans begin and end as often");
-        std::int64_t last = 0;
-        for (std::size_t i = 0; i < begins.size(); ++i) {
-            if (begins[i] < last || ends[i] <= begins[i] ||
-                ends[i] > static_cast<std::int64_t>(n_tokens))
-                throw InvalidParameter(
-                    "spans must rise, not overlap, hold a token and stay within the text; found [" +
-                    std::to_string(begins[i]) + ", " + std::to_string(ends[i]) + ") of " +
-                    std::to_string(n_tokens) + " tokens");
-            last = ends[i];
-        }
-    }
-
     // The chains before every span, and those behind it, read backwards.
-    void find_contexts(std::span<const std::uint32_t> codes, std::span<const std::int64_t> begins,
-                       std::span<const std::int64_t> ends) {
-        const std::size_t n_spans = begins.size();
+    void find_contexts(std::span<const std::uint32_t> codes, std::span<const Span> spans) {
+        const std::size_t n_spans = spans.size();
         const auto read = [&](std::span<const Shard<Code>> shards, std::vector<Chain>& found,
                               auto&& token, auto&& place_and_span) {
             found.resize(n_spans * shards.size());
@@ -149,12 +168,12 @@ private:
         const std::size_t n = codes.size();
         read(
             sides_.before(), left_, [&](std::size_t at) { return codes[at]; },
-            [&](std::size_t i) { return std::pair(static_cast<std::size_t>(begins[i]), i); });
+            [&](std::size_t i) { return std::pair(spans[i].begin, i); });
         read(
             sides_.behind(), right_, [&](std::size_t at) { return codes[n - 1 - at]; },
             [&](std::size_t i) {
                 const std::size_t last = n_spans - 1 - i;
-                return std::pair(n - static_cast<std::size_t>(ends[last]), last);
+                return std::pair(n - spans[last].end, last);
             });
     }
 
@@ -175,9 +194,12 @@ struct Polished {
 class AnyPolisher {
 public:
     virtual ~AnyPolisher() = default;
-    // editable: for each token what may become of it, an `Editable`.
+    // editable: for each token what may become of it, an `Editable`. Words that may be edited are
+    // [begins[i], ends[i]) of the tokens; they rise, do not overlap, and end before the text does.
     virtual Polished operator()(std::span<const std::uint32_t> token_ids,
                                 std::span<const std::uint8_t> editable,
+                                std::span<const std::int64_t> begins,
+                                std::span<const std::int64_t> ends,
                                 const PolishParameters& parameters, const Uniform& uniform) = 0;
 };
 
@@ -191,14 +213,18 @@ public:
                     std::move(lexicon), window) {}
 
     Polished operator()(std::span<const std::uint32_t> token_ids,
-                        std::span<const std::uint8_t> editable, const PolishParameters& parameters,
-                        const Uniform& uniform) override {
+                        std::span<const std::uint8_t> editable,
+                        std::span<const std::int64_t> begins, std::span<const std::int64_t> ends,
+                        const PolishParameters& parameters, const Uniform& uniform) override {
         if (token_ids.size() != editable.size())
             throw InvalidParameter("which tokens may be edited is told for another text");
+        const auto words = spans_of(begins, ends, token_ids.size());
+        if (!words.empty() && words.back().end == token_ids.size())
+            throw InvalidParameter("the last word ends with the text, and may go on");
         const std::scoped_lock lock(mutex_);
         Polished done{{token_ids.begin(), token_ids.end()}, {}, {}};
         auto codes = sides_.codes(token_ids);
-        done.edits = polisher_(codes, editable, parameters, uniform);
+        done.edits = polisher_(codes, editable, words, parameters, uniform);
         sides_.name(done.edits.candidates);
         // Token ids and not codes: the index may not have them.
         for (std::size_t i = 0; i < done.edits.begins.size(); ++i) {

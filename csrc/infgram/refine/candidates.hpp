@@ -13,7 +13,8 @@
 
 namespace infgram::refine {
 
-enum class Proposer : std::uint8_t { sbis, lexicon };
+// sbis: drawn; lexicon: a word of the corpus; exchange: a mark in place of another.
+enum class Proposer : std::uint8_t { sbis, lexicon, exchange };
 
 struct Candidate {
     std::span<const std::uint32_t> codes;

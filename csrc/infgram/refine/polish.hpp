@@ -1,5 +1,5 @@
-// A text, word by word: the words that both sides of an index find least probable get candidates,
-// and the best one stands if it makes the text more probable by a margin.
+// A text, word by word: the words that both sides of an index find least probable get candidates
+// that fit better, and the best one stands if it makes the text more probable by a margin.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "infgram/refine/propose.hpp"
 #include "infgram/refine/words.hpp"
 #include "infgram/rows/shard.hpp"
+#include "infgram/rows/types.hpp"
 
 namespace infgram::refine {
 
@@ -31,9 +33,10 @@ enum Editable : std::uint8_t {
 struct PolishParameters {
     std::uint32_t rounds = 2;
     double share = 0.5;   // of the words, the least probable ones, that are looked at a round
-    double margin = 1.0;  // nats, the mean of both sides
+    double margin = 1.0;  // nats, the mean of both sides; as often again as the word's standing is
     std::uint32_t max_copy = 0;  // longest verbatim run of what may be edited; 0: any
-    ProposerParameters proposer;
+    std::uint32_t n_sbis = 3;    // candidates of each kind, see ProposerParameters
+    std::uint32_t n_lexicon = 3;
 };
 
 // In the order in which they were made.
@@ -59,11 +62,15 @@ public:
           reach_(window),
           run_(forwards) {}
 
-    // Edits codes in place; only words all of whose tokens may be edited.
+    // Edits codes in place. words: those that may be edited; they rise, do not overlap, and end
+    // before the text does. To break runs, marks between words are exchanged too, where `editable`
+    // says that they may be.
     Edits operator()(std::span<std::uint32_t> codes, std::span<const std::uint8_t> editable,
-                     const PolishParameters& parameters, const Uniform& uniform) {
+                     std::span<const Span> words, const PolishParameters& parameters,
+                     const Uniform& uniform) {
         codes_ = codes;
         editable_ = editable;
+        all_words_ = words;
         parameters_ = parameters;
         edits_ = {};
         forwards_.read(codes);
@@ -87,9 +94,7 @@ private:
     // is not looked at again.
     bool edit_words(std::uint32_t round, const Uniform& uniform) {
         words_.clear();
-        letters_.template for_each_word<std::uint32_t>(codes_, [&](Span at) {
-            if (may_edit(at)) words_.push_back({mean_log_prob(at), at});
-        });
+        for (const Span at : all_words_) words_.push_back({mean_log_prob(at), at});
         const auto n = static_cast<std::size_t>(
             std::ceil(parameters_.share * static_cast<double>(words_.size())));
         std::ranges::stable_sort(words_, {}, &std::pair<double, Span>::first);
@@ -98,22 +103,14 @@ private:
             const auto touched = std::span(touched_).subspan(at.begin, at.size());
             if (std::ranges::find(touched, 1) == touched.end()) continue;
             std::ranges::fill(touched, 0);
-            Choice best{parameters_.margin, at};
+            Choice best{parameters_.margin * (1.0 + proposals_.standing(codes_, at)), at};
             best_.clear();
-            choose(best, at, uniform, [](const Candidate&) { return true; });
+            choose(best, at, Wanted::better, uniform, [](const Candidate&) { return true; });
             if (best_.size() == 0) continue;
             accept(round, best);
             edited = true;
         }
         return edited;
-    }
-
-    [[nodiscard]] bool may_edit(Span at) const {
-        // A word that ends with the text may go on.
-        return at.end < codes_.size() && at.size() <= Lexicon::max_word &&
-               std::ranges::all_of(
-                   editable_.subspan(at.begin, at.size()),
-                   [](std::uint8_t may) { return may == yes; });
     }
 
     // Of both sides, a token of the word and the one that it ends at.
@@ -129,11 +126,15 @@ private:
 
     // Keeps the best of the word's candidates that are allowed, if it is better than `best`.
     template <class Allowed>
-    void choose(Choice& best, Span at, const Uniform& uniform, Allowed&& allowed) {
-        const std::size_t n = codes_.size();
+    void choose(Choice& best, Span at, Wanted wanted, const Uniform& uniform, Allowed&& allowed) {
         candidates_.clear();
-        proposals_(forwards_.before(at.begin), backwards_.before(n - at.end),
-                   codes_.subspan(at.begin, at.size()), parameters_.proposer, uniform, candidates_);
+        proposals_(forwards_.before(at.begin), backwards_.before(codes_.size() - at.end), codes_,
+                   at, {parameters_.n_sbis, parameters_.n_lexicon, wanted}, uniform, candidates_);
+        keep_best(best, at, allowed);
+    }
+
+    template <class Allowed>
+    void keep_best(Choice& best, Span at, Allowed&& allowed) {
         for (std::size_t i = 0; i < candidates_.size(); ++i) {
             const Candidate candidate = candidates_[i];
             // The other side hardly ever makes up for more than that.
@@ -141,8 +142,8 @@ private:
                 forwards_.gain(at.begin, candidate.codes, 2.0 * best.gain - most_of_a_side);
             if (forwards < 2.0 * best.gain - most_of_a_side) continue;
             with_.assign(candidate.codes.rbegin(), candidate.codes.rend());
-            const double backwards =
-                backwards_.gain(n - at.end, with_, 2.0 * best.gain - forwards - most_of_a_side);
+            const double backwards = backwards_.gain(codes_.size() - at.end, with_,
+                                                     2.0 * best.gain - forwards - most_of_a_side);
             const double gain = 0.5 * (forwards + backwards);
             if (gain <= best.gain || !allowed(candidate)) continue;
             best = {gain, at};
@@ -167,34 +168,47 @@ private:
                   touched_.begin() + static_cast<std::ptrdiff_t>(last), std::uint8_t{1});
     }
 
-    // Edits a word in every verbatim run that is too long, where one can be found.
+    // Edits something in every verbatim run that is too long, where anything can be found: a word
+    // that fits, or else any word, or else a mark.
     void break_runs(std::uint32_t round, const Uniform& uniform) {
         const std::size_t longest = parameters_.max_copy;
         std::size_t from = 0;
         while (true) {
             const std::size_t end = end_of_run({from, codes_.size()});
             if (end == 0) return;
-            // The words that have a token of the run.
-            std::size_t first = end - longest - 1;
-            while (first > 0 && letters_(codes_[first]) && letters_(codes_[first - 1])) --first;
-            std::size_t last = end;
-            while (last < codes_.size() && letters_(codes_[last - 1]) && letters_(codes_[last]))
-                ++last;
+            const Span run{end - longest - 1, end};
             Choice best{-std::numeric_limits<double>::infinity(), {}};
             best_.clear();
-            letters_.template for_each_word<std::uint32_t>(
-                codes_.subspan(first, last - first), [&](Span word) {
-                    const Span at{first + word.begin, first + word.end};
-                    if (!may_edit(at)) return;
-                    choose(best, at, uniform,
-                           [&](const Candidate& candidate) { return breaks(at, candidate); });
-                });
+            for (const Wanted wanted : {Wanted::fitting, Wanted::word})
+                if (best_.size() == 0) choose_word(best, run, wanted, uniform);
+            if (best_.size() == 0) choose_mark(best, run);
             if (best_.size() == 0) {
                 from = end - longest;
                 continue;
             }
             accept(round, best);
             from = best.at.begin > longest ? std::max(from, best.at.begin - longest) : from;
+        }
+    }
+
+    // Of all words that have a token of the run.
+    void choose_word(Choice& best, Span run, Wanted wanted, const Uniform& uniform) {
+        auto word = std::ranges::upper_bound(all_words_, run.begin, {}, &Span::end);
+        for (; word != all_words_.end() && word->begin < run.end; ++word)
+            choose(best, *word, wanted, uniform,
+                   [&](const Candidate& candidate) { return breaks(*word, candidate); });
+    }
+
+    // Of all marks of the run, in place of which all others are tried.
+    void choose_mark(Choice& best, Span run) {
+        for (std::size_t i = run.begin; i < run.end; ++i) {
+            if (editable_[i] != yes || !letters_.is_mark(codes_[i])) continue;
+            candidates_.clear();
+            for (std::uint32_t code = 1; code < letters_.n_codes(); ++code)
+                if (code != codes_[i] && letters_.is_mark(code))
+                    candidates_.add({std::span(&code, 1), Proposer::exchange, std::nullopt});
+            const Span at{i, i + 1};
+            keep_best(best, at, [&](const Candidate& candidate) { return breaks(at, candidate); });
         }
     }
 
@@ -231,6 +245,7 @@ private:
     Proposals<Code> proposals_;
     std::span<std::uint32_t> codes_;
     std::span<const std::uint8_t> editable_;
+    std::span<const Span> all_words_;
     PolishParameters parameters_;
     Edits edits_;
     Candidates best_;

@@ -1,5 +1,6 @@
 // Other words for a place in a text, of the same length: drawn by SBIS after what stands before it,
-// and words of the corpus that stood between something like what stands around it.
+// and words of the corpus that stood between something like what stands around it. For a whole word
+// they are words too, and those are left out that do not fit there.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "infgram/models/draw.hpp"
 #include "infgram/models/sbis.hpp"
 #include "infgram/refine/candidates.hpp"
+#include "infgram/refine/fit.hpp"
 #include "infgram/refine/lexicon.hpp"
 #include "infgram/refine/words.hpp"
 #include "infgram/rows/shard.hpp"
@@ -27,9 +29,18 @@
 
 namespace infgram::refine {
 
+// What may stand in a place. For all but `text` the place must be a whole word.
+enum class Wanted : std::uint8_t {
+    text,     // anything
+    word,     // words of the corpus
+    fitting,  // those that fit on a side
+    better    // those whose standing is higher than that of what stands there
+};
+
 struct ProposerParameters {
-    std::uint32_t n_sbis = 3;     // drawn; those that are new are candidates
+    std::uint32_t n_sbis = 3;     // drawn; those that are new and wanted are candidates
     std::uint32_t n_lexicon = 3;  // words
+    Wanted wanted = Wanted::text;
 };
 
 // Not for two threads. Borrows the shards of both sides; those of the text read backwards may be
@@ -42,6 +53,7 @@ public:
         : forwards_(forwards),
           backwards_(backwards),
           lexicon_(std::move(lexicon)),
+          fit_(forwards, lexicon_->letters()),
           draw_({.temperature = temperature}) {
         for (const int k : levels_mixed)
             estimators_.emplace_back(SbisParameters{.k = k, .decay = decay}, forwards);
@@ -49,16 +61,35 @@ public:
         counts_.resize(lexicon_->size());
     }
 
-    // Adds candidates for `old`, none of them `old` itself, no two the same. left: the chains of
-    // what stands before it; right: those of what stands behind it, read backwards.
+    // Adds candidates for a place of a text, none of them what stands there, no two the same. left:
+    // the chains of what stands before it; right: those of what stands behind it, read backwards.
     void operator()(std::span<const Chain> left, std::span<const Chain> right,
-                    std::span<const std::uint32_t> old, const ProposerParameters& parameters,
-                    const Uniform& uniform, Candidates& candidates) {
+                    std::span<const std::uint32_t> codes, Span at,
+                    const ProposerParameters& parameters, const Uniform& uniform,
+                    Candidates& candidates) {
         first_ = candidates.size();
-        old_ = old;
+        old_ = codes.subspan(at.begin, at.size());
+        must_be_word_ = parameters.wanted != Wanted::text;
+        least_sides_ = 0;
+        if (parameters.wanted >= Wanted::fitting) {
+            const std::uint32_t known = standing(codes, at);
+            if (known == fits && parameters.wanted == Wanted::better) return;
+            least_sides_ = parameters.wanted == Wanted::better ? std::max(known, 1u) : 1;
+        }
         for (std::uint32_t i = 0; i < parameters.n_sbis; ++i)
             draw(left, estimators_[i % estimators_.size()], uniform, candidates);
         if (parameters.n_lexicon > 0) look_up(left, right, parameters.n_lexicon, candidates);
+    }
+
+    static constexpr std::uint32_t fits = 3;
+    // Of a word of a text: 0 if the corpus does not have it, 1 if it does, one more for each side
+    // that it fits on where it stands.
+    [[nodiscard]] std::uint32_t standing(std::span<const std::uint32_t> codes, Span at) {
+        fit_.look(codes, at);
+        const auto word = codes.subspan(at.begin, at.size());
+        word_.assign(word.begin(), word.end());
+        const std::uint32_t n_sides = fit_.n_sides(word);
+        return n_sides > 0 || lexicon_->find(word_) != Lexicon::none ? 1 + n_sides : 0;
     }
 
 private:
@@ -71,6 +102,8 @@ private:
     static constexpr std::uint32_t most_rows = 128;  // of a level that are looked at
     static constexpr std::size_t n_frequent = 8;     // words looked at for their frequency alone
     static constexpr double smoothing = 0.02;        // share of the words' frequency in each side
+    static constexpr std::size_t most_tried = 64;    // words that are asked whether they fit
+    static constexpr std::size_t most_letter = 4;    // tokens of a character
 
     [[nodiscard]] bool is_new(std::span<const std::uint32_t> codes,
                               const Candidates& candidates) const {
@@ -78,6 +111,9 @@ private:
         for (std::size_t i = first_; i < candidates.size(); ++i)
             if (std::ranges::equal(codes, candidates[i].codes)) return false;
         return true;
+    }
+    [[nodiscard]] bool is_wanted(std::span<const std::uint32_t> codes) {
+        return least_sides_ == 0 || fit_.n_sides(codes) >= least_sides_;
     }
 
     // A text of the same length, unless a document ends in it.
@@ -98,7 +134,12 @@ private:
             drawn_.push_back(draw_(weights_, uniform));
             context.read(drawn_.back());
         }
-        if (is_new(drawn_, candidates) && lexicon_->letters().are_whole(drawn_))
+        if (must_be_word_) {
+            word_.assign(drawn_.begin(), drawn_.end());
+            if (lexicon_->find(word_) == Lexicon::none) return;
+        }
+        if (is_new(drawn_, candidates) && lexicon_->letters().are_whole(drawn_) &&
+            is_wanted(drawn_))
             candidates.add({drawn_, Proposer::sbis, place_of_run(context.chains())});
     }
 
@@ -147,11 +188,14 @@ private:
             return a.first != b.first ? a.first > b.first : a.second < b.second;
         });
         std::uint32_t added = 0;
+        std::size_t tried = 0;
         for (const auto& [score, id] : ranked_) {
-            if (added == n) break;
+            if (added == n || tried == most_tried) break;
             const Lexicon::Word& word = (*lexicon_)[id];
             drawn_.assign(word.codes->begin(), word.codes->end());
             if (!is_new(drawn_, candidates)) continue;
+            ++tried;
+            if (!is_wanted(drawn_)) continue;
             const auto& met = counts_[id]->place;
             candidates.add({drawn_, Proposer::lexicon, met ? *met : word.place});
             ++added;
@@ -193,34 +237,43 @@ private:
         return total;
     }
 
-    // The whole word of this length that begins there, in the order of the text.
+    // The whole word of this length that begins there, in the order of the text; backwards: of a
+    // text that stands there read backwards.
     template <bool backwards>
     [[nodiscard]] std::uint32_t word_at(std::span<const Code> text, Position position) {
         const Letters& letters = lexicon_->letters();
         const std::size_t n = old_.size();
-        if (text.size() - position < n || letters(text[position - 1])) return Lexicon::none;
-        if (text.size() - position > n && letters(text[position + n])) return Lexicon::none;
-        word_.resize(n);
-        for (std::size_t i = 0; i < n; ++i) {
-            const Code code = text[position + i];
-            if (!letters(code)) return Lexicon::none;
-            word_[backwards ? n - 1 - i : i] = code;
-        }
+        if (text.size() - position < n) return Lexicon::none;
+        const std::size_t first = position - std::min<std::size_t>(position, most_letter);
+        const std::size_t last = std::min(text.size(), position + n + most_letter);
+        around_.assign(text.begin() + static_cast<std::ptrdiff_t>(first),
+                       text.begin() + static_cast<std::ptrdiff_t>(last));
+        if (backwards) std::ranges::reverse(around_);
+        const std::size_t begin = backwards ? last - position - n : position - first;
+        const std::span<const std::uint32_t> around(around_);
+        if (letters.size_before(around, begin) > 0 || letters.size_at(around, begin + n) > 0)
+            return Lexicon::none;
+        const auto word = around.subspan(begin, n);
+        word_.assign(word.begin(), word.end());
         return lexicon_->find(word_);
     }
 
     std::span<const Shard<Code>> forwards_;
     std::span<const Shard<Code>> backwards_;
     std::shared_ptr<const Lexicon> lexicon_;
+    Fit<Code> fit_;
     Draw draw_;
     std::vector<Sbis<Code>> estimators_;
     Weights weights_;
     std::span<const std::uint32_t> old_;
+    bool must_be_word_ = false;
+    std::uint32_t least_sides_ = 0;
     std::size_t first_ = 0;  // of the candidates for it
     std::vector<std::uint32_t> drawn_;
     std::vector<std::optional<Counts>> counts_;  // by word
     std::vector<std::uint32_t> met_;             // words that have counts
     std::vector<std::pair<double, std::uint32_t>> ranked_;
+    std::vector<std::uint32_t> around_;
     std::u32string word_;
     std::vector<Range> ranges_;
 };

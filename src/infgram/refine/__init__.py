@@ -7,7 +7,7 @@ that alone needs the extra `refine`.
 >>> import infgram
 >>> from infgram.refine import polish
 >>> index = infgram.build(["to be or not to be"], two_sided=True)
->>> polish(index, "xo be or not ", seed=0).text
+>>> polish(index, "to te or not ", seed=0).text
 'to be or not '
 """
 

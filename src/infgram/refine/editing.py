@@ -14,6 +14,7 @@ from ..index import Index
 from ..text.tokens import Query
 from ..tracing.copying import certify
 from .edits import Refined, Trace
+from .words import n_unjudged
 
 
 def check(
@@ -44,15 +45,17 @@ def settings(
 
 
 def refined(
-    index: Index, token_ids: NDArray[np.uint32], trace: Trace, max_copy: int | None
+    index: Index, token_ids: NDArray[np.uint32], n_prompt: int, trace: Trace, max_copy: int | None
 ) -> Refined:
-    """A text behind its prompt, with its runs looked up where they are limited."""
-    certificate = certify(index, token_ids, max_copy=max_copy) if max_copy else None
+    """A text with its prompt before it; its runs are looked up where they are limited."""
+    own = token_ids[n_prompt:]
+    certificate = certify(index, own, max_copy=max_copy) if max_copy else None
     return Refined(
-        text=index.decode(token_ids),
-        token_ids=token_ids,
+        text=index.decode(own),
+        token_ids=own,
         edits=trace.edits,
         n_rounds=len({edit.round for edit in trace.edits}),
+        n_unjudged=n_unjudged(index, token_ids, n_prompt=n_prompt),
         longest_run=certificate.longest_run if certificate else None,
         runs=certificate.runs if certificate else (),
         trace=trace,

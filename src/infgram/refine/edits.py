@@ -31,7 +31,7 @@ class Edit(Value):
     - `old`, `new`: their ids before and after, as many.
     - `gain`: nats by which the judge finds the text better. Negative where a verbatim run had to be
       broken.
-    - `proposer`: "sbis", "lexicon", "fill".
+    - `proposer`: "sbis", "lexicon", "exchange", "fill".
     - `source_offset`: a place of the corpus that has `new`, for `Index.locate`; None where no one
       place has all of it.
     - `round`: from 0.
@@ -132,6 +132,8 @@ class Refined(Value):
     - `token_ids`: uint32 array of shape (n_tokens,), as many as the draft has.
     - `edits`: in the order in which they were made; a place may have been edited more than once.
     - `n_rounds`: rounds that edited something.
+    - `n_unjudged`: characters that were left as they are because the corpus cannot judge them:
+      those it does not have, and the words that they stand in or next to.
     - `longest_run`: tokens of its longest verbatim run, and `runs`, those of more than `max_copy`
       tokens that are left, [begin, end) each; None and () where no limit was asked for.
     - `trace`: the draft and the edits, to keep.
@@ -141,6 +143,7 @@ class Refined(Value):
     token_ids: NDArray[np.uint32]
     edits: tuple[Edit, ...]
     n_rounds: int
+    n_unjudged: int
     longest_run: int | None
     runs: tuple[tuple[int, int], ...]
     trace: Trace = field(repr=False)

@@ -30,11 +30,11 @@ from ..errors import InvalidParameter
 from ..index import Index, check_index
 from ..seeds import generator
 from ..text.characters import characters
+from ..text.words import is_of_word
 from ..values.value import Value
 from .pattern import Pattern, parse
 from .propose import PROPOSERS, Proposer
 from .vocabulary import Vocabulary
-from .words import letters
 from .working_text import HALO
 
 FILL = "fill"
@@ -292,10 +292,9 @@ def _candidates(
 
 def _joins_word(index: Index, text: Ids, span: Span) -> bool:
     """Whether a letter stands right before a span or right behind it."""
-    of_word, _ = letters(index)
-    begin, end = span
-    beside = [*text[max(begin - 1, 0) : begin].tolist(), *text[end : end + 1].tolist()]
-    return bool(np.isin(beside, index.alphabet[of_word.astype(bool)]).any())
+    before, _ = characters(index.tokenizer.name, text[: span[0]])
+    behind, _ = characters(index.tokenizer.name, text[span[1] :])
+    return any(map(is_of_word, before[-1:] + behind[:1]))
 
 
 def _text(scorer: Judge, ids: Ids) -> str:

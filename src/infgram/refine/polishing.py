@@ -16,7 +16,7 @@ from ..text.tokens import Query
 from .editing import check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import PROPOSERS, from_native, lexicon
-from .words import editable
+from .words import editable, words_to_edit
 
 ROUNDS = 2
 MARGIN = 4.0
@@ -41,18 +41,22 @@ def polish(
 ) -> Refined:
     """Edits a text word by word, with a two-sided index of bytes or characters and nothing else.
 
-    Of the words, those that Kneser-Ney finds least probable from both sides get candidates of the
-    same length (`Proposer`). Each is judged by how much more probable it makes the text, read
-    forwards and read backwards; the best one stands if that is more than a margin. Where nothing is
-    edited the text is as it was, and so is its length.
+    A word that the corpus has beside both of its neighbours is no fault. Of the others, those that
+    Kneser-Ney finds least probable from both sides get candidates: words of the corpus of the same
+    length and of a higher standing (`Proposer`). Each is judged by how much more probable it makes
+    the text, read forwards and read backwards; the best one stands if that is more than a margin.
+    Everything else stays as it was, and so does the text's length.
 
     - `text`: what may be edited, words of letters and apostrophes. A word that begins in the prompt
-      or ends with the text is left alone.
+      or ends with the text is left alone. So is a character that the corpus does not have, with the
+      words next to it: `Refined.n_unjudged`.
     - `prompt`: what stands before it; never edited.
     - `rounds`: how often; fewer where a round edits nothing. With 0, only `max_copy` edits.
-    - `margin`: nats, the mean of both sides.
+    - `margin`: nats, the mean of both sides, that an edit of a word must gain that the corpus does
+      not have; twice as many for one that it has, and three times for one that fits on one side.
     - `max_copy`: at the end, words are edited until no run of more tokens of the text stands in the
-      corpus. Where none can be found the run stays: `Refined.runs` has what is left.
+      corpus; where no word can be, other characters than letters. Where neither helps the run
+      stays: `Refined.runs` has what is left.
     - `protect`: regular expressions; what they match in the text is never edited.
     - `seed`: the same gives the same text.
 
@@ -61,9 +65,9 @@ def polish(
     >>> import infgram
     >>> from infgram.refine import polish
     >>> index = infgram.build(["to be or not to be"], two_sided=True)
-    >>> edit = polish(index, "xo be or not ", seed=0).edits[0]
+    >>> edit = polish(index, "to te or not ", seed=0).edits[0]
     >>> index.decode(edit.old), index.decode(edit.new), edit.proposer
-    ('xo', 'to', 'sbis')
+    ('te', 'be', 'sbis')
     """
     (polished,) = polish_many(
         index,
@@ -96,8 +100,8 @@ def polish_many(
     >>> import infgram
     >>> from infgram.refine import polish_many
     >>> index = infgram.build(["to be or not to be"], two_sided=True)
-    >>> [refined.text for refined in polish_many(index, ["xo be ", "to xe "], seed=0)]
-    ['to be ', 'to be ']
+    >>> [refined.text for refined in polish_many(index, ["to te ", "to te or "], seed=0)]
+    ['to be ', 'to be or ']
     """
     check_index(index=index)
     check(texts, prompts, rounds, max_copy)
@@ -119,10 +123,14 @@ def polish_many(
         before = index.ids(prompt).astype(np.uint32)
         draft = index.ids(text).astype(np.uint32)
         token_ids = np.concatenate([before, draft])
+        may = editable(index, token_ids, n_prompt=len(before), protect=protect)
+        words = words_to_edit(index, token_ids, may)
         with rng.bit_generator.lock:
             found = polisher.polish(
                 token_ids,
-                editable(index, token_ids, n_prompt=len(before), protect=protect),
+                may,
+                np.ascontiguousarray(words[:, 0]),
+                np.ascontiguousarray(words[:, 1]),
                 rounds=rounds,
                 share=_SHARE,
                 margin=margin,
@@ -133,7 +141,7 @@ def polish_many(
             )
         edits = _edits(index, found, len(before))
         trace = Trace(draft, edits, asked)
-        done.append(refined(index, found[0][len(before) :], trace, max_copy))
+        done.append(refined(index, found[0], len(before), trace, max_copy))
     return done
 
 

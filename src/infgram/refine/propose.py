@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import native
-from ..checks import whole
+from ..checks import one_of, whole
 from ..errors import InvalidParameter
 from ..index import Index, check_index
 from ..seeds import spawn
@@ -19,8 +19,11 @@ from ..text import tokens
 from ..values.value import Value
 from .words import letters
 
-SBIS, LEXICON = "sbis", "lexicon"
-PROPOSERS = (SBIS, LEXICON)
+SBIS, LEXICON, EXCHANGE = "sbis", "lexicon", "exchange"
+PROPOSERS = (SBIS, LEXICON, EXCHANGE)
+WANTED = ("text", "word", "fitting", "better")
+FITS = 3
+"""The standing of a word that fits on both sides."""
 _MAX_LEXICON_TOKENS = 1 << 26
 
 
@@ -31,7 +34,7 @@ class Candidates(Value):
     - `token_ids`: uint32, one candidate after another; candidate i is
       token_ids[offsets[i]:offsets[i + 1]].
     - `span_of`: int64, the number of the span that candidate i is for; they rise.
-    - `proposer`: uint8, 0 for "sbis" and 1 for "lexicon" (`PROPOSERS`).
+    - `proposer`: uint8, the number of the proposer in `PROPOSERS`.
     - `source_offset`: int64, a place of the corpus that has candidate i, as the number of tokens
       before it in all documents; -1 where no one place has all of it. `Index.locate` tells its
       document.
@@ -89,6 +92,7 @@ class Proposer:
         offsets: Sequence[int] | NDArray[np.integer[Any]] | None = None,
         n_sbis: int = 3,
         n_lexicon: int = 3,
+        wanted: str = "text",
         seed: int | np.random.Generator | None = None,
     ) -> Candidates:
         """Candidates for spans of a text or of several.
@@ -99,12 +103,16 @@ class Proposer:
           lies in one text.
         - `n_sbis`, `n_lexicon`: how many of each are looked for. There are fewer where they are the
           same as others or as what stands there, where a document ends, or none has the length.
+        - `wanted`: "text" is anything. The others are for spans that are whole words: "word" gives
+          words of the corpus, "fitting" those that fit on a side at least, and "better" those of a
+          higher standing than what stands there (`standing`).
         - `seed`: the same draws the same; what is drawn for a text depends on the seed and on its
           number.
 
         Raises InvalidParameter, TokenOutOfRange.
         """
         whole(0, 2**32 - 1, n_sbis=n_sbis, n_lexicon=n_lexicon)
+        one_of(WANTED, wanted=wanted)
         ids = tokens.check_ids(token_ids, self.index.tokenizer.vocab_size).astype(np.uint32)
         bounds = np.array([0, len(ids)] if offsets is None else offsets, np.int64)
         flat = np.asarray(spans, np.int64).reshape(-1, 2)
@@ -126,10 +134,40 @@ class Proposer:
                     np.ascontiguousarray(own[:, 1]),
                     n_sbis=n_sbis,
                     n_lexicon=n_lexicon,
+                    wanted=WANTED.index(wanted),
                     bit_generator=rng.bit_generator,
                 )
             found.append(from_native(self.index, proposed, first_span=first[0]))
         return _joined(found)
+
+    def standing(
+        self,
+        token_ids: Sequence[int] | NDArray[Any],
+        spans: Sequence[tuple[int, int]] | NDArray[np.integer[Any]],
+    ) -> NDArray[np.uint8]:
+        """How well each word of a text stands where it is, 0 to 3: shape (n,).
+
+        0 if the corpus does not have the word, and 1 if it does; one more for each side that it
+        fits on. It fits on a side if the corpus has it whole beside what stands there: beside the
+        next word, where one token is between, and else beside what is between, up to four tokens.
+
+        - `spans`: [begin, end) in `token_ids`, of shape (n, 2); they rise, do not overlap, and are
+          whole words.
+
+        Raises InvalidParameter, TokenOutOfRange.
+
+        >>> import infgram
+        >>> from infgram.refine import Proposer
+        >>> index = infgram.build(["to be or not to be"])
+        >>> Proposer(index).standing(index.ids("not to or be"), [(0, 3), (4, 6), (7, 9)]).tolist()
+        [3, 2, 1]
+        """
+        ids = tokens.check_ids(token_ids, self.index.tokenizer.vocab_size).astype(np.uint32)
+        flat = np.asarray(spans, np.int64).reshape(-1, 2)
+        _check_bounds(np.array([0, len(ids)], np.int64), flat, len(ids))
+        return self._native.standing(
+            ids, np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1])
+        )
 
 
 def from_native(index: Index, proposed: tuple[Any, ...], *, first_span: int = 0) -> Candidates:
@@ -145,11 +183,12 @@ def lexicon(index: Index) -> native.Lexicon:
     known = _LEXICONS.get(index)
     if known is None:
         index.need_fast_layout("the list of words of polish and all of refine")
-        of_word, n_of_character = letters(index)
+        n_of_character, of_letters, of_apostrophes = letters(index)
         known = _LEXICONS[index] = native.Lexicon(
             index.native,
-            of_word=of_word,
             n_of_character=n_of_character,
+            letters=of_letters,
+            apostrophes=of_apostrophes,
             max_tokens=_MAX_LEXICON_TOKENS,
         )
     return known

@@ -43,24 +43,26 @@ def refine(
 
     - `text`: what may be edited; it keeps its length. "editor" and `max_copy` edit words of letters
       and apostrophes; one that begins in the prompt, ends with the text or is longer than the
-      network sees is left alone.
+      network sees is left alone. So is a character that the corpus does not have, with the words
+      next to it: `Refined.n_unjudged`.
     - `prompt`: what stands before it; never edited.
     - `strategy`: "editor", "remask", "schedule", "t2t", or one with settings of its own.
     - `rounds`: how often; fewer where a round edits nothing. With 0, only `max_copy` edits.
     - `max_copy`: at the end, words are edited until no run of more tokens of the text stands in the
-      corpus. Where none can be found the run stays: `Refined.runs` has what is left.
+      corpus; where no word can be, other characters than letters. Where neither helps the run
+      stays: `Refined.runs` has what is left.
     - `protect`: regular expressions; what they match in the text is never edited.
     - `seed`: on the same machine, the same gives the same text.
 
     Raises RefinerMismatch, InvalidParameter, TokenOutOfRange.
 
     >>> import infgram
-    >>> from infgram.refine import Scorer, refine
+    >>> from infgram.refine import Editor, Scorer, refine
     >>> index = infgram.build(["to be or not to be"], two_sided=True)
     >>> scorer = Scorer(demo_refiner)  # the path of what `infgram refine train` wrote
-    >>> refined = refine(index, scorer, "xo be or not ", rounds=1, seed=0)
+    >>> refined = refine(index, scorer, "to be ob not ", strategy=Editor(margin=1), seed=0)
     >>> [(index.decode(edit.old), index.decode(edit.new)) for edit in refined.edits]
-    [('xo', 'to')]
+    [('ob', 'or')]
     """
     (found,) = refine_many(
         index,
@@ -94,11 +96,11 @@ def refine_many(
     candidates.
 
     >>> import infgram
-    >>> from infgram.refine import Scorer, refine_many
+    >>> from infgram.refine import Editor, Scorer, refine_many
     >>> index = infgram.build(["to be or not to be"], two_sided=True)
     >>> scorer = Scorer(demo_refiner)  # the path of what `infgram refine train` wrote
-    >>> texts = ["xo be or not ", "to xe or not "]
-    >>> [refined.n_edited for refined in refine_many(index, scorer, texts, seed=0)]
+    >>> texts, way = ["to be ob not ", "to te or not "], Editor(margin=1)
+    >>> [made.n_edited for made in refine_many(index, scorer, texts, strategy=way, seed=0)]
     [1, 1]
     """
     check_index(index=index)
@@ -116,12 +118,15 @@ def refine_many(
     edits: list[list[Edit]] = [[] for _ in texts]
     _edit(state, repeat(way, rounds), tools, rng, edits)
     if max_copy is not None:
-        _edit(state, repeat(Cap(index, max_copy), _MOST_CAP_ROUNDS), tools, rng, edits)
+        for marks in (False, True):
+            cap = Cap(index, max_copy, marks=marks)
+            _edit(state, repeat(cap, _MOST_CAP_ROUNDS), tools, rng, edits)
     asked = settings(index, protect, seed, strategy=repr(way), rounds=rounds, max_copy=max_copy)
     return [
         refined(
             index,
-            text.token_ids[len(prompt) :],
+            text.token_ids,
+            len(prompt),
             Trace(draft, tuple(_behind(own, len(prompt))), asked),
             max_copy,
         )

@@ -1,9 +1,14 @@
-"""Words of a text of bytes or characters, and which of them may be edited."""
+"""Words of a text of bytes or characters, what of it the corpus can judge, and what may be edited.
+
+The corpus cannot judge a character that it does not have, nor a word that such a character stands
+in or next to. Both are left as they are.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,27 +16,75 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidParameter
 from ..index import Index
-from ..text.characters import check_tokenizer
-from ..text.words import tokens_of_words
+from ..text.characters import REPLACEMENT, characters, check_tokenizer
+from ..text.words import is_of_word, words_in
+from ..tracing.variants import next_characters
 
 NO, YES, PROMPT = 0, 1, 2
 """What may become of a token: nothing, anything, nothing and it is not counted as copied."""
 
 
-def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """For each of `Index.alphabet`: is it of a word, and how many tokens has its character?
+def known_characters(index: Index) -> frozenset[str]:
+    """All that the corpus has; looked up once while the index is open.
 
-    A byte that no character begins with has a character of 0 tokens.
+    Raises InvalidParameter for tokens that are no characters, nor bytes of them.
+
+    >>> import infgram
+    >>> sorted(known_characters(infgram.build(["né à"])))
+    [' ', 'n', 'à', 'é']
+    """
+    check_tokenizer(index.tokenizer.name)
+    known = _KNOWN.get(index)
+    if known is None:
+        known = _KNOWN[index] = frozenset(c for c, _ in next_characters(index, ""))
+    return known
+
+
+_KNOWN: weakref.WeakKeyDictionary[Index, frozenset[str]] = weakref.WeakKeyDictionary()
+
+
+def letters(index: Index) -> tuple[NDArray[np.uint8], NDArray[np.uint64], NDArray[np.uint64]]:
+    """What the core is told of an index's characters.
+
+    For each of `Index.alphabet` how many tokens the character has that begins with it, 0 if none
+    does; then the letters, and then what else words are made of. Each is its codes as one number,
+    the first one highest, 16 bits for each that follows.
 
     Raises InvalidParameter.
     """
-    check_tokenizer(index.tokenizer.name)
+    known = known_characters(index)
     ids = index.alphabet[1:]
-    n_of_character = np.ones(len(ids), np.uint8)
+    n_of_character = np.ones(len(ids) + 1, np.uint8)
     if index.tokenizer.name == "bytes":
-        n_of_character = np.array([_n_bytes(i) for i in ids.tolist()], np.uint8)
-    of_word = tokens_of_words(index.tokenizer.name, ids).astype(np.uint8)
-    return np.append(np.uint8(0), of_word), np.append(np.uint8(0), n_of_character)
+        n_of_character[1:] = [_n_bytes(i) for i in ids.tolist()]
+    n_of_character[0] = 0
+    of_words = sorted(filter(is_of_word, known))
+    return (
+        n_of_character,
+        _packed(index, filter(str.isalpha, of_words)),
+        _packed(index, (c for c in of_words if not c.isalpha())),
+    )
+
+
+def marks_of(index: Index) -> NDArray[np.uint32]:
+    """Token ids of the characters of one token that the corpus has and words do not, rising.
+
+    >>> import infgram
+    >>> marks_of(infgram.build(["to be, or"])).tolist()
+    [32, 44]
+    """
+    of_marks = [index.ids(c) for c in known_characters(index) if not is_of_word(c)]
+    return np.array(sorted(int(ids[0]) for ids in of_marks if len(ids) == 1), np.uint32)
+
+
+def _packed(index: Index, some: Iterable[str]) -> NDArray[np.uint64]:
+    numbers = []
+    for character in some:
+        number = 0
+        for code in np.searchsorted(index.alphabet[1:], index.ids(character)).tolist():
+            number = number << 16 | code + 1
+        numbers.append(number)
+    return np.array(numbers, np.uint64)
 
 
 def _n_bytes(first: int) -> int:
@@ -47,9 +100,39 @@ def spans(index: Index, token_ids: NDArray[Any]) -> NDArray[np.int64]:
     >>> spans(index, index.ids("to be, or")).tolist()
     [[0, 2], [3, 5], [7, 9]]
     """
-    check_tokenizer(index.tokenizer.name)
-    inside = np.concatenate([[False], tokens_of_words(index.tokenizer.name, token_ids), [False]])
-    return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+    text, bounds = characters(index.tokenizer.name, token_ids)
+    return bounds[np.array(list(words_in(text)), np.int64).reshape(-1, 2)]
+
+
+def unjudged(index: Index, token_ids: NDArray[Any]) -> NDArray[np.bool_]:
+    """For each token of a text whether the corpus cannot judge it: shape (n,).
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be"])
+    >>> unjudged(index, index.ids("to xo 1 not")).tolist()
+    [False, False, False, True, True, False, True, False, False, False, False]
+    """
+    text, bounds = characters(index.tokenizer.name, token_ids)
+    return np.repeat(_unjudged(index, text, bounds), np.diff(bounds))
+
+
+def n_unjudged(index: Index, token_ids: NDArray[Any], *, n_prompt: int = 0) -> int:
+    """Characters behind the first tokens that the corpus cannot judge."""
+    text, bounds = characters(index.tokenizer.name, token_ids)
+    return int(np.count_nonzero(_unjudged(index, text, bounds)[bounds[:-1] >= n_prompt]))
+
+
+def _unjudged(index: Index, text: str, bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of each character."""
+    known = known_characters(index)
+    is_unknown = np.array([c not in known for c in text], bool)
+    if index.tokenizer.name == "bytes":  # bytes that are no text
+        is_unknown |= np.array([c == REPLACEMENT for c in text], bool) & (np.diff(bounds) == 1)
+    found = is_unknown.copy()
+    for begin, end in words_in(text):
+        if is_unknown[max(begin - 1, 0) : end + 1].any():
+            found[begin:end] = True
+    return found
 
 
 def editable(
@@ -57,7 +140,7 @@ def editable(
 ) -> NDArray[np.uint8]:
     """For each token of a text whether it may be edited: `YES`, `NO` or `PROMPT`.
 
-    What the corpus does not have may be edited where it is of a word.
+    What the corpus cannot judge may not (`unjudged`).
 
     - `n_prompt`: so many tokens at the beginning may not.
     - `protect`: regular expressions; what they match may not. `^` and `$` stand for the beginning
@@ -70,10 +153,7 @@ def editable(
     >>> editable(index, index.ids("or to be"), n_prompt=3, protect="be").tolist()
     [2, 2, 2, 1, 1, 1, 0, 0]
     """
-    known = np.isin(token_ids, index.alphabet)
-    may = np.where(known | tokens_of_words(index.tokenizer.name, token_ids), YES, NO).astype(
-        np.uint8
-    )
+    may = np.where(unjudged(index, token_ids), NO, YES).astype(np.uint8)
     in_bytes = index.tokenizer.name == "bytes"
     text = index.tokenizer.decode(token_ids)
     for pattern in [protect] if isinstance(protect, str) else protect:
@@ -93,3 +173,16 @@ def editable(
             may[begin:end] = NO
     may[:n_prompt] = PROMPT
     return may
+
+
+def words_to_edit(
+    index: Index, token_ids: NDArray[Any], may: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Of `spans` those all of whose tokens may be edited.
+
+    Without a word that the text ends with: it may be the beginning of a longer one.
+    """
+    found = spans(index, token_ids)
+    n_kept = np.concatenate([[0], np.cumsum(may != YES)])
+    begins, ends = found.T
+    return found[(n_kept[begins] == n_kept[ends]) & (ends < len(token_ids))]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..index import Index
 from .edits import Edit
-from .words import PROMPT, YES, editable, spans
+from .words import PROMPT, YES, editable, marks_of, words_to_edit
 
 Word = tuple[int, int]  # [begin, end)
 HALO = 10  # tokens on both sides of an edit that it is judged by
@@ -47,15 +47,19 @@ class Text:
         may = editable(index, token_ids, n_prompt=len(prompt), protect=protect)
         words = [
             (begin, end)
-            for begin, end in spans(index, token_ids).tolist()
-            # what the text ends with may be the beginning of a longer word
-            if (may[begin:end] == YES).all() and end < len(token_ids) and end - begin <= longest
+            for begin, end in words_to_edit(index, token_ids, may).tolist()
+            if end - begin <= longest
         ]
         return cls(token_ids, may, words)
 
     @property
     def n_prompt(self) -> int:
         return int(np.count_nonzero(self.may == PROMPT))
+
+    def marks(self, index: Index) -> list[Word]:
+        """Its marks that may be edited, a token each."""
+        is_mark = np.isin(self.token_ids, marks_of(index)) & (self.may == YES)
+        return [(i, i + 1) for i in np.flatnonzero(is_mark).tolist()]
 
     def apply(self, edits: Iterable[Edit]) -> None:
         """Makes edits whose places are counted from the beginning of the prompt."""

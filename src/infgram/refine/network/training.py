@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -121,6 +121,23 @@ class Trained(Value):
     evidence_losses: list[float]
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Step(Value):
+    """A step of a training.
+
+    - `stage`: "trunk" or "detector"; `done`, `total`: its steps, 0 in all until they are known.
+    - `loss`: of this step, in nats: of a hidden token, or of a verdict.
+    - `seconds`: of the training until then; `seconds_left`: of both stages, None until it is known.
+    """
+
+    stage: str
+    done: int
+    total: int
+    loss: float
+    seconds: float
+    seconds_left: float | None
+
+
 def train(
     token_ids: TokenArray,
     path: str | os.PathLike[str],
@@ -137,6 +154,7 @@ def train(
     recipe: Recipe | None = None,
     noise: Noise | None = None,
     progress: Progress | None = None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> Trained:
     """Trains a refiner on a text and writes it to `path`.
 
@@ -146,6 +164,7 @@ def train(
     - `shape`, `recipe`: instead of those of `size`.
     - `progress`: called with (stage, done, total); stages are "trunk", "detector", "evidence" and
       "evaluate".
+    - `on_step`: called after each step of the trunk and of the detector.
 
     What was reached stands in `path`.partial until the end, and a later call with the same
     arguments goes on from there.
@@ -172,6 +191,7 @@ def train(
     text = _Text(token_ids, tokenizer, held_out, recipe.window)
     with use_threads(threads):
         run = _Run(text, recipe, shape, noise or Noise(), best_device(device), target)
+        run.on_step = on_step
         advice = "end what else uses it, or train with a smaller size or on another device"
         with enough_memory(run.device, advice):
             return run.go(minutes, steps, progress or (lambda _stage, _done, _total: None))
@@ -266,6 +286,8 @@ class _Run:
         self.optimizers: list[torch.optim.Optimizer] = []
         self.evidence_losses: list[float] = []
         self.copies: dict[int, _Marked] = {}
+        self.on_step: Callable[[Step], None] | None = None
+        self.begun = (0, 0.0)  # of this stage and run: steps then, seconds then
 
     def go(self, minutes: float | None, steps: int | None, progress: Progress) -> Trained:
         self.optimizers = self.trunk_optimizers()
@@ -299,6 +321,7 @@ class _Run:
         micro = self.recipe.micro_batch if self.device.type == "cpu" else self.recipe.batch
         compute = self.hole_loss if stage == 0 else self.flaw_loss
         pace_from = 0.0
+        self.begun = (len(losses), time.perf_counter() - self.started)
         while not self.steps[stage] or len(losses) < self.steps[stage]:
             step = len(losses)
             self.set_rates(stage, step)
@@ -323,6 +346,21 @@ class _Run:
             if self.steps[stage] and time.perf_counter() - self.saved > _SAVE_SECONDS:
                 self.save()
             progress(name, len(losses), self.steps[stage])
+            if self.on_step:
+                left = self.seconds_left(stage, until)
+                self.on_step(Step(name, len(losses), self.steps[stage], total, self.seconds, left))
+
+    def seconds_left(self, stage: int, until: float | None) -> float | None:
+        """Of both stages, as fast as this one has been; None until that can be told."""
+        first, since = self.begun
+        n_done, n_steps = len(self.losses[stage]), self.steps[stage]
+        if not n_steps or n_done < first + _PACE_STEPS[0]:
+            return None
+        pace = (self.seconds - since) / (n_done - first)
+        left = pace * (n_steps - n_done)
+        if stage == 0:  # what the detector takes is known only where its end is
+            left += _DETECTOR_SHARE / (1 - _DETECTOR_SHARE) * (until or pace * n_steps)
+        return left
 
     def set_rates(self, stage: int, step: int) -> None:
         """A line up over the first steps, a line down to 0 at the end."""

@@ -2,7 +2,8 @@
 
 One of a run's first `max_copy` + 1 tokens has to be another. Which word it is and what takes its
 place is decided as the editor decides, with the difference that an edit must break the run, and may
-cost something.
+cost something. Where no word can be exchanged, as in indentation, punctuation and digits, a mark
+can: a character that is no letter becomes another such character.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 from ...index import Index
 from ...tracing.copying import certify
 from ..edits import Edit
+from ..propose import EXCHANGE
+from ..words import marks_of
 from ..working_text import Text, Word, far_apart
-from .strategy import Candidate, Tools
+from .strategy import Candidate, Candidates, Tools
 
 _APART = 20  # tokens between words of one round: each is judged beside what is not edited
 
@@ -25,11 +28,13 @@ _APART = 20  # tokens between words of one round: each is judged beside what is 
 class Cap:
     """Edits until no run of more than `max_copy` tokens of a text stands in the corpus.
 
+    - `marks`: exchange marks instead of words.
     - `n_sbis`, `n_lexicon`, `n_judged`: as those of `Editor`.
     """
 
     index: Index
     max_copy: int
+    marks: bool = False
     n_sbis: int = 3
     n_lexicon: int = 8
     n_judged: int = 3
@@ -48,10 +53,7 @@ class Cap:
                 for word, those in zip(own, of_text, strict=True)
             ]
             for text, own, of_text in zip(
-                texts,
-                words,
-                tools.propose(texts, words, self.n_sbis, self.n_lexicon, rng),
-                strict=True,
+                texts, words, self._propose(texts, words, tools, rng), strict=True
             )
         ]
         likely, gains = tools.likeliest(texts, words, candidates, self.n_judged)
@@ -66,16 +68,35 @@ class Cap:
         before = tools.log_likelihoods([text.token_ids for text in texts])
         return tools.judge(texts, chosen, kept, before)
 
+    def _propose(
+        self,
+        texts: Sequence[Text],
+        words: Sequence[Sequence[Word]],
+        tools: Tools,
+        rng: np.random.Generator,
+    ) -> Candidates:
+        if not self.marks:
+            return tools.propose(texts, words, self.n_sbis, self.n_lexicon, "word", rng)
+        marks = [Candidate(mark[None], EXCHANGE, None) for mark in marks_of(self.index)]
+        return [
+            [
+                [each for each in marks if each.token_ids[0] != text.token_ids[begin]]
+                for begin, _ in own
+            ]
+            for text, own in zip(texts, words, strict=True)
+        ]
+
     def _runs(self, text: Text) -> list[list[Word]]:
-        """For each run that is too long, the words that may be edited to break it."""
+        """For each run that is too long, the words or marks that may be edited to break it."""
         n_prompt = text.n_prompt
+        places = text.marks(self.index) if self.marks else text.words
         own = certify(self.index, text.token_ids[n_prompt:], max_copy=self.max_copy)
         found = []
         for begin, end in own.runs:
             # a run of twice the limit has to be broken more than once
             for first in range(begin + n_prompt, end + n_prompt - self.max_copy, self.max_copy):
                 last = first + self.max_copy + 1
-                found.append([word for word in text.words if word[1] > first and word[0] < last])
+                found.append([word for word in places if word[1] > first and word[0] < last])
         return found
 
     def _breaks(self, text: Text, word: Word, candidate: Candidate) -> bool:

@@ -54,9 +54,13 @@ class Tools:
         words: Sequence[Sequence[Word]],
         n_sbis: int,
         n_lexicon: int,
+        wanted: str,
         rng: np.random.Generator,
     ) -> Candidates:
-        """Candidates for words of the texts, which come from left to right."""
+        """Candidates for words of the texts, which come from left to right.
+
+        `wanted`: which words, as `Proposer.propose` takes it.
+        """
         offsets = np.cumsum([0, *(len(text.token_ids) for text in texts)])
         flat = [
             (begin + offset, end + offset)
@@ -69,6 +73,7 @@ class Tools:
             offsets=offsets,
             n_sbis=n_sbis,
             n_lexicon=n_lexicon,
+            wanted=wanted,
             seed=rng,
         )
         found: Candidates = [[[] for _ in own] for own in words]
@@ -81,6 +86,11 @@ class Tools:
                 )
             )
         return found
+
+    def standing(self, text: Text) -> dict[Word, int]:
+        """Of each of its words, as `Proposer.standing` tells."""
+        found = self.proposer.standing(text.token_ids, text.words)
+        return dict(zip(text.words, found.tolist(), strict=True))
 
     def count_between(
         self, text: Text, word: Word, token_ids: Sequence[int] | NDArray[np.uint32]
