@@ -94,9 +94,7 @@ public:
         for (std::size_t s = 0; s < shards.size(); ++s)
             for (Row row = level.ranges[s].begin; row < level.ranges[s].end; ++row) {
                 if (row == shards[s].end_row()) continue;
-                const std::uint32_t code = shards[s].next()[row];
-                if (code >= shards[s].n_codes()) throw_corrupt("next");
-                found.push_back(index().alphabet().token_id(code));
+                found.push_back(index().alphabet().token_id(shards[s].next_code(row)));
             }
         return found;
     }

@@ -58,7 +58,8 @@ public:
                              const Uniform& uniform) {
         is_narrow_ = false;
         if constexpr (sizeof(Code) == 1) {
-            if (context.shards().size() == 1 && k_ - 1 < few_levels) {
+            if (context.shards().size() == 1 && !context.shards()[0].is_compact() &&
+                k_ - 1 < few_levels) {
                 const Chain& chain = context.chains()[0];
                 const std::size_t n = std::min({chain.size(), k_, n_few_});
                 const Shard<Code>& shard = context.shards()[0];

@@ -94,9 +94,7 @@ public:
         const Range range = ranges(level)[s];
         Row at = range.begin + static_cast<Row>(row);
         if (shards_[s].has_end(range) && at >= shards_[s].end_row()) ++at;
-        const std::uint32_t code = shards_[s].next()[at];
-        if (code >= shards_[s].n_codes()) throw_corrupt("next");
-        return code;
+        return shards_[s].next_code(at);
     }
 
     // How often the code follows a level.

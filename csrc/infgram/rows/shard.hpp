@@ -91,6 +91,12 @@ public:
             throw_needs_fast("same");
         return same_.data();
     }
+    // The code that a row has next. O(1), or a rank. Throws CorruptIndex.
+    [[nodiscard]] std::uint32_t next_code(Row row) const {
+        const std::uint32_t code = is_compact() ? rank_.compact().step(row).first : next_[row];
+        if (code >= n_codes()) throw_corrupt("next");
+        return code;
+    }
     [[nodiscard]] Row end_row() const noexcept { return end_row_; }
     [[nodiscard]] const Rank& rank() const noexcept { return rank_; }
     // The text as it is stored: codes may lie outside the alphabet.
