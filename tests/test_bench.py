@@ -1693,6 +1693,7 @@ class Noting(dict[str, float]):
         return 2.0
 
     def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
         self.optional.add(str(name))
         return True
 

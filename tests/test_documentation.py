@@ -109,9 +109,10 @@ def examples(name: str, docstring: str | None, line: int = 0) -> doctest.DocTest
 
 @pytest.mark.parametrize(("package", "name"), NAMES, ids=[name for _, name in NAMES])
 def test_examples_of_public_names_can_be_pasted_into_a_shell(
-    package: ModuleType, name: str
+    package: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each docstring's by itself, where nothing is defined and nothing was imported."""
+    monkeypatch.chdir(tmp_path)
     thing = getattr(package, name)
     full = f"{package.__name__}.{name}"
     found = [(full, thing), *((f"{full}.{each}", member) for each, member in members(thing))]

@@ -114,7 +114,9 @@ def test_every_answer_equals_the_oracle(folder: Path, layout: str, case) -> None
 
 @settings(max_examples=examples(200))
 @given(case=cases(), window=st.integers(1, 12), data=st.data())
-def test_a_cursor_that_advances_equals_one_that_searches(folder, layout, case, window, data) -> None:
+def test_a_cursor_that_advances_equals_one_that_searches(
+    folder, layout, case, window, data
+) -> None:
     code_bits, documents, shard_tokens, queries = case
     index, reference = build_pair(folder, code_bits, documents, shard_tokens, layout)
     tokens = queries[-1]
@@ -186,7 +188,9 @@ def test_edges_equal_the_oracle(folder: Path, layout: str, code_bits: int, docum
 
 
 @pytest.mark.parametrize("code_bits", [8, 16, 32])
-def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(folder: Path, layout: str, code_bits) -> None:
+def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(
+    folder: Path, layout: str, code_bits
+) -> None:
     rng = np.random.default_rng(0)
     text = rng.choice([97, 98, 99], 200_000, p=[0.6, 0.3, 0.1])
     index = make_index(

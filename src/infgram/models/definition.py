@@ -88,8 +88,8 @@ class Component(Value):
         return float(self.prob[self.token_ids == token_id].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rows(Value):
     """Rows of a level that a draw may take: what follows each of them, and the weight of one.
 
     - `token_ids`: uint32, of shape (m,), in the order of rows.
@@ -318,8 +318,9 @@ def draw_part(
     """Draws a token with probability proportional to prob**(1 / temperature), by rejection.
 
     A token is drawn from the mixture, and taken with its probability to the power of
-    1 / temperature - 1, if it is one of `drawn`: of what a text may be made of. As `draw_row`, with a mixture's parts
-    instead of rows: the native core looks at no more levels than a draw and its test need.
+    1 / temperature - 1, if it is one of `drawn`: of what a text may be made of. As `draw_row`, with
+    a mixture's parts instead of rows: the native core looks at no more levels than a draw and its
+    test need.
 
     A uniform number for each token drawn, another one for its test, if the temperature is not 1.
 
