@@ -542,7 +542,7 @@ def test_what_another_index_of_format_1_left_is_not_mistaken_for_this_ones(
     manifest = json.loads((first_format / "manifest.json").read_text())
     del manifest["checksum"]
     manifest["created"] = "later"
-    manifest["checksum"] = storage._checksum(manifest)
+    manifest["checksum"] = storage.checksum(manifest)
     (first_format / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexReplaced):
         infgram.calibrate(old)
@@ -667,7 +667,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
     del manifest["checksum"]
     manifest["files"][name] = manifest["files"]["token_ids"]
     manifest["optional"].append(name)
-    manifest["checksum"] = storage._checksum(manifest)
+    manifest["checksum"] = storage.checksum(manifest)
     file.write_text(json.dumps(manifest))
     with pytest.raises(CorruptIndex, match="not written by infgram"):
         infgram.open(index.path)

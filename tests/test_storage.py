@@ -136,7 +136,7 @@ def test_verify_finds_a_flip_that_kept_the_times(sound: Path, damaged: Path) -> 
 
 
 def test_verify_finds_rows_out_of_order_behind_right_checksums(damaged: Path) -> None:
-    stored = storage.open_folder(damaged)
+    stored = infgram.open(damaged).stored
     name = "shard-00000/sa"
     column = stored.column(name).copy()
     column[[3, 4]] = column[[4, 3]]
@@ -155,7 +155,7 @@ def edit_manifest(path: Path, **fields: object) -> None:
     manifest = json.loads(file.read_text())
     manifest.pop("checksum")
     manifest.update(fields)
-    manifest["checksum"] = storage._checksum(manifest)
+    manifest["checksum"] = storage.checksum(manifest)
     file.write_text(json.dumps(manifest))
 
 

@@ -153,7 +153,7 @@ def test_verify_finds_another_text_on_the_other_side(damaged: Path, tmp_path: Pa
     manifest = json.loads((generation(damaged) / "manifest.json").read_text())
     manifest["backwards"] = other.backwards.identity
     del manifest["checksum"]
-    manifest["checksum"] = storage._checksum(manifest)
+    manifest["checksum"] = storage.checksum(manifest)
     (generation(damaged) / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CorruptIndex, match="does not hold the text backwards"):
         infgram.open(damaged).verify()

@@ -36,8 +36,8 @@ void bind_assemble(py::module_& m) {
         "assemble",
         [](std::span<const Token> tokens, std::span<const std::uint32_t> document_lengths,
            std::span<const std::uint32_t> token_ids, std::span<Code> codes) {
-            assemble<Token, Code>(tokens, document_lengths, Alphabet(token_ids, Alphabet::unknown),
-                                  codes);
+            assemble<Token, Code>(tokens, document_lengths,
+                                  Alphabet(token_ids, Alphabet::unknown, true), codes);
         },
         py::arg("tokens"), py::arg("document_lengths"), py::arg("token_ids"), py::arg("codes"),
         Released());

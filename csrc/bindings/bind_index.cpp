@@ -44,22 +44,35 @@ Columns<Code> columns_of(const py::dict& shard) {
     columns.block_rows = shard["block_rows"].cast<std::uint32_t>();
     columns.n_rows = shard["n_rows"].cast<std::uint32_t>();
     columns.end_row = shard["end_row"].cast<std::uint32_t>();
+    if (shard.contains("is_followed")) columns.is_followed = shard["is_followed"].cast<bool>();
+    if (shard.contains("is_removed")) columns.is_removed = shard["is_removed"].cast<bool>();
+    if (shard.contains("stop")) columns.stop = shard["stop"].cast<Row>();
     return columns;
 }
 
 template <class Code>
 std::unique_ptr<AnyIndex> make_index(const Array<std::uint32_t>& token_ids,
-                                     std::uint32_t end_of_text, const py::list& shards) {
+                                     std::uint32_t end_of_text, const py::list& shards,
+                                     bool has_grown) {
     std::vector<Shard<Code>> native;
     for (const py::handle shard : shards)
         native.emplace_back(columns_of<Code>(py::cast<py::dict>(shard)));
-    Index<Code> index(Alphabet(view(token_ids), end_of_text), std::move(native));
+    Index<Code> index(Alphabet(view(token_ids), end_of_text, has_grown), std::move(native));
     return std::make_unique<AnyIndex>(std::move(index), kept(py::make_tuple(token_ids, shards)));
 }
 
-// (token_ids, counts, their sum), in the order of codes
+// (token_ids, counts, their sum): the end of text, and then by rising token ids
 py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
-    const auto codes = histogram.codes();
+    std::span<const std::uint32_t> codes = histogram.codes();
+    std::vector<std::uint32_t> by_id;
+    if (!alphabet.rises()) {
+        by_id.assign(codes.begin(), codes.end());
+        const auto id = [&](std::uint32_t code) {
+            return code == boundary ? 0 : std::uint64_t{alphabet.token_id(code)} + 1;
+        };
+        std::ranges::sort(by_id, {}, id);
+        codes = by_id;
+    }
     auto token_ids = empty<std::uint32_t>(codes.size());
     auto counts = empty<std::int64_t>(codes.size());
     std::uint32_t* token_id = token_ids.mutable_data();
@@ -189,18 +202,18 @@ void bind_index(py::module_& m) {
     bind_cursor(m);
     py::class_<AnyIndex>(m, "Index")
         .def(py::init([](int code_bits, const Array<std::uint32_t>& token_ids,
-                         std::uint32_t end_of_text, const py::list& shards) {
+                         std::uint32_t end_of_text, const py::list& shards, bool has_grown) {
                  if (code_bits == 8)
-                     return make_index<std::uint8_t>(token_ids, end_of_text, shards);
+                     return make_index<std::uint8_t>(token_ids, end_of_text, shards, has_grown);
                  if (code_bits == 16)
-                     return make_index<std::uint16_t>(token_ids, end_of_text, shards);
+                     return make_index<std::uint16_t>(token_ids, end_of_text, shards, has_grown);
                  if (code_bits == 32)
-                     return make_index<std::uint32_t>(token_ids, end_of_text, shards);
+                     return make_index<std::uint32_t>(token_ids, end_of_text, shards, has_grown);
                  throw InvalidParameter("code_bits is " + std::to_string(code_bits) +
                                         ", expected 8, 16 or 32");
              }),
              py::arg("code_bits"), py::arg("token_ids").noconvert(), py::arg("end_of_text"),
-             py::arg("shards"))
+             py::arg("shards"), py::arg("has_grown") = false)
         .def("count", &AnyIndex::count, py::arg("ngram"), Released())
         .def("count_batch", &count_batch, py::arg("flat"), py::arg("offsets"))
         .def("count_texts", &count_texts, py::arg("texts"))
@@ -242,6 +255,8 @@ void bind_index(py::module_& m) {
             py::arg("tokens"), py::arg("begins"), py::arg("earliest"))
         .def("line_ends", &line_ends, py::arg("shard"), py::arg("n_line_ends"), py::arg("begins"),
              py::arg("ends"))
+        .def("end_of_document", &AnyIndex::end_of_document, py::arg("shard"), py::arg("begin"),
+             py::arg("end"), Released())
         .def("positions", &AnyIndex::positions, py::arg("shard"), py::arg("rows"), Released())
         .def("tokens", &AnyIndex::tokens, py::arg("shard"), py::arg("begin"), py::arg("end"),
              Released())

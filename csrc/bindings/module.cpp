@@ -27,6 +27,8 @@ PYBIND11_MODULE(_core, m) {
             raise("CorruptIndex", e.what());
         } catch (const infgram::NeedsFastLayout& e) {
             raise("NeedsFastLayout", e.what());
+        } catch (const infgram::NeedsMerge& e) {
+            raise("NeedsMerge", e.what());
         } catch (const infgram::InvalidParameter& e) {
             raise("InvalidParameter", e.what());
         }

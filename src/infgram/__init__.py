@@ -7,6 +7,7 @@ What most users need is here. Rooms behind it, on the way that data takes: `infg
 from . import _moved, native
 from .create import build, convert
 from .errors import InfgramError
+from .growing import add, merge, remove
 from .index import Cursor, Index, open
 from .models.arpa import arpa_words, export_arpa
 from .models.calibration import Calibration, calibrate, stored_calibration
@@ -58,6 +59,7 @@ __all__ = [
     "Span",
     "TokenTrace",
     "__version__",
+    "add",
     "arpa_words",
     "attribute",
     "build",
@@ -71,6 +73,7 @@ __all__ = [
     "fit",
     "generate",
     "level_statistics",
+    "merge",
     "ngrams",
     "novelty",
     "open",
@@ -78,6 +81,7 @@ __all__ = [
     "perplexity",
     "published_perplexity",
     "reliability",
+    "remove",
     "repeats",
     "stored_calibration",
     "stored_fit",

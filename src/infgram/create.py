@@ -113,8 +113,13 @@ def build(
             f"calibrate is True and layout {layout!r}, expected 'fast': discounts are of "
             "Kneser-Ney, which the compact layout has not got"
         )
-    plan, names = corpus.plan_any(
+    if isinstance(tokenizer, (str, os.PathLike)):
+        tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
+    found, names, on_bad = documents_of(
         inputs,
+        tokenizer,
+        skip_bad=skip_bad,
+        progress=progress,
         glob=glob,
         exclude=exclude,
         gitignore=gitignore,
@@ -125,29 +130,13 @@ def build(
         token_dtype=token_dtype,
         separator=separator,
     )
-    read = [0]
-
-    def on_bytes(n: int) -> None:
-        read[0] += n
-        if progress:
-            progress("read", read[0], plan.n_bytes)
-
-    def on_bad(message: str) -> None:
-        warnings.warn(message, BadRecordSkipped, stacklevel=3)
-
-    def on_note(note: CorpusWarning) -> None:
-        warnings.warn(note, stacklevel=3)
-
-    if isinstance(tokenizer, (str, os.PathLike)):
-        tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
-    found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes, on_note=on_note)
     with ExitStack() as until_built:
         if path is None:
             folder = tempfile.mkdtemp(prefix="infgram-")
             until_built.callback(shutil.rmtree, folder, ignore_errors=True)
             path = Path(folder, _NAME)
         stored = build_index(
-            _that_fit(found, tokenizer, on_bad if skip_bad else None),
+            found,
             path,
             tokenizer=tokenizer,
             shard_tokens=shard_tokens,
@@ -156,11 +145,12 @@ def build(
             layout=layout,
             overwrite=overwrite,
             description={"inputs": names, "documents": documents},
-            on_bad=on_bad if skip_bad else None,
+            on_bad=on_bad,
             progress=progress,
         )
         index = Index.of(stored, Path(path))
-        weakref.finalize(index, _close, until_built.pop_all(), os.getpid())
+        index.folder = _Folder()
+        weakref.finalize(index.folder, _close, until_built.pop_all(), os.getpid())
     if index.n_unknown:
         warnings.warn(
             f"{index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the tokenizer: their "
@@ -178,6 +168,32 @@ def build(
         if progress:
             progress("calibrate", 1, 1)
     return index
+
+
+def documents_of(
+    inputs: Any, tokenizer: Tokenizer, *, skip_bad: bool, progress: Progress | None, **reading: Any
+) -> tuple[Iterator[Document], list[str], Callable[[str], None] | None]:
+    """The documents of inputs, their names, and who is told of those that are left out, if any are.
+
+    `reading`: what `build` takes that says how they are read. Warns for the caller of its caller.
+    """
+    plan, names = corpus.plan_any(inputs, **reading)
+    read = [0]
+
+    def on_bytes(n: int) -> None:
+        read[0] += n
+        if progress:
+            progress("read", read[0], plan.n_bytes)
+
+    def on_bad(message: str) -> None:
+        warnings.warn(message, BadRecordSkipped, stacklevel=3)
+
+    def on_note(note: CorpusWarning) -> None:
+        warnings.warn(note, stacklevel=3)
+
+    found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes, on_note=on_note)
+    told = on_bad if skip_bad else None
+    return _that_fit(found, tokenizer, told), names, told
 
 
 def convert(
@@ -209,6 +225,10 @@ def convert(
         index.stored, path, layout=layout, overwrite=overwrite, progress=progress
     )
     return Index.of(stored, Path(path))
+
+
+class _Folder:
+    """As long as it lives, the index has a folder."""
 
 
 def _close(stack: ExitStack, process: int) -> None:

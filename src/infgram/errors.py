@@ -16,6 +16,7 @@
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
     │   ├── NeedsFastLayout     the compact layout of an index has not got what was asked of it
+    │   ├── NeedsMerge          an index in segments cannot be asked this before they are merged
     │   ├── NotASession         the file holds no session of a drafter
     │   └── NotARefiner         the file holds no refiner, or not all of one
     ├── DraftError            drafting was asked for out of turn
@@ -107,6 +108,13 @@ class NeedsFastLayout(StorageError):
     """What was asked needs a column that the compact layout of this index has not got.
 
     `infgram convert` makes an index of the fast layout of it.
+    """
+
+
+class NeedsMerge(StorageError):
+    """What was asked cannot be told of an index that has grown, as long as it is in segments.
+
+    `infgram merge --purge` makes one of them.
     """
 
 

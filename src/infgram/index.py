@@ -20,6 +20,7 @@ from .errors import (
     InfgramError,
     InvalidParameter,
     NeedsFastLayout,
+    NeedsMerge,
     NotTwoSided,
     StorageError,
 )
@@ -28,7 +29,7 @@ from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens,
 from .seeds import generator, spawn
 from .store import storage
 from .store.layout import FAST
-from .store.shards import Shard
+from .store.segments import Segments, is_current, of_one, open_segments
 from .store.storage import Progress
 from .store.verification import verify_columns, verify_other_side
 from .text import tokens
@@ -48,7 +49,7 @@ class Index:
     - `path`: of its folder.
     - `tokenizer`: what made its tokens: `encode`, `decode`, `vocab_size`, `name`.
     - `n_tokens`, `n_documents`: of the corpus.
-    - `stored`, `native`: its files, and the index of the core that reads them.
+    - `segments`, `native`: its files, and the index of the core that reads them.
 
     >>> import infgram
     >>> index = infgram.build(["to be or not to be"])
@@ -57,42 +58,74 @@ class Index:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool | None = None) -> None:
-        self._bind(Path(path), storage.open_folder(path, verify=verify), verify)
+        self._bind(Path(path), open_segments(path, verify=verify), verify)
 
     @classmethod
-    def of(cls, stored: storage.StoredIndex, path: Path) -> Index:
+    def of(cls, opened: storage.StoredIndex | Segments, path: Path) -> Index:
         """An index that is open already; `path` is where it stands."""
         index = cls.__new__(cls)
-        index._bind(path, stored, None)
+        segments = opened if isinstance(opened, Segments) else of_one(opened, path)
+        index._bind(path, segments, None)
         return index
 
-    def _bind(self, path: Path, stored: storage.StoredIndex, verify: bool | None) -> None:
+    def _bind(self, path: Path, segments: Segments, verify: bool | None) -> None:
         self.path = Path(os.path.abspath(path))
         self._verify = verify
+        self.folder: object = None
+        """What keeps the folder of an index that nobody named; other states of it hold it, too."""
         # of the other side of an index: how that one is opened anew
         self._front: tuple[Path, bool | None, str] | None = None
-        self.stored = stored
+        self.segments = segments
+        stored = segments.newest
         layout = stored.layout
         file = None
         if "tokenizer.json" in stored.columns:
             file = stored.column("tokenizer.json").tobytes()
         self.tokenizer: Tokenizer = tokens.restore(layout.tokenizer, file)
-        self.n_tokens = layout.n_tokens
-        self.n_documents = layout.n_documents
+        self.n_tokens = segments.n_tokens
+        self.n_documents = segments.n_documents
         self._reads_bytes = self.tokenizer.name == "bytes"
-        firsts = np.cumsum([0, *(shard.n_documents for shard in layout.shards)]).tolist()
-        self._shards = [
-            Shard(stored, shard, first) for shard, first in zip(layout.shards, firsts, strict=False)
-        ]
+        self._shards = segments.shards()
         try:
             self.native = native.Index(
                 layout.code_bits,
                 stored.column("token_ids"),
                 self.end_of_text,
-                [shard.columns(layout.block_rows) for shard in self._shards],
+                segments.columns(),
+                has_grown=not segments.is_one,
             )
         except InvalidParameter as error:
             raise CorruptIndex(f"{stored.folder}: {error}; build the index again") from error
+
+    @property
+    def stored(self) -> storage.StoredIndex:
+        """The files of its only segment. Raises NeedsMerge where the index has grown."""
+        if not self.segments.is_one:
+            raise NeedsMerge(
+                f"{self.path} has grown and is in segments, and this needs it in one piece: make "
+                f"it so with `infgram merge -i {self.path} --purge` (infgram.merge)"
+            )
+        return self.segments.segments[0].stored
+
+    def refresh(self) -> Index:
+        """The index as it is now: itself if nothing was built, added, removed or merged since.
+
+        An index that is open never changes, so that all its answers are of one state.
+
+        >>> import infgram
+        >>> index = infgram.build(["to be or not to be"])
+        >>> infgram.add(index, ["to be"]).count("to be"), index.count("to be")
+        (3, 2)
+        >>> index.refresh().count("to be")
+        3
+        """
+        if self._front is not None:
+            return self
+        if is_current(self.segments):
+            return self
+        now = Index(self.path, verify=self._verify)
+        now.folder = self.folder
+        return now
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._front is not None:
@@ -112,8 +145,11 @@ class Index:
 
     @property
     def alphabet(self) -> NDArray[np.uint32]:
-        """Token ids by code: the end of text, and then those that occur, rising."""
-        ids = self.stored.column("token_ids")
+        """Token ids by code: the end of text, and then those that occur, rising.
+
+        Where an index has grown, those that came later stand behind.
+        """
+        ids = self.segments.newest.column("token_ids")
         return np.concatenate([np.array([self.end_of_text], np.uint32), ids])
 
     @property
@@ -139,19 +175,39 @@ class Index:
     @property
     def identity(self) -> str:
         """Another build has another one."""
-        return self.stored.identity
+        return self.segments.identity
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """What docs/format.md says of it."""
-        return self.stored.manifest
+        """What docs/format.md says of it; of one that has grown, that of its first segment."""
+        return self.segments.segments[0].stored.manifest
 
     @property
     def n_bytes(self) -> int:
         """Bytes on disk, both sides together."""
-        other = self.stored.other_side
-        inside = other.n_bytes if isinstance(other, storage.StoredIndex) else 0
-        return self.stored.n_bytes + inside
+        sides = [each.other_side for each in self.segments.all_stored()]
+        inside = sum(side.n_bytes for side in sides if isinstance(side, storage.StoredIndex))
+        return self.segments.n_bytes + inside
+
+    @property
+    def has_removed(self) -> bool:
+        """Whether documents were removed whose text is still on the disk.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).has_removed
+        False
+        """
+        return bool(self.segments.removals)
+
+    @property
+    def n_segments(self) -> int:
+        """Parts that were added one after another, and not merged since.
+
+        >>> import infgram
+        >>> infgram.add(infgram.build(["to be"]), ["or not to be"]).n_segments
+        2
+        """
+        return len(self.segments.segments)
 
     @property
     def n_shards(self) -> int:
@@ -166,7 +222,7 @@ class Index:
         >>> infgram.build(["to be or not to be"], layout="compact").layout
         'compact'
         """
-        return self.stored.layout.kind
+        return self.segments.layout
 
     def need_fast_layout(self, what: str) -> None:
         """Raises NeedsFastLayout for what the compact layout cannot do.
@@ -183,7 +239,7 @@ class Index:
     @property
     def is_two_sided(self) -> bool:
         """Whether there is `backwards`."""
-        return self.stored.other_side is not None
+        return self.segments.is_one and self.stored.other_side is not None
 
     @cached_property
     def backwards(self) -> Index:
@@ -197,7 +253,7 @@ class Index:
         >>> index.backwards.ntd("eb")  # what stands before "be"
         NextTokens({' ': 2}, prompt_cnt=2)
         """
-        other = self.stored.other_side
+        other = self.stored.other_side if self.segments.is_one else None
         if other is None:
             raise NotTwoSided(
                 f"{self.path} does not hold its text read backwards: build it again with "
@@ -216,8 +272,9 @@ class Index:
 
         Raises CorruptIndex, which names the file.
         """
-        storage.check_sums(self.stored, progress)
-        verify_columns(self.stored)
+        for stored in self.segments.all_stored():
+            storage.check_sums(stored, progress)
+            verify_columns(stored)
         if self.is_two_sided:
             self.backwards.verify(progress)
             verify_other_side(self.stored, self.backwards.stored)
@@ -264,7 +321,7 @@ class Index:
 
     @cached_property
     def _spelling(self) -> Spelling:
-        ids = self.stored.column("token_ids")
+        ids = self.alphabet[1:]
         return Spelling(ids, self.tokenizer.texts(ids), self.native, self._n_beginning)
 
     def _n_beginning(self, token_ids: NDArray[np.uint32]) -> int:
@@ -273,9 +330,8 @@ class Index:
         cursor.read(token_ids)
         n, m = next(iter(cursor.levels()), (0, 0))
         found = m if n == len(token_ids) + 1 else 0
-        last = self._shards[-1].documents  # nothing follows the corpus: not in m
-        ends = last.bounds(len(last) - 1)
-        of_last = self.native.tokens(len(self._shards) - 1, *ends)
+        # nothing follows the corpus: not in m
+        of_last = self.document(self.n_documents - 1).token_ids
         return found + int(np.array_equal(of_last, token_ids))
 
     @cached_property
@@ -505,7 +561,7 @@ class Index:
         """
         whole(0, limit=limit, context=context)
         ids = self._looked_for(ngram)
-        rows = draw(np.array(self.native.find(ids)), limit, generator(seed))
+        rows = self._drawn(ids, limit, generator(seed))
         (found,) = self.matches([rows], [len(ids)], context)
         return found
 
@@ -532,9 +588,29 @@ class Index:
         for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
             with _numbered(i):
                 ids = self._looked_for(ngram)
-            rows.append(draw(np.array(self.native.find(ids)), limit, rng))
+            rows.append(self._drawn(ids, limit, rng))
             lengths.append(len(ids))
         return self.matches(rows, lengths, context)
+
+    def _drawn(self, ids: NDArray[Any], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Rows of an n-gram, as `occurrences.draw` has them, in documents that were not removed."""
+        ranges = np.array(self.native.find(ids))
+        held, gone = ranges[: self.n_shards], ranges[self.n_shards :]
+        n_gone = int((gone[:, 1] - gone[:, 0]).sum())
+        if not n_gone:
+            return draw(held, limit, rng)
+        rows = draw(held, limit + n_gone, rng)  # so that enough are left
+        left = np.ones(len(rows), np.bool_)
+        for s, shard in enumerate(self._shards):
+            if not len(shard.removed):
+                continue
+            mine = np.flatnonzero(rows[:, 0] == s)
+            ends = self.native.positions(s, rows[mine, 1].astype(np.uint32)).astype(np.int64)
+            left[mine] = ~shard.are_removed(shard.documents.at_all(ends - len(ids)))
+        rows = rows[left]
+        if len(rows) <= limit:
+            return rows
+        return rows[np.sort(rng.choice(len(rows), limit, replace=False, shuffle=False))]
 
     def _looked_for(self, ngram: Query) -> NDArray[Any]:
         ids = self.ngram_ids(ngram)
@@ -633,10 +709,9 @@ class Index:
             )
         left = int(source_offset)
         for shard in self._shards:
-            if left < shard.layout.n_tokens:
-                local, offset = shard.documents.locate(left)
-                return shard.first_document + local, offset
-            left -= shard.layout.n_tokens
+            if left < shard.n_tokens:
+                return shard.locate(left)
+            left -= shard.n_tokens
         raise AssertionError("the shards have all tokens")  # layout_of has added them up
 
     def source_offsets(
@@ -647,8 +722,8 @@ class Index:
         first = 0
         for s, shard in enumerate(self._shards):
             mine = shards == s
-            offsets[mine] = first + shard.documents.tokens_before(positions[mine])
-            first += shard.layout.n_tokens
+            offsets[mine] = first + shard.tokens_before(positions[mine])
+            first += shard.n_tokens
         return offsets
 
     def _document_number(self, document: int) -> int:
@@ -660,9 +735,9 @@ class Index:
 
     def _locate(self, document: int) -> tuple[int, int]:
         for s, shard in enumerate(self._shards):
-            if document < len(shard.documents):
-                return s, document
-            document -= len(shard.documents)
+            if document < shard.n_documents:
+                return s, shard.local(document)
+            document -= shard.n_documents
         raise AssertionError("the shards have all documents")  # layout_of has added them up
 
     # Helpers --------------------------------------------------------------------------------------

@@ -88,15 +88,15 @@ class Occurrences:
         told = {int(each): documents.provenance(int(each)) for each in np.unique(local)}
         first_lines = np.array([told[each][1] for each in local.tolist()], np.int64)
         lines, columns = self._places(s, local, positions, begins, ends, first_lines)
-        first = self._shards[s].first_document
-        rows = (local, positions, lengths, begins, ends, lines, columns)
+        numbers = self._shards[s].numbers(local)
+        rows = (local, numbers, positions, lengths, begins, ends, lines, columns)
         found = []
-        for document, position, n, begin, end, line, column in zip(
+        for document, number, position, n, begin, end, line, column in zip(
             *(each.tolist() for each in rows), strict=True
         ):
             source, _, metadata = told[document]
             texts = self._around(s, position, n, (begin, end), context)
-            where = (first + document, position - begin, source, line, column)
+            where = (number, position - begin, source, line, column)
             found.append(Match(*where, metadata, *texts))
         return found
 

@@ -174,6 +174,11 @@ public:
                                                   std::span<const Row> rows) const {
         return visit([&](const auto& of) { return of->index.positions(shard, rows); });
     }
+    // Of a document, whose tokens stand between two positions of a shard, the row of its end.
+    [[nodiscard]] Row end_of_document(std::size_t shard, Position begin, Position end) const {
+        return visit(
+            [&](const auto& of) { return of->index.shard(shard).end_of_document(begin, end); });
+    }
     // The token ids between two positions of a shard.
     [[nodiscard]] std::vector<std::uint32_t> tokens(std::size_t shard, std::size_t begin,
                                                     std::size_t end) const {

@@ -89,7 +89,7 @@ std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uin
 // before it is a context any more.
 template <class Code>
 void advance(const Shard<Code>& shard, Chain& chain, std::uint32_t code) {
-    if (code == boundary) chain.clear();
+    if (code == boundary || code >= shard.n_codes()) chain.clear();
     const std::uint32_t size = replace_by_images(shard, chain, code);
     const Range bucket = shard.bucket(code);
     if (bucket.size() > size) chain.push_back({1, bucket});
@@ -102,14 +102,6 @@ inline void trim(Chain& chain, std::uint32_t window) {
     if (unseen != 0)
         chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(unseen));
     if (!chain.empty() && chain.front().n > window) chain.front().n = window;
-}
-
-// How many of the tokens read last stand in some shard as one run.
-[[nodiscard]] inline std::uint32_t longest_match(std::span<const Chain> chains) noexcept {
-    std::uint32_t longest = 0;
-    for (const Chain& chain : chains)
-        if (!chain.empty()) longest = std::max(longest, chain.front().n);
-    return longest;
 }
 
 // The rows whose contexts end in the n tokens read last; none where fewer than n occur.
@@ -135,6 +127,70 @@ void advance_all(std::span<const Shard<Code>> shards, std::span<Chain> chains, s
     }
 }
 
+// Calls visit(n, ranges) for each length at which the rows of a shard change, longest first, while
+// it returns true: with one range a shard, empty where it has no match of that length.
+template <class Code, class Visit>
+void for_each_length(std::span<const Shard<Code>> shards, std::span<const Chain> chains,
+                     std::vector<Range>& ranges, Visit&& visit) {
+    ranges.assign(shards.size(), Range{});
+    std::vector<std::size_t> at(shards.size(), 0);
+    while (true) {
+        std::uint32_t n = 0;
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            if (at[s] < chains[s].size()) n = std::max(n, chains[s][at[s]].n);
+        if (n == 0) return;
+        for (std::size_t s = 0; s < shards.size(); ++s)
+            if (at[s] < chains[s].size() && chains[s][at[s]].n == n)
+                ranges[s] = chains[s][at[s]++].range;
+        if (!visit(n, std::span<const Range>(ranges))) return;
+    }
+}
+
+// What `of(shard, range)` says of ranges, one a shard, together: of those that were removed it is
+// taken away. Throws CorruptIndex where more was removed than there is.
+template <class Code, class Of>
+[[nodiscard]] std::uint64_t total(std::span<const Shard<Code>> shards,
+                                  std::span<const Range> ranges, Of&& of) {
+    std::int64_t sum = 0;
+    for (std::size_t s = 0; s < shards.size(); ++s)
+        sum += shards[s].sign() * static_cast<std::int64_t>(of(shards[s], ranges[s]));
+    if (sum < 0) throw_corrupt("buckets");
+    return static_cast<std::uint64_t>(sum);
+}
+
+// Rows of ranges that have a next token.
+template <class Code>
+[[nodiscard]] std::uint64_t total_m(std::span<const Shard<Code>> shards,
+                                    std::span<const Range> ranges) {
+    return total(shards, ranges,
+                 [](const Shard<Code>& shard, Range range) { return shard.m(range); });
+}
+template <class Code>
+[[nodiscard]] std::uint64_t total_m(std::span<const Shard<Code>> shards) {
+    std::vector<Range> all;
+    for (const auto& shard : shards) all.push_back(shard.all());
+    return total_m(shards, std::span<const Range>(all));
+}
+
+// How many of the tokens read last stand in the corpus as one run.
+template <class Code>
+[[nodiscard]] std::uint32_t longest_match(std::span<const Shard<Code>> shards,
+                                          std::span<const Chain> chains) {
+    std::uint32_t longest = 0;
+    if (!any_removed(shards)) {
+        for (const Chain& chain : chains)
+            if (!chain.empty()) longest = std::max(longest, chain.front().n);
+        return longest;
+    }
+    std::vector<Range> ranges;
+    for_each_length(shards, chains, ranges, [&](std::uint32_t n, std::span<const Range> at) {
+        const auto size = [](const Shard<Code>&, Range range) { return range.size(); };
+        if (total(shards, at, size) != 0) longest = n;
+        return longest == 0;
+    });
+    return longest;
+}
+
 // Calls visit(n, m, ranges) for the first k levels of the index (k < 0: all), longest first, with
 // one range a shard (empty where the shard has no match). A level counts when its m is larger than
 // that of the level before.
@@ -156,21 +212,9 @@ void for_each_level(std::span<const Shard<Code>> shards, std::span<const Chain> 
         }
         return;
     }
-    ranges.assign(shards.size(), Range{});
-    std::vector<std::size_t> at(shards.size(), 0);
-    while (true) {
-        std::uint32_t n = 0;
-        for (std::size_t s = 0; s < shards.size(); ++s)
-            if (at[s] < chains[s].size()) n = std::max(n, chains[s][at[s]].n);
-        if (n == 0) return;
-        std::uint64_t m = 0;
-        for (std::size_t s = 0; s < shards.size(); ++s) {
-            if (at[s] < chains[s].size() && chains[s][at[s]].n == n)
-                ranges[s] = chains[s][at[s]++].range;
-            m += shards[s].m(ranges[s]);
-        }
-        if (!emit(n, m, ranges)) return;
-    }
+    for_each_length(shards, chains, ranges, [&](std::uint32_t n, std::span<const Range> at) {
+        return emit(n, total_m(shards, at), at);
+    });
 }
 
 }  // namespace infgram

@@ -33,11 +33,14 @@ public:
     }
 
     // From now on the first k levels of each chain are enough: they are kept, and maybe a few more.
-    // Not where there is a live text, whose levels come between, nor in the compact layout, which
-    // cannot find levels that were not kept.
+    // Not where there is a live text, whose levels come between; nor in the compact layout, which
+    // cannot find levels that were not kept; nor where documents were removed, and levels with
+    // them.
     void keep_first(std::size_t k) noexcept {
-        const auto is_compact = [](const Shard<Code>& shard) { return shard.is_compact(); };
-        if (!live_ && std::ranges::none_of(shards_, is_compact)) k_ = k;
+        const auto needs_all = [](const Shard<Code>& shard) {
+            return shard.is_compact() || shard.is_removed();
+        };
+        if (!live_ && std::ranges::none_of(shards_, needs_all)) k_ = k;
     }
     [[nodiscard]] bool keeps_first() const noexcept { return k_.has_value(); }
 
@@ -58,7 +61,7 @@ public:
 
     [[nodiscard]] std::span<const Shard<Code>> shards() const noexcept { return shards_; }
     [[nodiscard]] std::span<const Chain> chains() const noexcept { return chains_; }
-    [[nodiscard]] std::uint32_t n_codes() const noexcept { return shards_.front().n_codes(); }
+    [[nodiscard]] std::uint32_t n_codes() const noexcept { return n_codes_of(shards_); }
     [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
 
     // Whether there is a live text.

@@ -33,13 +33,9 @@ public:
     void apply(const Context<Code>& context, std::uint64_t n_generated, Weights& weights) {
         if (max_copy_ == 0 || n_generated < max_copy_) return;
         next_.clear();
-        for (std::size_t s = 0; s < context.shards().size(); ++s) {
-            const Chain& chain = context.chains()[s];
-            const Level* shortest = nullptr;  // of those that are long enough
-            for (const Level& level : chain)
-                if (level.n >= max_copy_) shortest = &level;
-            if (shortest != nullptr) next_.add(context.shards()[s], shortest->range);
-        }
+        ranges_.clear();
+        for (const Chain& chain : context.chains()) ranges_.push_back(rows_of(chain, max_copy_));
+        next_.add(context.shards(), std::span<const Range>(ranges_));
         if (next_.seen().empty()) return;
         std::erase_if(weights.codes, [&](std::uint32_t code) {
             // A weight of zero (decay 0) is none: nothing could be drawn from such alone.
@@ -52,6 +48,7 @@ public:
 private:
     std::uint32_t max_copy_;
     Histogram next_;
+    std::vector<Range> ranges_;
 };
 
 template <class Code>
@@ -68,9 +65,7 @@ public:
     // Reads a code; whether a run of more than max_copy tokens ends with it.
     bool too_long(std::uint32_t code, std::uint32_t max_copy) {
         advance_all(shards_, std::span<Chain>(chains_), code, max_copy + 1);
-        return std::ranges::any_of(chains_, [&](const Chain& chain) {
-            return !chain.empty() && chain.front().n > max_copy;
-        });
+        return longest_match(shards_, std::span<const Chain>(chains_)) > max_copy;
     }
 
 private:

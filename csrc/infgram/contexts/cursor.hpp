@@ -85,15 +85,15 @@ public:
     }
 
     // What follows each match of the i-th level, in the order of rows, which is that of shards
-    // first. O(rows).
+    // first. O(rows). Throws NeedsMerge where documents were removed.
     [[nodiscard]] std::vector<std::uint32_t> following(std::size_t i) const {
         const std::scoped_lock lock(mutex_);
         std::vector<std::uint32_t> found;
-        const auto shards = index().shards();
+        const auto shards = index().additive();
         const Rows level = rows(i, 1)[0];
         for (std::size_t s = 0; s < shards.size(); ++s)
             for (Row row = level.ranges[s].begin; row < level.ranges[s].end; ++row) {
-                if (row == shards[s].end_row()) continue;
+                if (shards[s].is_silent(row)) continue;
                 found.push_back(index().alphabet().token_id(shards[s].next_code(row)));
             }
         return found;
@@ -122,7 +122,7 @@ public:
     // The chains of such a state, which may come from anywhere.
     static std::vector<Chain> chains_of(const Index<Code>& index,
                                         std::span<const std::int64_t> state, std::uint32_t window) {
-        const auto shards = index.shards();
+        const auto shards = index.parts();
         std::vector<Chain> chains(shards.size());
         if (state.size() % 4 != 0) throw InvalidParameter("not the state of a cursor");
         for (std::size_t i = 0; i < state.size(); i += 4) {
@@ -157,7 +157,7 @@ private:
         std::vector<Rows> found;
         std::vector<Range> scratch;
         std::size_t i = 0;
-        for_each_level(index().shards(), std::span<const Chain>(chains_), -1, scratch,
+        for_each_level(index().parts(), std::span<const Chain>(chains_), -1, scratch,
                        [&](std::uint32_t n, std::uint64_t, std::span<const Range> at) {
                            if (i++ >= first && found.size() < most)
                                found.push_back({n, {at.begin(), at.end()}});

@@ -28,7 +28,7 @@ public:
     // gains the end of the text alone does not count as one.
     // rows: those with the code, if all levels of the chain lie among them.
     void advance(Chain& chain, std::uint32_t code, const RowsOfCode* rows = nullptr) const {
-        if (code == boundary) chain.clear();
+        if (code == boundary || code >= shard_.n_codes()) chain.clear();
         if (!chain.empty()) {
             Level level = chain.back();
             if (rows != nullptr)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -67,16 +68,40 @@ public:
             add_rows(shard, range);
         }
         // The end of the text stands in `next` as a boundary.
-        if (!shard.has_end(range)) return;
-        if (counts_[boundary] == 0) throw_corrupt("next");
-        if (--counts_[boundary] == 0) {
+        const std::uint32_t n_silent = shard.n_silent(range);
+        if (n_silent == 0) return;
+        if (counts_[boundary] < n_silent) throw_corrupt("next");
+        if ((counts_[boundary] -= n_silent) == 0) {
             const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(seen().size());
             n_seen_ =
                 static_cast<std::size_t>(std::remove(seen_.begin(), end, boundary) - seen_.begin());
         }
     }
 
+    // Adds those of ranges, one a shard; of shards that hold what was removed they are taken away.
+    template <class Code>
+    void add(std::span<const Shard<Code>> shards, std::span<const Range> ranges) {
+        std::optional<Histogram> removed;
+        for (std::size_t s = 0; s < shards.size(); ++s) {
+            if (ranges[s].empty()) continue;
+            if (!shards[s].is_removed())
+                add(shards[s], ranges[s]);
+            else
+                (removed ? *removed : removed.emplace(n_codes())).add(shards[s], ranges[s]);
+        }
+        if (!removed) return;
+        for (const std::uint32_t code : removed->seen()) {
+            if (counts_[code] < (*removed)[code]) throw_corrupt("next");
+            counts_[code] -= (*removed)[code];
+        }
+        list();
+    }
+
 private:
+    [[nodiscard]] std::uint32_t n_codes() const noexcept {
+        return static_cast<std::uint32_t>(counts_.size());
+    }
+
     template <class Code>
     void add_rows(const Shard<Code>& shard, Range range) {
         const auto code = [&](Row row) {

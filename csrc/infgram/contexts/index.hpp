@@ -1,4 +1,5 @@
-// An index: an alphabet and its shards. Token ids in, token ids out; counts add up over shards.
+// An index: an alphabet and its shards. Token ids in, token ids out; counts add up over shards, and
+// those of removed documents are taken away.
 //
 // Ownership: none, as for Shard. Thread-safety: const methods may run in parallel.
 #pragma once
@@ -30,12 +31,26 @@ public:
     Index(Alphabet alphabet, std::vector<Shard<Code>> shards)
         : alphabet_(std::move(alphabet)), shards_(std::move(shards)) {
         if (shards_.empty()) throw InvalidParameter("an index has at least one shard");
+        if (n_codes_of(parts()) != alphabet_.n_codes()) throw_corrupt("buckets");
+        has_grown_ = std::ranges::any_of(shards_, &Shard<Code>::has_grown);
+        has_removed_ = any_removed(parts());
         for (const auto& shard : shards_)
-            if (shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
+            if (!has_grown_ && shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
     }
 
     [[nodiscard]] const Alphabet& alphabet() const noexcept { return alphabet_; }
-    [[nodiscard]] std::span<const Shard<Code>> shards() const noexcept { return shards_; }
+    // All shards, for who minds what Shard says of an index that has grown.
+    [[nodiscard]] std::span<const Shard<Code>> parts() const noexcept { return shards_; }
+    // The same for who minds but what was removed. Throws NeedsMerge where something was.
+    [[nodiscard]] std::span<const Shard<Code>> additive() const {
+        if (has_removed_) throw_needs_merge();
+        return shards_;
+    }
+    // The same for all others. Throws NeedsMerge where the index has grown.
+    [[nodiscard]] std::span<const Shard<Code>> shards() const {
+        if (has_grown_) throw_needs_merge();
+        return shards_;
+    }
     [[nodiscard]] const Shard<Code>& shard(std::size_t s) const {
         if (s >= shards_.size()) throw InvalidParameter("there is no such shard");
         return shards_[s];
@@ -47,6 +62,7 @@ public:
         for (const auto& shard : shards_) ranges.push_back(shard.all());
         return ranges;
     }
+
     [[nodiscard]] std::uint64_t n_rows() const noexcept {
         std::uint64_t n = 0;
         for (const auto& shard : shards_) n += shard.n_rows();
@@ -83,14 +99,14 @@ public:
         const Codes codes(*this, ngram);
         if (codes.known().size() != ngram.size()) return 0;
         if (ngram.empty()) return n_tokens();
-        std::uint64_t total = 0;
+        std::int64_t total = 0;
         for (const auto& shard : shards_) {
             auto search = shard.begin_count(codes.known());
             while (shard.step(search)) {
             }
-            total += search.range.size();
+            total += shard.sign() * search.range.size();
         }
-        return total;
+        return static_cast<std::uint64_t>(total);
     }
 
     // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
@@ -149,13 +165,13 @@ public:
     // O(levels) ranks a shard. A token that occurs nowhere empties the chains.
     void advance_chains(std::vector<Chain>& chains, std::uint32_t token_id,
                         std::uint32_t window) const {
-        advance_all(shards(), std::span<Chain>(chains), alphabet_.code(token_id), window);
+        advance_all(parts(), std::span<Chain>(chains), alphabet_.code(token_id), window);
     }
 
     [[nodiscard]] std::vector<IndexLevel> levels(std::span<const Chain> chains) const {
         std::vector<IndexLevel> levels;
         std::vector<Range> ranges;
-        for_each_level(shards(), chains, -1, ranges,
+        for_each_level(parts(), chains, -1, ranges,
                        [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) {
                            levels.push_back({n, m});
                        });
@@ -165,8 +181,7 @@ public:
     // Next-token counts after the rows of `ranges`, one a shard.
     [[nodiscard]] Histogram next_tokens(std::span<const Range> ranges) const {
         Histogram histogram(alphabet_.n_codes());
-        for (std::size_t s = 0; s < shards_.size(); ++s)
-            if (!ranges[s].empty()) histogram.add(shards_[s], ranges[s]);
+        histogram.add(parts(), ranges);
         return histogram;
     }
 
@@ -178,8 +193,9 @@ public:
         std::int64_t own = 0;
         for (std::size_t s = 0; s < shards_.size(); ++s) {
             if (ranges[s].empty()) continue;
-            all += shards_[s].m(ranges[s]);
-            if (code != Alphabet::unknown) own += shards_[s].extend(ranges[s], code).size();
+            const std::int64_t sign = shards_[s].sign();
+            all += sign * shards_[s].m(ranges[s]);
+            if (code != Alphabet::unknown) own += sign * shards_[s].extend(ranges[s], code).size();
         }
         // the boundary has no image
         if (token_id == alphabet_.token_id(boundary))
@@ -197,7 +213,7 @@ public:
         lengths.reserve(tokens.size());
         for (const Token token : tokens) {
             advance_chains(chains, token, window);
-            lengths.push_back(longest_match(chains));
+            lengths.push_back(longest_match(parts(), std::span<const Chain>(chains)));
         }
         return lengths;
     }
@@ -229,9 +245,10 @@ private:
     static constexpr std::size_t lanes = 8;
 
     [[nodiscard]] std::uint64_t n_tokens() const noexcept {
-        std::uint64_t total = 0;
-        for (const auto& shard : shards_) total += shard.n_rows() - shard.bucket(boundary).size();
-        return total;
+        std::int64_t total = 0;
+        for (const auto& shard : shards_)
+            total += shard.sign() * (shard.n_rows() - shard.bucket(boundary).size());
+        return static_cast<std::uint64_t>(total);
     }
 
     // count_batch for at most `lanes` n-grams.
@@ -254,12 +271,14 @@ private:
                 for (auto& search : searches) any |= shard.step(search);
             }
             for (std::size_t i = 0; i < lanes; ++i)
-                if (codes[i]) counts[i] += searches[i].range.size();
+                if (codes[i]) counts[i] += shard.sign() * searches[i].range.size();
         }
     }
 
     Alphabet alphabet_;
     std::vector<Shard<Code>> shards_;
+    bool has_grown_ = false;
+    bool has_removed_ = false;
 };
 
 }  // namespace infgram

@@ -33,7 +33,7 @@ struct Places {
 
 // All maximal spans, as they follow each other in the text: their begins rise, and their ends.
 // O(levels) ranks a token and shard, as match lengths: the levels of a place tell the rows of every
-// length. Throws InvalidParameter.
+// length. Throws InvalidParameter, NeedsMerge.
 template <class Code, class Token>
 [[nodiscard]] Spans maximal_spans(const Index<Code>& index, std::span<const Token> tokens,
                                   const Places& places) {
@@ -42,11 +42,12 @@ template <class Code, class Token>
         places.earliest.size() != tokens.size())
         throw InvalidParameter("expected a place for each token, and one behind them");
     Spans found;
-    std::vector<Chain> chains(index.shards().size());
+    const auto shards = index.additive();
+    std::vector<Chain> chains(shards.size());
     std::uint32_t last = n_tokens;  // where the span begins that ends last so far; it may grow
     for (std::uint32_t i = 0; i < n_tokens; ++i) {
         index.advance_chains(chains, tokens[i], unbounded);
-        const std::uint32_t longest = longest_match(chains);
+        const std::uint32_t longest = longest_match(shards, std::span<const Chain>(chains));
         if (longest > i + 1) throw_corrupt("rank");
         const std::uint32_t reached = std::max(i + 1 - longest, places.earliest[i]);
         if (reached > n_tokens) throw InvalidParameter("a place lies outside the text");

@@ -71,7 +71,7 @@ public:
         const auto& index = owner_->index;
         Drawn drawn;
         drawn.token_ids.reserve(n);
-        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.shards(), n));
+        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.parts(), n));
         while (drawn.token_ids.size() < n) {
             const std::uint32_t code = sampler_.draw(uniform_);
             if (code != Alphabet::unknown) sampler_.read(code);
@@ -100,9 +100,9 @@ public:
     PredictorOf(const Cursor<Code>& cursor, Parameters parameters, std::uint32_t live_tokens)
         : owner_(cursor.owner()),
           parameters_(std::move(parameters)),
-          context_(owner_->index.shards(), cursor.chains(), cursor.window(),
+          context_(shards(), cursor.chains(), cursor.window(),
                    live_text(live_tokens, cursor.window())),
-          estimator_(parameters_, owner_->index.shards()),
+          estimator_(parameters_, shards()),
           end_of_text_(owner_->index.alphabet().token_id(boundary)) {
         weights_.of.assign(context_.n_codes(), 0.0);
     }
@@ -164,13 +164,21 @@ public:
     [[nodiscard]] std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
                                                       const Uniform& uniform) const override {
         const std::scoped_lock lock(mutex_);
-        Estimator estimator(parameters_, owner_->index.shards());
+        Estimator estimator(parameters_, shards());
         if constexpr (ReadsText<Estimator>) estimator.resume(estimator_);
         return std::make_unique<SamplerOf<Code, Estimator>>(
             owner_, Sampler<Code, Estimator>(context_, std::move(estimator), parameters), uniform);
     }
 
 private:
+    // Of an index that has grown, where the estimator minds that: it mixes counts.
+    [[nodiscard]] std::span<const Shard<Code>> shards() const {
+        if constexpr (DrawsRows<Estimator>)
+            return owner_->index.parts();
+        else
+            return owner_->index.shards();
+    }
+
     [[nodiscard]] std::optional<LiveText> live_text(std::uint32_t max_tokens,
                                                     std::uint32_t window) const {
         if (max_tokens == 0) return std::nullopt;
@@ -193,8 +201,7 @@ private:
         for_each_level(
             context_.shards(), context_.chains(), 1, ranges_,
             [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) { found = {n, m}; });
-        if (found.n == 0)
-            for (const auto& shard : context_.shards()) found.m += shard.m(shard.all());
+        if (found.n == 0) found.m = total_m(context_.shards());
         return found;
     }
 
@@ -204,8 +211,9 @@ private:
         estimator_.weigh(weights_);
         const double unseen = estimator_.unseen();
         std::ranges::copy(weights_.of, row.begin());
-        if (unseen != 0.0)
-            row[boundary] = estimator_.prob(boundary);  // where no document ends, too
+        if (unseen != 0.0)  // codes that nothing has any more, and the boundary where none has
+            for (std::uint32_t code = 0; code < context_.n_codes(); ++code)
+                if (row[code] == 0.0) row[code] = estimator_.prob(code);
         row.back() = unseen * static_cast<double>(estimator_.n_vocabulary() - context_.n_codes());
         const double total = std::accumulate(row.begin(), row.end(), 0.0);
         for (double& prob : row) prob /= total;

@@ -80,7 +80,7 @@ public:
         if (k && parameters.max_copy == 0) context_.keep_first(*k);
         rejects_ = rejection_fits(parameters) && !context_.has_live();
         if constexpr (DrawsRows<Estimator>)
-            if (rejects_ && estimator_.parameters().floor == 0.0)
+            if (rejects_ && estimator_.parameters().floor == 0.0 && !any_removed(context_.shards()))
                 rejection_.emplace(estimator_.parameters(), parameters);
     }
 

@@ -42,7 +42,7 @@ public:
 
     // Borrows the shards.
     Sbis(const SbisParameters& parameters, std::span<const Shard<Code>> shards)
-        : parameters_(parameters), counts_(shards.front().n_codes()) {}
+        : parameters_(parameters), counts_(n_codes_of(shards)) {}
 
     // Of the counts of a live text: it has whole ones alone.
     static FixedPower live_power(const SbisParameters&) { return FixedPower(0.0); }
@@ -87,7 +87,8 @@ public:
     [[nodiscard]] std::size_t n_mixed() const noexcept { return levels_.size(); }
     [[nodiscard]] std::uint64_t m(std::size_t level) const noexcept { return levels_[level].m; }
 
-    // The next token of one of the m rows of a level of the corpus alone.
+    // The next token of one of the m rows of a level of the corpus alone, of which nothing was
+    // removed.
     [[nodiscard]] std::uint32_t next(std::size_t level, std::uint64_t row) const {
         std::size_t s = 0;
         for (; row >= shards_[s].m(ranges(level)[s]); ++s) row -= shards_[s].m(ranges(level)[s]);
@@ -103,11 +104,9 @@ public:
             count_level(level);
             return counts_[code];
         }
-        std::uint64_t n = 0;
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            const Range range = ranges(level)[s];
-            if (!range.empty()) n += shards_[s].extend(range, code).size();
-        }
+        std::uint64_t n = total(shards_, ranges(level), [&](const Shard<Code>& shard, Range range) {
+            return range.empty() ? 0 : shard.extend(range, code).size();
+        });
         if (const std::size_t live = levels_[level].live; live != no_live)
             live_->for_each_token(live_->levels()[live],
                                   [&](const Continuation& token, std::uint32_t raw) {
@@ -166,7 +165,7 @@ private:
         for (std::size_t i = 0; i < levels_.size(); ++i) {
             if (i == 0)
                 count_level(i);
-            else if (live_ == nullptr)
+            else if (live_ == nullptr && !any_removed(shards_))
                 count_further(i);
             else
                 count_again(i);
@@ -206,10 +205,8 @@ private:
 
     void add_everything() {
         std::uint64_t m = live_ != nullptr ? live_->m(live_->levels()[0]) : 0;
-        for (const auto& shard : shards_) {
-            ranges_.push_back(shard.all());
-            m += shard.m(shard.all());
-        }
+        for (const auto& shard : shards_) ranges_.push_back(shard.all());
+        m += total_m(shards_);
         levels_.push_back({m, live_ != nullptr ? 0 : no_live});
     }
 
@@ -257,9 +254,7 @@ private:
 
     void count_level(std::size_t level) {
         counts_.clear();
-        for (std::size_t s = 0; s < shards_.size(); ++s)
-            if (const Range range = ranges(level)[s]; !range.empty())
-                counts_.add(shards_[s], range);
+        counts_.add(shards_, ranges(level));
         if (const std::size_t live = levels_[level].live; live != no_live)
             live_->for_each_token(live_->levels()[live],
                                   [&](const Continuation& token, std::uint32_t raw) {
@@ -335,9 +330,11 @@ private:
 
     void find_known() {
         if (!known_.empty()) return;
-        known_.assign(shards_.front().n_codes(), 0);
-        Histogram all(shards_.front().n_codes());
-        for (const auto& shard : shards_) all.add(shard, shard.all());
+        known_.assign(n_codes_of(shards_), 0);
+        Histogram all(n_codes_of(shards_));
+        std::vector<Range> ranges;
+        for (const auto& shard : shards_) ranges.push_back(shard.all());
+        all.add(shards_, std::span<const Range>(ranges));
         for (const std::uint32_t code : all.seen()) known_[code] = 1;
         n_known_ = all.seen().size();
         n_unseen_ = n_vocabulary() - std::min<std::uint64_t>(n_known_, n_vocabulary());

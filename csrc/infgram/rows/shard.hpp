@@ -7,6 +7,11 @@
 // included: where another shard follows, the text ends with a boundary. Every position from 1 to
 // the end of the text has a row. The row of the end has no next token.
 //
+// In an index that has grown, a document of a later segment follows the last one of a text, whose
+// end has a boundary next then; the last document of the corpus may be any one, whose own end has
+// none; and a shard may hold documents that were removed: what it answers is taken away from the
+// answers of the others (sign). Such a shard's codes may be the first ones of the index's alone.
+//
 // Ownership: none. Spans must outlive the shard. Thread-safety: const methods may run in parallel.
 // Columns are trusted to be fast, not to be sane: whatever they hold, no method reads out of
 // bounds. What is cheap to know is checked when a shard is made; a value that steers a later read
@@ -44,7 +49,10 @@ struct Columns {
     std::uint32_t block_rows = 0;                // byte-wide codes only
     std::optional<CompactColumns> compact;       // then of the others there is `buckets` alone
     Row n_rows = 0;
-    Row end_row = 0;  // the row whose position is the end of the text
+    Row end_row = 0;           // the row whose position is the end of the text
+    bool is_followed = false;  // whether a boundary comes behind the end of the text
+    std::optional<Row> stop;   // a row whose boundary is none: the corpus ends there
+    bool is_removed = false;   // whether its documents are counted as removed
 };
 
 template <class Code>
@@ -61,13 +69,18 @@ public:
           buckets_(check_buckets(columns)),
           rank_(make_rank(columns)),
           n_rows_(columns.n_rows),
-          end_row_(columns.end_row) {
+          end_row_(columns.end_row),
+          silent_end_(columns.is_followed ? none : columns.end_row),
+          stop_(columns.stop.value_or(none)),
+          is_removed_(columns.is_removed) {
         if (n_rows_ == 0 || end_row_ >= n_rows_) throw_corrupt("sa");
         if (columns.compact)
             compact_text_.emplace(*columns.compact, n_rows_, end_row_);
         else
             check_fast();
         if (bucket(boundary).empty()) throw_corrupt("buckets");
+        if (stop_ != none && (stop_ >= n_rows_ || next_code(stop_) != boundary))
+            throw_corrupt("next");
     }
 
     [[nodiscard]] Row n_rows() const noexcept { return n_rows_; }
@@ -76,7 +89,15 @@ public:
     }
     [[nodiscard]] Range all() const noexcept { return {0, n_rows_}; }
     [[nodiscard]] Range bucket(std::uint32_t code) const noexcept {
-        return {buckets_[code], buckets_[code + 1]};
+        return code < n_codes() ? Range{buckets_[code], buckets_[code + 1]} : Range{};
+    }
+    // Whether answers are those of documents that were removed; and 1, or -1 then.
+    [[nodiscard]] bool is_removed() const noexcept { return is_removed_; }
+    [[nodiscard]] std::int64_t sign() const noexcept { return is_removed_ ? -1 : 1; }
+    // Whether the text is one of an index that has grown: what walks it as if it were the end of
+    // the corpus, or all of its documents were there, would be wrong.
+    [[nodiscard]] bool has_grown() const noexcept {
+        return is_removed_ || stop_ != none || silent_end_ == none;
     }
     // Whether the columns below are not there, and `shared` is not to be had: whoever can do
     // without asks first. They throw NeedsFastLayout.
@@ -123,12 +144,31 @@ public:
         return code;
     }
 
-    // Rows of the range that have a next token: all but the end of the text.
+    // Rows of the range that have a next token.
     [[nodiscard]] std::uint32_t m(Range range) const noexcept {
-        return range.size() - (has_end(range) ? 1 : 0);
+        return range.size() - n_silent(range);
     }
-    [[nodiscard]] bool has_end(Range range) const noexcept {
-        return range.begin <= end_row_ && end_row_ < range.end;
+    // Rows of the range without one: the end of the text, if nothing follows it, and the stop.
+    [[nodiscard]] std::uint32_t n_silent(Range range) const noexcept {
+        const auto holds = [&](Row row) { return range.begin <= row && row < range.end ? 1u : 0u; };
+        return holds(silent_end_) + holds(stop_);
+    }
+    [[nodiscard]] bool has_end(Range range) const noexcept { return n_silent(range) != 0; }
+    [[nodiscard]] bool is_silent(Row row) const noexcept {
+        return row == silent_end_ || row == stop_;
+    }
+
+    // The row of the end of the document whose tokens stand at [begin, end): what it says of its
+    // context, all such rows say. O(end - begin) ranks. Throws CorruptIndex.
+    [[nodiscard]] Row end_of_document(Position begin, Position end) const {
+        if (begin > end || end > n_rows_) throw InvalidParameter("positions outside the shard");
+        if (end == n_rows_) return end_row_;
+        std::vector<Code> scratch;
+        Range range = bucket(boundary);
+        for (const Code code : text(begin, end, scratch)) range = extend(range, code);
+        for (Row row = range.begin; row < range.end; ++row)
+            if (row != end_row_ && next_code(row) == boundary) return row;
+        throw_corrupt("next");
     }
 
     // The code that every row of a short range has next, or Alphabet::unknown if there are several
@@ -159,6 +199,7 @@ public:
 
     // The range of (context + code), given the range of context. The LF mapping; code > 0.
     [[nodiscard]] Range extend(Range range, std::uint32_t code) const {
+        if (code >= n_codes()) return {};
         const Range image = rank_(code, range);
         if (image.empty()) return {};
         if (image.begin < buckets_[code] || image.begin > image.end ||
@@ -341,6 +382,24 @@ private:
     std::optional<CompactText> compact_text_;
     Row n_rows_;
     Row end_row_;
+    static constexpr Row none = 0xffffffff;  // there are fewer rows
+    Row silent_end_;                         // end_row_, or none
+    Row stop_;                               // or none
+    bool is_removed_;
 };
+
+// Codes of an index: its shards may have fewer.
+template <class Code>
+[[nodiscard]] std::uint32_t n_codes_of(std::span<const Shard<Code>> shards) noexcept {
+    std::uint32_t n = 0;
+    for (const auto& shard : shards) n = std::max(n, shard.n_codes());
+    return n;
+}
+
+// Whether some of them hold documents that were removed.
+template <class Code>
+[[nodiscard]] bool any_removed(std::span<const Shard<Code>> shards) noexcept {
+    return std::ranges::any_of(shards, &Shard<Code>::is_removed);
+}
 
 }  // namespace infgram

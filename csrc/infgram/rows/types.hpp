@@ -56,6 +56,17 @@ struct NeedsFastLayout : std::runtime_error {
         "`infgram convert INDEX OUT --layout fast`.");
 }
 
+// An index of several segments cannot be asked this before they are merged.
+struct NeedsMerge : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void throw_needs_merge() {
+    throw NeedsMerge(
+        "this index has grown and is in several segments: it counts, finds and generates with "
+        "SBIS. For all else make one of them: `infgram merge -i INDEX --purge`.");
+}
+
 [[noreturn]] inline void throw_corrupt(const char* column) {
     throw CorruptIndex(
         std::string("the column '") + column +

@@ -146,7 +146,7 @@ def exponent_of(index: Index) -> float:
     known = _CACHE.get(index)
     if known is not None:
         return known[0].exponent
-    arrays = _stored_arrays(index)
+    arrays = _stored_arrays(index) if index.segments.is_one else None
     return _EXPONENT if arrays is None else float(arrays["static_fit"][0])
 
 

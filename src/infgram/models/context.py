@@ -111,9 +111,11 @@ class Context:
     def levels(self) -> list[Counts]:
         """Levels of the corpus, longest first; the last is the empty context, n = 0.
 
-        The compact layout does not tell different contexts: `contexts` is 0 and `passed` NaN.
+        The compact layout does not tell different contexts, nor does an index that has grown:
+        `contexts` is 0 and `passed` NaN.
         """
-        if self.cursor.index.layout == COMPACT:
+        index = self.cursor.index
+        if index.layout == COMPACT or not index.segments.is_one:
             return self._counted_levels()
         return [
             Counts(n, m, False, token_ids, counts, contexts, passed)

@@ -359,10 +359,10 @@ class OfParts(Protocol):
 class DefinedSampler:
     """The definition of sampling, over any number of contexts: a law, its limits, a draw.
 
-    One context of a corpus alone is drawn from by rejection, at temperatures from
-    `LEAST_TEMPERATURE` to 1 and without limits: `draw_row` where the law is that of rows
-    (`OfRows`), `draw_part` where its parts are drawn from (`OfParts`). All others by their weights:
-    `draw`.
+    One context of a corpus alone, of which nothing was removed, is drawn from by rejection, at
+    temperatures from `LEAST_TEMPERATURE` to 1 and without limits: `draw_row` where the law is that
+    of rows (`OfRows`), `draw_part` where its parts are drawn from (`OfParts`). All others by their
+    weights: `draw`.
 
     No token is drawn that the corpus never had, nor an end of text that it never had.
     `how`: temperature, top_k, top_p and min_p, as `draw` takes them.
@@ -392,6 +392,7 @@ class DefinedSampler:
             and LEAST_TEMPERATURE <= temperature <= 1.0
             and len(contexts) == 1
             and not contexts[0].adapts
+            and not contexts[0].cursor.index.has_removed
         )
 
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ from .memory import enough, require
 from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
 
 MAX_SHARD_TOKENS = 2**31 - 2
+Encoded: TypeAlias = tuple[Document, NDArray[Any] | InputError | TokenError]
+"""A document with its token ids, of the tokenizer's dtype, or why it has none."""
 _CHUNK_TOKENS = 1 << 20
 
 
@@ -78,55 +80,91 @@ def build_index(
     whole(2, MAX_SHARD_TOKENS, shard_tokens=shard_tokens)
     whole(1, jobs=jobs)
     check_layout(layout)
-    report: Progress = progress or (lambda _stage, _done, _total: None)
-    started = time.perf_counter()
     with (
         enough("building the index", "use smaller shards or fewer jobs, or raise the limit"),
         building(Path(path), overwrite=overwrite) as new,
     ):
-        folder = new.folder
-        writer = IndexWriter(folder)
-        shards = _ingest(documents, writer, tokenizer, shard_tokens, on_bad)
-        token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
-        writer.write("token_ids", token_ids)
-        if tokenizer.file is not None:
-            writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
-        sides = [_Side(writer, shards)]
-        if two_sided:
-            sides.append(_backwards(writer, shards, tokenizer.dtype))
-        n_codes = len(token_ids) + 1
-        plan = _Plan(
-            folder=str(folder),
-            spool_dtype=tokenizer.dtype.name,
-            n_codes=n_codes,
-            code_bits=_code_bits(n_codes),
-            block_rows=_block_rows(n_codes),
-            threads=max(1, (os.cpu_count() or 1) // jobs),
+        write_index(
+            encoded(documents, tokenizer),
+            new.folder,
+            tokenizer=tokenizer,
+            shard_tokens=shard_tokens,
+            jobs=jobs,
+            two_sided=two_sided,
             layout=layout,
+            description=description,
+            on_bad=on_bad,
+            progress=progress,
         )
-        tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
-        results = iter(_sort_all(tasks, jobs, report))
-        fields = {
-            "infgram": native.version(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "tokenizer": tokenizer.spec(),
-            "code_bits": plan.code_bits,
-            "block_rows": plan.block_rows,
-            **({} if layout == FAST else {"layout": layout}),
-            "n_tokens": sum(s["n_tokens"] for s in shards),
-            "n_documents": sum(s["n_documents"] for s in shards),
-        }
-        for side in sides:
-            for shard in side.shards:
-                result = next(results)
-                side.writer.files.update(result["files"])
-                shard["end_row"] = result["end_row"]
-        # The other side first: the manifest outside is the last file, and names the one inside.
-        for side in reversed(sides):
-            inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
-            identity = side.writer.finish({**fields, "shards": side.shards, **inside})
-            fields["backwards"] = identity
-        return new.publish(partial(bind, path=Path(path, folder.name)))
+        return new.publish(partial(bind, path=Path(path, new.folder.name)))
+
+
+def write_index(
+    documents: Iterable[Encoded],
+    folder: Path,
+    *,
+    tokenizer: Tokenizer,
+    known: NDArray[np.uint32] | None = None,
+    shard_tokens: int = MAX_SHARD_TOKENS,
+    jobs: int = 1,
+    two_sided: bool = False,
+    layout: str = FAST,
+    description: Mapping[str, object] | None = None,
+    on_bad: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.uint32], int]:
+    """Writes the files of an index into a folder; returns its token ids by code, and a code's bits.
+
+    Options as in `build_index`. `known`: of a segment of an index that grows, the token ids that
+    have a code there: they keep it, and those that are new come behind. Such a segment may hold
+    empty documents alone.
+    """
+    report: Progress = progress or (lambda _stage, _done, _total: None)
+    started = time.perf_counter()
+    writer = IndexWriter(folder)
+    shards = _ingest(documents, writer, shard_tokens, on_bad, may_be_empty=known is not None)
+    token_ids = _distinct_ids(folder, shards, tokenizer.dtype)
+    if known is not None:
+        token_ids = np.concatenate([known, token_ids[~np.isin(token_ids, known)]])
+    writer.write("token_ids", token_ids)
+    if tokenizer.file is not None:
+        writer.write("tokenizer.json", np.frombuffer(tokenizer.file, np.uint8))
+    sides = [_Side(writer, shards)]
+    if two_sided:
+        sides.append(_backwards(writer, shards, tokenizer.dtype))
+    n_codes = len(token_ids) + 1
+    plan = _Plan(
+        folder=str(folder),
+        spool_dtype=tokenizer.dtype.name,
+        n_codes=n_codes,
+        code_bits=_code_bits(n_codes),
+        block_rows=_block_rows(n_codes),
+        threads=max(1, (os.cpu_count() or 1) // jobs),
+        layout=layout,
+    )
+    tasks = [(side.plan(plan), shard) for side in sides for shard in side.shards]
+    results = iter(_sort_all(tasks, jobs, report))
+    fields = {
+        "infgram": native.version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tokenizer": tokenizer.spec(),
+        "code_bits": plan.code_bits,
+        "block_rows": plan.block_rows,
+        **({} if layout == FAST else {"layout": layout}),
+        "n_tokens": sum(s["n_tokens"] for s in shards),
+        "n_documents": sum(s["n_documents"] for s in shards),
+    }
+    for side in sides:
+        for shard in side.shards:
+            result = next(results)
+            side.writer.files.update(result["files"])
+            shard["end_row"] = result["end_row"]
+    # The other side first: the manifest outside is the last file, and names the one inside.
+    for side in reversed(sides):
+        inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
+        identity = side.writer.finish({**fields, "shards": side.shards, **inside})
+        fields["backwards"] = identity
+    return token_ids, plan.code_bits
 
 
 def _seconds_since(started: float) -> float:
@@ -216,11 +254,12 @@ def _spool_path(folder: Path, name: str) -> Path:
 
 
 def _ingest(
-    documents: Iterable[Document],
+    documents: Iterable[Encoded],
     writer: IndexWriter,
-    tokenizer: Tokenizer,
     shard_tokens: int,
     on_bad: Callable[[str], None] | None,
+    *,
+    may_be_empty: bool,
 ) -> list[dict[str, Any]]:
     """Writes every document's tokens to its shard's spool; returns the shards' manifest entries."""
     sources: dict[str, int] = {}
@@ -228,7 +267,7 @@ def _ingest(
     shards: list[dict[str, Any]] = []
     with ExitStack() as files:
         spool = _Spool("shard-00000", writer, sources, kinds, files)
-        for document, ids in _encoded(documents, tokenizer):
+        for document, ids in documents:
             if isinstance(ids, Exception):
                 if on_bad is None:
                     raise ids
@@ -244,7 +283,7 @@ def _ingest(
                 spool = _Spool(f"shard-{len(shards):05d}", writer, sources, kinds, files)
             spool.append(document, ids)
         shards.append(spool.close(last=True))
-    if not any(shard["n_tokens"] for shard in shards):
+    if not any(shard["n_tokens"] for shard in shards) and not (may_be_empty and sources):
         found = "every document is empty" if sources else "there is no document"
         raise EmptyCorpus(f"the corpus has no tokens ({found}): nothing to index")
     writer.write_strings("sources", *_join([os.fsencode(source) for source in sources]))
@@ -252,10 +291,8 @@ def _ingest(
     return shards
 
 
-def _encoded(
-    documents: Iterable[Document], tokenizer: Tokenizer
-) -> Iterator[tuple[Document, NDArray[Any] | InputError | TokenError]]:
-    """Documents with their token ids, of the tokenizer's dtype, or an error that says where it is.
+def encoded(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Encoded]:
+    """Documents with their token ids, or an error that says where it is.
 
     The tokenizer reads ahead: what it has taken and not yet encoded waits here.
     """

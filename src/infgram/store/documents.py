@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,25 @@ class ShardDocuments:
         if source >= len(self._kinds):
             raise self._corrupt("a document has a source of no kind")
         return bool(self._kinds[source] == PLAIN_TEXT)
+
+    def of_source(self, source: str) -> NDArray[np.int64]:
+        """The documents that came from a source, rising."""
+        name = os.fsencode(source)
+        known = [i for i in range(len(self._names)) if self._names[i] == name]
+        return np.flatnonzero(np.isin(self._sources, known))
+
+    def where(self, fields: Mapping[str, object]) -> NDArray[np.int64]:
+        """The documents whose metadata has all of these fields with these values, rising. O(n)."""
+        if self._metadata is None:
+            return np.zeros(0, np.int64)
+        return np.array(
+            [
+                document
+                for document in range(len(self))
+                if fields.items() <= self._metadata_of(document).items()
+            ],
+            np.int64,
+        )
 
     def _metadata_of(self, document: int) -> dict[str, Any]:
         raw = self._metadata[document] if self._metadata is not None else b""

@@ -5,7 +5,10 @@
     ├── lock                           locked while CURRENT changes
     └── generation-0123456789abcdef/   the files of one build; columns never change
 
-One rename replaces CURRENT, so whoever opens the index sees one build or the other. docs/format.md
+Of an index that has grown, CURRENT names a list of generations instead, a file beside them:
+infgram 3 segments-0123456789abcdef.json. What is in it, segments.py knows.
+
+One rename replaces CURRENT, so whoever opens the index sees one state or the other. docs/format.md
 tells the protocol. An index of format 1 has its files in the folder itself; it becomes one of
 format 2 when it is replaced.
 """
@@ -17,7 +20,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -32,57 +35,69 @@ FORMAT = "infgram"
 MANIFEST = "manifest.json"
 CURRENT = "CURRENT"
 
-_LINE = re.compile(rb"infgram 2 (generation-[0-9a-f]{16})\n")
+_LINE = re.compile(rb"infgram (?:2 (generation-[0-9a-f]{16})|3 (segments-[0-9a-f]{16}\.json))\n")
 _GENERATION = re.compile(r"generation-[0-9a-f]{16}")
+_LIST = re.compile(r"segments-[0-9a-f]{16}\.json")
 _OUR_MANIFEST = re.compile(rb'\s*\{\s*"format"\s*:\s*"infgram"')
 
 
 # Reading ------------------------------------------------------------------------------------------
 
 
-def enter(root: Path, cleanup: ExitStack) -> Directory:
-    """The folder of the index's current build, open until `cleanup` closes it.
+def enter(root: Path, cleanup: ExitStack) -> tuple[Directory, str | None]:
+    """The index's folder, open until `cleanup` closes it, and what is current in it.
+
+    That is a generation, a list of some, or the folder itself in format 1: None. It may be gone by
+    now: `has_moved_on` tells.
 
     Raises NotAnIndex, UnsupportedFormat, CorruptIndex.
     """
-    missing = None
-    while True:
-        try:
-            folder = cleanup.enter_context(Directory.open(root))
-        except FileNotFoundError as error:
-            raise NotAnIndex(
-                f"{root} does not exist: build it with `infgram build CORPUS -o {root}`"
-            ) from error
-        except NotADirectoryError as error:
-            raise NotAnIndex(
-                f"{root} is a file, not an index folder: build one from it with `infgram build`"
-            ) from error
-        except OSError as error:
-            raise StorageError(f"{root} cannot be opened: {error.strerror}") from error
-        name = _current(folder)
-        if name is None:
-            return folder
-        try:
-            return cleanup.enter_context(folder.folder(name))
-        except FileNotFoundError as error:
-            if name == missing:
-                raise CorruptIndex(
-                    f"{root / name} is missing, and {CURRENT} says that it is the index: build it "
-                    "again"
-                ) from error
-            missing = name  # replaced since CURRENT was read? Then it names another one by now
+    try:
+        folder = cleanup.enter_context(Directory.open(root))
+    except FileNotFoundError as error:
+        raise NotAnIndex(
+            f"{root} does not exist: build it with `infgram build CORPUS -o {root}`"
+        ) from error
+    except NotADirectoryError as error:
+        raise NotAnIndex(
+            f"{root} is a file, not an index folder: build one from it with `infgram build`"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{root} cannot be opened: {error.strerror}") from error
+    return folder, current(folder)
 
 
-def has_moved_on(root: Path, generation: Directory) -> bool:
-    """Whether another build has taken the place of an open one."""
+def has_moved_on(root: Path, folder: Directory, name: str | None) -> bool:
+    """Whether something else has become current since this was."""
     with ExitStack() as cleanup, suppress(StorageError):
-        now = enter(root, cleanup)
-        return not now.is_same(generation)
+        now, current_name = enter(root, cleanup)
+        return current_name != name or not now.is_same(folder)
     return False
 
 
-def _current(folder: Directory) -> str | None:
-    """The name of the current generation; None where there is no CURRENT."""
+def is_list(name: str | None) -> bool:
+    """Whether what is current is a list of generations."""
+    return name is not None and _LIST.fullmatch(name) is not None
+
+
+@contextmanager
+def generation(root: Directory, name: str) -> Iterator[Directory]:
+    """The folder of a generation. Raises CorruptIndex."""
+    if not _GENERATION.fullmatch(name):
+        raise CorruptIndex(f"{root.path}: {name!r:.80} is no generation; build the index again")
+    with ExitStack() as cleanup:
+        try:
+            folder = cleanup.enter_context(root.folder(name))
+        except FileNotFoundError as error:
+            raise CorruptIndex(
+                f"{root.path / name} is missing, and {CURRENT} says that it is the index: build it "
+                "again"
+            ) from error
+        yield folder
+
+
+def current(folder: Directory) -> str | None:
+    """The name of what is current; None where there is no CURRENT. Raises CorruptIndex."""
     try:
         line = folder.read(CURRENT, most=1000)
     except FileNotFoundError:
@@ -93,24 +108,27 @@ def _current(folder: Directory) -> str | None:
         if line.startswith(b"infgram "):
             raise CorruptIndex(
                 f"{folder.path / CURRENT} is damaged or of a later infgram: found {what}, expected "
-                "'infgram 2 generation-...'; build the index again"
+                "'infgram 2 generation-...' or 'infgram 3 segments-...'; build the index again"
             )
         raise NotAnIndex(f"{folder.path / CURRENT} is not of an infgram index: found {what}")
-    return found[1].decode()
+    return (found[1] or found[2]).decode()
 
 
 # Writing ------------------------------------------------------------------------------------------
 
 
 class Building:
-    """The files of a build, in `folder`, until they are published."""
+    """The files of a build, in `folder`, until they are published.
+
+    `name`: of the generation that they become.
+    """
 
     def __init__(self, work: Path, target: Path, *, overwrite: bool) -> None:
-        self._name = f"generation-{secrets.token_hex(8)}"
+        self.name = f"generation-{secrets.token_hex(8)}"
         self._work = work
         self._target = target
         self._overwrite = overwrite
-        self.folder = work / self._name
+        self.folder = work / self.name
         self.folder.mkdir()
 
     def publish(self, bind: Callable[[Directory], T]) -> T:
@@ -118,12 +136,9 @@ class Building:
 
         bind: opens the files, in a folder that no other build can have replaced yet.
         """
-        with open(self._work / CURRENT, "xb") as file:
-            file.write(f"infgram 2 {self._name}\n".encode())
-            sync(file)
-        for folder in (self.folder, self._work):
-            _sync_folder(folder)
-        target, final = self._target, self._target / self._name
+        self._sync_built()
+        self._write_current(f"infgram 2 {self.name}")
+        target, final = self._target, self._target / self.name
 
         def bound(folder: Path) -> T:
             with Directory.open(folder) as generation:
@@ -148,13 +163,63 @@ class Building:
                     system.replace(self._work / CURRENT, target / CURRENT)
                     _sync_folder(target)
                     with suppress(OSError):  # the new one stands; the next build tries again
-                        _remove_replaced(target, self._name)
+                        _remove_replaced(target, {self.name})
                     return result
             except OSError as error:
                 # another build came first, or somebody removed the target just now: look again
                 came_first = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
                 if not self._work.exists() or (target.exists() and not came_first):
                     raise
+
+    def succeed(
+        self,
+        base: str | None,
+        bind: Callable[[Directory], T],
+        *,
+        listed: Callable[[T], tuple[bytes, Collection[str]]] | None = None,
+    ) -> tuple[str, T] | None:
+        """Makes a finished build current if `base` still is; None if something else is by now.
+
+        bind: opens the build. listed: gives the content of a list of generations, which becomes
+        current instead, and their names. Returns the name of what is current, and what was opened.
+        """
+        name = self.name if listed is None else f"segments-{secrets.token_hex(8)}.json"
+        final = self._target / self.name
+        self._sync_built()
+        with locked(self._target):
+            with Directory.open(self._target) as target:
+                if current(target) != base:
+                    return None
+            system.replace(self.folder, final)
+            with Directory.open(final) as folder:
+                result = bind(folder)
+            keep: set[str] = {name, self.name}
+            if listed is not None:
+                content, names = listed(result)
+                keep.update(names)
+                with open(self._work / name, "xb") as file:
+                    file.write(content)
+                    sync(file)
+                system.replace(self._work / name, self._target / name)
+            self._write_current(f"infgram {2 if listed is None else 3} {name}")
+            _sync_folder(self._target)
+            system.replace(self._work / CURRENT, self._target / CURRENT)
+            _sync_folder(self._target)
+            with suppress(OSError):  # the new one stands; the next build tries again
+                _remove_replaced(self._target, keep)
+        return name, result
+
+    def _write_current(self, line: str) -> None:
+        """Writes CURRENT beside the build."""
+        with open(self._work / CURRENT, "xb") as file:
+            file.write(f"{line}\n".encode())
+            sync(file)
+        _sync_folder(self._work)
+
+    def _sync_built(self) -> None:
+        """Waits until the names of all files of the build are on the disk."""
+        for folder, _, _ in os.walk(self.folder):
+            _sync_folder(Path(folder))
 
 
 @contextmanager
@@ -244,11 +309,15 @@ def _recover(target: Path) -> None:
                 aside.rmdir()
 
 
-def _remove_replaced(target: Path, current: str) -> None:
-    """Removes all builds but the current one, whoever left them. The lock is held."""
-    for name in filter(_GENERATION.fullmatch, os.listdir(target)):
-        if name != current and not (target / name).is_symlink():
+def _remove_replaced(target: Path, keep: Collection[str]) -> None:
+    """Removes all builds and lists but those to keep, whoever left them. The lock is held."""
+    for name in os.listdir(target):
+        if name in keep or (target / name).is_symlink():
+            continue
+        if _GENERATION.fullmatch(name):
             _remove(target / name)
+        elif _LIST.fullmatch(name):
+            (target / name).unlink()
     if _has_our_manifest(target):
         _remove_first_format(target)
 

@@ -59,15 +59,15 @@ def check_layout(layout: object) -> None:
 
 def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
     """Checks a manifest; `path` is for messages. Raises CorruptIndex, UnsupportedFormat."""
-    fields = _Fields(manifest, path)
+    fields = Fields(manifest, path)
     tokenizer = fields.object("tokenizer")
-    _Fields(tokenizer, path).integer("vocab_size", 1, MAX_VOCAB_SIZE)
+    Fields(tokenizer, path).integer("vocab_size", 1, MAX_VOCAB_SIZE)
     code_bits = fields.integer("code_bits", 8, 32)
     if not fields.list("shards"):
         raise fields.error("shards", "at least one")
     shards = []
     for i, entry in enumerate(fields.list("shards")):
-        shard = _Fields(entry, path)
+        shard = Fields(entry, path)
         name = f"shard-{i:05d}"
         if shard.text("name") != name:
             raise shard.error("name", f"{name!r}")
@@ -87,7 +87,7 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
         tokenizer,
         code_bits,
         fields.integer("block_rows", 32, 2048 if code_bits == 8 else 1 << 31),
-        fields.integer("n_tokens", 1, MAX_ROWS * len(shards)),
+        fields.integer("n_tokens", 0, MAX_ROWS * len(shards)),
         fields.integer("n_documents", 1, MAX_ROWS * len(shards)),
         tuple(shards),
         fields.text("created"),
@@ -105,7 +105,7 @@ def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
     return replace(found, files=tuple(_known_files(found, fields, files)))
 
 
-def _check_sums(found: Layout, fields: _Fields) -> None:
+def _check_sums(found: Layout, fields: Fields) -> None:
     if found.code_bits not in (8, 16, 32):
         raise fields.error("code_bits", "8, 16 or 32")
     if found.block_rows & (found.block_rows - 1):
@@ -124,7 +124,7 @@ def _check_sums(found: Layout, fields: _Fields) -> None:
             )
 
 
-def _known_files(found: Layout, fields: _Fields, files: Mapping[str, Any]) -> list[str]:
+def _known_files(found: Layout, fields: Fields, files: Mapping[str, Any]) -> list[str]:
     optional = fields.list("optional") if fields.has("optional") else []
     known = []
     for name, dtype, length, needed in _columns(found, files):
@@ -209,7 +209,7 @@ def _compact(n: int, n_codes: int, _code: str, _rows: int) -> list[tuple[str, st
     ]
 
 
-class _Fields:
+class Fields:
     """A JSON object of a manifest, whose fields come as what they must be."""
 
     def __init__(self, found: object, path: Path) -> None:

@@ -54,7 +54,7 @@ DTYPES = {
 }
 
 _CHUNK = 1 << 22
-_MOST_MANIFEST = 1 << 25
+MOST_MANIFEST = 1 << 25
 MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
@@ -82,20 +82,20 @@ class IndexWriter:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
-            checksum = 0
+            crc32 = 0
             for start in range(0, len(data), _CHUNK):
                 chunk = data[start : start + _CHUNK]
-                checksum = zlib.crc32(chunk, checksum)
+                crc32 = zlib.crc32(chunk, crc32)
                 file.write(chunk)
             padding = bytes(n_bytes - len(data))
-            checksum = zlib.crc32(padding, checksum)
+            crc32 = zlib.crc32(padding, crc32)
             file.write(padding)
             sync(file)
         self.files[name] = {
             "dtype": column.dtype.name,
             "length": int(column.size),
             "n_bytes": n_bytes,
-            "crc32": checksum,
+            "crc32": crc32,
         }
 
     def write_mapped(self, name: str, column: _Column) -> _Column:
@@ -141,7 +141,7 @@ class IndexWriter:
             "optional": self.optional,
             "files": self.files,
         }
-        identity = _checksum(fields)
+        identity = checksum(fields)
         text = json.dumps({**fields, "checksum": identity}, indent=1)
         with open(self.folder / MANIFEST, "w", encoding="utf-8") as file:
             file.write(text)
@@ -283,27 +283,14 @@ class Strings:
         return self.blob[begin:end].tobytes()
 
 
-def open_folder(path: str | os.PathLike[str], *, verify: bool | None = None) -> StoredIndex:
-    """Opens the current build of an index: checks its manifest and file sizes, maps its files.
+def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = None) -> StoredIndex:
+    """All of the build whose files lie in this folder, which stands at `path` from now on.
 
     `verify`: True checks every checksum; False none; None checks them unless the files are the very
     ones that the build or an earlier check has seen (same size and times of change).
 
     Raises NotAnIndex, UnsupportedFormat, CorruptIndex, StorageError.
     """
-    root = Path(path)
-    while True:
-        with ExitStack() as cleanup:
-            folder = generations.enter(root, cleanup)
-            try:
-                return bind(folder, verify=verify)
-            except InfgramError:
-                if not generations.has_moved_on(root, folder):
-                    raise
-
-
-def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = None) -> StoredIndex:
-    """All of the index whose files lie in this folder, which stands at `path` from now on."""
     manifest, identity = _read_manifest(folder)
     path = path or folder.path
     layout = layout_of(manifest, path / MANIFEST)
@@ -394,10 +381,10 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
     done = 0
     for name in stored.layout.files:
         entry = stored.manifest["files"][name]
-        checksum = 0
+        crc32 = 0
         try:
             for chunk in _chunks(stored, name):
-                checksum = zlib.crc32(chunk, checksum)
+                crc32 = zlib.crc32(chunk, crc32)
                 done += len(chunk)
                 if progress:
                     progress("checksums", done, stored.n_bytes)
@@ -405,10 +392,10 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
             raise CorruptIndex(
                 f"{stored.folder / name} cannot be read: {error.strerror}"
             ) from error
-        if checksum != entry["crc32"]:
+        if crc32 != entry["crc32"]:
             raise CorruptIndex(
                 f"{stored.folder / name} was changed after the build: its checksum is "
-                f"{checksum:08x}, the manifest says {entry['crc32']:08x}. Build the index again."
+                f"{crc32:08x}, the manifest says {entry['crc32']:08x}. Build the index again."
             )
     with suppress(OSError, StorageError), Directory.open(stored.folder) as folder:
         stored._check_identity(folder)
@@ -440,7 +427,7 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
     """The manifest without its checksum, and the checksum."""
     path = folder.path / MANIFEST
     try:
-        manifest = json.loads(folder.read(MANIFEST, most=_MOST_MANIFEST))
+        manifest = json.loads(folder.read(MANIFEST, most=MOST_MANIFEST))
     except FileNotFoundError as error:
         raise NotAnIndex(
             f"{folder.path} has no {MANIFEST}, nor a file {generations.CURRENT} that names the "
@@ -467,7 +454,7 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
         )
     found = manifest.pop("checksum", None)
     try:
-        expected = _checksum(manifest)
+        expected = checksum(manifest)
     except RecursionError as error:
         raise CorruptIndex(f"{path} is nested too deep: it was not written by infgram") from error
     if found != expected:
@@ -547,7 +534,7 @@ def _note_verified(folder: Directory, identity: str, times: _Times) -> None:
 def _is_noted(folder: Directory, identity: str, times: _Times) -> bool:
     """Whether these very files were checked already. Format 1 noted the times alone."""
     try:
-        noted = json.loads(folder.read(VERIFIED, most=_MOST_MANIFEST))
+        noted = json.loads(folder.read(VERIFIED, most=MOST_MANIFEST))
     except (OSError, ValueError, RecursionError, StorageError):
         return False
     return bool(noted in ({"identity": identity, "files": times}, times))
@@ -561,6 +548,7 @@ def padded(n_bytes: int) -> int:
     return (-(-n_bytes // PADDING) + 1) * PADDING
 
 
-def _checksum(fields: Mapping[str, object]) -> str:
+def checksum(fields: Mapping[str, object]) -> str:
+    """Of a manifest without its own, as JSON."""
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
