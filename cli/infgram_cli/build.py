@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from . import typed
+from .inputs import Notes, reading_options, sorting_options
 from .option import option
 from .options import InputPath, TokenizerName, json_option, output_option, quiet_option
-from .texts import documents_option, format_options
 
 if TYPE_CHECKING:
     import infgram
-    from infgram.text.corpus import Format, TokenDtype
-
-_MAX_SHARD_TOKENS = 2**31 - 2
-_WARNINGS_SHOWN = 10
 
 
 @click.command(
@@ -41,53 +37,14 @@ Examples:
     help="The tokenizer: bytes, chars, ids, tiktoken:NAME, a `tokenizers` JSON file, or a model's "
     "folder.",
 )
-@documents_option("no match crosses documents")
-@option(
-    "--glob",
-    metavar="PATTERN",
-    default="**/*",
-    help="Which files to read from folders.",
-)
-@option(
-    "--exclude",
-    metavar="GLOB",
-    multiple=True,
-    help="What to leave out of folders, as in .gitignore; may be repeated.",
-)
-@option("--no-gitignore", is_flag=True, help="Also read what .gitignore names in a folder.")
-@format_options
-@option(
-    "--token-dtype",
-    type=click.Choice(["uint8", "uint16", "uint32"]),
-    help="Type of the ids in .bin files, which are token ids then.",
-)
-@option(
-    "--separator",
-    type=click.IntRange(min=0),
-    metavar="ID",
-    help="The id that separates documents in token arrays, such as 50256.",
-)
+@reading_options
 @option(
     "--vocab-size",
     type=click.IntRange(min=1),
     metavar="N",
     help="All token ids are below N: for --tokenizer ids.",
 )
-@option(
-    "--shard-tokens",
-    type=click.IntRange(2, _MAX_SHARD_TOKENS),
-    metavar="N",
-    default=_MAX_SHARD_TOKENS,
-    help="Tokens to sort at once; each takes 11 bytes of memory (25 for token ids).",
-)
-@option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=1,
-    help="Shards to sort at once, each in its own process.",
-)
+@sorting_options
 @option(
     "--two-sided",
     is_flag=True,
@@ -112,15 +69,7 @@ def build(
     inputs: tuple[str, ...],
     output: Path | None,
     tokenizer: str,
-    documents: Literal["file", "line", "paragraph"],
-    glob: str,
-    exclude: tuple[str, ...],
-    no_gitignore: bool,
-    text_field: str,
-    format: Format | None,
-    encoding: str | None,
-    token_dtype: TokenDtype | None,
-    separator: int | None,
+    reading: dict[str, Any],
     vocab_size: int | None,
     shard_tokens: int,
     jobs: int,
@@ -146,22 +95,14 @@ def build(
 
     output = output or _default_output(inputs[0])
     with warnings.catch_warnings(), progress(stderr(), quiet=quiet) as report:
-        skipped = _Notes()
+        skipped = Notes()
         warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
         clock = Clock(report)
         index = infgram.build(
             [path if path == "-" else Path(path) for path in inputs],
             output,
             tokenizer=tokenizer,
-            documents=documents,
-            glob=glob,
-            exclude=exclude,
-            gitignore=not no_gitignore,
-            text_field=text_field,
-            format=format,
-            encoding=encoding,
-            token_dtype=token_dtype,
-            separator=separator,
+            **reading,
             vocab_size=vocab_size,
             shard_tokens=shard_tokens,
             jobs=jobs,
@@ -200,55 +141,6 @@ def build(
         )
     elif not quiet:
         _print_summary(index, output, seconds, calibration_seconds)
-
-
-class _Notes:
-    """Shows the first warnings of each kind about the corpus, a line each, and counts them all."""
-
-    def __init__(self) -> None:
-        from infgram.errors import BadRecordSkipped, CorpusWarning, FilesSkipped
-
-        self.n_files = 0
-        self._n: dict[type[Warning], int] = {}
-        self._record, self._files = BadRecordSkipped, FilesSkipped
-        self._kind = CorpusWarning
-        self._show_others = warnings.showwarning
-        warnings.simplefilter("always", CorpusWarning)
-        warnings.showwarning = self._show
-
-    @property
-    def n_records(self) -> int:
-        """Broken records that were left out."""
-        return self._n.get(self._record, 0)
-
-    def _show(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if not issubclass(category, self._kind):
-            self._show_others(message, category, filename, lineno, file, line)
-            return
-        self._n[category] = n = self._n.get(category, 0) + 1
-        if isinstance(message, self._files):
-            self.n_files += message.n_files
-        if n <= _WARNINGS_SHOWN:
-            from .output import note, one_line
-
-            prefix = "skipped: " if category is self._record else ""
-            note(prefix + one_line(" ".join(str(message).split())))
-
-    def sum_up(self) -> None:
-        from .output import note
-
-        for category, n in self._n.items():
-            if n > _WARNINGS_SHOWN:
-                what = "skipped {} broken records" if category is self._record else "{} such notes"
-                note(f"{what.format(f'{n:,}')} in all")
 
 
 def _default_output(first: str) -> Path:

@@ -30,7 +30,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     from .output import one_line, print_facts, print_json, si, stdout
 
     opened = open_index(path, index)
-    calibrations = infgram.stored_calibration(opened)
+    calibrations = infgram.stored_calibration(opened) if opened.segments.is_one else None
     manifest = opened.manifest
     if as_json:
         print_json(
@@ -41,6 +41,8 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "n_unknown": opened.n_unknown,
                 "n_documents": opened.n_documents,
                 "n_shards": opened.n_shards,
+                "n_segments": opened.n_segments,
+                "has_removed": opened.has_removed,
                 "n_bytes": opened.n_bytes,
                 "two_sided": opened.is_two_sided,
                 "layout": opened.layout,
@@ -63,6 +65,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         **_unknown(opened),
         "documents": f"{opened.n_documents:,}",
         "shards": f"{opened.n_shards:,}",
+        **_segments(opened),
         "size": f"{si(opened.n_bytes, 'B')}, {opened.n_bytes / opened.n_tokens:.2f} bytes a token",
         "layout": _LAYOUTS[opened.layout],
         "two-sided": "yes" if opened.is_two_sided else "no",
@@ -73,6 +76,14 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)
+
+
+def _segments(opened: infgram.Index) -> dict[str, str]:
+    """Of an index that has grown."""
+    if opened.segments.is_one:
+        return {}
+    removed = ", and documents that were removed" if opened.has_removed else ""
+    return {"segments": f"{opened.n_segments:,}{removed}: `infgram merge --purge` makes one piece"}
 
 
 def _unknown(opened: infgram.Index) -> dict[str, str]:

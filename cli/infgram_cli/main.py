@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, get_args
 
 import click
 
+from .add import add
 from .animate import animate
 from .build import build
 from .calibrate import calibrate
@@ -33,6 +34,7 @@ from .infill import infill
 from .info import info
 from .lint import lint
 from .man import man
+from .merge import merge
 from .next import next_tokens
 from .ngrams import ngrams
 from .novelty import novelty
@@ -43,6 +45,7 @@ from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
 from .refine import refine
+from .remove import remove
 from .sections import MORE, SECTIONS
 from .serve import serve
 from .trace import trace
@@ -227,7 +230,7 @@ Begin with: infgram demo, or infgram build corpus.txt and infgram generate.
 def cli(ctx: click.Context, debug: bool) -> None:
     """N-gram language models of unbounded order: index text, query it, write more.
 
-    Commands take an index with -i PATH, or from INFGRAM_INDEX, or the only *.infgram here.
+    The index is that of -i PATH, of INFGRAM_INDEX, or the only *.infgram here.
     """
     ctx.obj = debug
     if sys.stderr.isatty():
@@ -245,6 +248,7 @@ for _command in (
     *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft, serve),
+    *(add, remove, merge),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))

@@ -149,8 +149,8 @@ def build(
             progress=progress,
         )
         index = Index.of(stored, Path(path))
-        index.folder = _Folder()
-        weakref.finalize(index.folder, _close, until_built.pop_all(), os.getpid())
+        index.keep(folder_of_it := _Folder())
+        weakref.finalize(folder_of_it, _close, until_built.pop_all(), os.getpid())
     if index.n_unknown:
         warnings.warn(
             f"{index.n_unknown:,} of {index.n_tokens:,} tokens are unknown to the tokenizer: their "

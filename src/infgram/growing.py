@@ -89,7 +89,7 @@ def add(
         on_bad=on_bad,
         progress=progress,
     )
-    return _now(opened, grown)
+    return opened.become(grown)
 
 
 def remove(
@@ -136,7 +136,7 @@ def remove(
         return np.concatenate(found)
 
     left, _ = remove_documents(opened.path, choose, tokenizer=opened.tokenizer)
-    return _now(opened, left)
+    return opened.become(left)
 
 
 def merge(
@@ -167,14 +167,7 @@ def merge(
     merged = merge_segments(
         opened.path, tokenizer=opened.tokenizer, purge=purge, jobs=jobs, progress=progress
     )
-    return _now(opened, merged)
-
-
-def _now(opened: Index, segments: Segments) -> Index:
-    """What an index has become."""
-    now = Index.of(segments, opened.path)
-    now.folder = opened.folder
-    return now
+    return opened.become(merged)
 
 
 def _numbered(base: Segments, opened: Index, numbers: Sequence[int]) -> NDArray[np.int64]:

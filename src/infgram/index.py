@@ -71,8 +71,7 @@ class Index:
     def _bind(self, path: Path, segments: Segments, verify: bool | None) -> None:
         self.path = Path(os.path.abspath(path))
         self._verify = verify
-        self.folder: object = None
-        """What keeps the folder of an index that nobody named; other states of it hold it, too."""
+        self._folder: object = None  # keeps that of an index that nobody named
         # of the other side of an index: how that one is opened anew
         self._front: tuple[Path, bool | None, str] | None = None
         self.segments = segments
@@ -123,9 +122,17 @@ class Index:
             return self
         if is_current(self.segments):
             return self
-        now = Index(self.path, verify=self._verify)
-        now.folder = self.folder
+        return self.become(open_segments(self.path, verify=self._verify))
+
+    def become(self, segments: Segments) -> Index:
+        """Another state of the same index."""
+        now = Index.of(segments, self.path)
+        now.keep(self._folder)
         return now
+
+    def keep(self, folder: object) -> None:
+        """Holds what keeps the folder of an index, as all other states of it do."""
+        self._folder = folder
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._front is not None:
