@@ -23,6 +23,7 @@ from reference import Reference
 import infgram
 import infgram.draft
 from infgram.errors import (
+    CorruptIndex,
     EmptyCorpus,
     IndexReplaced,
     InvalidParameter,
@@ -331,7 +332,7 @@ def test_what_segments_cannot_tell_asks_for_a_merge(
     index = infgram.add(built(tmp_path, "to be", "or not to be"), ["that is the question"] * 3)
     if removed:
         index = infgram.remove(index, documents=[0])
-    with pytest.raises(NeedsMerge, match="merge"):
+    with pytest.raises(NeedsMerge, match=r"merge.*--purge"):
         ask(index)
     purged = infgram.merge(index, purge=True)
     assert infgram.Model(purged, infgram.KneserNey()).distribution("to").sum() == pytest.approx(1)
@@ -368,6 +369,68 @@ def test_a_seed_writes_the_same_as_the_definition_over_segments(
             defined = infgram.Model(it, infgram.SBIS(k=2)).generate("to", **how)
         assert native.text == defined.text
         assert native.finish_reason == defined.finish_reason
+
+
+# Lists that are damaged ---------------------------------------------------------------------------
+
+
+def damaged(path: Path, change: Callable[[dict], object]) -> None:
+    """Changes the list of segments, whose checksum fits."""
+    (listed,) = path.glob("segments-*.json")
+    fields = json.loads(listed.read_text())
+    del fields["checksum"]
+    change(fields)
+    listed.write_text(json.dumps({**fields, "checksum": storage.checksum(fields)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda it: it.pop("segments"),
+        lambda it: it.update(segments=[]),
+        lambda it: it.update(segments=[3]),
+        lambda it: it.update(version=4),
+        lambda it: it.update(format="other"),
+        lambda it: it.update(stop=[9, 0]),
+        lambda it: it.update(stop=[0]),
+        lambda it: it.update(stop=[0, -1]),
+        lambda it: it.update(stop=[0, 2**31]),
+        lambda it: it.update(stop=[0, 2]),
+        lambda it: it.update(stop="here"),
+        lambda it: it["segments"].append(it["segments"][0]),
+        lambda it: it["removals"].clear(),
+        lambda it: it["segments"][0].update(name="../generation-0123456789abcdef"),
+        lambda it: it["segments"][0].update(name="generation-0123456789abcdef"),
+        lambda it: it["segments"][0].update(identity="00"),
+        lambda it: it["segments"][0].update(removed=[[0, 2]]),
+        lambda it: it["segments"][0].update(removed=[[1, 0]]),
+        lambda it: it["segments"][0].update(removed=[[0, 1], [1, 2]]),
+        lambda it: it["segments"][0].update(removed=[[0, 99]]),
+        lambda it: it["segments"][0].update(removed=[0]),
+        lambda it: it["segments"][0].update(removed=[[False, True]]),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(
+    tmp_path: Path, change: Callable[[dict], object]
+) -> None:
+    index = infgram.add(built(tmp_path, "to be", "or not"), ["zebra"])
+    infgram.remove(index, documents=[1])
+    damaged(index.path, change)
+    with pytest.raises(CorruptIndex):
+        infgram.open(index.path)
+
+
+def test_a_list_that_is_torn_or_gone_is_refused(tmp_path: Path) -> None:
+    index = infgram.add(built(tmp_path, "to be", "or not"), ["zebra"])
+    (listed,) = index.path.glob("segments-*.json")
+    content = listed.read_bytes()
+    for changed in (b"", content[:-9], content.replace(b"generation", b"Generation"), b"[]"):
+        listed.write_bytes(changed)
+        with pytest.raises(CorruptIndex):
+            infgram.open(index.path)
+    listed.unlink()
+    with pytest.raises(CorruptIndex, match="missing"):
+        infgram.open(index.path)
 
 
 # Removing ----------------------------------------------------------------------------------------

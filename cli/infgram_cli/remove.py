@@ -95,8 +95,9 @@ def remove(
             }
         )
     elif not quiet:
+        removed = "1 document" if n_removed == 1 else f"{n_removed:,} documents"
         stdout().print(
-            f"{left.path.name}: {n_removed:,} documents removed in {seconds:.2f} s; "
+            f"{left.path.name}: {removed} removed in {seconds:.2f} s; "
             f"{left.n_documents:,} left, of {left.n_tokens:,} tokens"
         )
 

@@ -93,6 +93,12 @@ py::list to_list(const std::vector<IndexLevel>& levels) {
     return list;
 }
 
+std::vector<std::pair<Row, Row>> pairs(const std::vector<Range>& ranges) {
+    std::vector<std::pair<Row, Row>> pairs;
+    for (const Range range : ranges) pairs.emplace_back(range.begin, range.end);
+    return pairs;
+}
+
 template <class Ask>
 auto released(Ask&& ask) {
     const py::gil_scoped_release release;
@@ -235,12 +241,11 @@ void bind_index(py::module_& m) {
             py::arg("context"))
         .def(
             "find",
-            [](const AnyIndex& self, const Tokens& ngram) {
-                std::vector<std::pair<Row, Row>> pairs;
-                for (const Range range : self.find(ngram))
-                    pairs.emplace_back(range.begin, range.end);
-                return pairs;
-            },
+            [](const AnyIndex& self, const Tokens& ngram) { return pairs(self.find(ngram)); },
+            py::arg("ngram"), Released())
+        .def(
+            "find_parts",
+            [](const AnyIndex& self, const Tokens& ngram) { return pairs(self.find_parts(ngram)); },
             py::arg("ngram"), Released())
         .def("match_lengths", &AnyIndex::match_lengths, py::arg("tokens"), py::arg("window"),
              Released())

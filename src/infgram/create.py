@@ -221,6 +221,7 @@ def convert(
     (2, 'compact')
     """
     check_index(index=index)
+    index.need_one_piece("convert")
     stored = convert_index(
         index.stored, path, layout=layout, overwrite=overwrite, progress=progress
     )

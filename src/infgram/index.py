@@ -99,12 +99,20 @@ class Index:
     @property
     def stored(self) -> storage.StoredIndex:
         """The files of its only segment. Raises NeedsMerge where the index has grown."""
+        self.need_one_piece("this")
+        return self.segments.segments[0].stored
+
+    def need_one_piece(self, what: str) -> None:
+        """Raises NeedsMerge for what cannot be told of an index that has grown.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).need_one_piece("KneserNey")
+        """
         if not self.segments.is_one:
             raise NeedsMerge(
-                f"{self.path} has grown and is in segments, and this needs it in one piece: make "
+                f"{self.path} has grown and is in segments, and {what} needs it in one piece: make "
                 f"it so with `infgram merge -i {self.path} --purge` (infgram.merge)"
             )
-        return self.segments.segments[0].stored
 
     def refresh(self) -> Index:
         """The index as it is now: itself if nothing was built, added, removed or merged since.
@@ -601,7 +609,7 @@ class Index:
 
     def _drawn(self, ids: NDArray[Any], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Rows of an n-gram, as `occurrences.draw` has them, in documents that were not removed."""
-        ranges = np.array(self.native.find(ids))
+        ranges = np.array(self.native.find_parts(ids))
         held, gone = ranges[: self.n_shards], ranges[self.n_shards :]
         n_gone = int((gone[:, 1] - gone[:, 0]).sum())
         if not n_gone:

@@ -96,8 +96,13 @@ public:
             [&](const auto& of, auto given) { of->index.count_batch(given, offsets, counts); }, of_,
             flat);
     }
-    // Rows of each shard.
+    // Rows of each shard. Throws NeedsMerge where documents were removed, of which some may be.
     [[nodiscard]] std::vector<Range> find(const Tokens& ngram) const {
+        visit([](const auto& of) { std::ignore = of->index.additive(); });
+        return find_parts(ngram);
+    }
+    // The same, and of shards that hold what was removed.
+    [[nodiscard]] std::vector<Range> find_parts(const Tokens& ngram) const {
         return std::visit([](const auto& of, auto given) { return of->index.find(given); }, of_,
                           ngram);
     }

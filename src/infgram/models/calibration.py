@@ -95,6 +95,7 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     0
     """
     check_index(index=index)
+    index.need_one_piece("Kneser-Ney")
     fits = _fitted(index)
     if save:
         index.stored.write_extra(_as_arrays(fits))
@@ -108,6 +109,7 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
     Of several threads and processes that ask at once, one fits and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
+    index.need_one_piece("Kneser-Ney")
     known = once(
         index.stored,
         lambda: _CACHE.get(index) or stored_calibration(index),

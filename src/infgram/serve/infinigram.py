@@ -246,6 +246,8 @@ def _get_doc_by_ptr(asked: Asked) -> Answer:
 
 
 def _shard(asked: Asked) -> int:
+    if asked.index.has_removed:
+        asked.index.need_one_piece("a document by its place in a shard")
     return asked.fields.whole("s", -1, 0, asked.index.n_shards - 1)
 
 

@@ -281,6 +281,8 @@ def _stop(fields: Fields) -> tuple[int, int] | None:
 def _check(found: Segments, path: Path) -> None:
     """Whether the segments fit together."""
     stored = found.all_stored()
+    if len(found.names()) < len(stored):
+        raise CorruptIndex(f"{path} names a generation twice: build the index again")
     ids = found.newest.column("token_ids")
     for each in stored:
         own = each.column("token_ids")

@@ -65,6 +65,7 @@ def find_cnf(
     [[7]]
     """
     clauses = _clauses(index, cnf, max_diff_tokens)
+    index.need_one_piece("a count of several n-grams near each other")
     found = [[index.native.find(ids) for ids in clause] for clause in clauses]
     n_shards = len(index.stored.layout.shards)
     most = min(max_diff_tokens, max(index.shard_rows))  # nothing is farther apart

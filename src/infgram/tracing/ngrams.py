@@ -68,6 +68,7 @@ def ngrams(
         whole(0, limit=limit)
         limit = min(limit, index.n_tokens)  # there are no more
     min_count = min(min_count, index.n_tokens + 1)  # nothing occurs as often
+    index.need_one_piece("ngrams")
     columns = [index.stored.column(f"{each.name}/documents") for each in index.stored.layout.shards]
     walk = native.NgramReader(index.native, n, min_count, columns if documents else [])
     return _listed(index, walk, n, limit)

@@ -193,10 +193,12 @@ def dedup(
 def _check(index: Index, min_length: int, against: Index | None) -> None:
     check_index(index=index)
     whole(1, 2**32 - 1, min_length=min_length)
+    index.need_one_piece("repeats, which is also in dedup,")
     if against is None:
         index.need_fast_layout("repeats, which is also in dedup,")
         return
     check_index(against=against)
+    against.need_one_piece("repeats, which is also in dedup,")
     if against.tokenizer.spec() != index.tokenizer.spec():
         raise InvalidParameter(
             f"against has tokens of {against.tokenizer.name!r} and the index of "

@@ -135,6 +135,7 @@ def learnt_of(index: Index, *, adapt: bool) -> Learnt:
     Of several threads and processes that ask at once, one learns and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
+    index.need_one_piece("Mix")
     known = once(
         index.stored,
         lambda: _CACHES[adapt].get(index) or _stored(index, adapt),
