@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 #include "infgram/models/calibration.hpp"
@@ -45,11 +47,13 @@ py::array_t<double> distributions(AnyPredictor& predictor, const Tokens& tokens)
 
 void bind_predictor(py::module_& m) {
     py::class_<AnySampler>(m, "Sampler")
-        .def(
+        .def(  // of each text (token ids, why it ended)
             "sample",
             [](AnySampler& self, std::size_t n) {
-                Drawn drawn = self.sample(n);
-                return std::tuple(std::move(drawn.token_ids), drawn.ended);
+                std::vector<std::pair<std::vector<std::uint32_t>, const char*>> texts;
+                for (Drawn& drawn : self.sample(n))
+                    texts.emplace_back(std::move(drawn.token_ids), drawn.ended);
+                return texts;
             },
             py::arg("n"), Released());
     py::class_<AnyPredictor>(m, "Predictor")
@@ -67,11 +71,11 @@ void bind_predictor(py::module_& m) {
         .def(
             "sampler",
             [](const AnyPredictor& self, double temperature, std::uint32_t top_k, double top_p,
-               double min_p, std::uint32_t max_copy, const Uniform& bit_generator) {
-                return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generator);
+               double min_p, std::uint32_t max_copy, const std::vector<Uniform>& bit_generators) {
+                return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generators);
             },
             py::kw_only(), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-            py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generator"), Released(),
+            py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generators"), Released(),
             py::keep_alive<0, 7>());
     m.def("sbis", &sbis, py::arg("cursor"), py::kw_only(), py::arg("k"), py::arg("decay"),
           py::arg("normalise"), py::arg("floor"), py::arg("n_vocabulary"), py::arg("live_tokens"),

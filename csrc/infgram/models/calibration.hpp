@@ -326,7 +326,7 @@ struct FitParameters {
     int n_steps = 0;
     double pull = 0.0;
     unsigned n_threads = 1;
-    std::shared_ptr<const WideTables> wide;  // of the index, with this exponent
+    std::shared_ptr<const WideTables> wide = nullptr;  // of the index, with this exponent
 };
 
 struct Fits {
