@@ -48,7 +48,14 @@ def wide_tables_of(index: Index, exponent: float) -> WideTables | None:
 
 
 def count_wide_tables(index: Index, exponent: float) -> WideTables:
-    """Counts those of an index of any size, and keeps none."""
+    """Counts those of an index of any size, and keeps none.
+
+    >>> import infgram
+    >>> tables = count_wide_tables(infgram.build(["to be or not to be"] * 300), 0.2)
+    >>> shards, ranges, depths, *_ = tables.arrays()
+    >>> len(depths), int(depths[-1])  # the last one is the empty context, of all rows
+    (261, 0)
+    """
     index.need_fast_layout("Kneser-Ney, on which this stands,")
     with enough("counting continuations", "raise the limit, or use another estimator"):
         return native.count_wide(index.native, exponent=exponent, least_rows=_LEAST_ROWS)
