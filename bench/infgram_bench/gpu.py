@@ -89,13 +89,11 @@ def _nanogpt(found: dict[str, Any], findings: Findings) -> None:
     if found["loss"] is None:
         findings.note(f"{name}: all that there was time for, so its loss is not shown")
     else:
-        loss = found["loss"]
-        published = "" if found["published"] is None else f"{found['published']:.4f}"
-        row[2:6] = [f"{loss:.4f}", f"{math.exp(loss):.3f}", f"{found['loss_apart']:.4f}", published]
-        findings.figures |= {
-            "nanoGPT: loss": loss,
-            "nanoGPT: seconds of training": found["seconds"],
-        }
+        loss, apart, published = (found[each] for each in ("loss", "loss_apart", "published"))
+        row[2:5] = [f"{loss:.4f}", f"{math.exp(loss):.3f}", f"{apart:.4f}"]
+        row[5] = "" if published is None else f"{published:.4f}"
+        findings.figures["nanoGPT: loss"] = loss
+        findings.figures["nanoGPT: seconds of training"] = found["seconds"]
     findings.table(
         "trained on this device",
         [

@@ -1,5 +1,4 @@
-"""All that `gpu` measures, in processes of its own, on the best device that there is, with one thread
-of the processor.
+"""All that `gpu` measures, in processes of its own: on the best device there is, with one thread.
 
 `how` is "quick" for models of a moment, and else empty.
 """
@@ -103,7 +102,7 @@ def refiner(folder: Path, size: str, how: str, say: Say) -> dict[str, Any]:
 
 
 def edits(folder: Path, how: str, say: Say) -> dict[str, Any]:
-    """Drafts, and what the refiners in the folder make of them, judged by nanoGPT if it is ready."""
+    """Drafts, and what the refiners in the folder make of them; nanoGPT judges once it is ready."""
     real = real_of(folder)
     judge = _nanogpt(folder, how, 0.0, say)
     n = 2 if how else _N_PROMPTS
