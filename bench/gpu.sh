@@ -9,8 +9,10 @@
 # from the network. Where there is no network, INFGRAM_TINY_SHAKESPEARE names the text.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-folder=${1:-gpu-results}
-[ $# -eq 0 ] || shift
+case ${1:-} in
+  '' | -*) folder=gpu-results ;;
+  *) folder=$1 && shift ;;
+esac
 python=${PYTHON:-python3}
 if ! "$python" -c 'import infgram_bench, safetensors, torch, transformers' 2> /dev/null; then
   [ -d "$root/.venv-gpu" ] || "$python" -m venv "$root/.venv-gpu"

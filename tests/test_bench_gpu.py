@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,23 @@ def test_a_training_cut_short_has_no_loss_and_judges_nothing(tmp_path: Path) -> 
     gpu._edits({"rows": rows, "n": 2, "n_prompt": 32, "n_judged": 33}, found)
     assert found.tables[-1].header == ["known words"]
     assert found.tables[-1].rows[1][1] == "0.900 (+0.100, +0.000 to +0.200)"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of sh")
+@pytest.mark.parametrize("folder", [[], ["results"]])
+def test_the_script_asks_the_question_with_the_python_that_it_is_given(
+    folder: list[str], tmp_path: Path
+) -> None:
+    script = Path(__file__).parent.parent / "bench" / "gpu.sh"
+    done = subprocess.run(
+        ["sh", script, *folder, "--list"],
+        env={**os.environ, "PYTHON": sys.executable},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "gpu" and gpu.QUESTION.title in done.stdout
 
 
 def test_a_device_is_named() -> None:
