@@ -46,7 +46,17 @@ class Rounds:
 class BothSides:
     """Judges and edits with an estimator, of a two-sided index.
 
-    Raises what the estimator raises for the index, at the first look.
+    Raises NotTwoSided, and what the estimator raises for the index, at the first look.
+
+    >>> import infgram
+    >>> index = infgram.build(["to be or not to be"], two_sided=True)
+    >>> ids = index.ids("to te or not ").astype(np.uint32)
+    >>> how = Rounds(n=1, share=1.0, margin=4.0, n_sbis=3, n_lexicon=3)
+    >>> edits = BothSides(index, infgram.KneserNey()).edit(
+    ...     ids, [(3, 5)], how, np.random.default_rng(0)
+    ... )
+    >>> [bytes(edit.new) for edit in edits], bytes(ids.tolist())
+    ([b'be'], b'to be or not ')
     """
 
     def __init__(self, index: Index, estimator: Estimator) -> None:
