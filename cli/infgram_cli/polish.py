@@ -27,7 +27,8 @@ Examples:
     help="What an edit must gain; twice as much for a word that the corpus has.",
 )
 @option(
-    "--judge",
+    "--judged-by",
+    "judge",
     type=click.Choice(["kneser-ney", "mix"]),
     default="kneser-ney",
     help="What finds words probable: mix reads better, after a fit, and takes longer.",
