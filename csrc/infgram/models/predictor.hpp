@@ -22,11 +22,6 @@
 
 namespace infgram {
 
-struct Drawn {
-    std::vector<std::uint32_t> token_ids;
-    const char* ended = "";  // or "end_of_text" or "max_copy"
-};
-
 class AnySampler {
 public:
     virtual ~AnySampler() = default;
@@ -68,20 +63,7 @@ public:
 
     Drawn sample(std::size_t n) override {
         const std::scoped_lock lock(mutex_);
-        const auto& index = owner_->index;
-        Drawn drawn;
-        drawn.token_ids.reserve(n);
-        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.shards(), n));
-        while (drawn.token_ids.size() < n) {
-            const std::uint32_t code = sampler_.draw(uniform_);
-            if (code != Alphabet::unknown) sampler_.read(code);
-            if (code == boundary || code == Alphabet::unknown) {
-                drawn.ended = code == boundary ? "end_of_text" : "max_copy";
-                break;
-            }
-            drawn.token_ids.push_back(index.alphabet().token_id(code));
-        }
-        return drawn;
+        return sample_tokens(sampler_, owner_->index, owner_->neighbours, uniform_, n);
     }
 
 private:

@@ -20,6 +20,8 @@
 
 #include "infgram/contexts/context.hpp"
 #include "infgram/contexts/copying.hpp"
+#include "infgram/contexts/index.hpp"
+#include "infgram/contexts/neighbours.hpp"
 #include "infgram/models/draw.hpp"
 #include "infgram/models/rejection.hpp"
 #include "infgram/rows/alphabet.hpp"
@@ -170,5 +172,31 @@ private:
     const RowsOfCode* rows_ = nullptr;
     std::uint64_t n_generated_ = 0;
 };
+
+// Tokens drawn, and why there are no more.
+struct Drawn {
+    std::vector<std::uint32_t> token_ids;
+    const char* ended = "";  // or "end_of_text" or "max_copy"
+};
+
+// Up to n tokens of an index; fewer only where a text ends, whose end is not among them, or where a
+// copy limit leaves no token. neighbours: of the index.
+template <class Code, class Estimator>
+Drawn sample_tokens(Sampler<Code, Estimator>& sampler, const Index<Code>& index,
+                    LazyNeighbours& neighbours, const Uniform& uniform, std::size_t n) {
+    Drawn drawn;
+    drawn.token_ids.reserve(n);
+    if (sampler.keeps_first()) sampler.borrow(neighbours.after(index.shards(), n));
+    while (drawn.token_ids.size() < n) {
+        const std::uint32_t code = sampler.draw(uniform);
+        if (code != Alphabet::unknown) sampler.read(code);
+        if (code == boundary || code == Alphabet::unknown) {
+            drawn.ended = code == boundary ? "end_of_text" : "max_copy";
+            break;
+        }
+        drawn.token_ids.push_back(index.alphabet().token_id(code));
+    }
+    return drawn;
+}
 
 }  // namespace infgram
