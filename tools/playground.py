@@ -1,6 +1,6 @@
 """The playground: a folder of static files in which the core runs in a browser.
 
-    python tools/playground.py -o FOLDER    # in an environment with ziglang, which `make cross` makes
+    python tools/playground.py    # with ziglang, which `make playground` installs
 
 Compiles the core to WebAssembly and puts it, packed, beside the page. What the server's page has
 too is taken from there. Prints the size of each file, and exits with 1 if all together are larger
