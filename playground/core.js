@@ -107,13 +107,22 @@ export class Core {
       const at = this.#core.take(bytes.length);
       new Uint8Array(this.#core.memory.buffer).set(bytes, at);
     }
-    const answered = this.#core[name](...numbers);
+    const answered = this.#run(name, numbers);
     const { buffer } = this.#core.memory; // another one whenever it grows
     if (!answered) {
       const problem = new Uint8Array(buffer, this.#core.problem(), this.#core.problem_size());
       throw new Error(decode(problem));
     }
     return Array.from(new Float64Array(buffer, this.#core.answer(), this.#core.answer_size()));
+  }
+
+  #run(name, numbers) {
+    try {
+      return this.#core[name](...numbers);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      throw new Error("The core ran out of memory: load the page again, and take a smaller text.");
+    }
   }
 
   #said(at) {

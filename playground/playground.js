@@ -62,6 +62,9 @@ byId("corpus").onpaste = (event) => {
   show(text);
   take(text);
 };
+byId("corpus").ondragover = (event) => {
+  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+};
 byId("corpus").ondrop = (event) => {
   const [file] = event.dataTransfer.files;
   if (!file) return;

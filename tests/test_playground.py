@@ -217,7 +217,7 @@ def test_a_trace_is_that_of_the_model(
     ("question", "said"),
     [
         (["index", ""], "The text is empty: paste one, or open a file."),
-        (["index", ["a", (64 << 20) + 1]], "has 67108865 bytes, expected at most"),
+        (["index", ["a", (32 << 20) + 1]], "has 33554433 bytes, expected at most"),
         (["begin", "sbis-2", "to", -1, 0], "The temperature is -1, expected 0 to 100."),
         (["begin", "sbis-2", "to", 1, 0.5], "The seed is 0.5, expected a whole number from 0"),
         (["begin", "sbis-2", "to", 1, 2**53], "The seed is 9007199254740992, expected"),

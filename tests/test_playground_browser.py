@@ -152,6 +152,24 @@ def test_a_file_is_the_corpus_and_a_long_one_is_shown_in_part(
     assert "UTF-8" in found(page, "#taken")[0].text
 
 
+def test_a_file_that_is_dropped_is_the_corpus(page: Any, memory_folder: Path) -> None:
+    page.execute_script(
+        """
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([arguments[0]], "dropped.txt"));
+        for (const name of ["dragover", "drop"]) {
+          const event = new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
+          if (document.getElementById("corpus").dispatchEvent(event)) throw new Error(name);
+        }
+        """,
+        TEXT,
+    )
+    taken(page, len(TEXT))
+    assert "dropped.txt" in found(page, "#taken")[0].text
+    typed(page, "not to b")
+    browsing.check_cards(page, index_of(TEXT, memory_folder), "not to b")
+
+
 def test_a_long_text_that_is_pasted_is_taken_whole(page: Any, memory_folder: Path) -> None:
     text = "".join(f"{i} and {i + 1}\n" for i in range(20_000))
     pasted(page, text)

@@ -91,6 +91,7 @@ EXPORT(index_text) bool index_text() {
     state.kneser_ney.reset();
     state.text.reset();
     state.text = std::make_unique<const Text>(state.taken);
+    state.taken = {};
     state.kneser_ney.emplace(*state.text);
     return answered({});
 }

@@ -23,7 +23,7 @@ using Code = std::uint8_t;
 
 inline constexpr std::uint32_t end_of_text = 256;    // the id behind those of bytes
 inline constexpr std::uint32_t n_vocabulary = 257;   // bytes, and the end of a text
-inline constexpr std::size_t max_bytes = 64u << 20;  // takes 15 bytes a byte while it is sorted
+inline constexpr std::size_t max_bytes = 32u << 20;  // of which each takes some 32 of memory
 inline constexpr std::size_t max_different = 255;    // codes are bytes, and one is the boundary
 
 class Text {
