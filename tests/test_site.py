@@ -14,7 +14,7 @@ import infgram.draft
 import infgram.refine
 
 DOCS = Path(__file__).parents[1] / "docs"
-NAMED = ("tutorial", "how-it-works", "command-line", "python")
+NAMED = ("tutorial", "how-it-works", "command-line", "python", "gallery")
 PAGES = [*(DOCS / f"{name}.md" for name in NAMED), *sorted(DOCS.glob("howto/*.md"))]
 
 
