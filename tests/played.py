@@ -1,4 +1,4 @@
-"""The playground for tests: made by its tool, served by a plain static server, asked in Node.js."""
+"""The playground for tests: made by its tool, served by a plain static server, asked in Node."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def made(folder: Path) -> Path:
 
 
 def ask(playground: Path, scratch: Path, *questions: list[Any]) -> list[Any]:
-    """The answers of one core, as Node.js has it."""
-    for name in ("core.js", "core.zlib"):  # outside of a package, .js are no modules to Node.js
+    """The answers of one core, as Node has it."""
+    for name in ("core.js", "core.zlib"):  # outside of a package, .js are no modules to Node
         shutil.copy(playground / name, scratch / name.replace(".js", ".mjs"))
     (scratch / "asking.mjs").write_text(_ASKING)
     (scratch / "questions.json").write_text(json.dumps(questions))

@@ -1,6 +1,6 @@
 """The playground's core, as WebAssembly: it answers as `Index` does, a seed gives the same text.
 
-It is compiled by zig and asked in Node.js, without a browser.
+It is compiled by zig and asked in Node, without a browser.
 """
 
 from __future__ import annotations
