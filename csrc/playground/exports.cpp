@@ -15,6 +15,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "playground/laws.hpp"
@@ -51,7 +53,7 @@ bool refused(std::string problem) {
     return false;
 }
 
-// What is wrong with a question that needs a text and a law, if anything.
+// Whether there is what a question needs: a text, and a law of that number.
 bool can_ask(int law = kneser_ney) {
     if (!state.text) return refused("there is no text yet, expected one first");
     if (law < 0 || law > most_mixed)
