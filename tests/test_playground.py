@@ -178,9 +178,8 @@ def test_kneser_ney_of_a_text_that_the_library_fits_has_textbook_discounts(
     )
     rng = np.random.default_rng(9)
     how: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_copy": 0}
-    drawn, _ = predictor.sampler(temperature=0.8, **how, bit_generator=rng.bit_generator).sample(
-        500
-    )
+    sampler = predictor.sampler(temperature=0.8, **how, bit_generators=[rng.bit_generator])
+    ((drawn, _),) = sampler.sample(500)
     questions = [["begin", "kneser-ney", "the", 0.8, 9], ["more", "kneser-ney", 500, True]]
     *_, answer = played.ask(playground, tmp_path, ["index", corpus], *questions)
     assert answer["text"] == bytes(drawn.tolist()).decode()

@@ -74,21 +74,35 @@ class WriterOf final : public Writer {
 public:
     // Borrows the text.
     WriterOf(const Text& text, const Law& law, Bytes prompt, double temperature, std::uint64_t seed)
-        : text_(text),
-          random_(seed),
-          sampler_(context_behind(text, prompt, Law::window), law.estimator(text),
-                   {.temperature = temperature}) {}
+        : WriterOf(text, law, context_behind(text, prompt, Law::window), temperature, seed) {}
+    WriterOf(const WriterOf&) = delete;
+    WriterOf& operator=(const WriterOf&) = delete;
 
     Numbers write(std::size_t n) override {
-        const Drawn drawn =
-            sample_tokens(sampler_, text_.index(), text_.neighbours(), random_.uniform(), n);
-        return {drawn.token_ids.begin(), drawn.token_ids.end()};
+        Numbers written;
+        if (Context<Code>& context = drawn_.context; context.keeps_first())
+            context.borrow(text_.neighbours().after(text_.index().shards(), n));
+        while (written.size() < n) {
+            sampler_.draw(drawn_);
+            if (drawn_.code == boundary || drawn_.code == Alphabet::unknown) break;
+            sampler_.read(drawn_);
+            written.push_back(text_.index().alphabet().token_id(drawn_.code));
+        }
+        return written;
     }
 
 private:
+    WriterOf(const Text& text, const Law& law, const Context<Code>& context, double temperature,
+             std::uint64_t seed)
+        : text_(text),
+          random_(seed),
+          sampler_(context, law.estimator(text), {.temperature = temperature}),
+          drawn_(sampler_.text(context, random_.uniform())) {}
+
     const Text& text_;
     Random random_;
     Sampler<Code, typename Law::Estimator> sampler_;
+    TextToDraw<Code> drawn_;
 };
 
 // What a level gave to a byte.

@@ -28,21 +28,25 @@ namespace infgram {
 // What all that estimate by one fit share. Immutable but for the cache, which is thread-safe.
 struct KneserNeyModel {
     // n_vocabulary: tokens that there are, the end of text among them. n_rows: of the index,
-    // cache_bytes: for tables of ranges that are not wide (tables.hpp).
+    // cache_bytes: for tables of ranges that are not wide (tables.hpp). wide_tables: counted with
+    // this exponent, or nullptr.
     KneserNeyModel(const FixedPower& exponent, Discounts corpus_discounts,
                    std::optional<Discounts> live_discounts, std::uint64_t vocabulary,
-                   std::uint64_t n_rows, std::size_t cache_bytes)
+                   std::uint64_t n_rows, std::size_t cache_bytes,
+                   std::shared_ptr<const WideTables> wide_tables = nullptr)
         : power(exponent),
           corpus(std::move(corpus_discounts)),
           live(std::move(live_discounts)),
           n_vocabulary(vocabulary),
-          cache(n_rows, cache_bytes) {}
+          cache(n_rows, cache_bytes),
+          wide(std::move(wide_tables)) {}
 
     FixedPower power;
     Discounts corpus;               // for levels of the corpus
     std::optional<Discounts> live;  // for levels of the live text
     std::uint64_t n_vocabulary;
     mutable TableCache cache;
+    std::shared_ptr<const WideTables> wide;
 };
 
 template <class Code>
@@ -52,7 +56,8 @@ public:
 
     // Borrows the shards.
     KneserNey(Parameters model, std::span<const Shard<Code>> shards)
-        : model_(std::move(model)), corpus_(shards, model_->power, model_->cache) {}
+        : model_(std::move(model)),
+          corpus_(shards, model_->power, model_->cache, model_->wide.get()) {}
 
     // Of the counts of a live text, if there may be one.
     static const FixedPower& live_power(const Parameters& model) {

@@ -10,7 +10,7 @@ import numpy as np
 from .. import native
 from ..checks import number
 from ..index import Index, check_index
-from ..models.calibration import calibration_of
+from ..models.calibration import kneser_ney_of
 from ..seeds import spawn
 from ..text.tokens import Query
 from .editing import check, refined, settings
@@ -111,8 +111,8 @@ def polish_many(
         index.native,
         backwards.native,
         lexicon(index),
-        model=calibration_of(index, adapt=False).native,
-        model_backwards=calibration_of(backwards, adapt=False).native,
+        model=kneser_ney_of(index, adapt=False),
+        model_backwards=kneser_ney_of(backwards, adapt=False),
         window=WINDOW,
     )
     asked = settings(index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)

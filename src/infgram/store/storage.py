@@ -45,6 +45,7 @@ VERSION = 2
 READABLE = (1, 2)
 VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
+CONTINUATIONS = "continuations.npz"
 MIXTURE = "mixture.npz"
 ADAPTING_MIXTURE = "mixture-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
@@ -55,7 +56,12 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
+MOST_EXTRA = {
+    CALIBRATION: 1 << 20,
+    CONTINUATIONS: 1 << 40,
+    MIXTURE: 1 << 30,
+    ADAPTING_MIXTURE: 1 << 28,
+}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
@@ -508,7 +514,7 @@ def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION
     """Arrays that belong to the build of this identity, as the content of the file of that name."""
     content = io.BytesIO()
     named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    # a mixture's arrays are large, and hardly shrink
+    # the others' arrays are large, and hardly shrink
     (np.savez_compressed if name == CALIBRATION else np.savez)(content, **named)
     return content.getvalue()
 

@@ -16,11 +16,11 @@ from ... import native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
 from ...native import AdaptingMixModel, MixModel
-from ...store.kept import keep, kept, once
+from ...store.kept import column, keep, kept, once
 from ...store.memory import enough
 from ...store.storage import ADAPTING_MIXTURE, MIXTURE
 from ...values.value import Value
-from ..calibration import calibration_of
+from ..calibration import kneser_ney_of
 
 Progress = Callable[[int, int], object]
 
@@ -147,28 +147,28 @@ def learnt_of(index: Index, *, adapt: bool) -> Learnt:
 
 def _prepare(index: Index, adapt: bool) -> None:
     """What a fit needs, and waits for by itself."""
-    _kneser_ney(_predictable(index), adapt)
+    kneser_ney_of(_predictable(index), adapt=adapt)
     if adapt:
         learnt_of(index, adapt=False)
 
 
 def _stored(index: Index, adapt: bool) -> Learnt | None:
-    name = _FILES[adapt]
-    arrays = kept(index.stored, name)
+    file = _FILES[adapt]
+    arrays = kept(index.stored, file)
     if arrays is None or arrays.get("recipe") != _RECIPE:
         return None
     try:
         n_tokens, nats = arrays["fit"].tolist()
         if adapt:  # the contexts are those of the other one
             shared = learnt_of(index, adapt=False).fit
-            arrays |= {column: getattr(shared, column) for column in _SHARED}
-        columns = {column: _column(arrays, column, dtype) for column, dtype in _DTYPES.items()}
+            arrays |= {name: getattr(shared, name) for name in _SHARED}
+        columns = {name: column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
         make = AdaptingMixModel if adapt else MixModel
-        kneser_ney = _kneser_ney(_predictable(index), adapt)
+        kneser_ney = kneser_ney_of(_predictable(index), adapt=adapt)
         model = make(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
-            f"{index.stored.folder / name} is damaged ({error}): "
+            f"{index.stored.folder / file} is damaged ({error}): "
             f"run `infgram fit{' --adapt' if adapt else ''}`"
         ) from error
     return _learnt(index, model, int(n_tokens), float(nats), adapt, columns)
@@ -205,10 +205,6 @@ _CACHES: tuple[weakref.WeakKeyDictionary[Index, Learnt], ...] = (
 )
 
 
-def _kneser_ney(index: Index, adapt: bool) -> native.KneserNeyModel:
-    return calibration_of(index, adapt=adapt).native
-
-
 def _fitted_now(index: Index, adapt: bool) -> Learnt:
     _log.info("fitting the mixture to %s, which is kept for next time", index.path)
     learnt = _CACHES[adapt][index] = _fitted(index, adapt, None)
@@ -217,7 +213,7 @@ def _fitted_now(index: Index, adapt: bool) -> Learnt:
 
 
 def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
-    kneser_ney = _kneser_ney(_predictable(index), adapt)
+    kneser_ney = kneser_ney_of(_predictable(index), adapt=adapt)
     share = max(1, _n_counted(index) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
         model: MixModel | AdaptingMixModel
@@ -266,10 +262,3 @@ def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
             if not (fitted.adapts and name in _SHARED)
         },
     }
-
-
-def _column(arrays: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[Any]:
-    array = arrays[name]
-    if array.ndim != 1 or array.dtype != dtype:
-        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return np.require(array, requirements="A")
