@@ -47,6 +47,8 @@ VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
 MIXTURE = "mixture.npz"
 ADAPTING_MIXTURE = "mixture-adapting.npz"
+FULL_MIXTURE = "mixture-full.npz"
+FULL_ADAPTING_MIXTURE = "mixture-full-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -55,7 +57,13 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 _MOST_MANIFEST = 1 << 25
-MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
+MOST_EXTRA = {
+    CALIBRATION: 1 << 20,
+    MIXTURE: 1 << 30,
+    ADAPTING_MIXTURE: 1 << 28,
+    FULL_MIXTURE: 1 << 30,
+    FULL_ADAPTING_MIXTURE: 1 << 28,
+}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
