@@ -121,11 +121,12 @@ def test_it_learns_from_what_it_reads(learnt: infgram.Index, prose: bytes) -> No
     assert once > plain.score(unseen).log_prob.mean() + 0.02
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("how", [{}, {"temperature": 0.8}, {"top_k": 3}, {"max_copy": 6}])
 def test_the_core_draws_what_the_definition_draws_while_it_learns(
-    random_indexes: list[infgram.Index], how: infgram.Sampling
+    random_indexes: list[infgram.Index], how: infgram.Sampling, size: Size
 ) -> None:
-    model = Model(random_indexes[1], Mix(), adapt=True)
+    model = Model(random_indexes[1], Mix(size), adapt=True)
     made = model.generate("to b", max_tokens=12, seed=3, **how)
     plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
     defined = model.defined_sampler("to b", plan, np.random.default_rng(3))
@@ -134,6 +135,7 @@ def test_the_core_draws_what_the_definition_draws_while_it_learns(
     assert again.token_ids.tolist() == made.token_ids.tolist()  # nothing is left of the first
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "how",
     [
@@ -149,9 +151,9 @@ def test_the_core_draws_what_the_definition_draws_while_it_learns(
     ],
 )
 def test_the_core_draws_what_the_definition_draws(
-    random_indexes: list[infgram.Index], how: infgram.Sampling
+    random_indexes: list[infgram.Index], how: infgram.Sampling, size: Size
 ) -> None:
-    model = Model(random_indexes[1], Mix())
+    model = Model(random_indexes[1], Mix(size))
     for prompt in ("", "to b"):
         made = model.generate(prompt, max_tokens=12, seed=3, **how)
         plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
