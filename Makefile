@@ -85,8 +85,8 @@ test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with t
 	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning -m 'not torch'
 	.venv-oldest-torch/bin/python -m pytest -W ignore::DeprecationWarning -m torch
 
-figures: .venv-dev/.ready  ## write the figures of bench/results into the README
-	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md
+figures: .venv-dev/.ready  ## write the figures of bench/results into README.md and bench/README.md
+	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md bench/README.md
 
 pictures: .venv-dev/.ready  ## draw the pictures of bench/results, into build/pictures
 	$(DEV)/python -m infgram_bench.pictures bench/results/results.json build/pictures

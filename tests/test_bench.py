@@ -1663,21 +1663,40 @@ def test_two_corpora_of_one_name_are_both_measured(tmp_path: Path) -> None:
 
 # Figures for the README ---------------------------------------------------------------------------
 
-BEGIN, END = summary._BEGIN, summary._END
+BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
+HEADLINE = BEGIN.replace("figures:", "headline:"), END.replace("figures", "headline")
 
 
 def test_replacing_figures_keeps_the_rest_of_the_file() -> None:
     text = f"# Title\n\nbefore \u00b5\n{BEGIN}\nold\n{END}\n\nafter {BEGIN}\n"
-    once = summary.replace(text, "| new |")
-    assert once == f"# Title\n\nbefore \u00b5\n{BEGIN}\n\n| new |\n\n{END}\n\nafter {BEGIN}\n"
-    assert summary.replace(once, "| new |") == once
-    assert "new" not in summary.replace(once, "| newest |").replace("newest", "")
+    new = summary.summary(complete())
+    once = summary.replace(text, complete())
+    assert once == f"# Title\n\nbefore \u00b5\n{BEGIN}\n\n{new}\n\n{END}\n\nafter {BEGIN}\n"
+    assert summary.replace(once, complete()) == once
+    both = f"{HEADLINE[0]}{HEADLINE[1]}{text}"
+    headline = summary.headline(complete())
+    assert (
+        summary.replace(both, complete()) == f"{HEADLINE[0]}\n\n{headline}\n\n{HEADLINE[1]}{once}"
+    )
 
 
-@pytest.mark.parametrize("text", ["", "no marks", BEGIN, END, f"{END} {BEGIN}"])
+@pytest.mark.parametrize(
+    "text", ["", "no marks", BEGIN, END, f"{END} {BEGIN}", BEGIN + HEADLINE[1]]
+)
 def test_a_text_without_both_marks_in_order_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="figures"):
-        summary.replace(text, "| new |")
+        summary.replace(text, complete())
+
+
+def test_the_headline_has_a_row_for_each_rivalry_and_names_the_best() -> None:
+    some = complete()
+    some["queries"].findings.figures |= {"ntd, tokengrams": 3.0, "ntd, infini-gram": 1.5}
+    rows = [cells(line) for line in summary.headline(some).partition("\n\n")[0].splitlines()[2:]]
+    assert {tuple(row[3:]) for row in rows if row[0].startswith("next")} == {
+        ("infini-gram", "1.50")
+    }
+    assert len(rows) >= 7 and len({row[0] for row in rows}) == len(rows)
+    assert all(all(row) for row in rows)
 
 
 class Noting(dict[str, float]):
@@ -1693,6 +1712,7 @@ class Noting(dict[str, float]):
         return 2.0
 
     def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
         self.optional.add(str(name))
         return True
 
@@ -1769,8 +1789,8 @@ def test_a_summary_leaves_out_rivals_that_have_no_figure_and_keeps_infgrams() ->
             without(some[question].findings.figures, figure)
             rows = list(map(cells, lines_of(summary.summary(some))))
             assert len(rows) < len(whole), figure
-            rest = iter(map(cells, whole))
-            assert all(row in rest for row in rows), figure  # the others, in their order
+            rest = iter(cells(line)[1:] for line in whole)
+            assert all(row[1:] in rest for row in rows), figure  # the others, in their order
     some = complete()
     for question, figure in of_rivals:
         del some[question].findings.figures[figure]

@@ -23,7 +23,7 @@ from infgram.refine.strategies import STRATEGIES
 
 SCORER: Any = Bigrams(TEXT)
 REFINE = ("refine", "draft.txt", "--refiner", "r", "--seed", "3")
-SAMPLING = ("--estimator", "kneser-ney", "-T", "2", "--seed", "2")
+SAMPLING = ("--estimator", "kneser-ney", "-T", "2", "--seed", "0")
 GENERATE = ("generate", "KING: the c", "-n", "90", *SAMPLING)
 
 
@@ -229,7 +229,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def refined(index: infgram.Index, written: str, **how: Any) -> str:
-    return refine(index, SCORER, written, prompt="KING: the c", seed=2, **how).text
+    return refine(index, SCORER, written, prompt="KING: the c", seed=0, **how).text
 
 
 @pytest.mark.usefixtures("opened")
@@ -251,7 +251,7 @@ def test_samples_are_refined_all_together(index: infgram.Index) -> None:
     plain = lines(run(*GENERATE, *samples))
     found = lines(run(*GENERATE, *samples, "--refiner", "r"))
     expected = infgram.refine.refine_many(
-        index, SCORER, [each["text"] for each in plain], prompts=["KING: the c"] * 3, seed=2
+        index, SCORER, [each["text"] for each in plain], prompts=["KING: the c"] * 3, seed=0
     )
     assert [each["text"] for each in found] == [each.text for each in expected]
     printed = run(*GENERATE, *samples[:-1], "--refiner", "r")

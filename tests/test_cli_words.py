@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +77,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty").write_bytes(b"")
     Path("answers.jsonl").write_text('{"prompt": "to", "output": " be or not"}\n')
     infgram.build("corpus.txt", "corpus.infgram", two_sided=True)
+
+    def taken(*_: object, **__: object) -> socket.socket:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+    monkeypatch.setattr(socket, "create_server", taken)  # or `serve` would never come back
 
 
 def leaves(

@@ -58,16 +58,22 @@ def cases(draw: st.DrawFn) -> tuple[int, list[list[int]], int, list[list[int]]]:
     return code_bits, documents, shard_tokens, queries
 
 
+@pytest.fixture(scope="module")
+def folder(memory_folder: Path) -> Path:
+    return memory_folder
+
+
 @pytest.fixture(scope="module", params=LAYOUTS)
-def folder(memory_folder: Path, request: pytest.FixtureRequest) -> Path:
-    """Where indexes of a layout are made; it has the layout's name."""
-    folder = memory_folder / request.param
-    folder.mkdir(exist_ok=True)
-    return folder
+def layout(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 def build_pair(
-    folder: Path, code_bits: int, documents: Sequence[Sequence[int]], shard_tokens: int
+    folder: Path,
+    code_bits: int,
+    documents: Sequence[Sequence[int]],
+    shard_tokens: int,
+    layout: str = "fast",
 ) -> tuple[infgram.Index, Reference]:
     tokenizer = load("bytes") if code_bits == 8 else load("ids", vocab_size=LARGEST + 1)
     index = make_index(
@@ -77,17 +83,17 @@ def build_pair(
         shard_tokens=shard_tokens,
         code_bits=code_bits,
         block_rows=32,
-        layout=folder.name,
+        layout=layout,
     )
-    assert index.layout == folder.name
+    assert index.layout == layout
     return index, Reference(documents, index.end_of_text)
 
 
 @settings(max_examples=examples(300))
 @given(case=cases())
-def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
+def test_every_answer_equals_the_oracle(folder: Path, layout: str, case) -> None:
     code_bits, documents, shard_tokens, queries = case
-    index, reference = build_pair(folder, code_bits, documents, shard_tokens)
+    index, reference = build_pair(folder, code_bits, documents, shard_tokens, layout)
     assert index.n_documents == len(documents)
     assert index.n_tokens == reference.count([])
     index.verify()
@@ -108,9 +114,11 @@ def test_every_answer_equals_the_oracle(folder: Path, case) -> None:
 
 @settings(max_examples=examples(200))
 @given(case=cases(), window=st.integers(1, 12), data=st.data())
-def test_a_cursor_that_advances_equals_one_that_searches(folder, case, window, data) -> None:
+def test_a_cursor_that_advances_equals_one_that_searches(
+    folder, layout, case, window, data
+) -> None:
     code_bits, documents, shard_tokens, queries = case
-    index, reference = build_pair(folder, code_bits, documents, shard_tokens)
+    index, reference = build_pair(folder, code_bits, documents, shard_tokens, layout)
     tokens = queries[-1]
     cursor = index.cursor(window=window)
     for i, token in enumerate(tokens):
@@ -142,9 +150,9 @@ def pickle_round_trip(cursor: infgram.Cursor) -> infgram.Cursor:
     weighting=st.sampled_from(["counts", "distributions"]),
     window=st.integers(1, 12),
 )
-def test_sbis_equals_the_oracle(folder, case, k, weighting, window) -> None:
+def test_sbis_equals_the_oracle(folder, layout, case, k, weighting, window) -> None:
     code_bits, documents, shard_tokens, queries = case
-    index, reference = build_pair(folder, code_bits, documents, shard_tokens)
+    index, reference = build_pair(folder, code_bits, documents, shard_tokens, layout)
     model = infgram.Model(index, infgram.SBIS(k, 0.1, weighting, window))
     for query in queries:
         mixture = model.estimator.mixture(Context(index.cursor(query, window=window)))
@@ -169,8 +177,8 @@ def test_sbis_equals_the_oracle(folder, case, k, weighting, window) -> None:
     ],
     ids=str,
 )
-def test_edges_equal_the_oracle(folder: Path, code_bits: int, documents) -> None:
-    index, reference = build_pair(folder, code_bits, documents, 10**6)
+def test_edges_equal_the_oracle(folder: Path, layout: str, code_bits: int, documents) -> None:
+    index, reference = build_pair(folder, code_bits, documents, 10**6, layout)
     for document in documents:
         for begin in range(len(document) + 1):
             for query in (document[begin:], [*document[begin:], 97], [97, *document[:begin]]):
@@ -180,13 +188,15 @@ def test_edges_equal_the_oracle(folder: Path, code_bits: int, documents) -> None
 
 
 @pytest.mark.parametrize("code_bits", [8, 16, 32])
-def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(folder: Path, code_bits) -> None:
+def test_a_corpus_of_several_rank_superblocks_equals_the_oracle(
+    folder: Path, layout: str, code_bits
+) -> None:
     rng = np.random.default_rng(0)
     text = rng.choice([97, 98, 99], 200_000, p=[0.6, 0.3, 0.1])
     index = make_index(
         folder / "super.infgram",
         [text],
-        layout=folder.name,
+        layout=layout,
         code_bits=code_bits,
         block_rows=64 if code_bits == 8 else None,
     )
@@ -210,9 +220,9 @@ def find_all(text: bytes, ngram: bytes) -> list[int]:
     return found
 
 
-def test_all_byte_values_and_the_boundary_fit_one_index(folder: Path) -> None:
+def test_all_byte_values_and_the_boundary_fit_one_index(folder: Path, layout: str) -> None:
     text = np.random.default_rng(0).integers(0, 256, 5000)
-    index = make_index(folder / "binary.infgram", [text, text[:100]], layout=folder.name)
+    index = make_index(folder / "binary.infgram", [text, text[:100]], layout=layout)
     assert index.manifest["code_bits"] == 16
     raw = text.astype(np.uint8).tobytes()
     assert index.count(raw[:50]) == 2

@@ -258,7 +258,7 @@ def test_no_label_of_the_benchmarks_pictures_covers_another(
 ) -> None:
     figures = drawn_answers(monkeypatch)
     assert {"judge", "refining", "loss", "growth"} <= set(figures)
-    assert len(figures["judge"].axes[0].texts) == 14
+    assert len(figures["judge"].axes[0].texts) == 12
     for name, figure in figures.items():
         assert overlaps(figure) == [], name
 

@@ -14,7 +14,8 @@ import infgram.draft
 import infgram.refine
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "tutorial.md", DOCS / "how-it-works.md", *sorted(DOCS.glob("howto/*.md"))]
+NAMED = ("tutorial", "how-it-works", "command-line", "python")
+PAGES = [*(DOCS / f"{name}.md" for name in NAMED), *sorted(DOCS.glob("howto/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -20,6 +20,12 @@ LETTERS = "aAéÉßsSıIiİΣσς語 ;'"
 pytestmark = pytest.mark.usefixtures("temporary_folders_in_memory")
 
 
+def goes_on(document: str, at: int) -> bool:
+    """Whether a word does, from before a place to behind it."""
+    around = document[max(0, at - 1) : at + 1] if at else ""
+    return len(around) == 2 and all(map(is_of_word, around))
+
+
 def naive(corpus: list[str], text: str, ignore_case: bool, whole_words: bool) -> Counter[str]:
     found: Counter[str] = Counter()
     for document in corpus:
@@ -27,8 +33,8 @@ def naive(corpus: list[str], text: str, ignore_case: bool, whole_words: bool) ->
             for end in range(begin + 1, len(document) + 1):
                 part = document[begin:end]
                 same = part.casefold() == text.casefold() if ignore_case else part == text
-                around = document[max(0, begin - 1) : begin] + document[end : end + 1]
-                found[part] += same and not (whole_words and any(map(is_of_word, around)))
+                cut = whole_words and (goes_on(document, begin) or goes_on(document, end))
+                found[part] += same and not cut
     return +found
 
 

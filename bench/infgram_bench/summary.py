@@ -1,69 +1,125 @@
-"""The few figures that stand in the README, made from the results of a run: nothing is typed in.
+"""The few figures that documents show, made from the results of a run: nothing is typed in.
 
-    python -m infgram_bench.summary RESULTS.json README.md
+    python -m infgram_bench.summary RESULTS.json README.md bench/README.md
 
-replaces what stands between the two marks in a file.
+replaces what stands between two marks in each file: a table of all groups of rows, or the headline,
+in which each group that has rivals is one row.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from .answers import Answer, read
 from .findings import duration, per_second
 from .render import facts, table
 
-_BEGIN = "<!-- figures: written by `make figures` -->"
-_END = "<!-- end of figures -->"
-
 
 def summary(answers: Mapping[str, Answer]) -> str:
     """A table, and below it the machine, the versions and the dates of what stands in it."""
-    asked = {question for question, _ in _LINES}
-    answers = {name: answer for name, answer in answers.items() if name in asked}
-    found = {name: _numbers(answer.findings.figures) for name, answer in answers.items()}
+    header = ["what", "who", "figure", "to infgram"]
+    rows = [[row.what, row.who, row.figure, row.times] for row in _rows(answers)]
+    shown = _shown(answers)
+    machines = ". ".join(sorted({facts(answer.machine) for answer in shown}))
+    return f"{table(header, rows)}\n\n{_when(shown)}. {machines}."
+
+
+def headline(answers: Mapping[str, Answer]) -> str:
+    """A row for each group of which a rival has a figure: infgram's, and that of the best rival."""
+    header = ["what", "infgram", "next best", "whose", "ratio"]
+    rows = [
+        [own.what, own.figure, rival.figure, rival.who, rival.times.removesuffix(" x")]
+        for own, *others in _groups(_rows(answers))
+        if (rivals := [row for row in others if row.ratio is not None])
+        for rival in [min(rivals, key=lambda row: row.ratio or 0.0)]
+    ]
+    shown = _shown(answers)
+    cpus = sorted({answer.machine.get("CPU", "?") for answer in shown})
+    versions = sorted({answer.machine.get("infgram", "?") for answer in shown})
+    with_what = f"infgram {', '.join(versions)}, {', '.join(cpus)}"
+    return f"{table(header, rows)}\n\n{_when(shown)}. {with_what}."
+
+
+def replace(text: str, answers: Mapping[str, Answer]) -> str:
+    """The text with other figures. Raises ValueError where it has no place for them."""
+    found = False
+    for name, write in _WRITTEN.items():
+        before, begin, rest = text.partition(f"<!-- {name}: written by `make figures` -->")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        if begin and end:
+            found = True
+            text = f"{before}{begin}\n\n{write(answers)}\n\n{end}{after}"
+    if not found:
+        names = " or ".join(map(repr, _WRITTEN))
+        raise ValueError(f"the text has no marks of {names} for figures between them")
+    return text
+
+
+_WRITTEN = {"figures": summary, "headline": headline}
+_Figures = Mapping[str, float]
+
+
+class _Row(NamedTuple):
+    """A figure. Each group of rows begins with infgram's, which alone say of what they are.
+
+    `ratio`: how many times as long a rival takes, or how many times infgram's figure it has.
+    """
+
+    what: str
+    who: str
+    figure: str
+    ratio: float | None = None
+
+    @property
+    def times(self) -> str:
+        if self.ratio is None:
+            return ""
+        digits = 0 if self.ratio >= 10 else 1 if self.ratio >= 2 else 2
+        return f"{self.ratio:,.{digits}f} x"
+
+
+def _rows(answers: Mapping[str, Answer]) -> list[_Row]:
     rows = []
     for question, line in _LINES:
-        try:
-            rows += line(found[question])
-        except KeyError:  # the question was not asked
+        if question not in answers:
             continue
-    machines = {facts(answer.machine) for answer in answers.values()}
-    dates = sorted(answer.date[:10] for answer in answers.values())
+        try:
+            rows += line(_numbers(answers[question].findings.figures))
+        except KeyError:  # what the line is of was not asked
+            continue
+    return rows
+
+
+def _groups(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    group: list[_Row] = []
+    for row in rows:
+        if row.what and group:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _shown(answers: Mapping[str, Answer]) -> list[Answer]:
+    asked = {question for question, _ in _LINES}
+    return [answer for name, answer in answers.items() if name in asked]
+
+
+def _when(shown: Sequence[Answer]) -> str:
+    dates = sorted(answer.date[:10] for answer in shown)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    cores = {answer.findings.setting.get("cores", "") for answer in answers.values()}
-    measured = f"Measured on {when}, {', '.join(sorted(cores))}. {'. '.join(sorted(machines))}."
-    return f"{table(['what', 'who', 'figure', 'to infgram'], rows)}\n\n{measured}"
-
-
-def replace(text: str, figures: str) -> str:
-    """The text with other figures. Raises ValueError where it has no place for them."""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"the text has no lines {_BEGIN!r} and {_END!r} for figures between them")
-    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
-
-
-_Figures = Mapping[str, float]
+    cores = {answer.findings.setting.get("cores", "") for answer in shown}
+    return f"Measured on {when}, {', '.join(sorted(cores))}"
 
 
 def _numbers(figures: Mapping[str, float | None]) -> dict[str, float]:
     """JSON has null for what is not a finite number."""
     return {name: value for name, value in figures.items() if value is not None}
-
-
-# A row: what is measured, whose it is, the figure, and how many times infgram's that is. Each group
-# begins with infgram; of rivals it has those that came through.
-
-_Row = list[str]
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f} x" if ratio >= 10 else f"{ratio:.1f} x"
 
 
 def _timed(
@@ -76,14 +132,14 @@ def _timed(
     """`rivals`: by the figure that has how many times as long they take."""
     there = {name: f[figure] for figure, name in rivals.items() if figure in f}
     return [
-        [what, "infgram", show(seconds), ""],
-        *(["", name, show(seconds * ratio), _times(ratio)] for name, ratio in there.items()),
+        _Row(what, "infgram", show(seconds)),
+        *(_Row("", name, show(seconds * ratio), ratio) for name, ratio in there.items()),
     ]
 
 
 def _listed(what: str, figures: Mapping[str, str]) -> list[_Row]:
     """A figure each, for what has no ratio."""
-    return [[what * (i == 0), who, figure, ""] for i, (who, figure) in enumerate(figures.items())]
+    return [_Row(what * (i == 0), who, figure) for i, (who, figure) in enumerate(figures.items())]
 
 
 _INDEXES = ("tokengrams", "infini-gram", "py-infinigram")
@@ -95,7 +151,7 @@ def _count(f: _Figures) -> list[_Row]:
             "count of 3 to 20 bytes", f["count seconds"], f, {"count, tokengrams": "tokengrams"}
         ),
         *_timed(
-            "the same, in a batch",
+            "count, in a batch",
             f["count seconds in a batch"],
             f,
             {"count in a batch, tokengrams": "tokengrams"},
@@ -104,26 +160,26 @@ def _count(f: _Figures) -> list[_Row]:
 
 
 def _ntd(f: _Figures) -> list[_Row]:
-    what = f"next tokens of {f['ntd matches']:,.0f} matches"
+    what = f"next of {f['ntd matches']:,.0f} matches"
     return _timed(what, f["ntd seconds"], f, {f"ntd, {name}": name for name in _INDEXES})
 
 
 def _levels(f: _Figures) -> list[_Row]:
-    rival = {"levels, infini-gram, inside the text": "infini-gram, one"}
+    rival = {"levels, infini-gram, inside the text": "infini-gram, 1"}
     return _timed("levels of 200 bytes", f["levels seconds, inside the text"], f, rival)
 
 
 def _write(f: _Figures) -> list[_Row]:
-    rivals = {"tokengrams": "tokengrams, n = 8", "published program": "published SBIS"}
+    rivals = {"tokengrams": "tokengrams, n=8", "published program": "published SBIS"}
     return _timed("characters a second", f["seconds a character"], f, rivals, per_second)
 
 
 def _write_neural(f: _Figures) -> list[_Row]:
     own = f["infgram seconds a character"]
-    ways = {"no cache": "nanoGPT 10.65 M", "key-value cache": "the same, KV cache"}
+    ways = {"no cache": "nanoGPT 10.65 M", "key-value cache": "nanoGPT, cached"}
     figures = {way: f.get(f"nanoGPT, {way}: seconds a character") for way in ways}
     ratios = {way: seconds / own for way, seconds in figures.items() if seconds}
-    return _timed("the same, both on one core", own, ratios, ways, per_second)
+    return _timed("the same beside a network", own, ratios, ways, per_second)
 
 
 def _ready(f: _Figures) -> list[_Row]:
@@ -143,14 +199,23 @@ def _ready(f: _Figures) -> list[_Row]:
 
 
 def _perplexity(f: _Figures) -> list[_Row]:
-    found = {
-        "Kneser-Ney": f"{f['perplexity of Kneser-Ney, static']:.2f}",
-        "the same, adapting": f"{f['perplexity of Kneser-Ney, adapting']:.2f}",
+    own = {
+        "Mix": f.get("perplexity of Mix, static"),
+        "Mix, adapting": f.get("perplexity of Mix, adapting"),
+        "Kneser-Ney": f["perplexity of Kneser-Ney, static"],
+        "the same, adapting": f["perplexity of Kneser-Ney, adapting"],
     }
-    for order in (6, 8, 10):
-        if (figure := f.get(f"perplexity of KenLM-{order}")) is not None:
-            found[f"KenLM, order {order}"] = f"{figure:.2f}"
-    return _listed("perplexity of a byte", found)
+    shown = {who: f"{figure:.2f}" for who, figure in own.items() if figure is not None}
+    best = own["Mix"] or own["Kneser-Ney"] or 0.0
+    rivals = [(n, f.get(f"perplexity of KenLM-{n}")) for n in (6, 8, 10)]
+    return [
+        *_listed("perplexity of a byte", shown),
+        *(
+            _Row("", f"KenLM, order {n}", f"{found:.2f}", found / best)
+            for n, found in rivals
+            if found is not None
+        ),
+    ]
 
 
 def _kneser_ney(f: _Figures) -> list[_Row]:
@@ -168,12 +233,12 @@ def _build(f: _Figures) -> list[_Row]:
     seconds = f["build seconds"]
     sort = {"sort": f["sort seconds"] / seconds} if "sort seconds" in f else {}
     return [
-        *_timed(f"index of {f['MiB']:,.0f} MiB, one core", seconds, sort, {"sort": "pydivsufsort"}),
+        *_timed(f"index of {f['MiB']:,.0f} MiB, 1 core", seconds, sort, {"sort": "pydivsufsort"}),
         *_listed(
             "a byte of its text takes",
             {"memory, building": f"{f['peak']:.1f} bytes", "disk": f"{f['disk']:.1f} bytes"},
         ),
-        ["opening it", "infgram", duration(f["open seconds"]), ""],
+        _Row("opening it", "infgram", duration(f["open seconds"])),
     ]
 
 
@@ -205,10 +270,10 @@ _LINES = (
 
 def main(results: str, *files: str) -> None:
     """Writes the figures into each file, as a whole or not at all."""
-    figures = summary(read(Path(results)))
+    answers = read(Path(results))
     for path in map(Path, files):
         partial = path.with_suffix(".partial")
-        partial.write_text(replace(path.read_text(), figures))
+        partial.write_text(replace(path.read_text(), answers))
         os.replace(partial, path)
 
 

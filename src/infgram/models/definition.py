@@ -88,8 +88,8 @@ class Component(Value):
         return float(self.prob[self.token_ids == token_id].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rows(Value):
     """Rows of a level that a draw may take: what follows each of them, and the weight of one.
 
     - `token_ids`: uint32, of shape (m,), in the order of rows.
@@ -309,18 +309,24 @@ def draw_row(levels: Sequence[Rows], *, temperature: float, rng: np.random.Gener
 
 
 def draw_part(
-    parts: Sequence[Component], *, temperature: float, rng: np.random.Generator
+    parts: Sequence[Component],
+    drawn: NDArray[np.uint32],
+    *,
+    temperature: float,
+    rng: np.random.Generator,
 ) -> int | None:
     """Draws a token with probability proportional to prob**(1 / temperature), by rejection.
 
     A token is drawn from the mixture, and taken with its probability to the power of
-    1 / temperature - 1; what no corpus has is never taken. As `draw_row`, with a mixture's parts
-    instead of rows: the native core looks at no more levels than a draw and its test need.
+    1 / temperature - 1, if it is one of `drawn`: of what a text may be made of. As `draw_row`, with
+    a mixture's parts instead of rows: the native core looks at no more levels than a draw and its
+    test need.
 
     A uniform number for each token drawn, another one for its test, if the temperature is not 1.
 
     >>> part = Component(0, 1, False, 1.0, np.array([7, 9], np.uint32), np.array([0.0, 1.0]))
-    >>> draw_part([part], temperature=0.8, rng=np.random.default_rng(0))
+    >>> draw_part([part], np.array([7, 9], np.uint32), temperature=0.8,
+    ...           rng=np.random.default_rng(0))
     9
     """
     for _ in range(MOST_TRIES):
@@ -332,9 +338,7 @@ def draw_part(
         reached = np.cumsum(part.weight * part.prob)
         place = min(int(np.searchsorted(reached, left, side="right")), len(reached) - 1)
         token_id = int(part.token_ids[place])
-        if token_id == ABSENT or not any(
-            token_id in each.token_ids for each in parts if each.m != 0
-        ):
+        if token_id not in drawn:
             continue
         prob = 0.0
         for each in parts:
@@ -421,7 +425,8 @@ class DefinedSampler:
         if isinstance(self._estimator, OfRows) and (rows := self._estimator.rows(context)):
             return draw_row(rows, **how)
         if isinstance(self._estimator, OfParts):
-            return draw_part(self._estimator.parts(context), **how)
+            drawn = self._blend.token_ids[self._blend.drawn]
+            return draw_part(self._estimator.parts(context), drawn, **how)
         return None
 
     def _laws(self) -> Iterator[NDArray[np.float64]]:

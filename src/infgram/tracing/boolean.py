@@ -67,7 +67,7 @@ def find_cnf(
     clauses = _clauses(index, cnf, max_diff_tokens)
     found = [[index.native.find(ids) for ids in clause] for clause in clauses]
     n_shards = len(index.stored.layout.shards)
-    most = min(max_diff_tokens, index.n_tokens)  # nothing is farther apart
+    most = min(max_diff_tokens, max(index.shard_rows))  # nothing is farther apart
     sizes = np.array(
         [[sum(e - b for b, e in (each[s] for each in of)) for s in range(n_shards)] for of in found]
     )
