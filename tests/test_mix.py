@@ -272,7 +272,7 @@ def test_whatever_is_kept_no_query_leaves_it(
         damaged = {key: array.copy() for key, array in arrays.items() if key != name}
         if name in arrays:
             array = arrays[name].copy()
-            if rng.random() < 0.3:
+            if len(array) and rng.random() < 0.3:
                 array = array[: rng.integers(len(array))]
             for _ in range(3 if len(array) else 0):
                 bits = array.view(np.uint8)
