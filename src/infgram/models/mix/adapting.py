@@ -28,6 +28,7 @@ _SUREST = 0.9998
 class LiveCounts:
     """What followed each context in the text that was read.
 
+    >>> from infgram.models.mix.sight import SIGHTS
     >>> live, keys = LiveCounts(SIGHTS["lean"]), list(range(32))
     >>> for code in (1, 2, 2):
     ...     live.read(keys, code)
