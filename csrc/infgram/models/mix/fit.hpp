@@ -146,13 +146,16 @@ MixFit<kind> fit_mix(const std::shared_ptr<const OpenIndex<std::uint8_t>>& of,
     for (const auto& [begin, stop] : blocks) n_all += stop - begin;
     std::uint64_t n_done = 0;
     std::size_t n_noted = 0;
+    // Of a text that is too long to be counted whole, wide ranges hardly miss what is left out, and
+    // to count them for each block would take as long as the text is.
+    const std::uint32_t widest = pieces.size() == 1 ? n_rows : 1u << 18;
     for (std::size_t b = 0; b < blocks.size(); ++b) {
         progress(b, blocks.size());
         const auto [begin, stop] = blocks[b];
         const HeldOut held_out{begin - std::min(begin - 1, how.guard),
                                static_cast<Position>(std::min<std::uint64_t>(
                                    std::uint64_t{stop} + how.guard, n_rows))};
-        estimator.hold_out(held_out, 0, n_rows, true);
+        estimator.hold_out(held_out, 0, n_rows, widest);
         counted.leave_out(held_out.begin, held_out.end);
         const Position first = first_of(begin);
         std::optional<LiveText> live_text;
