@@ -49,7 +49,8 @@ docs: .venv-docs/.ready  ## the site, into build/docs, without a warning and wit
 wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dist, if they are as promised
 	.venv-release/bin/python tools/release.py wheel -o dist
 
-release-check: .venv-release/.ready  ## whether the last commit can be released
+release-check: .venv-release/.ready .venv-dev/.ready  ## whether the last commit can be released
+	$(DEV)/python -m infgram_bench.summary --check $(FIGURES)
 	.venv-release/bin/python tools/release.py check
 	.venv-release/bin/python tools/release.py wheel --within 20
 
@@ -85,8 +86,9 @@ test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with t
 	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning -m 'not torch'
 	.venv-oldest-torch/bin/python -m pytest -W ignore::DeprecationWarning -m torch
 
+FIGURES = bench/results/results.json README.md bench/README.md
 figures: .venv-dev/.ready  ## write the figures of bench/results into README.md and bench/README.md
-	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md bench/README.md
+	$(DEV)/python -m infgram_bench.summary $(FIGURES)
 
 pictures: .venv-dev/.ready  ## draw the pictures of bench/results, into build/pictures
 	$(DEV)/python -m infgram_bench.pictures bench/results/results.json build/pictures

@@ -14,6 +14,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
 project = "infgram"
+project_copyright = "2026 the infgram authors"
 version = release = metadata.version("infgram")
 extensions = [
     "gallery",

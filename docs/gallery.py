@@ -1,37 +1,31 @@
-"""Draws the pictures of gallery.md before Sphinx reads it, by the commands that stand there."""
+"""Draws the pictures of gallery.md before Sphinx reads it, by the code that stands there."""
 
 from __future__ import annotations
 
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import Any
-
-_SHARE_SEEN = 0.9
 
 
 def draw(page: Path, folder: Path) -> None:
-    """Runs each `<!-- picture: ... -->` of a page, the picture below it being what it writes."""
-    text = " ".join(topics.values())
-    cut = int(_SHARE_SEEN * len(text))
+    """Runs a page from top to bottom, and keeps the pictures that it shows and were not there."""
+    text = page.read_text("utf-8")
+    shown = [folder / name for name in re.findall(r"\]\(_gallery/(.*?)\)", text)]
+    if all(picture.exists() for picture in shown):
+        return
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        Path(work, "seen.txt").write_text(text[:cut], encoding="utf-8")
-        Path(work, "unseen.txt").write_text(text[cut:], encoding="utf-8")
-
-        def infgram(*arguments: str) -> None:
-            subprocess.run([sys.executable, "-m", "infgram_cli", *arguments], cwd=work, check=True)
-
-        infgram("build", "seen.txt", "-q")
-        for command, name in re.findall(
-            r"<!-- picture: (.*?) -->\n!\[.*?\]\(_gallery/(.*?)\)", page.read_text("utf-8")
-        ):
-            if not (folder / name).exists():
-                infgram(*shlex.split(command), "-o", str(folder / name))
+        for language, block in re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            if language == "console":
+                block = block.replace("$ infgram ", f"{sys.executable} -m infgram_cli ")
+            program = ["sh", "-ec"] if language == "console" else [sys.executable, "-c"]
+            subprocess.run([*program, block], cwd=work, check=True)
+        for picture in shown:
+            shutil.copy(Path(work, picture.name), picture)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from pathlib import Path
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and content of each block of code, in order."""
     text = page.read_text("utf-8")
-    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^( *)```(\w+)\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)
+    return [(language, textwrap.dedent(block)) for _, language, block in found]
 
 
 def commands(block: str) -> list[str]:
-    """What stands behind a prompt; the rest is what was printed."""
-    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+    """What stands behind a prompt, with the lines that it goes on in; the rest was printed."""
+    lines = block.replace("\\\n", " ").splitlines()
+    return [line[2:] for line in lines if line.startswith("$ ")]
 
 
 def shell(folder: Path, *first: Path) -> Callable[[str], str]:

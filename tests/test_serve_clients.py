@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pasting import blocks
 from served import Server, server
 from waiting import TIMEOUT
 
 import infgram
 
 pytestmark = pytest.mark.clients
+DOCS = Path(__file__).parents[1] / "docs"
 
 WORDS = ["to", "be", "or", "not", "king", "romeo", "love", "death", "thou", "art", "my", "lord"]
 
@@ -65,6 +67,15 @@ def running(index: infgram.Index) -> Iterator[Server]:
 
 
 # OpenAI's client, LiteLLM -------------------------------------------------------------------------
+
+
+@needs("openai")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_page_on_serving_shows_openais_client(folder: Path) -> None:
+    infgram.build(play(), folder / "corpus.infgram")
+    (block,) = [block for language, block in blocks(DOCS / "serving.md") if language == "python"]
+    with server(str(folder / "corpus.infgram")) as found:
+        exec(block.replace("http://127.0.0.1:8000", found.address), {})
 
 
 @needs("openai")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 
 import pytest
 from pasting import blocks, commands, shell
+from served import server
 
 import infgram
 import infgram.draft
 import infgram.refine
 
 DOCS = Path(__file__).parents[1] / "docs"
-NAMED = ("tutorial", "how-it-works", "command-line", "python")
+NAMED = ("tutorial", "how-it-works", "command-line", "python", "gallery")
 PAGES = [*(DOCS / f"{name}.md" for name in NAMED), *sorted(DOCS.glob("howto/*.md"))]
 
 
@@ -36,6 +38,48 @@ def test_a_page_can_be_pasted_from_top_to_bottom(
                 run(command)
                 n_run += 1
     assert n_run >= 3
+
+
+def test_the_page_on_engines_can_be_pasted_where_no_engine_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What needs one is run by the tests of engines; here it must at least be Python."""
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra `tokenizers`")
+    monkeypatch.chdir(tmp_path)
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(["to be or not to be"], vocab_size=270)
+    Path("path/to").mkdir(parents=True)
+    tokenizer.save("path/to/tokenizer.json")
+    Path("corpus.jsonl").write_text('{"text": "to be or not to be"}\n' * 3)
+    run = shell(tmp_path)
+    namespace: dict[str, object] = {}
+    n_run = 0
+    for language, block in blocks(DOCS / "drafting-engines.md"):
+        if language == "python":
+            code = compile(block, "drafting-engines.md", "exec")
+            if not re.search(r"\b(LLM|Llama)\(", block):
+                exec(code, namespace)
+                n_run += 1
+            continue
+        for command in commands(block):
+            if command.startswith("infgram "):
+                run(command)
+                n_run += 1
+    assert n_run == 3
+    assert all(Path(f"corpus.{name}").stat().st_size for name in ("lcs", "lcd"))
+
+
+def test_the_page_on_serving_can_be_pasted(tmp_path: Path) -> None:
+    """But for clients that others wrote, which tests/test_serve_clients.py runs."""
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    infgram.build(["to be or not to be"], tmp_path / "corpus.infgram")
+    page = [commands(block) for _, block in blocks(DOCS / "serving.md")]
+    (serve,), (curl,), *_ = [of for of in page if of]
+    assert serve == "infgram serve corpus.infgram"
+    with server(str(tmp_path / "corpus.infgram")) as running:
+        asked = curl.replace("http://127.0.0.1:8000", running.address)
+        assert asked != curl
+        assert json.loads(shell(tmp_path)(asked))["count"] == 2
 
 
 @pytest.mark.parametrize("package", [infgram, infgram.draft, infgram.refine])
