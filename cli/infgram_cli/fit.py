@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,6 +16,14 @@ from .options import index_argument, index_option, json_option, open_index, quie
 @index_argument
 @index_option
 @click.option(
+    "--size",
+    type=click.Choice(["lean", "full"]),
+    default="lean",
+    show_default=True,
+    help="How much the mixture looks at. full predicts better, and takes about three times as "
+    "long.",
+)
+@click.option(
     "--adapt",
     is_flag=True,
     help="Also count the text that has been read: fit the mixture that does, which takes three "
@@ -22,13 +31,20 @@ from .options import index_argument, index_option, json_option, open_index, quie
 )
 @quiet_option
 @json_option
-def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json: bool) -> None:
+def fit(
+    index: Path | None,
+    path: Path | None,
+    size: Literal["lean", "full"],
+    adapt: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Fit the mixture of --estimator mix to an index.
 
     Learns the weights of a logistic mixture in one pass over the corpus, each part predicted as if
-    it and its surroundings were not in the index: half a minute for 1 MB, on one core. Stores what
-    is learnt in the index, some 30 bytes for each byte of the corpus. The first command that needs
-    it does this too.
+    it and its surroundings were not in the index: half a minute for 1 MB, on one core. Of a large
+    corpus it learns from an even sample. Stores what is learnt in the index, some 30 bytes for each
+    byte of the corpus. The first command that needs it does this too.
     """
     import infgram
 
@@ -39,6 +55,7 @@ def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json
     with progress(stderr(), quiet=quiet or as_json) as report:
         fitted = infgram.fit(
             opened,
+            size=size,
             adapt=adapt,
             progress=None if report is None else lambda *done: report("fit", *done),
         )
@@ -47,6 +64,7 @@ def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json
         print_json(
             {
                 "path": str(opened.path),
+                "size": fitted.size,
                 "n_tokens": fitted.n_tokens,
                 "n_counted": fitted.n_counted,
                 "nats_per_token": fitted.nats,
@@ -56,9 +74,9 @@ def fit(index: Path | None, path: Path | None, adapt: bool, quiet: bool, as_json
         )
     elif not quiet:
         of_all = opened.n_rows - 1  # but for the boundary before the text
-        beginning = f", of the first {fitted.n_counted:,} of {of_all:,}"
+        sample = f", of a sample of {fitted.n_counted:,} of {of_all:,}"
         stdout().print(
             f"{opened.path.name}: {fitted.n_tokens:,} tokens predicted in {seconds:.2f} s"
-            f"{beginning if fitted.n_counted < of_all else ''}, "
+            f"{sample if fitted.n_counted < of_all else ''}, "
             f"perplexity {math.exp(fitted.nats):.4f}"
         )

@@ -24,7 +24,7 @@ _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
     "kneser-ney": ("max_order",),
-    "mix": (),
+    "mix": ("size",),
 }
 
 
@@ -169,6 +169,13 @@ def _model_options(
             metavar="N",
             show_default="200; 1000 for longest",
             help="Tokens of context seen, by sbis and longest.",
+        ),
+        option(
+            "--size",
+            type=click.Choice(["lean", "full"]),
+            show_default="lean",
+            help="For mix: how much it looks at. full predicts better, and takes about three times "
+            "as long.",
         ),
         option(
             "--max-order",

@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,13 +40,14 @@ public:
         many_ = many;
     }
 
-    // From now on, counts as if positions of a shard were not in the corpus. Unless `exactly`,
-    // ranges of more than `held_out_rows` rows keep them: few of so many would be missing.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly) {
+    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
+    // `widest` rows keep them: few of so many would be missing.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows,
+                  std::optional<std::uint32_t> widest) {
         held_out_ = held_out;
         held_out_shard_ = shard;
         held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
-        held_out_rows_ = exactly ? all_rows : held_out_rows;
+        held_out_rows_ = widest.value_or(held_out_rows);
     }
 
     // Gives back the tables that were not kept: pointers to them are good until then.

@@ -65,10 +65,11 @@ public:
         return model->power;
     }
 
-    // From now on, counts as if positions of a shard were not in the corpus; `exactly`: wide ranges
-    // lose them, too.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly = false) {
-        corpus_.tables().hold_out(held_out, shard, n_rows, exactly);
+    // From now on, counts as if positions of a shard were not in the corpus; `widest`: in ranges of
+    // up to so many rows.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows,
+                  std::optional<std::uint32_t> widest = {}) {
+        corpus_.tables().hold_out(held_out, shard, n_rows, widest);
     }
 
     // It looks at all levels.

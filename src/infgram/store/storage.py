@@ -48,6 +48,8 @@ CALIBRATION = "calibration.npz"
 CONTINUATIONS = "continuations.npz"
 MIXTURE = "mixture.npz"
 ADAPTING_MIXTURE = "mixture-adapting.npz"
+FULL_MIXTURE = "mixture-full.npz"
+FULL_ADAPTING_MIXTURE = "mixture-full-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -61,6 +63,8 @@ MOST_EXTRA = {
     CONTINUATIONS: 1 << 40,
     MIXTURE: 1 << 30,
     ADAPTING_MIXTURE: 1 << 28,
+    FULL_MIXTURE: 1 << 30,
+    FULL_ADAPTING_MIXTURE: 1 << 28,
 }
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
