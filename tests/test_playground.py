@@ -172,6 +172,7 @@ def test_kneser_ney_of_a_text_that_the_library_fits_has_textbook_discounts(
         n_vocabulary=257,
         n_rows=index.n_tokens + 1,
         cache_bytes=1 << 20,
+        wide=None,
     )
     predictor = native.kneser_ney(
         index.cursor("the", window=infgram.KneserNey().window).native, model=model, live_tokens=0
