@@ -33,7 +33,11 @@ NEED_TORCH = {
     ]
     for pair in contract.get("ignore_imports", ())
     if pair.endswith((" -> torch", " -> transformers"))
-} | {"infgram.refine.rewrite", "infgram_bench.refining_measure"}  # their examples need it
+} | {
+    "infgram.refine.rewrite",
+    "infgram_bench.refining_measure",
+    "infgram_bench.gpu_measure",
+}  # their examples need it
 MODULES = ["infgram_cli.output", "infgram_cli.given"] + [
     module.name
     for package in (infgram, infgram_bench)
@@ -71,7 +75,8 @@ WITHOUT_EXAMPLES |= {
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples_run(name: str) -> None:
+def test_docstring_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     result = doctest.testmod(module)
     assert result.failed == 0

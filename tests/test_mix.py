@@ -417,9 +417,9 @@ def test_the_command_line_fits_it_and_asks_it(
     (found,) = lines(run(*asked))
     expected = infgram.perplexity(Model(random_indexes[1], Mix()), "To be or be")
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
-    (told,) = lines(run("fit", index, "--size", "full", "--json"))
+    (told,) = lines(run("fit", index, "--mix-size", "full", "--json"))
     assert told["size"] == "full"
-    (found,) = lines(run(*asked, "--size", "full"))
+    (found,) = lines(run(*asked, "--mix-size", "full"))
     expected = infgram.perplexity(Model(random_indexes[1], Mix("full")), "To be or be")
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
     (told,) = lines(run("info", index, "--json"))

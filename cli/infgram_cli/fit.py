@@ -9,20 +9,14 @@ from typing import Literal
 
 import click
 
+from .models import mix_size_option
 from .options import index_argument, index_option, json_option, open_index, quiet_option
 
 
 @click.command(epilog="Example: infgram fit corpus.infgram")
 @index_argument
 @index_option
-@click.option(
-    "--size",
-    type=click.Choice(["lean", "full"]),
-    default="lean",
-    show_default=True,
-    help="How much the mixture looks at. full predicts better, and takes about three times as "
-    "long.",
-)
+@mix_size_option
 @click.option(
     "--adapt",
     is_flag=True,
@@ -34,7 +28,7 @@ from .options import index_argument, index_option, json_option, open_index, quie
 def fit(
     index: Path | None,
     path: Path | None,
-    size: Literal["lean", "full"],
+    mix_size: Literal["lean", "full"] | None,
     adapt: bool,
     quiet: bool,
     as_json: bool,
@@ -55,7 +49,7 @@ def fit(
     with progress(stderr(), quiet=quiet or as_json) as report:
         fitted = infgram.fit(
             opened,
-            size=size,
+            size=mix_size or "lean",
             adapt=adapt,
             progress=None if report is None else lambda *done: report("fit", *done),
         )

@@ -164,7 +164,7 @@ class _Kind:
     @property
     def command(self) -> str:
         """What fits it."""
-        size = "" if self.size == "lean" else f" --size {self.size}"
+        size = "" if self.size == "lean" else f" --mix-size {self.size}"
         return f"infgram fit{size}{' --adapt' if self.adapt else ''}"
 
 
