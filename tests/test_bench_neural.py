@@ -228,7 +228,7 @@ def test_overtaking_is_the_first_estimate_that_is_better() -> None:
 
 def test_a_judge_reads_everybody(tmp_path: Path) -> None:
     untrained = ask(judge.QUESTION.answer, tmp_path)
-    assert sum("never trained" in note for note in untrained.notes) == 4
+    assert sum("not finished" in note for note in untrained.notes) == 4
     ask(neural.QUESTION.answer, tmp_path)
     for path in (tmp_path / "working").iterdir():
         if path.is_file():

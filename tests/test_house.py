@@ -158,7 +158,10 @@ ELSEWHERE |= {"tests/fixtures/chat-history.md"}  # of aider-chat
 
 @cache
 def files() -> frozenset[str]:
-    folders = [ROOT / name for name in ("src", "cli", "bench", "csrc", "docs", "tests", "tools")]
+    folders = [
+        ROOT / name
+        for name in ("src", "cli", "bench", "csrc", "docs", "playground", "tests", "tools")
+    ]
     found = [*ROOT.glob("*.*"), *(path for folder in folders for path in folder.rglob("*.*"))]
     return frozenset(str(path.relative_to(ROOT)) for path in found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from command_line import lines, run
 from conftest import generation, make_index
 
 import infgram
-from infgram import KneserNey, Mix, Model, native
+from infgram import KneserNey, Mix, Model
 from infgram.errors import CorruptIndex, InvalidParameter
 from infgram.models.mix import adapting, definition, fitting
-from infgram.models.mix.sight import NAMED, SETS
+from infgram.models.mix.sight import NAMED, SETS, SIGHTS, Size
 from infgram.text.tokens import load
 
 LEARNT = 30_000
+SIZES: list[Size] = ["lean", "full"]
 UNSEEN = slice(40_000, 42_500)
 
 
@@ -25,8 +27,9 @@ def learnt(prose: bytes, memory_folder: Path) -> infgram.Index:
     """A part of the prose, that is long enough to learn from."""
     text = np.frombuffer(prose[:LEARNT], np.uint8)
     index = make_index(memory_folder / "learnt.infgram", [text])
-    infgram.fit(index)
-    infgram.fit(index, adapt=True)
+    for size in SIZES:
+        infgram.fit(index, size=size)
+        infgram.fit(index, size=size, adapt=True)
     return index
 
 
@@ -55,10 +58,14 @@ def random_indexes(memory_folder: Path) -> list[infgram.Index]:
     return found
 
 
-def test_the_core_says_what_the_definition_says(random_indexes: list[infgram.Index]) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_the_core_says_what_the_definition_says(
+    random_indexes: list[infgram.Index], size: Size
+) -> None:
     for index in random_indexes:
-        model = Model(index, Mix())
-        for context in ("", "T", "to be, NO", "zzz be", "that's it.\n\n Bee", "\u00e9!\n\nx"):
+        model = Model(index, Mix(size))
+        long = "To be: or\nNOT be: it\nthat's Bee it be, or not, " * 9
+        for context in ("", "T", "to be, NO", "zzz be", "that's it.\n\n Bee", "\u00e9!\n\nx", long):
             expected = model.defined_distribution(context)
             assert model.distribution(context) == pytest.approx(expected, abs=1e-9)
             assert expected.sum() == pytest.approx(1, abs=1e-9)
@@ -71,10 +78,13 @@ def test_the_core_says_what_the_definition_says(random_indexes: list[infgram.Ind
         assert np.exp(scored) == pytest.approx(said, abs=1e-9)
 
 
-def test_the_core_learns_what_the_definition_learns(random_indexes: list[infgram.Index]) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_the_core_learns_what_the_definition_learns(
+    random_indexes: list[infgram.Index], size: Size
+) -> None:
     read = "To be, NOT zbe be be be be be; Bee?\n\nto be or \u00e9! NOT be (x) #q be be, be"
     for index in random_indexes[:2]:
-        model = Model(index, Mix(), adapt=True)
+        model = Model(index, Mix(size), adapt=True)
         for context, bos in (("", True), (read, False)):
             expected = model.defined_distribution(context, bos=bos)
             assert model.distribution(context, bos=bos) == pytest.approx(expected, abs=1e-9)
@@ -84,15 +94,16 @@ def test_the_core_learns_what_the_definition_learns(random_indexes: list[infgram
         scored = np.exp(model.score(ids).log_prob)
         assert [step.prob for step in steps] == pytest.approx(scored.tolist(), abs=1e-9)
         names = {level.name for level in steps[-1].levels[1:]}
-        assert names == set(definition.inputs_of(adapts=True))
+        assert names == set(definition.inputs_of(SIGHTS[size], adapts=True))
 
 
 def test_a_text_that_is_forgotten_is_forgotten_by_halves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(adapting, "MOST_LIVE_TOKENS", 4)
-    live = adapting.LiveCounts()
-    keys = list(range(definition.N_COUNTED))
+    sight = SIGHTS["lean"]
+    live = adapting.LiveCounts(sight)
+    keys = list(range(sight.n_counted))
     for code in (1, 2, 3, 4, 5):
         live.read(keys, code)
     assert live.counts(keys, 6)[0].tolist() == [0, 0, 0, 1, 1, 1]
@@ -110,11 +121,12 @@ def test_it_learns_from_what_it_reads(learnt: infgram.Index, prose: bytes) -> No
     assert once > plain.score(unseen).log_prob.mean() + 0.02
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("how", [{}, {"temperature": 0.8}, {"top_k": 3}, {"max_copy": 6}])
 def test_the_core_draws_what_the_definition_draws_while_it_learns(
-    random_indexes: list[infgram.Index], how: infgram.Sampling
+    random_indexes: list[infgram.Index], how: infgram.Sampling, size: Size
 ) -> None:
-    model = Model(random_indexes[1], Mix(), adapt=True)
+    model = Model(random_indexes[1], Mix(size), adapt=True)
     made = model.generate("to b", max_tokens=12, seed=3, **how)
     plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
     defined = model.defined_sampler("to b", plan, np.random.default_rng(3))
@@ -123,6 +135,7 @@ def test_the_core_draws_what_the_definition_draws_while_it_learns(
     assert again.token_ids.tolist() == made.token_ids.tolist()  # nothing is left of the first
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "how",
     [
@@ -138,9 +151,9 @@ def test_the_core_draws_what_the_definition_draws_while_it_learns(
     ],
 )
 def test_the_core_draws_what_the_definition_draws(
-    random_indexes: list[infgram.Index], how: infgram.Sampling
+    random_indexes: list[infgram.Index], how: infgram.Sampling, size: Size
 ) -> None:
-    model = Model(random_indexes[1], Mix())
+    model = Model(random_indexes[1], Mix(size))
     for prompt in ("", "to b"):
         made = model.generate(prompt, max_tokens=12, seed=3, **how)
         plan = infgram.models.sampling.plan_of({"max_tokens": 12, **how})
@@ -148,12 +161,13 @@ def test_the_core_draws_what_the_definition_draws(
         assert made.token_ids.tolist() == defined.sample(12)[0].tolist()
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("adapt", [False, True])
 def test_its_law_sums_to_one_wherever_it_is(
-    learnt: infgram.Index, prose: bytes, adapt: bool
+    learnt: infgram.Index, prose: bytes, size: Size, adapt: bool
 ) -> None:
     n = 0
-    model = Model(learnt, Mix(), adapt=adapt)
+    model = Model(learnt, Mix(size), adapt=adapt)
     for _, rows in model.distributions(prose[LEARNT : LEARNT + 10_000]):
         assert rows.sum(axis=1) == pytest.approx(1, abs=1e-9)
         assert (rows > 0).all()
@@ -163,10 +177,11 @@ def test_its_law_sums_to_one_wherever_it_is(
 
 def test_it_predicts_better_than_kneser_ney(learnt: infgram.Index, prose: bytes) -> None:
     unseen = prose[UNSEEN]
-    mixed, plain = (
-        Model(learnt, estimator).score(unseen).log_prob.mean() for estimator in (Mix(), KneserNey())
+    full, lean, plain = (
+        Model(learnt, estimator).score(unseen).log_prob.mean()
+        for estimator in (Mix("full"), Mix(), KneserNey())
     )
-    assert mixed > plain + 0.02
+    assert full > lean > plain + 0.02
 
 
 def test_what_the_corpus_never_had_has_what_kneser_ney_gives_it(
@@ -192,19 +207,21 @@ def test_a_corpus_of_one_letter_asks_nothing(memory_folder: Path) -> None:
     assert model.generate("a", max_tokens=5, seed=0, temperature=0.8).text == "aaaaa"
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("adapt", [False, True])
-def test_two_fits_are_the_same(learnt: infgram.Index, adapt: bool) -> None:
-    one = fitting.stored_fit(learnt, adapt=adapt)
-    other = infgram.fit(learnt, adapt=adapt, save=False)
+def test_two_fits_are_the_same(learnt: infgram.Index, size: Size, adapt: bool) -> None:
+    one = fitting.stored_fit(learnt, size=size, adapt=adapt)
+    other = infgram.fit(learnt, size=size, adapt=adapt, save=False)
     assert one is not None
     assert (one.n_tokens, one.nats) == (other.n_tokens, other.nats)
     assert one.n_tokens == LEARNT
-    for name in ("words", "classes", "offsets", "contexts", "values"):
+    for name in fitting._DTYPES:
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
-def test_texts_do_not_depend_on_threads(learnt: infgram.Index) -> None:
-    model = Model(learnt, Mix())
+@pytest.mark.parametrize("size", SIZES)
+def test_texts_do_not_depend_on_threads(learnt: infgram.Index, size: Size) -> None:
+    model = Model(learnt, Mix(size))
     one, two = (
         [made.text for made in model.samples(3, "The ", max_tokens=60, seed=1, threads=n)]
         for n in (1, 2)
@@ -213,15 +230,15 @@ def test_texts_do_not_depend_on_threads(learnt: infgram.Index) -> None:
     assert len(set(one)) == 3
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("adapt", [False, True])
 def test_it_is_learnt_once_and_kept(
-    learnt: infgram.Index, monkeypatch: pytest.MonkeyPatch, adapt: bool
+    learnt: infgram.Index, monkeypatch: pytest.MonkeyPatch, size: Size, adapt: bool
 ) -> None:
-    expected = Model(learnt, Mix(), adapt=adapt).distribution("The ")
-    for name in ("fit_mix", "fit_adapting_mix"):
-        monkeypatch.setattr(native, name, lambda *_, **__: pytest.fail("learnt again"))
+    expected = Model(learnt, Mix(size), adapt=adapt).distribution("The ")
+    monkeypatch.setattr(fitting, "_fitted", lambda *_, **__: pytest.fail("learnt again"))
     again = infgram.open(learnt.path)
-    assert Model(again, Mix(), adapt=adapt).distribution("The ").tolist() == expected.tolist()
+    assert Model(again, Mix(size), adapt=adapt).distribution("The ").tolist() == expected.tolist()
 
 
 def test_what_another_recipe_learnt_is_learnt_anew(
@@ -233,14 +250,18 @@ def test_what_another_recipe_learnt_is_learnt_anew(
     assert infgram.stored_fit(infgram.open(index.path)) is None
 
 
-@pytest.mark.parametrize("name", ["mixture.npz", "mixture-adapting.npz"])
+@pytest.mark.parametrize(
+    "name", ["mixture.npz", "mixture-adapting.npz", "mixture-full.npz", "mixture-full-adapting.npz"]
+)
 def test_whatever_is_kept_no_query_leaves_it(
     random_indexes: list[infgram.Index], name: str
 ) -> None:
     """Damage is told, or tells other probabilities that still sum to one."""
     index = random_indexes[0]
-    adapt = name == "mixture-adapting.npz"
-    infgram.fit(index, adapt=adapt)
+    adapt = "adapting" in name
+    size: Size = "full" if "full" in name else "lean"
+    for kind in {False, adapt}:
+        infgram.fit(index, size=size, adapt=kind)
     file = generation(index.path) / name
     with np.load(file) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -251,7 +272,7 @@ def test_whatever_is_kept_no_query_leaves_it(
         damaged = {key: array.copy() for key, array in arrays.items() if key != name}
         if name in arrays:
             array = arrays[name].copy()
-            if rng.random() < 0.3:
+            if len(array) and rng.random() < 0.3:
                 array = array[: rng.integers(len(array))]
             for _ in range(3 if len(array) else 0):
                 bits = array.view(np.uint8)
@@ -262,7 +283,7 @@ def test_whatever_is_kept_no_query_leaves_it(
         np.savez(file, **damaged)
         opened = infgram.open(index.path)
         try:
-            law = Model(opened, Mix(), adapt=adapt).distribution("to be")
+            law = Model(opened, Mix(size), adapt=adapt).distribution("to be")
         except CorruptIndex as error:
             told.append(str(error))
             continue
@@ -280,7 +301,9 @@ def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -
         assert step.prob == pytest.approx(np.exp(scored.log_prob[i]), abs=1e-9)
         whole, *inputs = step.levels
         assert (whole.weight, whole.name) == (1, "the mixture")
-        assert {level.name for level in inputs} == set(definition.inputs_of(adapts=False))
+        assert {level.name for level in inputs} == set(
+            definition.inputs_of(SIGHTS["lean"], adapts=False)
+        )
         pushes = [abs(level.push) for level in inputs]
         assert pushes == sorted(pushes, reverse=True)
         assert all(level.weight == 0 for level in inputs)
@@ -295,7 +318,8 @@ def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -
 def test_the_core_has_the_contexts_that_the_definition_has() -> None:
     numbers = [values(definition.Text())[0] for values in NAMED.values()]
     assert numbers == list(range(1, len(NAMED) + 1))
-    assert len(SETS) == 14
+    assert [len(sight.named) for sight in SIGHTS.values()] == [21, len(NAMED)]
+    assert [len(sight.sets) for sight in SIGHTS.values()] == [14, len(SETS)]
 
 
 def test_a_line_begins_with_the_same_however_far_it_is_indented() -> None:
@@ -350,24 +374,33 @@ def test_several_indexes_are_mixed(random_indexes: list[infgram.Index]) -> None:
     assert model.distribution("to b") == pytest.approx(model.defined_distribution("to b"), abs=1e-9)
 
 
-def test_a_fit_to_the_beginning_of_a_corpus_says_so(
+def test_a_fit_to_a_sample_of_a_corpus_says_so(
     random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = random_indexes[1]
     whole = infgram.fit(index, save=False)
     assert whole.n_counted == whole.n_tokens == index.n_rows - 1
-    monkeypatch.setattr(fitting, "_MOST_TOKENS", 1001)
+    monkeypatch.setitem(fitting._MOST_TOKENS, "lean", 1000)
     monkeypatch.setattr(fitting, "_MOST_LEARNT", 400)
     part = infgram.fit(index, save=False)
-    assert part.n_counted == 1000
+    assert part.n_counted == 16 * 62  # a sixteenth of the most, each
     assert 0 < part.n_tokens < 600
-    assert len(part.contexts) < len(whole.contexts) / 2
+    assert len(part.contexts) < len(whole.contexts) * 0.6
     told = run("fit", str(index.path)).stdout
-    assert f"of the first 1,000 of {index.n_rows - 1:,}, perplexity" in " ".join(told.split())
+    assert f"of a sample of 992 of {index.n_rows - 1:,}, perplexity" in " ".join(told.split())
     (said,) = lines(run("fit", str(index.path), "--json"))
-    assert said["n_counted"] == 1000
+    assert said["n_counted"] == 992
+    assert "of a sample of 992" in " ".join(run("info", str(index.path)).stdout.split())
+    assert Model(index, Mix()).distribution("to b").sum() == pytest.approx(1, abs=1e-9)
     monkeypatch.undo()
     infgram.fit(index)
+
+
+def test_an_unknown_size_is_refused(random_indexes: list[infgram.Index]) -> None:
+    size: Any = "huge"
+    for ask in (Mix, lambda size: infgram.fit(random_indexes[0], size=size)):
+        with pytest.raises(InvalidParameter, match="size is 'huge', expected one of: lean, full"):
+            ask(size)
 
 
 def test_the_command_line_fits_it_and_asks_it(
@@ -384,6 +417,16 @@ def test_the_command_line_fits_it_and_asks_it(
     (found,) = lines(run(*asked))
     expected = infgram.perplexity(Model(random_indexes[1], Mix()), "To be or be")
     assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+    (told,) = lines(run("fit", index, "--mix-size", "full", "--json"))
+    assert told["size"] == "full"
+    (found,) = lines(run(*asked, "--mix-size", "full"))
+    expected = infgram.perplexity(Model(random_indexes[1], Mix("full")), "To be or be")
+    assert found["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+    (told,) = lines(run("info", index, "--json"))
+    assert {(fit["size"], fit["adapts"]) for fit in told["mixtures"]} >= {
+        ("lean", False),
+        ("full", False),
+    }
     (told,) = lines(run("fit", index, "--adapt", "--json"))
     assert told["n_tokens"] > 100
     (adapted,) = lines(run(*asked, "--adapt"))
@@ -394,6 +437,6 @@ def test_the_command_line_fits_it_and_asks_it(
         *("generate", "to b", "-i", index, "--estimator", "mix", "-n", "5"),
         *("--seed", "1", "--trace", "--json"),
     )
-    assert lines(made)[0]["levels"][1]["name"] in definition.inputs_of(adapts=False)
+    assert lines(made)[0]["levels"][1]["name"] in definition.inputs_of(SIGHTS["lean"], adapts=False)
     shown = run("generate", "to b", "-i", index, "--estimator", "mix", "-n", "5", "--trace").stdout
-    assert any(name in shown for name in definition.inputs_of(adapts=False))
+    assert any(name in shown for name in definition.inputs_of(SIGHTS["lean"], adapts=False))

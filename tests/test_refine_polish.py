@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from test_two_sided import make
 
 import infgram
 from infgram.errors import InvalidParameter, NotTwoSided, TokenOutOfRange
-from infgram.refine import certify, polish, polish_many
+from infgram.refine import certify, polish, polish_many, polishing
+from infgram.refine.both_sides import BothSides, Rounds
 from infgram.refine.polishing import MARGIN, WINDOW
+from infgram.refine.words import editable, words_to_edit
 from infgram.text.tokens import load
 
 CORPUS = (
@@ -233,3 +236,56 @@ def test_polishing_needs_no_network() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert found[-1] == "set()"
+
+
+# The mixture as the judge -------------------------------------------------------------------------
+
+
+def test_the_core_edits_as_the_definition_does(
+    index: infgram.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing drawn, and with Kneser-Ney for both.
+
+    The core leaves out a candidate that the text before it speaks against by 12 nats more than the
+    best one needs, so it may find less in a word.
+    """
+    monkeypatch.setattr(polishing, "_N_SBIS", 0)
+    ids = index.ids(DRAFT).astype(np.uint32)
+    words = [(int(b), int(e)) for b, e in words_to_edit(index, ids, editable(index, ids))]
+    estimator = infgram.KneserNey(max_order=WINDOW + 1)
+    how = Rounds(1, polishing._SHARE, MARGIN, 0, polishing._N_LEXICON)
+    edited = ids.copy()
+    edits = list(BothSides(index, estimator).edit(edited, words, how, np.random.default_rng(0)))
+    core = polish(index, DRAFT, rounds=1).edits
+    assert len(core) > 2
+    assert [edit.start for edit in core] == [edit.start for edit in edits]
+    same = [mine for mine, theirs in zip(edits, core, strict=True) if mine.new == theirs.new]
+    assert len(same) >= len(core) - 1
+    for mine, theirs in zip(edits, core, strict=True):
+        assert theirs.gain <= mine.gain + 1e-6
+        if mine in same:
+            assert theirs.gain == pytest.approx(mine.gain, abs=1e-6)
+            # the same word may stand in many places
+            assert replace(theirs, gain=mine.gain, source_offset=mine.source_offset) == mine
+
+
+@pytest.mark.parametrize("max_copy", [None, 10])
+def test_the_mixture_mends_what_is_wrong(index: infgram.Index, max_copy: int | None) -> None:
+    prompt = b"KING: xo\n"
+    options = {"prompt": prompt, "judge": "mix", "seed": 0, "max_copy": max_copy, "margin": 1.0}
+    refined = polish(index, DRAFT, protect="dzz", **options)
+    assert "cxt" not in refined.text and "mbn" not in refined.text
+    assert "dzz" in refined.text
+    assert refined.trace.replay().tolist() == refined.token_ids.tolist()
+    assert refined.trace.settings["judge"] == "mix"
+    assert [edit.round for edit in refined.edits] == sorted(edit.round for edit in refined.edits)
+    for edit in refined.edits:
+        assert edit.gain > 1.0 or edit.round == refined.edits[-1].round
+    assert polish(index, DRAFT, protect="dzz", **options).edits == refined.edits
+    if max_copy:
+        assert refined.longest_run is not None and refined.runs == ()
+
+
+def test_a_judge_that_is_none_is_named(index: infgram.Index) -> None:
+    with pytest.raises(InvalidParameter, match="judge is 'sbis', expected"):
+        polish(index, DRAFT, judge="sbis")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import sys
@@ -39,7 +40,15 @@ def repository(release: ModuleType, tmp_path: Path) -> Path:
     for name in {*release.PLACES, *release.DOCUMENTS, "CHANGELOG.md", "src/infgram/extras.py"}:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    measured(tmp_path, "1.2.3.dev0")
     return tmp_path
+
+
+def measured(repository: Path, version: str) -> None:
+    """Stores figures that are of a version."""
+    path = repository / "bench/results/results.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"answers": [{"machine": {"infgram": version}}]}))
 
 
 def texts() -> Iterator[Path]:
@@ -92,6 +101,8 @@ def test_what_prepare_writes_is_a_release(release: ModuleType, repository: Path)
     release.prepare("1.2.3", repository, date(2027, 2, 1))  # again: nothing more to do
     assert {path: path.read_bytes() for path in once} == once
     assert "it is v1.2.4" in dict(release.check_text(repository, "v1.2.4")).values()
+    measured(repository, "1.2.2")
+    assert "1.2.2" in dict(release.check_text(repository))["its figures were measured"]
 
 
 def test_a_version_under_way_publishes_nothing(release: ModuleType, repository: Path) -> None:

@@ -70,6 +70,7 @@ def test_the_page_on_drafting_can_be_pasted(
     answer = {"prompt": "def main(", "output": CODE[9:200]}
     Path("answers.jsonl").write_text(json.dumps(answer) + "\n")
     Path("prompts.jsonl").write_text(json.dumps({"prompt": "def main("}) + "\n")
+    Path("tinyshakespeare.txt").write_text("To be, or not to be: that is the question.\n" * 200)
     quick = {
         "draft profile": "draft profile --context-tokens 8 --draft-tokens 4 --threads 1",
         "draft bench": "draft bench --new-tokens 8 --repeat 1",

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "cross"
-TESTS = ("core", "models", "mix", "tracing", "answers")
+TESTS = ("core", "models", "mix", "tracing", "answers", "playground")
 ZIG = [sys.executable, "-m", "ziglang", "c++"]
 # As CMakeLists.txt has them for such compilers; here a warning is an error.
 FLAGS = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wno-psabi", "-Werror"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -139,6 +140,8 @@ def check_text(root: Path = ROOT, tag: str | None = None) -> Iterator[tuple[str,
     yield "the changelog tells of it, with its date", "" if section else f"no section [{version}]"
     rest = changes.partition(UNRELEASED)[2].partition("\n## [")[0].strip()
     yield "nothing is left as unreleased", f"{rest[:60]!r}..." if rest else ""
+    old = sorted(_measured(root) - {version, f"{version}.dev0"})
+    yield "its figures were measured", f"some are of {', '.join(old)}" if old else ""
     published = "PUBLISHED = True" in read("src/infgram/extras.py", root)
     yield "hints name the distribution", "" if published else "extras.PUBLISHED is False"
     cloned = [
@@ -148,6 +151,12 @@ def check_text(root: Path = ROOT, tag: str | None = None) -> Iterator[tuple[str,
         if _would_change(read(name, root), old, new)
     ]
     yield "documents name the distribution", f"not {', '.join(cloned)}" if cloned else ""
+
+
+def _measured(root: Path) -> set[str]:
+    """The versions of infgram that the stored figures are of."""
+    answers = json.loads(read("bench/results/results.json", root))["answers"]
+    return {answer["machine"]["infgram"] for answer in answers}
 
 
 def _would_change(text: str, before: str, after: str) -> bool:

@@ -42,7 +42,7 @@ _INK = "#1f2328"
 _QUIET = "#59636e"
 _ACCENTS = ("#0072b2", "#c04e00")  # Okabe and Ito's blue and vermilion, the latter darker for text
 _TINTS = ("#ffffff", "#e6f1fa", "#c6e0f4", "#9fcbec", "#74b3e2")  # one a shade
-_INK_STEPS = 6
+_INK_STEPS = 4
 _TRANSPARENT = 127  # the last of the palette
 
 # In pixels of a picture of SIZE.

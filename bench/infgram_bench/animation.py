@@ -26,8 +26,8 @@ SHADES = (0, 8, 16, 24, 32)
 SHADE_LABELS = ("0\N{EN DASH}7", "8\N{EN DASH}15", "16\N{EN DASH}23", "24\N{EN DASH}31", "32+")
 LEGEND = ("Characters in a row that stand in the corpus:", "plain is new, deep blue is copied")
 
-FRAME_SECONDS = 0.05  # GIF counts in hundredths
-_FRAMES_A_PAGE = 2  # where pages are turned: more would cost megabytes, and be a flicker
+FRAME_SECONDS = 0.1  # GIF counts in hundredths
+_FRAMES_A_PAGE = 3  # where pages are turned: more would cost megabytes, and be a flicker
 _START, _SLOW, _TURN, _REAL, _END = 1.2, 3.0, 0.9, 8.0, 4.0  # seconds of each act
 _NOTE = "one clock runs for both"
 _TYPED_A_SECOND = 110  # of the fast side in slow motion: as fast as an eye can follow
@@ -246,7 +246,7 @@ def _shortened(acts: Sequence[Act], paces: Sequence[float], ends: Sequence[int])
             clock = act.clock(before, n)
             if all(written_by(clock, pace) <= end for pace, end in zip(paces, ends, strict=True)):
                 break
-            n -= _FRAMES_A_PAGE
+            n -= n % _FRAMES_A_PAGE or _FRAMES_A_PAGE
         if n < act.n_frames:
             act = replace(act, seconds=n * FRAME_SECONDS)
         before = act.clock(before, n)

@@ -312,6 +312,34 @@ def refining_throughput(folder: str) -> dict[str, float]:
     return throughput(Path(folder))
 
 
+def gpu_device() -> dict[str, Any]:
+    """What torch computes on."""
+    from .gpu_measure import device
+
+    return device()
+
+
+def gpu_nanogpt(folder: str, how: str) -> dict[str, Any]:
+    """Trains nanoGPT and lets it write."""
+    from .gpu_measure import nanogpt
+
+    return nanogpt(Path(folder), how, _say)
+
+
+def gpu_refiner(folder: str, size: str, how: str) -> dict[str, Any]:
+    """Trains a refiner of a size."""
+    from .gpu_measure import refiner
+
+    return refiner(Path(folder), size, how, _say)
+
+
+def gpu_edits(folder: str, how: str) -> dict[str, Any]:
+    """Drafts edited by the refiners of gpu_refiner."""
+    from .gpu_measure import edits
+
+    return edits(Path(folder), how, _say)
+
+
 def _trial(failed: str) -> Trial:
     """Of rivals that are measured here: the process that started this one hears who is at work."""
     from .failures import Trial
@@ -333,6 +361,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(drafting_write, drafting_code, drafting_chats, drafting_build),
         *(drafting_hindsight, drafting_replay, drafting_speed),
         *(refining_train, refining_refiner, refining_measure, refining_throughput),
+        *(gpu_device, gpu_nanogpt, gpu_refiner, gpu_edits),
     )
 }
 

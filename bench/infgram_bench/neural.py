@@ -382,7 +382,7 @@ def _nanogpt_writers(
         with trial.of(model_name, "loading"):
             model, split = load_nanogpt(recipe, text)
             prompt = split.encode("\n")
-            ways = _ways(model.to(device), prompt, n)
+            ways = ways_to_write(model.to(device), prompt, n)
         own = f"{size_name}, {_OWN_WAY}, {on}"
         if nanogpt and ways and own not in trial.failed:
             with trial.of(own, "loading"):
@@ -395,7 +395,7 @@ def _nanogpt_writers(
     return contenders
 
 
-def _ways(model: Any, prompt: Any, n: int) -> dict[str, Contender]:
+def ways_to_write(model: Any, prompt: Any, n: int) -> dict[str, Contender]:
     from . import gpt
 
     def plain() -> None:

@@ -8,6 +8,7 @@ from . import (
     drafting_speed,
     frontier,
     generation,
+    gpu,
     growth,
     judge,
     models,
@@ -31,4 +32,5 @@ QUESTIONS: tuple[Question, ...] = (
     drafting.QUESTION,
     drafting_speed.QUESTION,
     refining.QUESTION,
+    gpu.QUESTION,
 )

@@ -98,7 +98,7 @@ def text_of(training: bytes, validation: bytes) -> Text:
     return Text(there.tobytes().decode("latin-1"), *parts)
 
 
-def nats(model: Judge, texts: NDArray[np.uint8], n_prompt: int) -> NDArray[np.float64]:
+def nats(model: Any, texts: NDArray[np.uint8], n_prompt: int) -> NDArray[np.float64]:
     """Of each byte after the first n_prompt of each text, given all before it.
 
     Texts (n, length), nats (n, length - n_prompt).
@@ -106,10 +106,11 @@ def nats(model: Judge, texts: NDArray[np.uint8], n_prompt: int) -> NDArray[np.fl
     found = []
     with torch.inference_mode():
         for some in torch.from_numpy(texts.astype(np.int64)).split(_AT_ONCE):
+            some = some.to(model.device)
             logits = model(some[:, :-1]).logits[:, n_prompt - 1 :]
             targets = some[:, n_prompt:]
             losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-            found.append(losses.view_as(targets).double().numpy())
+            found.append(losses.view_as(targets).double().cpu().numpy())
     return np.concatenate(found)
 
 

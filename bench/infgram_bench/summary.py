@@ -1,6 +1,6 @@
 """The few figures that documents show, made from the results of a run: nothing is typed in.
 
-    python -m infgram_bench.summary RESULTS.json README.md bench/README.md
+    python -m infgram_bench.summary [--check] RESULTS.json README.md bench/README.md
 
 replaces what stands between two marks in each file: a table of all groups of rows, or the headline,
 in which each group that has rivals is one row.
@@ -268,14 +268,19 @@ _LINES = (
 )
 
 
-def main(results: str, *files: str) -> None:
-    """Writes the figures into each file, as a whole or not at all."""
+def main(results: str, *files: str, check: bool = False) -> None:
+    """Writes the figures into each file, as a whole or not at all; or says which has others."""
     answers = read(Path(results))
     for path in map(Path, files):
+        if check:
+            if replace(path.read_text(), answers) != path.read_text():
+                sys.exit(f"{path} has other figures than {results}: write them with `make figures`")
+            continue
         partial = path.with_suffix(".partial")
         partial.write_text(replace(path.read_text(), answers))
         os.replace(partial, path)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    given = sys.argv[1:]
+    main(*(each for each in given if each != "--check"), check="--check" in given)

@@ -324,7 +324,7 @@ class _Run:
         """In the place of the old one, and only when it is all on the disk."""
         record = self.record
         record.peak_bytes = max(record.peak_bytes, _peak_bytes(self.device))
-        record.machine = _machine(self.device)
+        record.machine = device_name(self.device)
         record.versions = {name: version(name) for name in ("torch", "transformers")}
         temporary = self.path.with_suffix(".tmp")
         with open(temporary, "wb") as file:
@@ -423,9 +423,9 @@ def _peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _machine(device: torch.device) -> str:
-    """What it was trained on, in words."""
-    if device.type == "cuda":
+def device_name(device: str | torch.device) -> str:
+    """What is computed on, in words."""
+    if torch.device(device).type == "cuda":
         return str(torch.cuda.get_device_name(device))
     threads = torch.get_num_threads()
     return f"{machine.description()['CPU']}, {threads} thread{'s' if threads > 1 else ''}"

@@ -31,6 +31,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
 
     opened = open_index(path, index)
     calibrations = infgram.stored_calibration(opened) if opened.segments.is_one else None
+    mixtures = _mixtures(opened) if opened.segments.is_one else []
     manifest = opened.manifest
     if as_json:
         print_json(
@@ -52,6 +53,15 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "created": manifest["created"],
                 "build": manifest["build"],
                 "calibrated": calibrations is not None,
+                "mixtures": [
+                    {
+                        "size": fitted.size,
+                        "adapts": fitted.adapts,
+                        "n_tokens": fitted.n_tokens,
+                        "n_counted": fitted.n_counted,
+                    }
+                    for fitted in mixtures
+                ],
             }
         )
         return
@@ -73,6 +83,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "built": f"{manifest['created']}, in {manifest['build']['seconds']} s",
         "from": ", ".join(inputs[:3]) + more,
         "calibrated": f"on {calibrations[0].n_tokens:,} tokens" if calibrations else "no",
+        "mixtures": ", ".join(_told(fitted, opened) for fitted in mixtures) or "none",
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)
@@ -84,6 +95,25 @@ def _segments(opened: infgram.Index) -> dict[str, str]:
         return {}
     removed = ", and documents that were removed" if opened.has_removed else ""
     return {"segments": f"{opened.n_segments:,}{removed}: `infgram merge --purge` makes one piece"}
+
+
+def _mixtures(opened: infgram.Index) -> list[infgram.MixFit]:
+    """All that are kept for the index."""
+    import infgram
+
+    found = [
+        infgram.stored_fit(opened, size=size, adapt=adapt)
+        for size in ("lean", "full")
+        for adapt in (False, True)
+    ]
+    return [fitted for fitted in found if fitted is not None]
+
+
+def _told(fitted: infgram.MixFit, opened: infgram.Index) -> str:
+    name = f"{fitted.size}{', adapting' if fitted.adapts else ''}"
+    of_all = opened.n_rows - 1  # but for the boundary before the text
+    sample = f", of a sample of {fitted.n_counted:,}" if fitted.n_counted < of_all else ""
+    return f"{name} (fitted on {fitted.n_tokens:,} tokens{sample})"
 
 
 def _unknown(opened: infgram.Index) -> dict[str, str]:

@@ -26,6 +26,13 @@ Examples:
     default=4.0,
     help="What an edit must gain; twice as much for a word that the corpus has.",
 )
+@option(
+    "--judged-by",
+    "judge",
+    type=click.Choice(["kneser-ney", "mix"]),
+    default="kneser-ney",
+    help="What finds words probable: mix reads better, after a fit, and takes longer.",
+)
 def polish(**asked: Any) -> None:
     """Edit TEXT word by word, without a network.
 

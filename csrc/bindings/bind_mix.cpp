@@ -23,25 +23,23 @@ const std::shared_ptr<const OpenIndex<std::uint8_t>>& narrow(const AnyIndex& ind
     });
 }
 
-template <bool adapts>
-std::shared_ptr<MixModel<adapts>> make_model(const AnyIndex& index,
-                                             const std::shared_ptr<KneserNeyModel>& kneser_ney,
-                                             std::span<const std::uint64_t> words,
-                                             std::span<const std::uint8_t> classes,
-                                             const Array<std::uint32_t>& offsets,
-                                             const Array<std::uint8_t>& contexts,
-                                             std::span<const float> values) {
+template <mix::Kind kind>
+std::shared_ptr<MixModel<kind>> make_model(
+    const AnyIndex& index, const std::shared_ptr<KneserNeyModel>& kneser_ney,
+    std::span<const std::uint64_t> words, std::span<const std::uint8_t> classes,
+    const Array<std::uint32_t>& offsets, const Array<std::uint8_t>& contexts,
+    std::span<const std::uint8_t> coarse, std::span<const float> values) {
     const auto& of = narrow(index);
     mix::Asking asking(of->index.alphabet(), of->index.shards());
-    mix::Parameters<adapts> parameters(asking.questions.size());
+    mix::Parameters<kind> parameters(asking.questions.size());
     for (std::vector<float>* array : parameters.arrays()) {
         if (values.size() < array->size()) throw_corrupt("parameters of the mixture");
         array->assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(array->size()));
         values = values.subspan(array->size());
     }
     if (!values.empty()) throw_corrupt("parameters of the mixture");
-    return std::make_shared<MixModel<adapts>>(
-        kneser_ney, std::move(asking), mix::WordClasses(words, classes),
+    return std::make_shared<MixModel<kind>>(
+        kneser_ney, std::move(asking), mix::WordClasses(words, classes, coarse, kind.is_full),
         mix::NamedCounts(view(offsets), view(contexts), kept(py::make_tuple(offsets, contexts)),
                          of->index.alphabet().n_codes()),
         std::move(parameters));
@@ -61,30 +59,31 @@ private:
     py::object report_;
 };
 
-template <bool adapts>
+template <mix::Kind kind>
 std::unique_ptr<AnyPredictor> predictor(const AnyCursor& cursor,
-                                        const std::shared_ptr<MixModel<adapts>>& model,
+                                        const std::shared_ptr<MixModel<kind>>& model,
                                         std::uint32_t live_tokens) {
-    if (adapts != (live_tokens != 0))
+    if (kind.adapts != (live_tokens != 0))
         throw InvalidParameter("a mixture adapts if it was fitted so, and not else");
     return cursor.visit([&]<class Code>(const Cursor<Code>& of) -> std::unique_ptr<AnyPredictor> {
         if constexpr (std::is_same_v<Code, std::uint8_t>)
             if (of.owner()->index.alphabet().n_codes() == model->asking.symbols.size())
-                return std::make_unique<PredictorOf<Code, Mix<Code, adapts>>>(
-                    of, std::shared_ptr<const MixModel<adapts>>(model), live_tokens);
+                return std::make_unique<PredictorOf<Code, Mix<Code, kind>>>(
+                    of, std::shared_ptr<const MixModel<kind>>(model), live_tokens);
         throw InvalidParameter("a mixture predicts for the index that it was fitted to");
     });
 }
 
 // name: of the kind of models. fit: of the function that makes one.
-template <bool adapts>
+template <mix::Kind kind>
 void bind_kind(py::module_& m, const char* name, const char* fit) {
-    using Model = MixModel<adapts>;
+    using Model = MixModel<kind>;
     py::class_<Model, std::shared_ptr<Model>>(m, name)
-        .def(py::init(&make_model<adapts>), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
+        .def(py::init(&make_model<kind>), py::kw_only(), py::arg("index"), py::arg("kneser_ney"),
              py::arg("words"), py::arg("classes"), py::arg("offsets").noconvert(),
-             py::arg("contexts").noconvert(), py::arg("values"))
-        // (words, classes, offsets, contexts, values of all arrays one after another)
+             py::arg("contexts").noconvert(), py::arg("coarse"), py::arg("values"))
+        // (words, classes, offsets, contexts, coarse, values of all arrays one
+        // after another)
         .def("arrays",
              [](Model& self) {
                  const auto copy = [](auto of) { return std::vector(of.begin(), of.end()); };
@@ -93,7 +92,7 @@ void bind_kind(py::module_& m, const char* name, const char* fit) {
                      values.insert(values.end(), array->begin(), array->end());
                  return std::tuple(copy(self.classes.words()), copy(self.classes.classes()),
                                    copy(self.counts.offsets()), copy(self.counts.bytes()),
-                                   std::move(values));
+                                   copy(self.classes.coarse()), std::move(values));
              })
         // How many values each array has.
         .def("sizes",
@@ -119,28 +118,33 @@ void bind_kind(py::module_& m, const char* name, const char* fit) {
         fit,
         [](const AnyIndex& index, const std::shared_ptr<KneserNeyModel>& kneser_ney,
            std::uint32_t block_tokens, std::uint32_t guard, std::uint32_t n_sweeps,
-           std::uint32_t most_tokens, std::uint32_t most_learnt, py::object progress) {
+           std::uint32_t most_tokens, std::uint32_t piece_tokens, std::uint32_t most_learnt,
+           py::object progress) {
             const Progress report(std::move(progress));
-            MixFit<adapts> found;
+            MixFit<kind> found;
             {
                 const py::gil_scoped_release release;
-                found = fit_mix<adapts>(
+                found = fit_mix<kind>(
                     narrow(index), kneser_ney,
-                    {block_tokens, guard, n_sweeps, most_tokens, most_learnt},
+                    {block_tokens, guard, n_sweeps, most_tokens, piece_tokens, most_learnt},
                     [&](std::size_t done, std::size_t total) { report(done, total); });
             }
             return std::tuple(std::move(found.model), found.n_tokens, found.nats);
         },
         py::arg("index"), py::kw_only(), py::arg("kneser_ney"), py::arg("block_tokens"),
-        py::arg("guard"), py::arg("n_sweeps"), py::arg("most_tokens"), py::arg("most_learnt"),
-        py::arg("progress"));
-    m.def("mix", &predictor<adapts>, py::arg("cursor"), py::kw_only(), py::arg("model"),
+        py::arg("guard"), py::arg("n_sweeps"), py::arg("most_tokens"), py::arg("piece_tokens"),
+        py::arg("most_learnt"), py::arg("progress"));
+    m.def("mix", &predictor<kind>, py::arg("cursor"), py::kw_only(), py::arg("model"),
           py::arg("live_tokens"), Released());
 }
 
 }  // namespace
 
 void bind_mix(py::module_& m) {
-    bind_kind<false>(m, "MixModel", "fit_mix");
-    bind_kind<true>(m, "AdaptingMixModel", "fit_adapting_mix");
+    bind_kind<mix::Kind{.adapts = false, .is_full = false}>(m, "MixModel", "fit_mix");
+    bind_kind<mix::Kind{.adapts = true, .is_full = false}>(m, "AdaptingMixModel",
+                                                           "fit_adapting_mix");
+    bind_kind<mix::Kind{.adapts = false, .is_full = true}>(m, "FullMixModel", "fit_full_mix");
+    bind_kind<mix::Kind{.adapts = true, .is_full = true}>(m, "FullAdaptingMixModel",
+                                                          "fit_full_adapting_mix");
 }

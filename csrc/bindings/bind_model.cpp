@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 #include "infgram/models/calibration.hpp"
@@ -45,11 +47,13 @@ py::array_t<double> distributions(AnyPredictor& predictor, const Tokens& tokens)
 
 void bind_predictor(py::module_& m) {
     py::class_<AnySampler>(m, "Sampler")
-        .def(
+        .def(  // of each text (token ids, why it ended)
             "sample",
             [](AnySampler& self, std::size_t n) {
-                Drawn drawn = self.sample(n);
-                return std::tuple(std::move(drawn.token_ids), drawn.ended);
+                std::vector<std::pair<std::vector<std::uint32_t>, const char*>> texts;
+                for (Drawn& drawn : self.sample(n))
+                    texts.emplace_back(std::move(drawn.token_ids), drawn.ended);
+                return texts;
             },
             py::arg("n"), Released());
     py::class_<AnyPredictor>(m, "Predictor")
@@ -67,11 +71,11 @@ void bind_predictor(py::module_& m) {
         .def(
             "sampler",
             [](const AnyPredictor& self, double temperature, std::uint32_t top_k, double top_p,
-               double min_p, std::uint32_t max_copy, const Uniform& bit_generator) {
-                return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generator);
+               double min_p, std::uint32_t max_copy, const std::vector<Uniform>& bit_generators) {
+                return self.sampler({temperature, top_k, top_p, min_p, max_copy}, bit_generators);
             },
             py::kw_only(), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-            py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generator"), Released(),
+            py::arg("min_p"), py::arg("max_copy"), py::arg("bit_generators"), Released(),
             py::keep_alive<0, 7>());
     m.def("sbis", &sbis, py::arg("cursor"), py::kw_only(), py::arg("k"), py::arg("decay"),
           py::arg("normalise"), py::arg("floor"), py::arg("n_vocabulary"), py::arg("live_tokens"),
@@ -140,14 +144,15 @@ void bind_discounts(py::module_& m) {
     py::class_<KneserNeyModel, std::shared_ptr<KneserNeyModel>>(m, "KneserNeyModel")
         .def(py::init([](double exponent, std::span<const double> corpus,
                          std::optional<std::span<const double>> live, std::uint64_t n_vocabulary,
-                         std::uint64_t n_rows, std::size_t cache_bytes) {
+                         std::uint64_t n_rows, std::size_t cache_bytes,
+                         const std::optional<std::shared_ptr<WideTables>>& wide) {
                  return std::make_shared<KneserNeyModel>(
                      FixedPower(exponent), Discounts(corpus),
                      live ? std::optional(Discounts(*live)) : std::nullopt, n_vocabulary, n_rows,
-                     cache_bytes);
+                     cache_bytes, wide.value_or(nullptr));
              }),
              py::kw_only(), py::arg("exponent"), py::arg("corpus"), py::arg("live"),
-             py::arg("n_vocabulary"), py::arg("n_rows"), py::arg("cache_bytes"))
+             py::arg("n_vocabulary"), py::arg("n_rows"), py::arg("cache_bytes"), py::arg("wide"))
         .def(
             "discount",
             [](const KneserNeyModel& self, bool live, std::uint32_t n, std::uint32_t n_shorter,
@@ -166,19 +171,54 @@ void bind_discounts(py::module_& m) {
     m.def(
         "fit_discounts",
         [](const AnyIndex& index, double exponent, std::span<const std::uint32_t> blocks,
-           std::uint32_t guard, std::uint32_t every, int n_steps, double pull, unsigned n_threads) {
+           std::uint32_t guard, std::uint32_t every, int n_steps, double pull, unsigned n_threads,
+           const std::shared_ptr<WideTables>& wide) {
             Fits fits =
-                fit_index(index, blocks, {exponent, guard, every, n_steps, pull, n_threads});
+                fit_index(index, blocks, {exponent, guard, every, n_steps, pull, n_threads, wide});
             return std::tuple(std::move(fits.corpus.tables), fits.corpus.nats,
                               std::move(fits.adapting.tables), fits.adapting.nats, fits.n_tokens);
         },
         py::arg("index"), py::kw_only(), py::arg("exponent"), py::arg("blocks"), py::arg("guard"),
-        py::arg("every"), py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"), Released());
+        py::arg("every"), py::arg("n_steps"), py::arg("pull"), py::arg("n_threads"),
+        py::arg("wide"), Released());
+}
+
+void bind_wide(py::module_& m) {
+    py::class_<WideTables, std::shared_ptr<WideTables>>(m, "WideTables")
+        .def(py::init([](const Array<std::uint64_t>& shards, const Array<std::uint32_t>& ranges,
+                         const Array<std::uint8_t>& depths, const Array<std::uint64_t>& offsets,
+                         const Array<std::uint8_t>& tokens) {
+                 return std::make_shared<WideTables>(
+                     WideColumns{view(shards), view(ranges), view(depths), view(offsets),
+                                 view(tokens)},
+                     kept(py::make_tuple(shards, ranges, depths, offsets, tokens)));
+             }),
+             py::kw_only(), py::arg("shards").noconvert(), py::arg("ranges").noconvert(),
+             py::arg("depths").noconvert(), py::arg("offsets").noconvert(),
+             py::arg("tokens").noconvert())
+        // (shards, ranges, depths, offsets, tokens)
+        .def("arrays", [](const WideTables& self) {
+            const auto copy = [](auto of) { return std::vector(of.begin(), of.end()); };
+            const WideColumns& columns = self.columns();
+            return std::tuple(copy(columns.shards), copy(columns.ranges), copy(columns.depths),
+                              copy(columns.offsets), copy(columns.tokens));
+        });
+    m.def(
+        "count_wide",
+        [](const AnyIndex& index, double exponent, std::uint32_t least_rows) {
+            const auto counter = std::make_shared<WideCounter>(FixedPower(exponent), least_rows);
+            index.visit([&](const auto& of) {
+                for (const auto& shard : of->index.shards()) counter->add(shard);
+            });
+            return std::make_shared<WideTables>(counter->columns(), counter);
+        },
+        py::arg("index"), py::kw_only(), py::arg("exponent"), py::arg("least_rows"), Released());
 }
 
 }  // namespace
 
 void bind_model(py::module_& m) {
+    bind_wide(m);  // first: models take what it makes
     bind_discounts(m);
     bind_live(m);
     bind_predictor(m);

@@ -163,10 +163,11 @@ public:
         SamplingParameters how;
         how.max_copy = max_copy;
         Sampler<Code, Estimator> sampler(context(0), std::move(estimator), how);
+        TextToDraw<Code> text = sampler.text(context(0), {&draw, &random});
         for (int i = 0; i < 3000; ++i) {
-            const std::uint32_t code = sampler.draw({&draw, &random});
-            sum.add(std::uint64_t{code});
-            if (code != Alphabet::unknown) sampler.read(code);
+            sampler.draw(text);
+            sum.add(std::uint64_t{text.code});
+            if (text.code != Alphabet::unknown) sampler.read(text);
         }
         return sum.sum();
     }

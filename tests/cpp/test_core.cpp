@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <set>
@@ -17,6 +18,7 @@
 #include "infgram/contexts/neighbours.hpp"
 #include "infgram/contexts/spans.hpp"
 #include "infgram/models/tables.hpp"
+#include "infgram/models/wide_tables.hpp"
 #include "infgram/rows/columns.hpp"
 #include "infgram/rows/line_ends.hpp"
 #include "owned.hpp"
@@ -226,6 +228,88 @@ void test_continuations(std::size_t n, std::uint32_t n_codes) {
             CHECK(found == nullptr || found->count == found->contexts);
         }
     }
+}
+
+bool equal(const ContinuationTable& one, const ContinuationTable& other) {
+    return one.m == other.m && one.total == other.total && one.types == other.types &&
+           std::ranges::equal(one.tokens, other.tokens, [](const auto& a, const auto& b) {
+               return a.code == b.code && a.contexts == b.contexts && a.count == b.count &&
+                      a.matches == b.matches;
+           });
+}
+
+// What is counted of all wide contexts at once is what is counted of each, to the last bit.
+template <class Code>
+void test_wide_tables(const std::vector<Code>& text, std::uint32_t n_codes, double exponent,
+                      bool is_deep = false) {
+    const FixedPower power(exponent);
+    const std::uint32_t least_rows = 2 + below(5);
+    const Owned<Code> owned(text, n_codes, 32);
+    const Owned<Code> other({boundary}, n_codes, 32);  // has no wide context
+    const Shard<Code> shard(owned.columns());
+    const auto wide_counter = std::make_shared<WideCounter>(power, least_rows);
+    wide_counter->add(Shard<Code>(other.columns()));
+    wide_counter->add(shard);
+    const WideTables wide(wide_counter->columns(), wide_counter);
+    CHECK(wide.n_shards() == 2);
+    ContinuationCounter counter(n_codes, power);
+    ContinuationTable expected;
+    ContinuationTable found;
+    for (int trial = 0; trial < 300; ++trial) {
+        std::vector<std::uint32_t> context(below(is_deep ? 400 : 8));
+        const std::size_t at = below(static_cast<std::uint32_t>(text.size()));
+        for (std::size_t i = 0; i < context.size(); ++i) context[i] = text[(at + i) % text.size()];
+        std::erase(context, boundary);
+        const Range range = shard.find(context);
+        if (range.empty()) continue;
+        const std::uint32_t n = std::min(static_cast<std::uint32_t>(context.size()), max_context);
+        const bool is_kept = wide.add(shard, 1, range, n, power, counter);
+        CHECK(!is_kept || range.size() >= least_rows);
+        CHECK(is_kept || range.size() < least_rows || is_deep);
+        if (!is_kept) continue;
+        counter.finish(found);
+        counter.add(shard, range, n);
+        counter.finish(expected);
+        CHECK(equal(found, expected));
+    }
+}
+
+// Whatever is kept of wide contexts, it is refused or read within its bounds.
+void test_damaged_wide_tables() {
+    const FixedPower power(0.2);
+    const Owned<std::uint8_t> owned(random_text<std::uint8_t>(400, 4), 4);
+    const Shard<std::uint8_t> shard(owned.columns());
+    WideCounter counted(power, 4);
+    counted.add(shard);
+    const WideColumns sound = counted.columns();
+    int n_told = 0;
+    for (int trial = 0; trial < 2000; ++trial) {
+        std::vector<std::uint64_t> offsets(sound.offsets.begin(), sound.offsets.end());
+        std::vector<std::uint8_t> depths(sound.depths.begin(), sound.depths.end());
+        std::vector<std::uint8_t> tokens(sound.tokens.begin(), sound.tokens.end());
+        const auto any = [](const auto& of) {
+            return below(static_cast<std::uint32_t>(of.size()));
+        };
+        if (below(3) == 0) offsets[any(offsets)] = below(2) == 0 ? ~std::uint64_t{0} : below(3000);
+        if (below(3) == 0) depths[any(depths)] = static_cast<std::uint8_t>(below(256));
+        for (int i = 0; i < 20; ++i) tokens[any(tokens)] = static_cast<std::uint8_t>(below(256));
+        if (below(3) == 0) tokens.resize(any(tokens));
+        const WideTables wide({sound.shards, sound.ranges, depths, offsets, tokens}, nullptr);
+        ContinuationCounter counter(4, power);
+        for (std::size_t i = 0; i < depths.size(); ++i) {
+            const Range range{sound.ranges[2 * i], sound.ranges[2 * i + 1]};
+            try {
+                CHECK(wide.add(shard, 0, range, sound.depths[i], power, counter));
+            } catch (const CorruptIndex&) {
+                ++n_told;
+            }
+        }
+    }
+    CHECK(n_told > 1000);
+    const std::vector<std::uint64_t> many{0, sound.depths.size() + 1};
+    CHECK(throws<CorruptIndex>([&] {
+        WideTables({many, sound.ranges, sound.depths, sound.offsets, sound.tokens}, nullptr);
+    }));
 }
 
 // What the present context was followed by, whatever was forgotten.
@@ -478,6 +562,18 @@ int main() {
         test_continuations<std::uint16_t>(2 + below(400), 2 + below(4));
         test_continuations<std::uint32_t>(2 + below(400), 2 + below(4));
     }
+    for (const double exponent : {0.0, 0.2, 1.0}) {
+        for (int i = 0; i < 10; ++i) {
+            const std::size_t n = 2 + below(900);
+            const std::uint32_t codes = 2 + below(4);
+            test_wide_tables(random_text<std::uint8_t>(n, codes), codes, exponent);
+            test_wide_tables(random_text<std::uint16_t>(n, codes), codes, exponent);
+            test_wide_tables(random_text<std::uint32_t>(n, codes), codes, exponent);
+        }
+        for (const std::uint32_t period : {1u, 2u, 3u})  // more is shared than is told apart
+            test_wide_tables(repeated_text<std::uint8_t>(1500, period), 4, exponent, true);
+    }
+    test_damaged_wide_tables();
     for (int i = 0; i < 10; ++i) {
         const std::size_t n = 1 + below(600);
         const std::uint32_t n_codes = 2 + below(4);

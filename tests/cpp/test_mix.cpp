@@ -1,5 +1,6 @@
 // The mixture's parts, held against naive ones: what follows named contexts, with parts of the text
 // left out; the tree of questions; laws that are told no further than they must be.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "infgram/models/mix/clustering.hpp"
 #include "infgram/models/mix/counting.hpp"
+#include "infgram/models/mix/fit.hpp"
 #include "infgram/models/mix/frontier.hpp"
 #include "infgram/models/mix/live_counts.hpp"
 #include "owned.hpp"
@@ -23,7 +25,9 @@ namespace {
 constexpr std::uint32_t n_codes = 9;
 const std::vector<std::uint32_t> symbols{0, '\n', ' ', ',', '.', 'A', 'a', 'b', 'c'};
 
-using Told = Evidence<n_counted>;
+constexpr Kind full{.adapts = true, .is_full = true};
+
+using Told = Evidence<Kind{}>;
 using Counts = std::map<std::uint32_t, std::uint32_t>;  // by code
 
 template <class ForEach>
@@ -38,61 +42,106 @@ Counts find(const NamedCounts& table, std::uint64_t key) {
         [&](auto&& visit) { table.for_each(table.open(table.bucket(key)), key, visit); });
 }
 
-// What followed each context of a kind, but for places from begin to end.
+// The text before each position, and a key of each context there.
+std::vector<Keys<full>> keys_of_all(const std::vector<std::uint8_t>& codes,
+                                    const WordClasses& classes) {
+    std::vector<Keys<full>> keys(1);
+    Text text;
+    for (std::size_t p = 1; p < codes.size(); ++p) {
+        text.read_code(codes[p - 1], symbols, classes);
+        keys.push_back(keys_of<full>(text));
+    }
+    return keys;
+}
+
+// What followed each context of a kind in some pieces, but for positions from begin to end.
 std::map<std::uint64_t, Counts> counted_slowly(const std::vector<std::uint8_t>& codes,
-                                               std::size_t kind, const WordClasses& classes,
+                                               const std::vector<Keys<full>>& keys,
+                                               const std::vector<Stretch>& pieces, std::size_t kind,
                                                std::size_t begin, std::size_t end) {
     std::map<std::uint64_t, Counts> counts;
-    for (std::size_t place = 1; place < codes.size(); ++place) {
-        std::size_t first = place;
-        while (codes[first - 1] != boundary) --first;
-        Text text;
-        for (std::size_t p = first; p < place; ++p) text.read(symbols[codes[p]], classes);
-        Counts& of = counts[named_contexts[kind].key(text)];
-        if (place < begin || place >= end) ++of[codes[place]];
-    }
+    for (const Stretch& piece : pieces)
+        for (Position p = piece.begin; p < piece.end; ++p) {
+            Counts& of = counts[keys[p][n_orders<full> + kind]];
+            if (p < begin || p >= end) ++of[codes[p]];
+        }
     return counts;
 }
 
 void test_counts_leave_parts_out_and_take_them_back() {
-    for (const std::size_t n : {2u, 60u, 700u}) {
+    for (const Position n : {2u, 60u, 700u}) {
         const auto codes = random_text<std::uint8_t>(n, n_codes);
         std::vector<std::uint32_t> read;
         for (const std::uint8_t code : codes) read.push_back(symbols[code]);
-        const WordClasses classes = cluster_words(read);
-        CountedText counted(std::span<const std::uint8_t>(codes), symbols, classes);
-        const NamedCounts table = counted.table(n_codes);
-        const std::size_t begin = 1 + n / 4;
-        const std::size_t end = n - n / 4;
-        std::size_t n_others = 0;  // contexts that are taken for others
-        for (const bool left_out : {true, false}) {
-            counted.leave_out(1, n / 2);  // whatever was left out before
-            if (left_out)
-                counted.leave_out(begin, end);
-            else
-                counted.leave_out(0, 0);
-            for (std::size_t kind = 0; kind < n_named; ++kind) {
-                auto slowly =
-                    counted_slowly(codes, kind, classes, left_out ? begin : 0, left_out ? end : 0);
+        const WordClasses classes = cluster_words(read, true);
+        const auto keys = keys_of_all(codes, classes);
+        std::vector<std::vector<Stretch>> several{{{1, n}}};
+        if (n > 2) several.push_back({{1, n / 5}, {n / 3, n / 2 + 3}, {n - 9, n}});
+        for (const auto& pieces : several) {
+            std::vector<Text> before;
+            for (const Stretch& piece : pieces) {
                 Text text;
-                for (std::size_t place = 1; place < n; ++place) {
-                    if (codes[place - 1] == boundary)
-                        text = {};
-                    else
-                        text.read(symbols[codes[place - 1]], classes);
-                    const std::uint64_t key = named_contexts[kind].key(text);
-                    CHECK(counts_of([&](auto&& visit) { counted.for_each(kind, place, visit); }) ==
-                          slowly[key]);
-                    if (!left_out) n_others += find(table, key) == slowly[key] ? 0 : 1;
+                for (Position p = 0; p < piece.begin; ++p)
+                    text.read_code(codes[p], symbols, classes);
+                before.push_back(text);
+            }
+            CountedText<full> counted(std::span<const std::uint8_t>(codes), pieces, before, symbols,
+                                      classes);
+            const NamedCounts table = counted.table(n_codes);
+            const Position begin = 1 + n / 4;
+            const Position end = n - n / 4;
+            std::size_t n_others = 0;  // contexts that are taken for others
+            for (const bool left_out : {true, false}) {
+                counted.leave_out(1, n / 2);  // whatever was left out before
+                if (left_out)
+                    counted.leave_out(begin, end);
+                else
+                    counted.leave_out(0, 0);
+                for (std::size_t kind = 0; kind < n_named<full>; ++kind) {
+                    auto slowly = counted_slowly(codes, keys, pieces, kind, left_out ? begin : 0,
+                                                 left_out ? end : 0);
+                    for (const Stretch& piece : pieces)
+                        for (Position p = piece.begin; p < piece.end; ++p) {
+                            const std::uint64_t key = keys[p][n_orders<full> + kind];
+                            const std::size_t place = counted.place_of(p);
+                            CHECK(counts_of([&](auto&& visit) {
+                                      counted.for_each(kind, place, visit);
+                                  }) == slowly[key]);
+                            if (!left_out) n_others += find(table, key) == slowly[key] ? 0 : 1;
+                        }
                 }
             }
+            CHECK(n_others <= n * n_named<full> / 500);
+            std::size_t n_found = 0;  // of contexts that never were
+            for (std::uint64_t i = 0; i < 10'000; ++i)
+                n_found += find(table, combine(rng(), i)).empty() ? 0 : 1;
+            CHECK(n_found < 50);
         }
-        CHECK(n_others <= n * n_named / 500);
-        std::size_t n_found = 0;  // of contexts that never were
-        for (std::uint64_t i = 0; i < 10'000; ++i)
-            n_found += find(table, combine(rng(), i)).empty() ? 0 : 1;
-        CHECK(n_found < 50);
     }
+}
+
+void test_pieces_lie_evenly_and_blocks_in_them() {
+    const MixFitParameters how{.block_tokens = 30,
+                               .guard = 0,
+                               .n_sweeps = 3,
+                               .most_tokens = 1000,
+                               .piece_tokens = 100,
+                               .most_learnt = 500};
+    CHECK(pieces_of(1000, how).size() == 1);
+    const auto pieces = pieces_of(5001, how);
+    CHECK(pieces.size() == 10);
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+        CHECK(pieces[i].begin == 1 + 500 * i && pieces[i].end == pieces[i].begin + 100);
+    CHECK(pieces_of(1001, how).back().end == 1001);
+    const auto blocks = blocks_of(pieces, how);
+    Position n_learnt = 0;
+    for (const Stretch& block : blocks) {
+        n_learnt += block.end - block.begin;
+        CHECK(std::ranges::any_of(pieces, [&](const Stretch& piece) {
+            return piece.begin <= block.begin && block.end <= piece.end;
+        }));
+    }
+    CHECK(n_learnt > 300 && n_learnt <= 500);
 }
 
 using Bytes = std::vector<std::uint8_t>;
@@ -136,25 +185,27 @@ void test_a_table_that_would_be_left_is_refused() {
     CHECK(refused({0, 8}, {4, 0, 5, 1, 255, 255, 255, 255}));  // a count too large
     CHECK(refused({0, 6}, {4, 0, 255, 255, 255, 127}));        // too many followers
     CHECK(throws<CorruptIndex>([] {
-        (void)WordClasses(std::vector<std::uint64_t>{2, 1}, std::vector<std::uint8_t>{0, 0});
+        (void)WordClasses(std::vector<std::uint64_t>{2, 1}, std::vector<std::uint8_t>{0, 0}, {},
+                          false);
     }));
-    CHECK(throws<CorruptIndex>(
-        [] { (void)WordClasses(std::vector<std::uint64_t>{1}, std::vector<std::uint8_t>{64}); }));
+    CHECK(throws<CorruptIndex>([] {
+        (void)WordClasses(std::vector<std::uint64_t>{1}, std::vector<std::uint8_t>{64}, {}, false);
+    }));
 }
 
 void test_live_counts_forget_the_older_half() {
     constexpr std::size_t most = 50;
-    LiveCounts live(most);
-    std::vector<std::pair<Keys, std::uint32_t>> read;
+    LiveCounts<full> live(most);
+    std::vector<std::pair<Keys<full>, std::uint32_t>> read;
     for (int i = 0; i < 400; ++i) {
-        Keys keys;
+        Keys<full> keys;
         for (std::uint64_t& key : keys) key = combine(below(8), 0);
         const std::uint32_t code = below(n_codes);
         live.read(keys, code);
         if (read.size() == most) read.erase(read.begin(), read.end() - most / 2);
         read.push_back({keys, code});
         live.look(keys);
-        for (std::size_t k = 0; k < n_counted; ++k) {
+        for (std::size_t k = 0; k < n_counted<full>; ++k) {
             Counts expected;
             std::vector<std::uint32_t> all;
             for (const auto& [at, came] : read)
@@ -171,8 +222,8 @@ void test_live_counts_forget_the_older_half() {
                 found[follower.code] = follower.count;
             }
             CHECK(found == expected);
-            for (std::size_t r = 0; r < n_rings; ++r) {
-                if (ring_contexts[r] != k) continue;
+            for (std::size_t r = 0; r < n_rings<full>; ++r) {
+                if (ring_contexts<full>[r] != k) continue;
                 const Ring ring = live.recent().rings[r];
                 CHECK(ring.size() == std::min<std::size_t>(all.size(), Ring::most));
                 for (std::uint32_t n = 0; n < ring.size(); ++n)
@@ -290,6 +341,7 @@ void test_a_law_is_told_as_far_as_it_matters() {
 
 int main() {
     test_counts_leave_parts_out_and_take_them_back();
+    test_pieces_lie_evenly_and_blocks_in_them();
     test_large_counts_are_kept_exactly();
     test_a_table_that_would_be_left_is_refused();
     test_live_counts_forget_the_older_half();

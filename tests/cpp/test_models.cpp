@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
@@ -202,8 +203,9 @@ void test_samplers_of_any_width_draw_the_same(const Corpus& corpus) {
                     make_predictor<Sbis>(*index.start_of_document(50), SbisParameters{2, 0.3}, 0);
                 SamplingParameters how;
                 how.max_copy = max_copy;
-                const auto sampler = predictor->sampler(how, {&draw, &engine});
-                const Ids part = sampler->sample(60).token_ids;
+                const Uniform uniform{&draw, &engine};
+                const auto sampler = predictor->sampler(how, {&uniform, 1});
+                const Ids part = sampler->sample(60)[0].token_ids;
                 if (max_copy != 0)
                     for (const std::uint32_t n : index.match_lengths(tokens(part), 100))
                         CHECK(n <= max_copy);
@@ -213,6 +215,43 @@ void test_samplers_of_any_width_draw_the_same(const Corpus& corpus) {
         }
         CHECK(drawn[0] == drawn[1] && drawn[1] == drawn[2]);
         CHECK(!drawn[0].empty());
+    }
+}
+
+void test_texts_drawn_together_are_those_drawn_alone(const Corpus& corpus) {
+    for (const AnyIndex& index : corpus.indexes) {
+        const auto cursor = index.start_of_document(50);
+        const auto model = random_model(true);
+        for (const double temperature : {0.0, 0.8, 1.0, 1.3}) {
+            SamplingParameters how;
+            how.temperature = temperature;
+            for (const auto& predictor :
+                 {make_predictor<Sbis>(*cursor, SbisParameters{2, 0.3}, 0),
+                  make_predictor<Sbis>(*cursor, SbisParameters{-1, 0.3}, 20),
+                  make_predictor<KneserNey>(*cursor, model, 0),
+                  make_predictor<KneserNey>(*cursor, model, 20)}) {
+                std::vector<std::mt19937> engines;
+                for (std::uint32_t i = 0; i < 5; ++i) engines.emplace_back(i);
+                std::vector<std::mt19937> again = engines;
+                std::vector<Uniform> uniforms;
+                for (std::mt19937& engine : engines) uniforms.push_back({&draw, &engine});
+                const auto together = predictor->sampler(how, uniforms);
+                std::vector<Drawn> texts = together->sample(25);
+                const std::vector<Drawn> rest = together->sample(15);
+                for (std::size_t i = 0; i < texts.size(); ++i) {
+                    const Uniform uniform{&draw, &again[i]};
+                    const Drawn alone = predictor->sampler(how, {&uniform, 1})->sample(40)[0];
+                    Ids& ids = texts[i].token_ids;
+                    ids.insert(ids.end(), rest[i].token_ids.begin(), rest[i].token_ids.end());
+                    CHECK(ids == alone.token_ids);
+                    CHECK(std::string_view(rest[i].ended) == alone.ended);
+                }
+            }
+        }
+        CHECK(make_predictor<Sbis>(*cursor, SbisParameters{2, 0.3}, 0)
+                  ->sampler({}, {})
+                  ->sample(3)
+                  .empty());
     }
 }
 
@@ -400,6 +439,7 @@ int main() {
         test_a_cursor_reads_a_level_as_one(corpus);
         test_predictors_say_what_they_score(corpus);
         test_samplers_of_any_width_draw_the_same(corpus);
+        test_texts_drawn_together_are_those_drawn_alone(corpus);
         test_a_watch_tells_where_a_run_is_too_long(corpus);
         if (n < 1000)  // of ranges of more than 512 rows a draft looks at a sample
             test_drafts_read_the_steps_that_kneser_ney_reads(corpus);

@@ -83,18 +83,79 @@ struct HeldOut {
     [[nodiscard]] bool operator()(Position p) const noexcept { return begin <= p && p < end; }
 };
 
+// The tree of one token's rows, while they are read from left to right: the nodes on the way from
+// its root to the last leaf, each with the sum of what its finished children pass on. Depths are as
+// `same` has them: one more than the tokens shared.
+class TokenTree {
+public:
+    // With its first leaf.
+    void start() noexcept {
+        path_.clear();
+        pending_ = 1.0;
+    }
+    // depth: what the leaf shares with the one before.
+    void append_leaf(std::uint32_t depth, const FixedPower& power) {
+        finish_below(depth, power);
+        if (path_.empty() || path_.back().depth != depth) path_.push_back({depth, 0, 0.0});
+        path_.back().passed += power(pending_);
+        ++path_.back().n_finished;
+        pending_ = 1.0;
+    }
+
+    struct Counted {
+        std::uint32_t contexts;
+        double count;
+    };
+    // What a context has of this token whose rows, as far as they were read, share as much as
+    // `root` says: those of its rows that come next share less. The tree goes on behind.
+    Counted finish(std::uint32_t root, const FixedPower& power) {
+        finish_below(root, power);
+        if (path_.empty() || path_.back().depth != root) return {1, power(pending_)};
+        const std::uint32_t contexts = path_.back().n_finished + 1;
+        finish_node(power);
+        return {contexts, pending_};
+    }
+
+private:
+    struct Node {
+        std::uint32_t depth;
+        std::uint32_t n_finished;  // children
+        double passed;
+    };
+    void finish_below(std::uint32_t depth, const FixedPower& power) {
+        while (!path_.empty() && path_.back().depth > depth) finish_node(power);
+    }
+    void finish_node(const FixedPower& power) {
+        pending_ = path_.back().passed + power(pending_);
+        path_.pop_back();
+    }
+
+    std::vector<Node> path_;
+    double pending_ = 0.0;  // count of the last finished child, not passed on yet
+};
+
 // Counts ranges, one after another: scratch space that is used again. Not for two threads.
 class ContinuationCounter {
 public:
     ContinuationCounter(std::uint32_t n_codes, const FixedPower& power)
-        : power_(power), trees_(n_codes) {}
+        : power_(power), of_code_(n_codes) {}
 
     // Adds the rows of a shard that share exactly the last n tokens or more, n <= max_context.
     // O(range). The counts of several shards add up.
     template <class Code>
     void add(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out = {}) {
         read(shard, range, n, held_out);
-        close();
+        close(n);
+    }
+
+    // Adds what a token has in a shard whose rows were counted before.
+    void add(const Continuation& token) {
+        PerCode& of = of_code_[token.code];
+        if (of.contexts == 0) counted_.push_back(token.code);
+        of.contexts += token.contexts;
+        of.matches += token.matches;
+        of.count += token.count;
+        m_ += token.matches;
     }
 
     // The same, but of a range of more than max_rows the rows of evenly spaced parts alone: an
@@ -109,10 +170,10 @@ public:
             const Row begin = range.begin + part * step;
             read(shard, {begin, begin + max_rows / n_parts}, n, held_out);
         }
-        close();
+        close(n);
     }
 
-    // Counts a range of few rows of one shard at once, code by code. The trees of all codes, which
+    // Counts a range of few rows of one shard at once, code by code. What all codes have, which
     // are far apart in memory, are not touched. O(rows log rows).
     template <class Code>
     void count_few(const Shard<Code>& shard, Range range, std::uint32_t n,
@@ -122,7 +183,7 @@ public:
         for (Row row = range.begin; row != range.end; ++row) {
             if (row == shard.end_row()) continue;  // the end of the text has no next token
             const std::uint32_t code = shard.next()[row];
-            if (code >= trees_.size()) throw_corrupt("next");
+            if (code >= of_code_.size()) throw_corrupt("next");
             const std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], n + 1);
             few_.push_back({std::uint64_t{code} << 32 | row, depth});
         }
@@ -133,10 +194,9 @@ public:
             const std::size_t first = i;
             tree_of_few_.start();
             while (++i != few_.size() && few_[i].code_and_row >> 32 == code)
-                tree_of_few_.append_leaf(few_[i].depth, n + 1, power_);
-            const double count = tree_of_few_.close(power_);
-            table.tokens.push_back(
-                {code, tree_of_few_.contexts, count, static_cast<std::uint32_t>(i - first)});
+                tree_of_few_.append_leaf(few_[i].depth, power_);
+            const auto [contexts, count] = tree_of_few_.finish(n + 1, power_);
+            table.tokens.push_back({code, contexts, count, static_cast<std::uint32_t>(i - first)});
             table.add(table.tokens.back());
         }
     }
@@ -147,12 +207,12 @@ public:
         table.m = std::exchange(m_, 0);
         std::ranges::sort(counted_);
         for (const std::uint32_t code : counted_) {
-            Tree& tree = trees_[code];
-            table.tokens.push_back({code, tree.counted_contexts, tree.counted, tree.matches});
+            PerCode& of = of_code_[code];
+            table.tokens.push_back({code, of.contexts, of.count, of.matches});
             table.add(table.tokens.back());
-            tree.counted_contexts = 0;
-            tree.matches = 0;
-            tree.counted = 0.0;
+            of.contexts = 0;
+            of.matches = 0;
+            of.count = 0.0;
         }
         counted_.clear();
     }
@@ -184,78 +244,48 @@ private:
         const std::uint32_t root = n + 1;  // how `same` writes that n tokens are shared
         for (Row row = range.begin; row != range.end; ++row) {
             const std::uint32_t code = shard.next()[row];
-            if (code >= trees_.size()) throw_corrupt("next");
-            Tree& tree = trees_[code];
+            if (code >= of_code_.size()) throw_corrupt("next");
+            PerCode& of = of_code_[code];
             std::uint32_t depth = std::max<std::uint32_t>(shard.same()[row], root);
             if constexpr (leave_out) {
                 // Rows before and after one that is left out share what both share with it.
-                if (tree.open) tree.skipped = std::min(tree.skipped, depth);
+                if (of.is_open) of.skipped = std::min(of.skipped, depth);
                 if (held_out(shard.position(row))) continue;
-                depth = std::exchange(tree.skipped, nothing_skipped);
+                depth = std::exchange(of.skipped, nothing_skipped);
             }
             ++m_;
-            ++tree.matches;
-            if (!tree.open) {
-                tree.start();
+            ++of.matches;
+            if (!of.is_open) {
+                of.is_open = true;
+                of.tree.start();
                 open_.push_back(code);
             } else {
-                tree.append_leaf(depth, root, power_);
+                of.tree.append_leaf(depth, power_);
             }
         }
     }
 
     // The end of what a shard has.
-    void close() {
+    void close(std::uint32_t n) {
         for (const std::uint32_t code : open_) {
-            Tree& tree = trees_[code];
-            const double count = tree.close(power_);
-            if (tree.counted_contexts == 0) counted_.push_back(code);
-            tree.counted_contexts += tree.contexts;
-            tree.counted += count;
+            PerCode& of = of_code_[code];
+            const auto [contexts, count] = of.tree.finish(n + 1, power_);
+            if (of.contexts == 0) counted_.push_back(code);
+            of.contexts += contexts;
+            of.count += count;
+            of.is_open = false;
+            of.skipped = nothing_skipped;
         }
         open_.clear();
     }
 
-    // The tree of one token's rows, while they are read from left to right: the nodes on the way
-    // from its root to the last leaf, each with the sum of what its finished children pass on.
-    struct Tree {
-        struct Node {
-            std::uint32_t depth;
-            double passed;
-        };
-        bool open = false;
+    struct PerCode {
+        bool is_open = false;  // in the shard being added
         std::uint32_t skipped = nothing_skipped;
-        std::uint32_t contexts = 0;
-        std::uint32_t counted_contexts = 0;
-        std::uint32_t matches = 0;  // in all shards
-        double pending = 0.0;       // count of the last finished child, not passed on yet
-        double counted = 0.0;
-        std::vector<Node> path;
-
-        // With its first leaf.
-        void start() noexcept {
-            open = true;
-            pending = 1.0;
-            contexts = 1;
-        }
-        void append_leaf(std::uint32_t depth, std::uint32_t root, const FixedPower& power) {
-            contexts += depth == root ? 1 : 0;
-            while (!path.empty() && path.back().depth > depth) finish_node(power);
-            if (path.empty() || path.back().depth != depth) path.push_back({depth, 0.0});
-            path.back().passed += power(pending);
-            pending = 1.0;
-        }
-        void finish_node(const FixedPower& power) {
-            pending = path.back().passed + power(pending);
-            path.pop_back();
-        }
-        // The count that the context has of this token.
-        double close(const FixedPower& power) {
-            while (!path.empty()) finish_node(power);
-            open = false;
-            skipped = nothing_skipped;
-            return contexts > 1 ? pending : power(pending);
-        }
+        std::uint32_t contexts = 0;  // counted, as matches and count are: in all shards
+        std::uint32_t matches = 0;
+        double count = 0.0;
+        TokenTree tree;
     };
 
     struct FewRow {
@@ -264,12 +294,12 @@ private:
     };
 
     FixedPower power_;
-    std::vector<Tree> trees_;             // by code
+    std::vector<PerCode> of_code_;
     std::vector<std::uint32_t> open_;     // codes met in the shard being added
     std::vector<std::uint32_t> counted_;  // codes met in any shard
     std::uint64_t m_ = 0;
     std::vector<FewRow> few_;
-    Tree tree_of_few_;
+    TokenTree tree_of_few_;
 };
 
 }  // namespace infgram

@@ -55,25 +55,33 @@ template <class Code>
     return found;
 }
 
+// Writes how many tokens each row shares with the row before it, at most 255: of the rows that have
+// the same next token, `same` tells what two neighbours share, and what they share, their images
+// share with a token more. Images of a token's rows fill its bucket in order. shared: zeros, one
+// for each row and more. O(n_rows). Throws CorruptIndex.
+template <class Code>
+void share_with_before(const Shard<Code>& shard, std::span<std::uint8_t> shared) {
+    std::vector<Row> image(shard.n_codes());
+    for (std::uint32_t code = 0; code < image.size(); ++code)
+        image[code] = shard.bucket(code).begin;
+    image[boundary] += 1;  // row 0 is the first position, which is nobody's image
+    const Code* next = shard.next();
+    const std::uint8_t* same = shard.same();
+    for (Row row = 0; row < shard.n_rows(); ++row) {
+        const std::uint32_t code = next[row];
+        if (row == shard.end_row()) continue;
+        if (code >= image.size() || image[code] >= shard.bucket(code).end) throw_corrupt("next");
+        shared[image[code]++] = same[row];
+    }
+}
+
 // Owns its table. Thread-safety: const methods may run in parallel.
 class Neighbours {
 public:
     template <class Code>
     explicit Neighbours(const Shard<Code>& shard)
         : shared_(std::size_t{shard.n_rows()} + 1 + padding_bytes) {
-        // What a row shares with the nearest earlier one that has the same next token, their images
-        // share: they are neighbours. Images of a token's rows fill its bucket in order.
-        std::vector<Row> image(shard.n_codes());
-        for (std::uint32_t code = 0; code < image.size(); ++code)
-            image[code] = shard.bucket(code).begin;
-        image[boundary] += 1;  // row 0 is the first position, which is nobody's image
-        for (Row row = 0; row < shard.n_rows(); ++row) {
-            const std::uint32_t code = shard.next()[row];
-            if (row == shard.end_row()) continue;
-            if (code >= image.size() || image[code] >= shard.bucket(code).end)
-                throw_corrupt("next");
-            shared_[image[code]++] = shard.same()[row];
-        }
+        share_with_before(shard, std::span(shared_));
     }
 
     // As the function above, which it falls back to where much is shared or many rows are gained.

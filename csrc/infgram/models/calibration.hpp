@@ -16,7 +16,7 @@
 #include <numbers>
 #include <span>
 #include <system_error>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
@@ -41,9 +41,17 @@ struct Samples {
     std::vector<float> uniform;        // 1 / alphabet, by token
     std::vector<DiscountRows> shapes;  // different ones: far fewer than levels
 
+    // There will be so many levels and tokens.
+    void reserve(std::size_t n_levels, std::size_t n_tokens) {
+        levels.reserve(n_levels);
+        offsets.reserve(n_tokens + 1);
+        uniform.reserve(n_tokens);
+    }
+
     void append(const Samples& other) {
         const std::size_t first = levels.size();
         std::vector<std::uint32_t> own;
+        own.reserve(other.shapes.size());
         for (const DiscountRows& rows : other.shapes) own.push_back(shape(rows));
         for (SampleLevel level : other.levels) {
             level.shape = own[level.shape];
@@ -56,14 +64,13 @@ struct Samples {
 
     [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
         const std::uint64_t key = packed(rows);
-        Known& known = known_[(key * 0x9e3779b97f4a7c15ULL) >> 52];
-        if (known.key != key) {
-            const auto [at, is_new] =
-                shape_of_.try_emplace(key, static_cast<std::uint32_t>(shapes.size()));
-            if (is_new) shapes.push_back(rows);
-            known = {key, at->second};
-        }
-        return known.shape;
+        Known& known = place(key);
+        if (known.key == key) return known.shape;
+        const auto shape = static_cast<std::uint32_t>(shapes.size());
+        known = {key, shape};
+        shapes.push_back(rows);
+        if (2 * shapes.size() > known_.size()) grow();
+        return shape;
     }
 
     // The shapes that tokens t have for which t % n_parts == part, for each part.
@@ -82,13 +89,25 @@ struct Samples {
     }
 
 private:
-    // Of the shapes met last: most levels have one of few.
     struct Known {
         std::uint64_t key = ~std::uint64_t{0};
         std::uint32_t shape = 0;
     };
-    std::unordered_map<std::uint64_t, std::uint32_t> shape_of_;
-    std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 12);
+    // Where a shape stands in the table, or is to stand.
+    [[nodiscard]] Known& place(std::uint64_t key) noexcept {
+        const std::size_t last = known_.size() - 1;
+        std::size_t at = (key * 0x9e3779b97f4a7c15ULL) >> 32;
+        while (known_[at & last].key != key && known_[at & last].key != Known{}.key) ++at;
+        return known_[at & last];
+    }
+    void grow() {
+        const std::vector<Known> before =
+            std::exchange(known_, std::vector<Known>(2 * known_.size()));
+        for (const Known& known : before)
+            if (known.key != Known{}.key) place(known.key) = known;
+    }
+
+    std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 12);  // open addressing
 };
 
 // Runs in a thread of its own, or where there is none to be had, when its result is asked for.
@@ -191,6 +210,15 @@ BlockSamples sample_blocks(std::span<const Shard<Code>> shards,
     for (unsigned t = 0; t < n_threads; ++t) threads.push_back(in_background(work));
     for (auto& thread : threads) thread.get();  // throws what the thread threw
     BlockSamples samples;
+    for (Samples BlockSamples::* kind : {&BlockSamples::corpus, &BlockSamples::adapting}) {
+        std::size_t n_levels = 0;
+        std::size_t n_tokens = 0;
+        for (const BlockSamples& block : found) {
+            n_levels += (block.*kind).levels.size();
+            n_tokens += (block.*kind).uniform.size();
+        }
+        (samples.*kind).reserve(n_levels, n_tokens);
+    }
     for (BlockSamples& block : found) {
         samples.corpus.append(block.corpus);
         samples.adapting.append(block.adapting);
@@ -298,6 +326,7 @@ struct FitParameters {
     int n_steps = 0;
     double pull = 0.0;
     unsigned n_threads = 1;
+    std::shared_ptr<const WideTables> wide = nullptr;  // of the index, with this exponent
 };
 
 struct Fits {
@@ -326,7 +355,7 @@ inline Fits fit_index(const AnyIndex& index, std::span<const std::uint32_t> bloc
         const Discounts any(std::vector<double>(std::size_t{3} * n_discount_rows, 0.0));
         const auto model = std::make_shared<const KneserNeyModel>(
             FixedPower(how.exponent), any, std::optional(any), of->index.alphabet().n_codes(),
-            of->index.n_rows(), cache_bytes);
+            of->index.n_rows(), cache_bytes, how.wide);
         const BlockSamples samples =
             sample_blocks<Code>(shards, model, all, how.guard, how.every, how.n_threads);
         auto adapting = in_background(

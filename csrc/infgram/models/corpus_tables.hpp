@@ -1,4 +1,5 @@
-// Continuation tables of ranges of the corpus: counted, or from a cache where they were before.
+// Continuation tables of ranges of the corpus: counted, or from a cache where they were before, or
+// kept with the index where they are wide.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +8,13 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "infgram/contexts/continuation.hpp"
 #include "infgram/models/tables.hpp"
+#include "infgram/models/wide_tables.hpp"
 #include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/shard.hpp"
 #include "infgram/rows/types.hpp"
@@ -22,8 +25,10 @@ namespace infgram {
 template <class Code>
 class CorpusTables {
 public:
-    CorpusTables(std::uint32_t n_codes, const FixedPower& power, TableCache& cache)
-        : counter_(n_codes, power), cache_(&cache) {}
+    // wide: of the same shards and power, if there are any. Borrows both.
+    CorpusTables(std::uint32_t n_codes, const FixedPower& power, TableCache& cache,
+                 const WideTables* wide)
+        : counter_(n_codes, power), power_(power), cache_(&cache), wide_(wide) {}
 
     // From now on, of ranges of more than most_rows rows evenly spaced parts alone are counted, so
     // many rows of them.
@@ -35,15 +40,14 @@ public:
         many_ = many;
     }
 
-    // From now on, counts as if positions of a shard were not in the corpus. Unless `exactly`,
-    // ranges of more than `held_out_rows` rows keep them: few of so many would be missing; and of
-    // very wide ones a sample is counted.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly) {
+    // From now on, counts as if positions of a shard were not in the corpus. Ranges of more than
+    // `widest` rows keep them: few of so many would be missing.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows,
+                  std::optional<std::uint32_t> widest) {
         held_out_ = held_out;
         held_out_shard_ = shard;
         held_out_cache_ = std::make_unique<TableCache>(n_rows, held_out_cache_bytes);
-        held_out_rows_ = exactly ? all_rows : held_out_rows;
-        most_rows_ = exactly ? all_rows : held_out_sample_rows;
+        held_out_rows_ = widest.value_or(held_out_rows);
     }
 
     // Gives back the tables that were not kept: pointers to them are good until then.
@@ -85,9 +89,8 @@ public:
         } else {
             for (std::size_t s = 0; s < shards.size(); ++s)
                 if (!ranges[s].empty())
-                    counter_.add_sample(shards[s], ranges[s], n,
-                                        leave_out && s == held_out_shard_ ? held_out_ : HeldOut{},
-                                        most_rows_);
+                    add(shards[s], s, ranges[s], n,
+                        leave_out && s == held_out_shard_ ? held_out_ : HeldOut{});
             counter_.finish(table);
         }
         if (!leave_out) table.m = m;
@@ -97,6 +100,14 @@ public:
     }
 
 private:
+    void add(const Shard<Code>& shard, std::size_t s, Range range, std::uint32_t n,
+             HeldOut held_out) {
+        if (wide_ != nullptr && !held_out.any() && range.size() > few_rows &&
+            wide_->add(shard, s, range, n, power_, counter_))
+            return;
+        counter_.add_sample(shard, range, n, held_out, most_rows_);
+    }
+
     void find_heaviest(ContinuationTable& table) {
         order_.resize(table.tokens.size());
         std::iota(order_.begin(), order_.end(), std::uint32_t{0});
@@ -113,11 +124,12 @@ private:
     static constexpr std::uint32_t few_rows = 64;  // are faster counted by sorting them
     static constexpr std::uint32_t all_rows = std::numeric_limits<std::uint32_t>::max();
     static constexpr std::uint32_t held_out_rows = 1u << 14;
-    static constexpr std::uint32_t held_out_sample_rows = 1u << 16;
     static constexpr std::size_t held_out_cache_bytes = std::size_t{1} << 26;
 
     ContinuationCounter counter_;
+    FixedPower power_;
     TableCache* cache_;
+    const WideTables* wide_;
     std::uint32_t most_rows_ = all_rows;
     std::size_t n_heaviest_ = 0;
     std::size_t many_ = std::numeric_limits<std::size_t>::max();

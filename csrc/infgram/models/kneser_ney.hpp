@@ -28,21 +28,25 @@ namespace infgram {
 // What all that estimate by one fit share. Immutable but for the cache, which is thread-safe.
 struct KneserNeyModel {
     // n_vocabulary: tokens that there are, the end of text among them. n_rows: of the index,
-    // cache_bytes: for tables of ranges that are not wide (tables.hpp).
+    // cache_bytes: for tables of ranges that are not wide (tables.hpp). wide_tables: counted with
+    // this exponent, or nullptr.
     KneserNeyModel(const FixedPower& exponent, Discounts corpus_discounts,
                    std::optional<Discounts> live_discounts, std::uint64_t vocabulary,
-                   std::uint64_t n_rows, std::size_t cache_bytes)
+                   std::uint64_t n_rows, std::size_t cache_bytes,
+                   std::shared_ptr<const WideTables> wide_tables = nullptr)
         : power(exponent),
           corpus(std::move(corpus_discounts)),
           live(std::move(live_discounts)),
           n_vocabulary(vocabulary),
-          cache(n_rows, cache_bytes) {}
+          cache(n_rows, cache_bytes),
+          wide(std::move(wide_tables)) {}
 
     FixedPower power;
     Discounts corpus;               // for levels of the corpus
     std::optional<Discounts> live;  // for levels of the live text
     std::uint64_t n_vocabulary;
     mutable TableCache cache;
+    std::shared_ptr<const WideTables> wide;
 };
 
 template <class Code>
@@ -52,7 +56,8 @@ public:
 
     // Borrows the shards.
     KneserNey(Parameters model, std::span<const Shard<Code>> shards)
-        : model_(std::move(model)), corpus_(shards, model_->power, model_->cache) {}
+        : model_(std::move(model)),
+          corpus_(shards, model_->power, model_->cache, model_->wide.get()) {}
 
     // Of the counts of a live text, if there may be one.
     static const FixedPower& live_power(const Parameters& model) {
@@ -60,10 +65,11 @@ public:
         return model->power;
     }
 
-    // From now on, counts as if positions of a shard were not in the corpus; `exactly`: wide ranges
-    // lose them, too.
-    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows, bool exactly = false) {
-        corpus_.tables().hold_out(held_out, shard, n_rows, exactly);
+    // From now on, counts as if positions of a shard were not in the corpus; `widest`: in ranges of
+    // up to so many rows.
+    void hold_out(HeldOut held_out, std::size_t shard, std::uint64_t n_rows,
+                  std::optional<std::uint32_t> widest = {}) {
+        corpus_.tables().hold_out(held_out, shard, n_rows, widest);
     }
 
     // It looks at all levels.

@@ -30,9 +30,9 @@ struct Drawn {
 class AnySampler {
 public:
     virtual ~AnySampler() = default;
-    // Draws up to n tokens; fewer only where a text ends, whose end is not among them, or where a
-    // copy limit leaves no token.
-    virtual Drawn sample(std::size_t n) = 0;
+    // Draws up to n tokens of each text; fewer only where it ends, whose end is not among them, or
+    // where a copy limit leaves no token. A text that has ended is drawn no more.
+    virtual std::vector<Drawn> sample(std::size_t n) = 0;
 };
 
 // What a model says of each token of a text, and the longest level of the corpus before it.
@@ -55,39 +55,70 @@ public:
     virtual void distributions(const Tokens& tokens, std::span<double> rows) = 0;
     // Of the next token: n_columns() probabilities.
     virtual std::vector<double> distribution() = 0;
-    // Draws what comes next; the predictor stays where it is. uniform must live on.
-    [[nodiscard]] virtual std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
-                                                              const Uniform& uniform) const = 0;
+    // Draws what comes next, a text for each source of numbers, which must live on; the predictor
+    // stays where it is.
+    [[nodiscard]] virtual std::unique_ptr<AnySampler> sampler(
+        const SamplingParameters& parameters, std::span<const Uniform> uniforms) const = 0;
 };
 
 template <class Code, class Estimator>
 class SamplerOf final : public AnySampler {
 public:
-    SamplerOf(Owner<Code> owner, Sampler<Code, Estimator> sampler, const Uniform& uniform)
-        : owner_(std::move(owner)), sampler_(std::move(sampler)), uniform_(uniform) {}
+    // A text for each source of numbers. samplers: one of all, or one of each.
+    SamplerOf(Owner<Code> owner, std::vector<Sampler<Code, Estimator>> samplers,
+              const Context<Code>& context, std::span<const Uniform> uniforms)
+        : owner_(std::move(owner)), samplers_(std::move(samplers)), ended_(uniforms.size(), "") {
+        for (std::size_t i = 0; i < uniforms.size(); ++i)
+            texts_.push_back(sampler(i).text(context, uniforms[i]));
+    }
 
-    Drawn sample(std::size_t n) override {
+    std::vector<Drawn> sample(std::size_t n) override {
         const std::scoped_lock lock(mutex_);
-        const auto& index = owner_->index;
-        Drawn drawn;
-        drawn.token_ids.reserve(n);
-        if (sampler_.keeps_first()) sampler_.borrow(owner_->neighbours.after(index.parts(), n));
-        while (drawn.token_ids.size() < n) {
-            const std::uint32_t code = sampler_.draw(uniform_);
-            if (code != Alphabet::unknown) sampler_.read(code);
-            if (code == boundary || code == Alphabet::unknown) {
-                drawn.ended = code == boundary ? "end_of_text" : "max_copy";
-                break;
-            }
-            drawn.token_ids.push_back(index.alphabet().token_id(code));
+        std::vector<Drawn> drawn(texts_.size());
+        std::vector<std::size_t> left;
+        for (std::size_t i = 0; i < texts_.size(); ++i) {
+            if (n == 0 || *ended_[i] != '\0') continue;
+            left.push_back(i);
+            drawn[i].token_ids.reserve(n);
+            if (Context<Code>& context = texts_[i].context; context.keeps_first())
+                context.borrow(owner_->neighbours.after(owner_->index.parts(), n));
         }
+        // Of those that go on each draws, and then each reads: memory has what reading needs by
+        // then.
+        while (!left.empty()) {
+            for (const std::size_t i : left) {
+                sampler(i).draw(texts_[i]);
+                if (left.size() > 1) sampler(i).prefetch(texts_[i]);
+            }
+            std::erase_if(left, [&](std::size_t i) {
+                read(i, drawn[i].token_ids);
+                return *ended_[i] != '\0' || drawn[i].token_ids.size() == n;
+            });
+        }
+        for (std::size_t i = 0; i < texts_.size(); ++i) drawn[i].ended = ended_[i];
         return drawn;
     }
 
 private:
+    [[nodiscard]] Sampler<Code, Estimator>& sampler(std::size_t text) {
+        return samplers_[samplers_.size() == 1 ? 0 : text];
+    }
+
+    void read(std::size_t i, std::vector<std::uint32_t>& token_ids) {
+        const std::uint32_t code = texts_[i].code;
+        if (code != Alphabet::unknown) sampler(i).read(texts_[i]);
+        if (code == boundary)
+            ended_[i] = "end_of_text";
+        else if (code == Alphabet::unknown)
+            ended_[i] = "max_copy";
+        else
+            token_ids.push_back(owner_->index.alphabet().token_id(code));
+    }
+
     Owner<Code> owner_;
-    Sampler<Code, Estimator> sampler_;
-    Uniform uniform_;
+    std::vector<Sampler<Code, Estimator>> samplers_;
+    std::vector<TextToDraw<Code>> texts_;
+    std::vector<const char*> ended_;  // of each, or ""
     std::mutex mutex_;
 };
 
@@ -161,13 +192,17 @@ public:
         return probs;
     }
 
-    [[nodiscard]] std::unique_ptr<AnySampler> sampler(const SamplingParameters& parameters,
-                                                      const Uniform& uniform) const override {
+    [[nodiscard]] std::unique_ptr<AnySampler> sampler(
+        const SamplingParameters& parameters, std::span<const Uniform> uniforms) const override {
         const std::scoped_lock lock(mutex_);
-        Estimator estimator(parameters_, shards());
-        if constexpr (ReadsText<Estimator>) estimator.resume(estimator_);
-        return std::make_unique<SamplerOf<Code, Estimator>>(
-            owner_, Sampler<Code, Estimator>(context_, std::move(estimator), parameters), uniform);
+        std::vector<Sampler<Code, Estimator>> samplers;
+        do {
+            Estimator estimator(parameters_, shards());
+            if constexpr (ReadsText<Estimator>) estimator.resume(estimator_);
+            samplers.emplace_back(context_, std::move(estimator), parameters);
+        } while (!Sampler<Code, Estimator>::draws_many && samplers.size() < uniforms.size());
+        return std::make_unique<SamplerOf<Code, Estimator>>(owner_, std::move(samplers), context_,
+                                                            uniforms);
     }
 
 private:

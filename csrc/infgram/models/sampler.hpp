@@ -63,59 +63,86 @@ concept Proposes = requires(Estimator& estimator, const Context& context, double
     { estimator.accepts(std::uint32_t{}, number, number) } -> std::same_as<bool>;
 };
 
+// A text that is being drawn: where it is, and what was drawn that it has not read.
+template <class Code>
+struct TextToDraw {
+    Context<Code> context;
+    Uniform uniform;
+    std::uint64_t n_generated = 0;
+    std::uint32_t code = Alphabet::unknown;
+    std::optional<RowsOfCode> rows =
+        std::nullopt;  // with the code, if all levels of the context lie among them
+};
+
+// Draws texts of one index, each by its own random numbers: they share all but where they are.
 template <class Code, class Estimator>
 class Sampler {
 public:
-    // Owns the context, of which it keeps what the estimator looks at. Backs off to shorter
-    // contexts by `estimator.back_off()` where a copy limit leaves no token.
-    Sampler(Context<Code> context, Estimator estimator, const SamplingParameters& parameters)
-        : context_(std::move(context)),
-          estimator_(std::move(estimator)),
+    // An estimator that looks at more than contexts goes on with one text.
+    static constexpr bool draws_many = !ReadsText<Estimator> && !Learns<Estimator>;
+
+    // context: of a text to be drawn. Backs off to shorter contexts by `estimator.back_off()` where
+    // a copy limit leaves no token.
+    Sampler(const Context<Code>& context, Estimator estimator, const SamplingParameters& parameters)
+        : estimator_(std::move(estimator)),
           parameters_(parameters),
           draw_(parameters),
-          limit_(parameters.max_copy, context_.n_codes()) {
-        weights_.of.assign(context_.n_codes(), 0.0);
-        // A copy limit looks at every level, and backs off to any.
-        const std::optional<std::size_t> k = estimator_.n_levels();
-        if (k && parameters.max_copy == 0) context_.keep_first(*k);
-        rejects_ = rejection_fits(parameters) && !context_.has_live();
+          limit_(parameters.max_copy, context.n_codes()) {
+        weights_.of.assign(context.n_codes(), 0.0);
+        rejects_ = rejection_fits(parameters) && !context.has_live();
         if constexpr (DrawsRows<Estimator>)
-            if (rejects_ && estimator_.parameters().floor == 0.0 && !any_removed(context_.shards()))
+            if (rejects_ && estimator_.parameters().floor == 0.0 && !any_removed(context.shards()))
                 rejection_.emplace(estimator_.parameters(), parameters);
     }
 
-    // Whether tables of neighbours would be used, and their use from now on.
-    [[nodiscard]] bool keeps_first() const noexcept { return context_.keeps_first(); }
-    void borrow(std::span<const Neighbours> neighbours) noexcept { context_.borrow(neighbours); }
+    // A text of it, whose context keeps what the estimator looks at.
+    [[nodiscard]] TextToDraw<Code> text(Context<Code> context, const Uniform& uniform) const {
+        // A copy limit looks at every level, and backs off to any.
+        const std::optional<std::size_t> k = estimator_.n_levels();
+        if (k && parameters_.max_copy == 0) context.keep_first(*k);
+        return {std::move(context), uniform};
+    }
 
     // Draws the next code; Alphabet::unknown if a copy limit leaves none.
-    std::uint32_t draw(const Uniform& uniform) {
+    void draw(TextToDraw<Code>& text) {
+        text.rows.reset();
         if constexpr (DrawsRows<Estimator>) {
-            rows_ = nullptr;
             if (rejection_) {
-                const std::uint32_t code = (*rejection_)(estimator_, context_, uniform);
-                rows_ = rejection_->rows();
-                if (code != Alphabet::unknown) return code;
+                text.code = (*rejection_)(estimator_, text.context, text.uniform);
+                if (const RowsOfCode* rows = rejection_->rows()) text.rows = *rows;
+                if (text.code != Alphabet::unknown) return;
             }
         }
-        if constexpr (Proposes<Estimator, Context<Code>>)
-            if (rejects_)
-                if (const auto code = propose(uniform)) return *code;
-        estimator_.look(context_);
-        return choose(uniform);
+        if constexpr (Proposes<Estimator, Context<Code>>) {
+            if (rejects_) {
+                if (const auto code = propose(text)) {
+                    text.code = *code;
+                    return;
+                }
+            }
+        }
+        estimator_.look(text.context);
+        text.code = choose(text);
     }
-    // Reads the code drawn last.
-    void read(std::uint32_t code) {
-        if constexpr (Learns<Estimator>) estimator_.learn(context_, code);
-        context_.read(code, rows_);
-        if constexpr (ReadsText<Estimator>) estimator_.read(code);
-        ++n_generated_;
+    // Asks memory for what reading the code drawn looks at first.
+    void prefetch(const TextToDraw<Code>& text) const noexcept {
+        if (text.rows)
+            text.context.shards()[0].rank().prefetch(text.code,
+                                                     {text.rows->first, text.rows->first});
+    }
+    // Reads the code drawn.
+    void read(TextToDraw<Code>& text) {
+        if constexpr (Learns<Estimator>) estimator_.learn(text.context, text.code);
+        text.context.read(text.code, text.rows ? &*text.rows : nullptr);
+        if constexpr (ReadsText<Estimator>) estimator_.read(text.code);
+        ++text.n_generated;
     }
 
 private:
     // A code, or nothing after so many tries that all should be weighed instead.
-    std::optional<std::uint32_t> propose(const Uniform& uniform) {
-        estimator_.begin(context_);
+    std::optional<std::uint32_t> propose(const TextToDraw<Code>& text) {
+        const Uniform& uniform = text.uniform;
+        estimator_.begin(text.context);
         for (int i = 0; i < most_tries; ++i) {
             const std::uint32_t code = estimator_.propose(uniform());
             if (code == Alphabet::unknown) continue;
@@ -140,7 +167,8 @@ private:
                                   : estimator_.draw(uniform(), 1.0 / temperature);
     }
 
-    std::uint32_t choose(const Uniform& uniform) {
+    std::uint32_t choose(const TextToDraw<Code>& text) {
+        const Uniform& uniform = text.uniform;
         if constexpr (Draws<Estimator>)
             if (parameters_.max_copy == 0)
                 if (const auto code = choose_early(uniform)) return *code;
@@ -154,12 +182,11 @@ private:
             weights_.clear();
             estimator_.weigh(weights_);
             if (weights_.codes.empty()) throw_corrupt("next");
-            limit_.apply(context_, n_generated_, weights_);
+            limit_.apply(text.context, text.n_generated, weights_);
         } while (weights_.codes.empty() && estimator_.back_off());
         return weights_.codes.empty() ? Alphabet::unknown : draw_(weights_, uniform);
     }
 
-    Context<Code> context_;
     Estimator estimator_;
     SamplingParameters parameters_;
     Draw draw_;
@@ -167,8 +194,6 @@ private:
     Weights weights_;
     bool rejects_ = false;
     std::optional<Rejection<Code>> rejection_;
-    const RowsOfCode* rows_ = nullptr;
-    std::uint64_t n_generated_ = 0;
 };
 
 }  // namespace infgram

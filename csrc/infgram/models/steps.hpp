@@ -57,12 +57,15 @@ inline LevelShape shape_of(std::uint32_t n, const ContinuationStatistics& level,
             level.m, reach.corpus, reach.live, level.types[0] == n_types};
 }
 
-// The levels of a corpus. Borrows its shards and the cache.
+// The levels of a corpus. Borrows its shards, the cache, and what is kept of wide ranges, if
+// anything is.
 template <class Code>
 class CorpusLevels {
 public:
-    CorpusLevels(std::span<const Shard<Code>> shards, const FixedPower& power, TableCache& cache)
-        : shards_(shards), tables_(shards.front().n_codes(), power, cache) {
+    CorpusLevels(std::span<const Shard<Code>> shards, const FixedPower& power, TableCache& cache,
+                 const WideTables* wide = nullptr)
+        : shards_(shards), tables_(shards.front().n_codes(), power, cache, wide) {
+        if (wide != nullptr && wide->n_shards() != shards.size()) throw_wide_damaged();
         for (const auto& shard : shards) {
             everything_.push_back(shard.all());
             m_ += shard.m(shard.all());

@@ -26,7 +26,7 @@ from ..index import Index
 from ..store.directory import replacing
 from ..store.storage import Progress
 from ..text.tokens import Ids
-from .calibration import calibration_of
+from .calibration import kneser_ney_of
 from .estimators import MAX_ORDER, KneserNey
 from .model import Model
 
@@ -161,7 +161,7 @@ class _Listing:
 
     def __init__(self, model: Model, sections: list[IO[bytes]], progress: Progress | None) -> None:
         (self._index,) = model.indexes
-        self._model = calibration_of(self._index, adapt=False).native
+        self._model = kneser_ney_of(self._index, adapt=False)
         self._n_unseen = model.n_unseen
         self._window = model.window
         self._words = _Words(self._index).of

@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 from .. import native
 from ..errors import CorruptIndex
 from ..index import Index, check_index
-from ..native import KneserNeyModel
+from ..native import KneserNeyModel, WideTables
 from ..store.kept import keep, kept, once
 from ..store.memory import enough
 from ..store.storage import CALIBRATION
 from ..values.value import Value
+from .continuations import count_wide_tables, keep_wide_tables, wide_tables_of
 
 _N_BLOCKS = 8
 _MAX_BLOCK_TOKENS = 48_000
 _MIN_BLOCK_TOKENS = 8_000
 _LARGE = 1 << 20
 _MAX_GUARD_TOKENS = 60_000
-# Of the tokens in the blocks, every second (third, ...) is looked at, so that about so many are. On
-# Tiny Shakespeare, half as many give perplexities 0.2 % higher, twice as many 0.1 % lower ones.
+# Of the tokens in the blocks, every second (third, ...) is looked at, so that no more are. On Tiny
+# Shakespeare, half as many give perplexities 0.2 % higher, twice as many 0.1 % lower ones.
 _MOST_TOKENS = 192_000
 _SHARE = 16  # a block, and its guard, are at most this part of the corpus
 _STEPS = 80
@@ -60,21 +61,25 @@ class Calibration(Value):
     n_rows: int
     n_vocabulary: int
 
-    @cached_property
-    def native(self) -> KneserNeyModel:
-        """The same for the core."""
+    def native(self, *, wide: WideTables | None, cache_bytes: int) -> KneserNeyModel:
+        """The same for the core, with the tables of wide contexts and memory for others."""
         return KneserNeyModel(
             exponent=self.exponent,
             corpus=self.corpus,
             live=self.live,
             n_vocabulary=self.n_vocabulary,
-            n_rows=self.n_rows,
-            cache_bytes=_CACHE_BYTES,
+            n_rows=self.n_rows if cache_bytes else 0,
+            cache_bytes=cache_bytes,
+            wide=wide,
         )
+
+    @cached_property
+    def _discounts(self) -> KneserNeyModel:
+        return self.native(wide=None, cache_bytes=0)
 
     def discount(self, **shape: Any) -> tuple[float, float, float]:
         """What a level keeps back of counts from 1, 2, and 3 or more contexts."""
-        d1, d2, d3 = self.native.discount(**shape)
+        d1, d2, d3 = self._discounts.discount(**shape)
         return d1, d2, d3
 
 
@@ -83,8 +88,9 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
 
     Blocks spread over the corpus are scored one after another as if they and their surroundings
     were not in it, and the discounts that make them most probable are kept in the index's folder
-    (unless `save` is False). The first model that needs discounts does this too, if nobody has, and
-    where the folder cannot be written it keeps them in the user's cache.
+    (unless `save` is False); of a large index also what its wide contexts pass on. The first model
+    that needs discounts does this too, if nobody has, and where the folder cannot be written it
+    keeps them in the user's cache.
 
     Raises IndexReplaced if another build has taken the place of this one, StorageError if the
     folder cannot be written.
@@ -96,8 +102,10 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     """
     check_index(index=index)
     index.need_one_piece("Kneser-Ney")
-    fits = _fitted(index)
+    wide = count_wide_tables(index, _EXPONENT)
+    fits = _fitted(index, wide)
     if save:
+        keep_wide_tables(index, _EXPONENT, wide)
         index.stored.write_extra(_as_arrays(fits))
         _CACHE[index] = fits
     return fits
@@ -109,28 +117,47 @@ def calibration_of(index: Index, *, adapt: bool) -> Calibration:
     Of several threads and processes that ask at once, one fits and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
+    return _fits_of(index)[adapt]
+
+
+def kneser_ney_of(index: Index, *, adapt: bool) -> KneserNeyModel:
+    """What the core estimates with: the index's calibration and what wide contexts pass on.
+
+    All that estimate with it share its memory of contexts met. Waits and tells as `calibration_of`.
+    """
+    fits = _fits_of(index)
+    known = _MODELS.get(index)
+    if known is None or known[0] is not fits:
+        wide = wide_tables_of(index, fits[0].exponent)
+        static, adapting = (fit.native(wide=wide, cache_bytes=_CACHE_BYTES) for fit in fits)
+        known = _MODELS[index] = fits, (static, adapting)
+    return known[1][adapt]
+
+
+def _fits_of(index: Index) -> _Fits:
     index.need_one_piece("Kneser-Ney")
     known = once(
         index.stored,
         lambda: _CACHE.get(index) or stored_calibration(index),
         lambda: _fitted_now(index),
+        prepare=lambda: wide_tables_of(index, _EXPONENT),
     )
     _CACHE[index] = known
-    return known[adapt]
+    return known
 
 
 def _fitted_now(index: Index) -> _Fits:
     if index.n_tokens >= _MIN_TOKENS:
         _log.info("fitting Kneser-Ney to %s, which is kept for next time", index.path)
-    fits = _CACHE[index] = _fitted(index)
+    wide = wide_tables_of(index, _EXPONENT) or count_wide_tables(index, _EXPONENT)
+    fits = _CACHE[index] = _fitted(index, wide)
     keep(index.stored, _as_arrays(fits))
     return fits
 
 
-def _fitted(index: Index) -> _Fits:
-    index.need_fast_layout("Kneser-Ney, on which this stands,")
+def _fitted(index: Index, wide: WideTables) -> _Fits:
     with enough("fitting the discounts", "raise the limit, or use another estimator"):
-        return _fit(index)
+        return _fit(index, wide)
 
 
 def _as_arrays(fits: _Fits) -> dict[str, NDArray[Any]]:
@@ -160,6 +187,9 @@ def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
 _NAMES = ("static", "adapting")
 _Fits = tuple[Calibration, Calibration]
 _CACHE: weakref.WeakKeyDictionary[Index, _Fits] = weakref.WeakKeyDictionary()
+_MODELS: weakref.WeakKeyDictionary[Index, tuple[_Fits, tuple[KneserNeyModel, KneserNeyModel]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
@@ -235,11 +265,11 @@ def _calibration(
     corpus = corpus.astype(np.float32).astype(np.float64)
     live = None if live is None else live.astype(np.float32).astype(np.float64)
     made = Calibration(exponent, corpus, live, n_tokens, nats, index.n_rows, index.n_vocabulary)
-    made.native  # which refuses what fits no index
+    made._discounts  # which refuses what fits no index
     return made
 
 
-def _fit(index: Index) -> tuple[Calibration, Calibration]:
+def _fit(index: Index, wide: WideTables) -> tuple[Calibration, Calibration]:
     blocks = _blocks(index)
     n_tokens = int(blocks[2::3].sum(dtype=np.int64) - blocks[1::3].sum(dtype=np.int64))
     corpus, nats, adapting, adapting_nats, n_tokens = native.fit_discounts(
@@ -247,10 +277,11 @@ def _fit(index: Index) -> tuple[Calibration, Calibration]:
         exponent=_EXPONENT,
         blocks=blocks,
         guard=_length(index, _MAX_GUARD_TOKENS),
-        every=max(1, n_tokens // _MOST_TOKENS),
+        every=max(1, -(-n_tokens // _MOST_TOKENS)),
         n_steps=_STEPS,
         pull=_PULL,
         n_threads=min(os.cpu_count() or 1, _N_BLOCKS),
+        wide=wide,
     )
     split = native.n_discounts
     return (

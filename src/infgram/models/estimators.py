@@ -21,7 +21,7 @@ from ..checks import number, one_of, whole
 from ..errors import InvalidParameter
 from ..index import NO_WINDOW, Cursor
 from ..text.tokens import ABSENT
-from .calibration import calibration_of
+from .calibration import calibration_of, kneser_ney_of
 from .context import LIVE_TOKENS, Context, Counts
 from .definition import Component, Mixture, Rows
 
@@ -236,7 +236,7 @@ class KneserNey(Mixture):
         """The same law in the core."""
         return native.kneser_ney(
             cursor.native,
-            model=calibration_of(cursor.index, adapt=live).native,
+            model=kneser_ney_of(cursor.index, adapt=live),
             live_tokens=LIVE_TOKENS if live else 0,
         )
 

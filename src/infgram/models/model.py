@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
@@ -27,6 +29,8 @@ from .estimators import SBIS, KneserNey
 from .sampling import Generation, Plan, Sampling, TokenTrace, TokenTraces, plan_of
 
 _CHUNK_PROBABILITIES = 1 << 21
+# Texts that a thread draws at once: with more of them a cache holds less of each.
+_SIDE_BY_SIDE = 4
 Seed = int | np.random.Generator | None
 
 
@@ -229,7 +233,7 @@ class Model:
         ' be'
         """
         plan = plan_of(sampling)
-        sampler = self._sampler(prompt, plan, generator(seed))
+        (sampler,) = self._samplers(prompt, plan, [generator(seed)])
         made = writing.run(sampler, plan, self._behind(prompt))
         if trace:
             traced = self._trace(made.token_ids.tolist(), self._prompt(prompt))
@@ -258,7 +262,7 @@ class Model:
         plan = plan_of(sampling)
         if chunk is not None:
             whole(1, chunk=chunk)
-        sampler = self._sampler(prompt, plan, generator(seed))
+        (sampler,) = self._samplers(prompt, plan, [generator(seed)])
         return writing.stream(sampler, plan, self._behind(prompt), chunk)
 
     def samples(
@@ -272,17 +276,24 @@ class Model:
     ) -> list[Generation]:
         """`n` texts after one prompt, made by `threads` threads at once (None: one a core).
 
-        Text i depends on the seed and on i alone.
+        Each thread draws several side by side, which hides how long memory takes. Text i depends on
+        the seed and on i alone.
         """
         whole(0, n=n)
         if threads is not None:
             whole(1, threads=threads)
         plan = plan_of(sampling)
-        # each thread draws from a generator of its own
-        samplers = [self._sampler(prompt, plan, rng) for rng in spawn(seed, n)]
+        n_threads = threads or os.cpu_count() or 1
+        # What others draw behind a stop string is drawn for nothing.
+        size = 1 if plan.stops else min(_SIDE_BY_SIDE, max(1, -(-n // n_threads)))
+        rngs = list(spawn(seed, n))  # each text draws from a generator of its own
+        groups = [
+            self._samplers(prompt, plan, rngs[start : start + size]) for start in range(0, n, size)
+        ]
         behind = self._behind(prompt)
-        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-            return list(pool.map(lambda s: writing.run(s, plan, behind), samplers))
+        with ThreadPoolExecutor(n_threads) as pool:
+            made = pool.map(lambda group: [writing.run(s, plan, behind) for s in group], groups)
+            return [text for group in made for text in group]
 
     def trace(
         self, text: Query, *, context: Query = (), bos: bool = False, eos: bool = False
@@ -400,7 +411,10 @@ class Model:
             return index.cursor(window=self.window), ids
         return index.cursor(ids, window=self.window), ids[:0]
 
-    def _sampler(self, prompt: Query, plan: Plan, rng: np.random.Generator) -> writing.Sampler:
+    def _samplers(
+        self, prompt: Query, plan: Plan, rngs: Sequence[np.random.Generator]
+    ) -> Sequence[writing.Sampler]:
+        """A text for each generator, drawn together where the core does it."""
         if plan.max_copy is not None and plan.max_copy > self.window:
             raise InvalidParameter(
                 f"max_copy is {plan.max_copy}, expected at most {self.window}, the tokens of "
@@ -409,8 +423,8 @@ class Model:
         if len(self.indexes) == 1:
             predictor = self._predictor(self.indexes[0], self._prompt(prompt))
             if isinstance(predictor, Predictor):
-                return _NativeSampler(predictor, plan, rng)
-        return self.defined_sampler(prompt, plan, rng)
+                return _NativeSampler(predictor, plan, rngs).texts()
+        return [self.defined_sampler(prompt, plan, rng) for rng in rngs]
 
     def defined_sampler(
         self, prompt: Query, plan: Plan, rng: np.random.Generator
@@ -446,23 +460,45 @@ def check_model(**named: object) -> None:
 
 
 class _NativeSampler:
-    """The core's loop over one index."""
+    """The core's loop over one index, of several texts: when one that has nothing left is asked,
+    all draw. Each must be asked for the same numbers of tokens."""
 
-    def __init__(self, predictor: Predictor, plan: Plan, rng: np.random.Generator) -> None:
-        self._lock = rng.bit_generator.lock
+    def __init__(
+        self, predictor: Predictor, plan: Plan, rngs: Sequence[np.random.Generator]
+    ) -> None:
+        self._locks = [rng.bit_generator.lock for rng in rngs]
+        self._drawn: list[deque[tuple[NDArray[np.uint32], str]]] = [deque() for _ in rngs]
         self._native = predictor.sampler(
             temperature=plan.temperature,
             top_k=min(plan.top_k, 2**32 - 1),
             top_p=plan.top_p,
             min_p=plan.min_p,
             max_copy=plan.max_copy or 0,
-            bit_generator=rng.bit_generator,
+            bit_generators=[rng.bit_generator for rng in rngs],
         )
 
+    def texts(self) -> list[writing.Sampler]:
+        return [_OneOf(self, i) for i in range(len(self._drawn))]
+
+    def sample(self, text: int, n: int) -> tuple[NDArray[np.uint32], str]:
+        if not self._drawn[text]:
+            with ExitStack() as held:
+                for lock in self._locks:
+                    held.enter_context(lock)
+                for drawn, new in zip(self._drawn, self._native.sample(n), strict=True):
+                    drawn.append(new)
+        return self._drawn[text].popleft()
+
+
+@dataclass(frozen=True)
+class _OneOf:
+    """One text of those that are drawn together."""
+
+    sampler: _NativeSampler
+    text: int
+
     def sample(self, n: int) -> tuple[NDArray[np.uint32], str]:
-        with self._lock:
-            token_ids, ended = self._native.sample(n)
-        return token_ids, ended
+        return self.sampler.sample(self.text, n)
 
 
 def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:

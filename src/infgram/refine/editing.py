@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..errors import InvalidParameter
 from ..index import Index
 from ..text.tokens import Query
 from ..tracing.copying import certify
-from .edits import Refined, Trace
+from .edits import Edit, Refined, Trace
 from .words import n_unjudged
 
 
@@ -42,6 +43,12 @@ def settings(
         found["seed"] = seed
     # a trace is written as JSON, which knows no numbers of NumPy
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
+
+
+def behind(edits: Iterable[Edit], n_prompt: int) -> Iterator[Edit]:
+    """Edits with their places counted from the end of the prompt."""
+    for edit in edits:
+        yield replace(edit, start=edit.start - n_prompt, end=edit.end - n_prompt)
 
 
 def refined(

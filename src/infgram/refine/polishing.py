@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .. import native
-from ..checks import number
+from ..checks import number, one_of
 from ..index import Index, check_index
-from ..models.calibration import calibration_of
+from ..models.calibration import kneser_ney_of
+from ..models.mix.estimator import Mix
 from ..seeds import spawn
 from ..text.tokens import Query
-from .editing import check, refined, settings
+from .both_sides import BothSides, Rounds
+from .editing import behind, check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import PROPOSERS, from_native, lexicon
 from .words import editable, words_to_edit
@@ -21,7 +24,8 @@ from .words import editable, words_to_edit
 ROUNDS = 2
 MARGIN = 4.0
 WINDOW = 6
-"""Tokens of context that the judge sees: with more it finds copies too good to edit."""
+"""Tokens of context that Kneser-Ney sees: with more it finds copies too good to edit."""
+JUDGES = ("kneser-ney", "mix")
 
 _SHARE = 0.3
 _N_SBIS = 3
@@ -36,13 +40,14 @@ def polish(
     rounds: int = ROUNDS,
     margin: float = MARGIN,
     max_copy: int | None = None,
+    judge: str = "kneser-ney",
     protect: str | Sequence[str] = (),
     seed: int | np.random.Generator | None = None,
 ) -> Refined:
     """Edits a text word by word, with a two-sided index of bytes or characters and nothing else.
 
     A word that the corpus has beside both of its neighbours is no fault. Of the others, those that
-    Kneser-Ney finds least probable from both sides get candidates: words of the corpus of the same
+    the judge finds least probable from both sides get candidates: words of the corpus of the same
     length and of a higher standing (`Proposer`). Each is judged by how much more probable it makes
     the text, read forwards and read backwards; the best one stands if that is more than a margin.
     Everything else stays as it was, and so does the text's length.
@@ -57,6 +62,8 @@ def polish(
     - `max_copy`: at the end, words are edited until no run of more tokens of the text stands in the
       corpus; where no word can be, other characters than letters. Where neither helps the run
       stays: `Refined.runs` has what is left.
+    - `judge`: "kneser-ney", or "mix", which readers prefer and which takes several times as long.
+      It is then fitted to both sides of the index, or was; `max_copy` keeps Kneser-Ney.
     - `protect`: regular expressions; what they match in the text is never edited.
     - `seed`: the same gives the same text.
 
@@ -76,6 +83,7 @@ def polish(
         rounds=rounds,
         margin=margin,
         max_copy=max_copy,
+        judge=judge,
         protect=protect,
         seed=seed,
     )
@@ -90,6 +98,7 @@ def polish_many(
     rounds: int = ROUNDS,
     margin: float = MARGIN,
     max_copy: int | None = None,
+    judge: str = "kneser-ney",
     protect: str | Sequence[str] = (),
     seed: int | np.random.Generator | None = None,
 ) -> list[Refined]:
@@ -106,16 +115,21 @@ def polish_many(
     check_index(index=index)
     check(texts, prompts, rounds, max_copy)
     number(0, margin=margin)
+    one_of(JUDGES, judge=judge)
     backwards = index.backwards
     polisher = native.Polisher(
         index.native,
         backwards.native,
         lexicon(index),
-        model=calibration_of(index, adapt=False).native,
-        model_backwards=calibration_of(backwards, adapt=False).native,
+        model=kneser_ney_of(index, adapt=False),
+        model_backwards=kneser_ney_of(backwards, adapt=False),
         window=WINDOW,
     )
-    asked = settings(index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy)
+    by_mix = BothSides(index, Mix()) if judge == "mix" else None
+    of_mix = Rounds(rounds, _SHARE, margin, _N_SBIS, _N_LEXICON)
+    asked = settings(
+        index, protect, seed, rounds=rounds, margin=margin, max_copy=max_copy, judge=judge
+    )
     done = []
     for text, prompt, rng in zip(
         texts, prompts or [()] * len(texts), spawn(seed, len(texts)), strict=True
@@ -125,13 +139,16 @@ def polish_many(
         token_ids = np.concatenate([before, draft])
         may = editable(index, token_ids, n_prompt=len(before), protect=protect)
         words = words_to_edit(index, token_ids, may)
+        edits: list[Edit] = []
+        if by_mix:
+            edits = list(by_mix.edit(token_ids, list(map(tuple, words.tolist())), of_mix, rng))
         with rng.bit_generator.lock:
             found = polisher.polish(
                 token_ids,
                 may,
                 np.ascontiguousarray(words[:, 0]),
                 np.ascontiguousarray(words[:, 1]),
-                rounds=rounds,
+                rounds=0 if by_mix else rounds,
                 share=_SHARE,
                 margin=margin,
                 max_copy=max_copy or 0,
@@ -139,19 +156,20 @@ def polish_many(
                 n_lexicon=_N_LEXICON,
                 bit_generator=rng.bit_generator,
             )
-        edits = _edits(index, found, len(before))
-        trace = Trace(draft, edits, asked)
+        n_rounds = len({edit.round for edit in edits})
+        edits += [replace(edit, round=n_rounds + edit.round) for edit in _edits(index, found)]
+        trace = Trace(draft, tuple(behind(edits, len(before))), asked)
         done.append(refined(index, found[0], len(before), trace, max_copy))
     return done
 
 
-def _edits(index: Index, found: tuple[Any, ...], n_prompt: int) -> tuple[Edit, ...]:
+def _edits(index: Index, found: tuple[Any, ...]) -> tuple[Edit, ...]:
     _, rounds, begins, gains, old, candidates = found
     new = from_native(index, candidates)
     return tuple(
         Edit(
-            start=int(begins[i]) - n_prompt,
-            end=int(begins[i]) - n_prompt + len(new[i]),
+            start=int(begins[i]),
+            end=int(begins[i]) + len(new[i]),
             old=tuple(old[new.offsets[i] : new.offsets[i + 1]].tolist()),
             new=tuple(new[i].tolist()),
             gain=float(gains[i]),

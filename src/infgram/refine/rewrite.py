@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from ..checks import one_of
 from ..index import Index, check_index
 from ..seeds import generator
 from ..text.tokens import Query
-from .editing import check, refined, settings
+from .editing import behind, check, refined, settings
 from .edits import Edit, Refined, Trace
 from .propose import Proposer
 from .strategies import STRATEGIES, Strategy, Tools
@@ -127,7 +127,7 @@ def refine_many(
             index,
             text.token_ids,
             len(prompt),
-            Trace(draft, tuple(_behind(own, len(prompt))), asked),
+            Trace(draft, tuple(behind(own, len(prompt))), asked),
             max_copy,
         )
         for text, prompt, draft, own in zip(state, before, drafts, edits, strict=True)
@@ -152,12 +152,6 @@ def _edit(
         open_texts = [i for i, own in zip(open_texts, found, strict=True) if own]
         if not open_texts:
             return
-
-
-def _behind(edits: Sequence[Edit], n_prompt: int) -> Iterator[Edit]:
-    """Edits with their places counted from the end of the prompt."""
-    for edit in edits:
-        yield replace(edit, start=edit.start - n_prompt, end=edit.end - n_prompt)
 
 
 def _strategy(given: str | Strategy) -> Strategy:

@@ -335,7 +335,8 @@ def _remove(generation: Path) -> None:
 
 _FIRST_FORMAT_FILES = re.compile(
     r"token_ids|tokenizer\.json|sources(_offsets)?"
-    r"|verified\.json[a-z0-9_]*|calibration\.npz|\.calibration\.npz\.[0-9a-f]{8}"
+    r"|verified\.json[a-z0-9_]*|(calibration|continuations|mixture(-adapting)?)\.npz"
+    r"|\.calibration\.npz\.[0-9a-f]{8}"
 )
 _FIRST_FORMAT_COLUMNS = re.compile(
     r"codes|sa|next|same|buckets|rank_(blocks|supers)|psi"

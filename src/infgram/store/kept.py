@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import IndexReplaced, StorageError
@@ -38,6 +39,14 @@ def keep(stored: StoredIndex, arrays: Mapping[str, NDArray[Any]], name: str = CA
     except StorageError:
         return _cache(stored, arrays, name)
     return True
+
+
+def column(arrays: _Arrays, name: str, dtype: Any) -> NDArray[Any]:
+    """One of the arrays, aligned. Raises LookupError; ValueError unless it has one dimension."""
+    array = arrays[name]
+    if array.ndim != 1 or array.dtype != dtype:
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
+    return np.require(array, requirements="A")
 
 
 def once(

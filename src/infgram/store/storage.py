@@ -45,8 +45,11 @@ VERSION = 2
 READABLE = (1, 2)
 VERIFIED = "verified.json"
 CALIBRATION = "calibration.npz"
+CONTINUATIONS = "continuations.npz"
 MIXTURE = "mixture.npz"
 ADAPTING_MIXTURE = "mixture-adapting.npz"
+FULL_MIXTURE = "mixture-full.npz"
+FULL_ADAPTING_MIXTURE = "mixture-full-adapting.npz"
 BACKWARDS = "backwards"  # the folder of a two-sided index's other side
 PADDING = 64  # every file ends in at least this many zero bytes, at a multiple of it
 DTYPES = {
@@ -55,7 +58,14 @@ DTYPES = {
 
 _CHUNK = 1 << 22
 MOST_MANIFEST = 1 << 25
-MOST_EXTRA = {CALIBRATION: 1 << 20, MIXTURE: 1 << 30, ADAPTING_MIXTURE: 1 << 28}
+MOST_EXTRA = {
+    CALIBRATION: 1 << 20,
+    CONTINUATIONS: 1 << 40,
+    MIXTURE: 1 << 30,
+    ADAPTING_MIXTURE: 1 << 28,
+    FULL_MIXTURE: 1 << 30,
+    FULL_ADAPTING_MIXTURE: 1 << 28,
+}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
 _Times = dict[str, list[int]]
@@ -495,7 +505,7 @@ def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION
     """Arrays that belong to the build of this identity, as the content of the file of that name."""
     content = io.BytesIO()
     named: dict[str, Any] = {"identity": np.array(identity), **arrays}
-    # a mixture's arrays are large, and hardly shrink
+    # the others' arrays are large, and hardly shrink
     (np.savez_compressed if name == CALIBRATION else np.savez)(content, **named)
     return content.getvalue()
 

@@ -36,8 +36,7 @@ private:
 // Gives each word seen `min_count` times or more the class that makes its neighbours' classes most
 // probable. words: a text's, by number below n_words, in order. Returns a class a word, or none.
 inline std::vector<std::uint8_t> cluster(std::span<const std::uint32_t> words, std::size_t n_words,
-                                         std::uint32_t min_count) {
-    constexpr std::size_t n = WordClasses::n;
+                                         std::uint32_t min_count, std::size_t n = WordClasses::n) {
     constexpr std::uint32_t min_feature = 3;  // rarer neighbours count as one
     constexpr int most_sweeps = 8;
     std::vector<std::uint32_t> seen(n_words, 0);
@@ -110,7 +109,7 @@ inline std::vector<std::uint8_t> cluster(std::span<const std::uint32_t> words, s
 }
 
 // The classes of a text's words and marks. symbols: in order; 0 between documents.
-inline WordClasses cluster_words(std::span<const std::uint32_t> symbols) {
+inline WordClasses cluster_words(std::span<const std::uint32_t> symbols, bool is_full) {
     constexpr std::uint32_t min_count = 10;
     std::unordered_map<std::uint64_t, std::uint32_t> numbers;
     std::vector<std::uint64_t> hashes;
@@ -138,11 +137,15 @@ inline WordClasses cluster_words(std::span<const std::uint32_t> symbols) {
     std::ranges::sort(known);
     std::vector<std::uint64_t> sorted;
     std::vector<std::uint8_t> of;
+    std::vector<std::uint8_t> coarse_of;
+    std::vector<std::uint8_t> coarse;
+    if (is_full) coarse = cluster(words, hashes.size(), min_count, WordClasses::n_coarse);
     for (const auto& [hash, word_class] : known) {
         sorted.push_back(hash);
         of.push_back(word_class);
+        if (is_full) coarse_of.push_back(coarse[numbers[hash]]);
     }
-    return {sorted, of};
+    return {sorted, of, coarse_of, is_full};
 }
 
 }  // namespace infgram::mix

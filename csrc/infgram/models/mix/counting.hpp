@@ -16,15 +16,28 @@
 
 namespace infgram::mix {
 
+// The positions [begin, end) of a text.
+struct Stretch {
+    Position begin;
+    Position end;
+};
+
+template <Kind kind>
 class CountedText {
 public:
-    // codes: a shard's text, a boundary first; every place from 1 on is counted. O(contexts) time,
-    // and 4 bytes a context and place while it lives. symbols: by code.
+    // text: a shard's, a boundary first. pieces: rising, of what is counted; before: what stands
+    // before each. symbols: by code. A place is one of a piece; they are counted from 1 on.
+    // O(contexts) time, and 4 bytes a context and place while it lives.
     template <class Code>
-    CountedText(std::span<const Code> codes, std::span<const std::uint32_t> symbols,
+    CountedText(std::span<const Code> text, std::span<const Stretch> pieces,
+                std::vector<Text> before, std::span<const std::uint32_t> symbols,
                 const WordClasses& classes)
-        : codes_(codes.begin(), codes.end()) {
-        for (std::size_t i = 0; i < n_named; ++i) {
+        : pieces_(pieces.begin(), pieces.end()), before_(std::move(before)), codes_(1, boundary) {
+        for (const Stretch& piece : pieces_) {
+            const auto codes = text.subspan(piece.begin, piece.end - piece.begin);
+            codes_.insert(codes_.end(), codes.begin(), codes.end());
+        }
+        for (std::size_t i = 0; i < n_named<kind>; ++i) {
             std::vector<std::uint32_t> numbers = number(i, symbols, classes);
             const std::size_t n_before = first_.size();
             lay_out(numbers, keys_.size() - n_before);
@@ -43,12 +56,25 @@ public:
         }
     }
 
-    void prefetch_followers(std::size_t place) const noexcept {
-        for (const auto& of_kind : begin_) prefetch(&followers_[of_kind[place]]);
+    // Which place a position is, or else the next one that is a place.
+    [[nodiscard]] std::size_t place_of(Position position) const noexcept {
+        std::size_t place = 1;
+        for (const Stretch& piece : pieces_) {
+            if (position < piece.end) return place + (position - std::min(position, piece.begin));
+            place += piece.end - piece.begin;
+        }
+        return place;
     }
 
-    // The places from begin to end count no more; those that were left out before do again.
-    void leave_out(std::size_t begin, std::size_t end) noexcept {
+    void prefetch_followers(std::size_t place) const noexcept {
+        for (const auto& of_kind : begin_)
+            prefetch(&followers_[of_kind[std::min(place, codes_.size() - 1)]]);
+    }
+
+    // The positions from first to last count no more; those that were left out before do again.
+    void leave_out(Position first, Position last) noexcept {
+        const std::size_t begin = place_of(first);
+        const std::size_t end = place_of(last);
         change(left_begin_, std::min(left_end_, begin), 1);
         change(std::max(left_begin_, end), left_end_, 1);
         change(begin, std::min(end, left_begin_), ~0u);
@@ -123,23 +149,32 @@ private:
         to.insert(to.end(), all.begin(), all.end());
     }
 
+    // Calls visit(place, the text before it).
+    template <class Visit>
+    void for_each_text(std::span<const std::uint32_t> symbols, const WordClasses& classes,
+                       Visit&& visit) const {
+        std::size_t place = 1;
+        for (std::size_t i = 0; i < pieces_.size(); ++i) {
+            Text text = before_[i];
+            for (Position p = pieces_[i].begin; p < pieces_[i].end; ++p, ++place) {
+                visit(place, std::as_const(text));
+                text.read_code(codes_[place], symbols, classes);
+            }
+        }
+    }
+
     // The number of each place's context among those of its kind; appends the kind's
     // keys.
-    std::vector<std::uint32_t> number(std::size_t kind, std::span<const std::uint32_t> symbols,
+    std::vector<std::uint32_t> number(std::size_t of, std::span<const std::uint32_t> symbols,
                                       const WordClasses& classes) {
         constexpr std::uint32_t none = ~0u;
         const std::size_t n_before = keys_.size();
         std::vector<std::uint32_t> table(std::bit_ceil(codes_.size() + codes_.size() / 2 + 2),
                                          none);
         std::vector<std::uint64_t> of_place(codes_.size(), 0);
-        Text text;
-        for (std::size_t place = 1; place < codes_.size(); ++place) {
-            if (codes_[place - 1] == boundary)
-                text = {};
-            else
-                text.read(symbols[codes_[place - 1]], classes);
-            of_place[place] = named_contexts[kind].key(text);
-        }
+        for_each_text(symbols, classes, [&](std::size_t place, const Text& text) {
+            of_place[place] = named_contexts[of].key(text);
+        });
         std::vector<std::uint32_t> numbers(codes_.size(), 0);
         for (std::size_t place = 1; place < codes_.size(); ++place) {
             const std::uint64_t ahead = of_place[std::min(place + 16, codes_.size() - 1)];
@@ -184,8 +219,9 @@ private:
     }
 
     void change(std::size_t begin, std::size_t end, std::uint32_t by) noexcept {
-        for (const std::vector<std::uint32_t>& of_kind : begin_)
+        for (std::size_t of = 0; of < n_named<kind>; ++of)
             for (std::size_t place = begin; place < end; ++place) {
+                const std::vector<std::uint32_t>& of_kind = begin_[of];
                 prefetch(&followers_[of_kind[std::min(place + 16, codes_.size() - 1)]]);
                 std::uint32_t at = of_kind[place];
                 while (Packed(followers_[at]).code() != codes_[place]) ++at;
@@ -193,13 +229,15 @@ private:
             }
     }
 
+    std::vector<Stretch> pieces_;
+    std::vector<Text> before_;
     std::vector<std::uint8_t> codes_;
     std::size_t left_begin_ = 0;  // places that are left out
     std::size_t left_end_ = 0;
-    std::vector<std::uint64_t> keys_;                        // of all contexts
-    std::vector<std::uint32_t> first_;                       // where the followers of each begin
-    std::vector<std::uint32_t> followers_;                   // of one context after another
-    std::array<std::vector<std::uint32_t>, n_named> begin_;  // of each place's context
+    std::vector<std::uint64_t> keys_;       // of all contexts
+    std::vector<std::uint32_t> first_;      // where the followers of each begin
+    std::vector<std::uint32_t> followers_;  // of one context after another
+    std::array<std::vector<std::uint32_t>, n_named<kind>> begin_;  // of each place's context
 };
 
 }  // namespace infgram::mix

@@ -17,19 +17,14 @@
 namespace infgram::mix {
 
 // Contexts that say how often each side of a question was the case: suffixes, then named ones.
-inline constexpr std::size_t n_counted = n_orders + n_named;
+template <Kind kind>
+inline constexpr std::size_t n_counted = n_orders<kind> + n_named<kind>;
 inline constexpr std::size_t most_codes = 256;  // of an alphabet: tokens of 8 bits
-
-// Contexts whose last codes in the text that is read are looked at: short and long suffixes, the
-// word, and classes of words before it.
-inline constexpr std::array<std::size_t, 7> ring_contexts{
-    2, 4, 6, 9, n_orders, n_orders + 9, n_orders + 10};
-inline constexpr std::size_t n_rings = ring_contexts.size();
 
 // Where a mixture adapts, each context tells twice: of corpus and live text together, and of the
 // live text alone.
-template <bool adapts>
-inline constexpr std::size_t n_told = adapts ? 2 * n_counted : n_counted;
+template <Kind kind>
+inline constexpr std::size_t n_told = kind.adapts ? 2 * n_counted<kind> : n_counted<kind>;
 
 // How often each side followed a context.
 struct Sides {
@@ -39,24 +34,26 @@ struct Sides {
 
 // The corpus's tokens after each suffix, from the levels of a context, the longest first, the empty
 // context last. A suffix is the shortest level that is at least as long; nullptr: there is none.
-inline std::array<const ContinuationTable*, n_orders> suffixes_of(std::span<const Step> steps) {
-    std::array<const ContinuationTable*, n_orders> found{};
-    std::size_t next = n_orders;  // the orders from here on have been found, or do not exist
+template <Kind kind>
+std::array<const ContinuationTable*, n_orders<kind>> suffixes_of(std::span<const Step> steps) {
+    std::array<const ContinuationTable*, n_orders<kind>> found{};
+    std::size_t next = n_orders<kind>;  // the orders from here on have been found, or do not exist
     const ContinuationTable* serving = nullptr;
     for (const Step& step : steps) {
         if (step.is_live()) continue;
         // those longer than this level and not than the one before are served by that
-        for (; next != 0 && orders[next - 1] > step.n; --next) found[next - 1] = serving;
+        for (; next != 0 && orders<kind>[next - 1] > step.n; --next) found[next - 1] = serving;
         serving = step.table;
     }
     for (; next != 0; --next) found[next - 1] = serving;
     return found;
 }
 
-// Of n contexts.
-template <std::size_t n>
+template <Kind kind>
 class Evidence {
 public:
+    static constexpr std::size_t n = n_told<kind>;
+
     // Of each context, the entries of the codes that are left at a question.
     struct Place {
         std::array<std::uint32_t, n> begin;
@@ -91,7 +88,7 @@ public:
 
     // Which order is the longest that has anything.
     [[nodiscard]] std::uint32_t longest() const noexcept {
-        std::size_t i = n_orders;
+        std::size_t i = n_orders<kind>;
         while (i > 1 && all_.begin[i - 1] == all_.end[i - 1]) --i;
         return static_cast<std::uint32_t>(i - 1);
     }

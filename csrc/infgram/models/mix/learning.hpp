@@ -17,11 +17,11 @@
 namespace infgram::mix {
 
 // Owns parameters, and changes them by answers.
-template <bool adapts>
+template <Kind kind>
 class Learner {
 public:
     // is_new: nothing is learnt so far, so that the first answers count much.
-    Learner(Parameters<adapts> parameters, bool is_new) : parameters_(std::move(parameters)) {
+    Learner(Parameters<kind> parameters, bool is_new) : parameters_(std::move(parameters)) {
         for (const double p : parameters_.maps) {
             maps_.push_back({p, is_new ? first_seen : most_seen});
             map_odds_.push_back(log_odds(p));
@@ -31,13 +31,13 @@ public:
                 curves_[c].push_back({p, is_new ? first_seen_of_curves : most_seen_of_curves});
     }
 
-    [[nodiscard]] const Parameters<adapts>& parameters() const noexcept { return parameters_; }
+    [[nodiscard]] const Parameters<kind>& parameters() const noexcept { return parameters_; }
 
     // Log odds of the maps, as they are now.
     [[nodiscard]] std::span<const double> map_odds() const noexcept { return map_odds_; }
 
-    void learn(const Answer<adapts>& answer, bool yes, double rate) {
-        Parameters<adapts>& with = parameters_;
+    void learn(const Answer<kind>& answer, bool yes, double rate) {
+        Parameters<kind>& with = parameters_;
         for (const std::int32_t map : answer.map)
             if (map >= 0) prefetch(&maps_[static_cast<std::size_t>(map)]);
         const double truth = yes ? 1.0 : 0.0;
@@ -47,19 +47,19 @@ public:
         }
         for (std::size_t f = 0; f < 3; ++f) {
             const double step = final_rate * (truth - probability(answer.final_odds[f]));
-            float* weights = &with.finals[f][answer.final_row[f] * n_said];
-            for (std::size_t s = 0; s < n_said; ++s)
+            float* weights = &with.finals[f][answer.final_row[f] * n_said<kind>];
+            for (std::size_t s = 0; s < n_said<kind>; ++s)
                 weights[s] = static_cast<float>(weights[s] + step * answer.said[s]);
         }
-        std::array<float, width<adapts>> x;
-        for (std::size_t i = 0; i < width<adapts>; ++i) x[i] = static_cast<float>(answer.x[i]);
-        for (std::size_t s = 0; s < n_sets; ++s) {
+        std::array<float, width<kind>> x;
+        for (std::size_t i = 0; i < width<kind>; ++i) x[i] = static_cast<float>(answer.x[i]);
+        for (std::size_t s = 0; s < n_sets<kind>; ++s) {
             const auto step = static_cast<float>(rate * (truth - probability(answer.said[s])));
-            float* weights = &with.weights[answer.row[s] * width<adapts>];
-            for (std::size_t i = 0; i < width<adapts>; ++i) weights[i] += step * x[i];
+            float* weights = &with.weights[answer.row[s] * width<kind>];
+            for (std::size_t i = 0; i < width<kind>; ++i) weights[i] += step * x[i];
         }
-        const double step = rate * (truth - probability(answer.said[n_sets]));
-        for (std::size_t i = 0; i < n_inputs<adapts>; ++i) {
+        const double step = rate * (truth - probability(answer.said[n_sets<kind>]));
+        for (std::size_t i = 0; i < n_inputs<kind>; ++i) {
             float& weight = with.own[i * n_trusts + answer.trust[i]];
             weight = static_cast<float>(weight + step * answer.x[i]);
         }
@@ -77,7 +77,7 @@ public:
         ++n_noted_;
     }
     // What was learnt.
-    const Parameters<adapts>& finish() {
+    const Parameters<kind>& finish() {
         for (std::size_t i = 0; i < maps_.size(); ++i)
             parameters_.maps[i] = static_cast<float>(maps_[i].prob);
         if (n_noted_ == 0) return parameters_;
@@ -98,8 +98,8 @@ private:
     static constexpr double first_seen = 3.0;
     static constexpr double first_seen_of_curves = 20.0;
     // Where the text counts, what was long ago counts less.
-    static constexpr double most_seen = adapts ? 400.0 : 1e18;
-    static constexpr double most_seen_of_curves = adapts ? 200.0 : 1e18;
+    static constexpr double most_seen = kind.adapts ? 400.0 : 1e18;
+    static constexpr double most_seen_of_curves = kind.adapts ? 200.0 : 1e18;
     static constexpr double surest = 0.9998;  // of maps
 
     void count(std::size_t map, double truth) {
@@ -119,7 +119,7 @@ private:
         parameters_.curves[curve][at] = static_cast<float>(point.prob);
     }
 
-    Parameters<adapts> parameters_;
+    Parameters<kind> parameters_;
     std::vector<Mean> maps_;
     std::vector<double> map_odds_;
     std::array<std::vector<Mean>, 2> curves_;

@@ -16,17 +16,20 @@
 namespace infgram::mix {
 
 // The hash of each context of a text: of its suffixes, then of the named ones.
-using Keys = std::array<std::uint64_t, n_counted>;
+template <Kind kind>
+using Keys = std::array<std::uint64_t, n_counted<kind>>;
 
-inline Keys keys_of(const Text& text) noexcept {
-    Keys keys;
+template <Kind kind>
+Keys<kind> keys_of(const Text& text) noexcept {
+    Keys<kind> keys;
     std::uint64_t hash = 0;
     std::uint32_t n = 0;
-    for (std::size_t i = 0; i < n_orders; ++i) {
-        for (; n < orders[i]; ++n) hash = combine(hash, text.last[n]);
-        keys[i] = key_of(0, orders[i], hash);
+    for (std::size_t i = 0; i < n_orders<kind>; ++i) {
+        for (; n < orders<kind>[i]; ++n) hash = combine(hash, text.last[n]);
+        keys[i] = key_of(0, orders<kind>[i], hash);
     }
-    for (std::size_t i = 0; i < n_named; ++i) keys[n_orders + i] = named_contexts[i].key(text);
+    for (std::size_t i = 0; i < n_named<kind>; ++i)
+        keys[n_orders<kind> + i] = named_contexts[i].key(text);
     return keys;
 }
 
@@ -57,11 +60,13 @@ private:
 };
 
 // What came last in contexts, and how many different codes did.
+template <Kind kind>
 struct Recent {
-    std::array<Ring, n_rings> rings{};
-    std::array<std::uint32_t, n_rings> n_types{};
+    std::array<Ring, n_rings<kind>> rings{};
+    std::array<std::uint32_t, n_rings<kind>> n_types{};
 };
 
+template <Kind kind>
 class LiveCounts {
 public:
     // max_tokens: at least 2; each takes up to 2.4 kB.
@@ -70,12 +75,12 @@ public:
     }
 
     // Contexts of a text are looked up in two steps, so that memory is asked for early.
-    void prefetch(const Keys& keys) const noexcept {
+    void prefetch(const Keys<kind>& keys) const noexcept {
         for (const std::uint64_t key : keys) infgram::prefetch(&slots_[first(key)]);
     }
     // Goes to them: what was counted there is told until something is read.
-    void look(const Keys& keys) noexcept {
-        for (std::size_t i = 0; i < n_counted; ++i) {
+    void look(const Keys<kind>& keys) noexcept {
+        for (std::size_t i = 0; i < n_counted<kind>; ++i) {
             looked_[i] = find(keys[i]);
             const Slot& slot = slots_[looked_[i]];
             if (slot.n > 1) infgram::prefetch(&many_[slot.first]);
@@ -85,10 +90,10 @@ public:
     [[nodiscard]] std::span<const Follower> followers(std::size_t i) const noexcept {
         return followers(slots_[looked_[i]]);
     }
-    [[nodiscard]] Recent recent() const noexcept {
-        Recent found;
-        for (std::size_t r = 0; r < n_rings; ++r) {
-            const Slot& slot = slots_[looked_[ring_contexts[r]]];
+    [[nodiscard]] Recent<kind> recent() const noexcept {
+        Recent<kind> found;
+        for (std::size_t r = 0; r < n_rings<kind>; ++r) {
+            const Slot& slot = slots_[looked_[ring_contexts<kind>[r]]];
             found.rings[r] = slot.ring;
             found.n_types[r] = slot.n;
         }
@@ -96,7 +101,7 @@ public:
     }
 
     // Counts a code in the contexts of a text.
-    void read(const Keys& keys, std::uint32_t code) {
+    void read(const Keys<kind>& keys, std::uint32_t code) {
         if (n_tokens_ >= max_tokens_) forget_half();
         recent_.push_back({keys, code});
         count(keys, code);
@@ -114,7 +119,7 @@ private:
         std::uint16_t capacity = 0;
     };
     struct Read {
-        Keys keys;
+        Keys<kind> keys;
         std::uint32_t code;
     };
 
@@ -136,9 +141,9 @@ private:
         n_used_ = 0;
         n_tokens_ = 0;
     }
-    void count(const Keys& keys, std::uint32_t code) {
+    void count(const Keys<kind>& keys, std::uint32_t code) {
         ++n_tokens_;
-        if ((n_used_ + n_counted) * 10 > slots_.size() * 7) grow();
+        if ((n_used_ + n_counted<kind>)*10 > slots_.size() * 7) grow();
         for (const std::uint64_t key : keys) {
             Slot& slot = slots_[find(key)];
             if (slot.n == 0) {
@@ -197,31 +202,32 @@ private:
     std::size_t n_used_ = 0;
     std::uint32_t n_tokens_ = 0;
     std::vector<Read> recent_;
-    std::array<std::size_t, n_counted> looked_{};  // the slots
+    std::array<std::size_t, n_counted<kind>> looked_{};  // the slots
 };
 
-// What followed each context, for the levels of which these are steps. live: what followed them in
-// the text that is read, if it counts. named(i, visit): calls visit(Follower) for each token that
-// followed the i-th named context in the corpus.
-template <bool adapts, class Named>
-void gather(std::span<const Step> steps, const LiveCounts* live, Named&& named,
-            Evidence<n_told<adapts>>& to) {
+// What followed each context, for the levels of which these are steps.
+// live: what followed them in the text that is read, if it counts. named(i, visit): calls
+// visit(Follower) for each token that followed the i-th named context in the corpus.
+template <Kind kind, class Named>
+void gather(std::span<const Step> steps, const LiveCounts<kind>* live, Named&& named,
+            Evidence<kind>& to) {
     to.clear();
-    const auto suffixes = suffixes_of(steps);
-    for (std::size_t i = 0; i < n_counted; ++i) {
-        const ContinuationTable* table = i < n_orders ? suffixes[i] : nullptr;
-        const bool is_shorter_one =
-            i != 0 && i < n_orders && table != nullptr && table == suffixes[i - 1];
-        const auto of_corpus = [&](auto&& visit) {
-            if (i >= n_orders)
-                named(i - n_orders, visit);
-            else if (table != nullptr)
-                for (const Continuation& token : table->tokens)
-                    visit(Follower{token.code, token.matches});
-        };
-        if constexpr (adapts) {
+    const auto suffixes = suffixes_of<kind>(steps);
+    const auto in_corpus = [&](std::size_t i, auto&& visit) {
+        if (i >= n_orders<kind>)
+            named(i - n_orders<kind>, visit);
+        else if (suffixes[i] != nullptr)
+            for (const Continuation& token : suffixes[i]->tokens)
+                visit(Follower{token.code, token.matches});
+    };
+    for (std::size_t i = 0; i < n_counted<kind>; ++i) {
+        const auto of_corpus = [&](auto&& visit) { in_corpus(i, visit); };
+        const bool is_shorter_one = i != 0 && i < n_orders<kind> && suffixes[i] != nullptr &&
+                                    suffixes[i] == suffixes[i - 1];
+        if constexpr (kind.adapts) {
             const auto in_text = live->followers(i);
-            to.take(n_counted + i, [&](auto&& visit) { std::ranges::for_each(in_text, visit); });
+            to.take(n_counted<kind> + i,
+                    [&](auto&& visit) { std::ranges::for_each(in_text, visit); });
             if (!in_text.empty()) {
                 to.take(i, [&](auto&& visit) {
                     auto at = in_text.begin();

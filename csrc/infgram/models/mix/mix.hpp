@@ -54,17 +54,17 @@ private:
 }  // namespace mix
 
 // What all that estimate by one fit share. Immutable but for Kneser-Ney's cache.
-template <bool adapts>
+template <mix::Kind kind>
 struct MixModel {
     // Throws CorruptIndex where the parameters are no numbers, or of another shape than fits.
     MixModel(std::shared_ptr<const KneserNeyModel> behind, mix::Asking how, mix::WordClasses words,
-             mix::NamedCounts contexts, mix::Parameters<adapts> learnt)
+             mix::NamedCounts contexts, mix::Parameters<kind> learnt)
         : kneser_ney(std::move(behind)),
           asking(std::move(how)),
           classes(std::move(words)),
           counts(std::move(contexts)),
           parameters(std::move(learnt)) {
-        mix::Parameters<adapts> expected(asking.questions.size());
+        mix::Parameters<kind> expected(asking.questions.size());
         const auto of_expected = expected.arrays();
         const auto of_learnt = parameters.arrays();
         for (std::size_t i = 0; i < of_learnt.size(); ++i)
@@ -82,7 +82,7 @@ struct MixModel {
     mix::Asking asking;
     mix::WordClasses classes;
     mix::NamedCounts counts;
-    mix::Parameters<adapts> parameters;
+    mix::Parameters<kind> parameters;
     std::vector<double> map_odds;
 };
 
@@ -121,11 +121,11 @@ private:
 }  // namespace mix
 
 // adapts: the text that is read counts too, and its tokens change the parameters.
-template <class Code, bool adapts>
+template <class Code, mix::Kind kind>
 class Mix {
 public:
-    using Parameters = std::shared_ptr<const MixModel<adapts>>;
-    static constexpr bool learns = adapts;
+    using Parameters = std::shared_ptr<const MixModel<kind>>;
+    static constexpr bool learns = kind.adapts;
     static constexpr std::uint32_t most_live_tokens = 1u << 17;
 
     // Borrows the shards.
@@ -133,10 +133,10 @@ public:
         : model_(std::move(model)),
           kneser_ney_(model_->kneser_ney, shards),
           masses_(questions()),
-          learner_(adapts ? std::make_unique<mix::Learner<adapts>>(model_->parameters, false)
-                          : nullptr),
-          answerer_(adapts ? learner_->parameters() : model_->parameters,
-                    adapts ? learner_->map_odds() : std::span<const double>(model_->map_odds),
+          learner_(kind.adapts ? std::make_unique<mix::Learner<kind>>(model_->parameters, false)
+                               : nullptr),
+          answerer_(kind.adapts ? learner_->parameters() : model_->parameters,
+                    kind.adapts ? learner_->map_odds() : std::span<const double>(model_->map_odds),
                     questions().size()),
           frontier_(questions()),
           live_(most_live_tokens) {
@@ -160,14 +160,14 @@ public:
     // Goes on where another one is.
     void resume(const Mix& other) {
         text_ = other.text_;
-        if constexpr (adapts) {
+        if constexpr (kind.adapts) {
             *learner_ = *other.learner_;  // of the same size: the answerer looks at it still
             live_ = other.live_;
         }
     }
     // Predicts a code after a context, which is read next, counts it and learns from it.
     void learn(const Context<Code>& context, std::uint32_t code)
-        requires adapts
+        requires(kind.adapts)
     {
         if (code != Alphabet::unknown) {
             if (!is_looked_) look(context);
@@ -183,28 +183,28 @@ public:
     // Finds the levels of a context. The other methods answer for the context seen last.
     void look(const Context<Code>& context) {
         const mix::NamedCounts& counts = model_->counts;
-        keys_ = mix::keys_of(text_);
-        if constexpr (adapts) live_.prefetch(keys_);
-        for (std::size_t i = 0; i < mix::n_named; ++i) {
-            buckets_[i] = counts.bucket(keys_[mix::n_orders + i]);
+        keys_ = mix::keys_of<kind>(text_);
+        if constexpr (kind.adapts) live_.prefetch(keys_);
+        for (std::size_t i = 0; i < mix::n_named<kind>; ++i) {
+            buckets_[i] = counts.bucket(keys_[mix::n_orders<kind> + i]);
             counts.prefetch_offsets(buckets_[i]);
         }
         kneser_ney_.look(context);
-        if constexpr (adapts) live_.look(keys_);
+        if constexpr (kind.adapts) live_.look(keys_);
         said_.clear();
         unseen_ = kneser_ney_.weigh(said_);
         masses_.take(said_);
-        std::array<std::span<const std::uint8_t>, mix::n_named> opened;
-        for (std::size_t i = 0; i < mix::n_named; ++i) opened[i] = counts.open(buckets_[i]);
-        if constexpr (adapts) {
+        std::array<std::span<const std::uint8_t>, mix::n_named<kind>> opened;
+        for (std::size_t i = 0; i < mix::n_named<kind>; ++i) opened[i] = counts.open(buckets_[i]);
+        if constexpr (kind.adapts) {
             recent_ = live_.recent();
             is_looked_ = true;
             path_code_ = Alphabet::unknown;
         }
-        mix::gather<adapts>(
+        mix::gather<kind>(
             kneser_ney_.steps(), &live_,
             [&](std::size_t i, auto&& visit) {
-                counts.for_each(opened[i], keys_[mix::n_orders + i], visit);
+                counts.for_each(opened[i], keys_[mix::n_orders<kind> + i], visit);
             },
             evidence_);
         longest_ = evidence_.longest();
@@ -268,11 +268,11 @@ public:
     }
 
 private:
-    using Evidence = mix::Evidence<mix::n_told<adapts>>;
+    using Evidence = mix::Evidence<kind>;
     using Place = typename Evidence::Place;
     using Middles = typename Evidence::Middles;
     struct Step {
-        mix::Answer<adapts> answer;
+        mix::Answer<kind> answer;
         bool yes;
     };
     static constexpr double live_rate = 0.0005;
@@ -283,7 +283,7 @@ private:
 
     // The probability of yes. The answer stands behind the path.
     double ask(std::int32_t question, const Place& place, Middles& middles) {
-        mix::Answer<adapts>& answer = path_[n_path_].answer;
+        mix::Answer<kind>& answer = path_[n_path_].answer;
         evidence_.split(place, questions()[question].middle, middles);
         answerer_(static_cast<std::uint32_t>(question), questions()[question], text_, evidence_,
                   longest_, place, middles, recent_, masses_.yes(question), answer);
@@ -306,7 +306,7 @@ private:
         std::int32_t at = questions().root();
         while (at >= 0) {
             const bool yes = choose(at, ask(at, place, middles));
-            if constexpr (adapts) {
+            if constexpr (kind.adapts) {
                 path_[n_path_++].yes = yes;
                 if (n_path_ == path_.size()) path_.emplace_back();
             }
@@ -337,16 +337,16 @@ private:
     Parameters model_;
     KneserNey<Code> kneser_ney_;
     mix::Masses masses_;
-    std::unique_ptr<mix::Learner<adapts>> learner_;  // where it adapts
-    mix::Answerer<adapts> answerer_;
+    std::unique_ptr<mix::Learner<kind>> learner_;  // where it adapts
+    mix::Answerer<kind> answerer_;
     mix::Frontier<Evidence> frontier_;
     mix::Text text_;
-    mix::LiveCounts live_;
-    mix::Recent recent_;
+    mix::LiveCounts<kind> live_;
+    mix::Recent<kind> recent_;
     Evidence evidence_;
     std::uint32_t longest_ = 0;
-    mix::Keys keys_{};
-    std::array<std::size_t, mix::n_named> buckets_{};
+    mix::Keys<kind> keys_{};
+    std::array<std::size_t, mix::n_named<kind>> buckets_{};
     bool is_looked_ = false;     // at the present context
     std::vector<Step> path_{1};  // to path_code_, and one step more
     std::size_t n_path_ = 0;

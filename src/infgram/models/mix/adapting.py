@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .definition import LEAST_PROB, Answers, Floats, Recent, probability
-from .sight import RINGS, SETS, Numbers
+from .sight import Numbers, Sight
 
 MOST_LIVE_TOKENS = 1 << 17
 """The older half of what was read is forgotten when it is this long."""
@@ -28,14 +28,16 @@ _SUREST = 0.9998
 class LiveCounts:
     """What followed each context in the text that was read.
 
-    >>> live, keys = LiveCounts(), list(range(32))
+    >>> from infgram.models.mix.sight import SIGHTS
+    >>> live, keys = LiveCounts(SIGHTS["lean"]), list(range(32))
     >>> for code in (1, 2, 2):
     ...     live.read(keys, code)
     >>> live.counts(keys, 3)[0].tolist(), live.recent(keys)[0].codes
     ([0, 1, 2], (2, 2, 1))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
         self._read: list[tuple[list[int], int]] = []
         self._codes: defaultdict[int, list[int]] = defaultdict(list)
 
@@ -55,9 +57,9 @@ class LiveCounts:
         return np.array([np.bincount(self._codes.get(key, []), minlength=n_codes) for key in keys])
 
     def recent(self, keys: list[int]) -> list[Recent]:
-        """What came last in the contexts `RINGS`."""
+        """What came last in the contexts of the sight that have rings."""
         found = []
-        for i in RINGS:
+        for i in self._sight.rings:
             codes = self._codes.get(keys[i], [])
             found.append(Recent(tuple(codes[:-8:-1]), len(Counter(codes))))
         return found
@@ -66,7 +68,8 @@ class LiveCounts:
 class Learner:
     """Parameters that answers change: arrays as `MixFit.parameters` has them."""
 
-    def __init__(self, parameters: list[NDArray[np.float32]]) -> None:
+    def __init__(self, sight: Sight, parameters: list[NDArray[np.float32]]) -> None:
+        self._n_sets = len(sight.sets)
         maps, *arrays, by_question, by_both = parameters
         self._arrays = [array.copy() for array in arrays]
         self._maps = maps.astype(np.float64)
@@ -90,7 +93,7 @@ class Learner:
                 moved = curve[where] + (truth - curve[where]) * share * _CURVE_RATE
                 curve[where] = np.clip(moved, LEAST_PROB, 1 - LEAST_PROB)
 
-        n_sets, said = len(SETS), answered.said[:, at]
+        n_sets, said = self._n_sets, answered.said[:, at]
         for of, row, odds in zip(
             finals, answered.final_rows[:, at].tolist(), answered.final_odds[:, at], strict=True
         ):

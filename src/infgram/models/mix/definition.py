@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .fitting import MixFit
-from .sight import CERTAIN, NAMED, ORDERS, RINGS, SETS, Numbers, Situation, key_of
+from .sight import SIGHTS, Numbers, Sight, Situation, key_of
 from .text import Text
 
 Floats = NDArray[np.float64]
 
 COUNT_STEPS = (0, 1, 2, 3, 4, 6, 9, 14, 22, 40, 80, 200)
 N_STEPS = len(COUNT_STEPS) + 1
-N_COUNTED = len(ORDERS) + len(NAMED)
 N_HISTORIES = 31
 N_FEW = 7
 RUN_SIZE = 8 * 8 * 2
@@ -33,20 +32,17 @@ CONSTANT = 0.3
 MOST_ODDS = 12.0
 LEAST_PROB = 1e-6
 
-_CONTEXTS = (*(f"the last {n} symbols" if n else "no context" for n in ORDERS), *NAMED)
-_INPUTS = ("Kneser-Ney", *_CONTEXTS, "the constant")
-_ADAPTING = (
-    *_INPUTS[:-1],
-    *(f"{name}, in the text read" for name in _CONTEXTS),
-    *(f"what came last after {_CONTEXTS[i]}" for i in RINGS),
-    *(f"what keeps coming after {_CONTEXTS[i]}" for i in RINGS),
-    "the constant",
-)
 
-
-def inputs_of(*, adapts: bool) -> tuple[str, ...]:
+def inputs_of(sight: Sight, *, adapts: bool) -> tuple[str, ...]:
     """What each input is, in words."""
-    return _ADAPTING if adapts else _INPUTS
+    contexts = [f"the last {n} symbols" if n else "no context" for n in sight.orders]
+    contexts += sight.named
+    live = (
+        *(f"{name}, in the text read" for name in contexts),
+        *(f"what came last after {contexts[i]}" for i in sight.rings),
+        *(f"what keeps coming after {contexts[i]}" for i in sight.rings),
+    )
+    return ("Kneser-Ney", *contexts, *(live if adapts else ()), "the constant")
 
 
 def log_odds(p: Floats) -> Floats:
@@ -171,7 +167,10 @@ def questions_of(fitted: MixFit) -> Questions:
 def text_of(fitted: MixFit, symbols: Iterable[int]) -> Text:
     """What the mixture remembers of a text."""
     classes = dict(zip(fitted.words.tolist(), fitted.classes.tolist(), strict=True))
-    return Text(classes).read(symbols)
+    coarse = None
+    if fitted.size == "full":
+        coarse = dict(zip(fitted.words.tolist(), fitted.coarse.tolist(), strict=True))
+    return Text(classes, coarse).read(symbols)
 
 
 def followers(fitted: MixFit, key: int) -> list[tuple[int, int]]:
@@ -207,18 +206,20 @@ def counts_of(
     `suffixes`: (n, counts by code) of the levels, longest first; a suffix of the text is the
     shortest level that is at least as long, and none where all are shorter.
     """
-    counts = np.zeros((N_COUNTED, n_codes), np.int64)
-    for i, order in enumerate(ORDERS):
+    sight = SIGHTS[fitted.size]
+    counts = np.zeros((sight.n_counted, n_codes), np.int64)
+    for i, order in enumerate(sight.orders):
         long_enough = [of for n, of in suffixes if n >= order]
         if long_enough:
             counts[i] = long_enough[-1]
-    for i, values in enumerate(NAMED.values(), len(ORDERS)):
+    for i, values in enumerate(sight.named.values(), len(sight.orders)):
         for code, count in followers(fitted, key_of(values(text))):
             counts[i, code] = count
     return counts
 
 
 def answers(
+    sight: Sight,
     parameters: Sequence[NDArray[Any]],
     questions: Questions,
     text: Text,
@@ -230,13 +231,13 @@ def answers(
 
     `parameters`: as `MixFit.parameters` gives them. `counts`: as `counts_of` gives them, of shape
     (n_counted, n_codes), or where the mixture adapts of corpus and live text together, and then of
-    the live text, twice as many; `recent` is then of the contexts `RINGS`, and else empty.
+    the live text, twice as many; `recent` is then of the sight's `rings`, and else empty.
     `kneser_ney`: its law, shape (n_codes + 1,).
     """
     maps, weights, own, by_question, by_symbol, by_place, *curves = (
         array.astype(np.float64) for array in parameters
     )
-    n_sets, n_questions = len(SETS), len(questions.middle)
+    n_orders, n_sets, n_questions = len(sight.orders), len(sight.sets), len(questions.middle)
     n_told, n_rings = len(counts), len(recent)
     n_mapped = n_told + 2 * n_rings
     n_inputs = n_mapped + 2
@@ -252,17 +253,17 @@ def answers(
     first = np.arange(n_told)[:, None] * N_STEPS**2
     entries = np.full((n_mapped, n_questions), -1)
     entries[:n_told] = np.where(seen, first + steps_no * N_STEPS + steps_yes, -1)
-    longest = int(np.flatnonzero(counts[: len(ORDERS)].any(axis=1)).max(initial=0))
+    longest = int(np.flatnonzero(counts[:n_orders].any(axis=1)).max(initial=0))
     trust = np.zeros((n_inputs, n_questions), np.int64)
-    trust[0] = longest * N_TRUSTS // len(ORDERS)
+    trust[0] = longest * N_TRUSTS // n_orders
     trust[1 : n_told + 1] = np.where(
         seen,
         np.minimum(np.searchsorted(COUNT_STEPS, no + yes), 4) + 4 * ((no > 0) & (yes > 0)),
         0,
     )
     for i, of in enumerate(recent):
-        few = np.minimum(steps_no[RINGS[i]], N_FEW - 1) * N_FEW
-        few += np.minimum(steps_yes[RINGS[i]], N_FEW - 1)
+        few = np.minimum(steps_no[sight.rings[i]], N_FEW - 1) * N_FEW
+        few += np.minimum(steps_yes[sight.rings[i]], N_FEW - 1)
         histories, n_last = _histories(of, questions)
         start = n_told * N_STEPS**2 + i * N_HISTORIES * N_FEW**2
         entries[n_told + i] = np.where(n_last > 0, start + histories * N_FEW**2 + few, -1)
@@ -281,16 +282,16 @@ def answers(
     inputs[n_inputs - 1] = CONSTANT
 
     # What chooses the weights.
-    of_orders = seen[: len(ORDERS)]
-    with_data = (of_orders * np.arange(len(ORDERS))[:, None]).max(axis=0)
-    certainty = np.array([_certainty(steps_no[i], steps_yes[i]) for i in CERTAIN])
+    of_orders = seen[:n_orders]
+    with_data = (of_orders * np.arange(n_orders)[:, None]).max(axis=0)
+    certainty = np.array([_certainty(steps_no[i], steps_yes[i]) for i in sight.certain])
     situation = Situation(text, every, longest, with_data, certainty)
 
     # Each set of weights says something, and so do the inputs' own weights.
     chosen = np.zeros((n_sets + 1, width, n_questions))
     rows = np.zeros((n_sets, n_questions), np.int64)
     begin = 0
-    for s, each in enumerate(SETS.values()):
+    for s, each in enumerate(sight.sets.values()):
         rows[s] = begin + np.broadcast_to(each.value(situation), n_questions)
         chosen[s] = weights.reshape(-1, width)[rows[s]].T
         begin += each.n_values + each.per_question * n_questions

@@ -5,33 +5,40 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import native
+from ... import checks, native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
-from ...native import AdaptingMixModel, MixModel
-from ...store.kept import keep, kept, once
+from ...native import AdaptingMixModel, FullAdaptingMixModel, FullMixModel, MixModel
+from ...store.kept import column, keep, kept, once
 from ...store.memory import enough
-from ...store.storage import ADAPTING_MIXTURE, MIXTURE
+from ...store.storage import (
+    ADAPTING_MIXTURE,
+    FULL_ADAPTING_MIXTURE,
+    FULL_MIXTURE,
+    MIXTURE,
+)
 from ...values.value import Value
-from ..calibration import calibration_of
+from ..calibration import kneser_ney_of
+from .sight import SIGHTS, Size
 
 Progress = Callable[[int, int], object]
 
-_RECIPE = 4
+_RECIPE = 5
 """Of contexts, sets of weights and hashes: another number, and what was kept is learnt anew."""
 
 _BLOCK_TOKENS = (20_000, 40_000)  # without and with the text that is read
 _MAX_GUARD_TOKENS = 60_000
 _SHARE = 16  # a block, and its guard, are at most this part of what is counted
 _SWEEPS = (4, 2)
-_MOST_TOKENS = 1 << 22
+_MOST_TOKENS: dict[Size, int] = {"lean": 1 << 22, "full": 1 << 21}
+_PIECE_TOKENS = 80_000  # of a longer text, pieces of this length
 _MOST_LEARNT = 1_200_000
 _N_CODES = 256
 
@@ -44,9 +51,11 @@ class MixFit(Value):
 
     - `n_tokens`, `nats`: tokens that it learnt from, and their mean negative log probability, each
       with its surroundings left out and before it was learnt.
-    - `n_counted`: tokens at the beginning of the corpus whose named contexts are counted, and of
-      which those were drawn, in blocks spread over them: all but of a large corpus.
+    - `n_counted`: tokens whose named contexts are counted, and of which those were drawn: all, or
+      of a large corpus pieces spread evenly over it.
+    - `size`: "lean", or "full", which looks at more.
     - `words`, `classes`: hashes of the words and marks that have a class of their own, and those.
+    - `coarse`: their classes of the second kind, where the mixture is full, or else nothing.
     - `offsets`, `contexts`: what followed the named contexts, a hash table (docs/format.md), which
       is mapped where it was read from a file.
     - `values`: float32, the parameters, in the order of csrc/infgram/models/mix/parameters.hpp.
@@ -60,10 +69,12 @@ class MixFit(Value):
     nats: float
     adapts: bool
     n_counted: int
+    size: Size
     words: NDArray[np.uint64]
     classes: NDArray[np.uint8]
     offsets: NDArray[np.uint32]
     contexts: NDArray[np.uint8]
+    coarse: NDArray[np.uint8]
     values: NDArray[np.float32]
     sizes: NDArray[np.int64]
     questions: NDArray[np.int64]
@@ -77,21 +88,25 @@ class MixFit(Value):
 def fit(
     index: Index,
     *,
+    size: Size = "lean",
     adapt: bool = False,
     save: bool = True,
     progress: Progress | None = None,
 ) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
 
+    `size`: "lean", or "full" for the one that looks at more, which takes three times as long.
     `adapt`: fits the one that counts the text that it reads and learns from it, which takes three
     times as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
     Each block of the corpus is predicted as if it and its surroundings were not in it, and each
     answer changes the weights a little. What is learnt is kept in the index's folder (unless `save`
-    is False), some 30 bytes for each byte of the corpus. The first model that needs it does this
-    too, if nobody has, and where the folder cannot be written it keeps it in the user's cache.
+    is False), some 30 bytes for each byte of the corpus, of the full one some 90. The first model
+    that needs it does this too, if nobody has, and where the folder cannot be written it keeps it
+    in the user's cache.
 
-    Of more than 4 million tokens the first 4 million are learnt from, and of them 1.2 million; all
+    Of more than 4 million tokens (2 million where it is full) so many are counted in named
+    contexts, in pieces spread evenly over the corpus, and 1.2 million of them are learnt from; all
     levels and Kneser-Ney still see the whole corpus. `progress` is called with blocks done and
     their number; what it raises, such as KeyboardInterrupt, ends the fit.
 
@@ -103,14 +118,15 @@ def fit(
     18
     """
     check_index(index=index)
-    learnt = _fitted(index, adapt, progress)
+    kind = kind_of(size, adapt)
+    learnt = _fitted(index, kind, progress)
     if save:
-        index.stored.write_extra(_as_arrays(learnt.fit), _FILES[adapt])
-        _CACHES[adapt][index] = learnt
+        index.stored.write_extra(_as_arrays(learnt.fit), kind.file)
+        kind.cache[index] = learnt
     return learnt.fit
 
 
-def stored_fit(index: Index, *, adapt: bool = False) -> MixFit | None:
+def stored_fit(index: Index, *, size: Size = "lean", adapt: bool = False) -> MixFit | None:
     """What is kept of the mixture for the index, if anything is. Raises CorruptIndex.
 
     >>> import infgram
@@ -118,61 +134,99 @@ def stored_fit(index: Index, *, adapt: bool = False) -> MixFit | None:
     True
     """
     check_index(index=index)
-    learnt = _stored(index, adapt)
+    learnt = _stored(index, kind_of(size, adapt))
     return None if learnt is None else learnt.fit
+
+
+_Model: TypeAlias = MixModel | AdaptingMixModel | FullMixModel | FullAdaptingMixModel
 
 
 class Learnt(NamedTuple):
     """A fit, and the same for the core."""
 
     fit: MixFit
-    native: MixModel | AdaptingMixModel
+    native: _Model
 
 
-def learnt_of(index: Index, *, adapt: bool) -> Learnt:
+@dataclass(frozen=True, eq=False)
+class _Kind:
+    """One of the four mixtures: what the core calls it, and where it is kept."""
+
+    size: Size
+    adapt: bool
+    file: str
+    model: Callable[..., _Model]
+    fit: Callable[..., tuple[_Model, int, float]]
+    cache: weakref.WeakKeyDictionary[Index, Learnt] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+
+    @property
+    def command(self) -> str:
+        """What fits it."""
+        size = "" if self.size == "lean" else f" --mix-size {self.size}"
+        return f"infgram fit{size}{' --adapt' if self.adapt else ''}"
+
+
+_KINDS = (
+    _Kind("lean", False, MIXTURE, MixModel, native.fit_mix),
+    _Kind("lean", True, ADAPTING_MIXTURE, AdaptingMixModel, native.fit_adapting_mix),
+    _Kind("full", False, FULL_MIXTURE, FullMixModel, native.fit_full_mix),
+    _Kind("full", True, FULL_ADAPTING_MIXTURE, FullAdaptingMixModel, native.fit_full_adapting_mix),
+)
+
+
+def kind_of(size: Size, adapt: bool) -> _Kind:
+    """Which of the mixtures that is. Raises InvalidParameter."""
+    checks.one_of(SIGHTS, size=size)
+    return next(kind for kind in _KINDS if (kind.size, kind.adapt) == (size, adapt))
+
+
+def learnt_of(index: Index, *, size: Size = "lean", adapt: bool) -> Learnt:
     """What the mixture learnt of the index: kept for it, or else learnt now, and kept.
 
     Of several threads and processes that ask at once, one learns and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
     index.need_one_piece("Mix")
+    kind = kind_of(size, adapt)
     known = once(
         index.stored,
-        lambda: _CACHES[adapt].get(index) or _stored(index, adapt),
-        lambda: _fitted_now(index, adapt),
-        prepare=lambda: _prepare(index, adapt),
+        lambda: kind.cache.get(index) or _stored(index, kind),
+        lambda: _fitted_now(index, kind),
+        prepare=lambda: _prepare(index, kind),
     )
-    _CACHES[adapt][index] = known
+    kind.cache[index] = known
     return known
 
 
-def _prepare(index: Index, adapt: bool) -> None:
+def _prepare(index: Index, kind: _Kind) -> None:
     """What a fit needs, and waits for by itself."""
-    _kneser_ney(_predictable(index), adapt)
-    if adapt:
-        learnt_of(index, adapt=False)
+    kneser_ney_of(_predictable(index), adapt=kind.adapt)
+    if kind.adapt:
+        learnt_of(index, size=kind.size, adapt=False)
 
 
-def _stored(index: Index, adapt: bool) -> Learnt | None:
-    name = _FILES[adapt]
-    arrays = kept(index.stored, name)
+def _stored(index: Index, kind: _Kind) -> Learnt | None:
+    arrays = kept(index.stored, kind.file)
     if arrays is None or arrays.get("recipe") != _RECIPE:
         return None
     try:
         n_tokens, nats = arrays["fit"].tolist()
-        if adapt:  # the contexts are those of the other one
-            shared = learnt_of(index, adapt=False).fit
-            arrays |= {column: getattr(shared, column) for column in _SHARED}
-        columns = {column: _column(arrays, column, dtype) for column, dtype in _DTYPES.items()}
-        make = AdaptingMixModel if adapt else MixModel
-        kneser_ney = _kneser_ney(_predictable(index), adapt)
-        model = make(index=index.native, kneser_ney=kneser_ney, **columns)
+        if kind.adapt:  # the contexts are those of the other one
+            static = kind_of(kind.size, False)
+            shared = static.cache.get(index) or _stored(index, static)
+            if shared is None:
+                return None
+            arrays |= {name: getattr(shared.fit, name) for name in _SHARED}
+        columns = {name: column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
+        kneser_ney = kneser_ney_of(_predictable(index), adapt=kind.adapt)
+        model = kind.model(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
         raise CorruptIndex(
-            f"{index.stored.folder / name} is damaged ({error}): "
-            f"run `infgram fit{' --adapt' if adapt else ''}`"
+            f"{index.stored.folder / kind.file} is damaged ({error}): run `{kind.command}`"
         ) from error
-    return _learnt(index, model, int(n_tokens), float(nats), adapt, columns)
+    return _learnt(index, model, int(n_tokens), float(nats), kind, columns)
 
 
 def _predictable(index: Index) -> Index:
@@ -196,65 +250,65 @@ _DTYPES: dict[str, Any] = {
     "classes": np.uint8,
     "offsets": np.uint32,
     "contexts": np.uint8,
+    "coarse": np.uint8,
     "values": np.float32,
 }
-_SHARED = ("words", "classes", "offsets", "contexts")
-_FILES = (MIXTURE, ADAPTING_MIXTURE)
-_CACHES: tuple[weakref.WeakKeyDictionary[Index, Learnt], ...] = (
-    weakref.WeakKeyDictionary(),
-    weakref.WeakKeyDictionary(),
-)
+_SHARED = ("words", "classes", "offsets", "contexts", "coarse")
 
 
-def _kneser_ney(index: Index, adapt: bool) -> native.KneserNeyModel:
-    return calibration_of(index, adapt=adapt).native
-
-
-def _fitted_now(index: Index, adapt: bool) -> Learnt:
+def _fitted_now(index: Index, kind: _Kind) -> Learnt:
     _log.info("fitting the mixture to %s, which is kept for next time", index.path)
-    learnt = _CACHES[adapt][index] = _fitted(index, adapt, None)
-    keep(index.stored, _as_arrays(learnt.fit), _FILES[adapt])
+    learnt = kind.cache[index] = _fitted(index, kind, None)
+    keep(index.stored, _as_arrays(learnt.fit), kind.file)
     return learnt
 
 
-def _fitted(index: Index, adapt: bool, progress: Progress | None) -> Learnt:
-    kneser_ney = _kneser_ney(_predictable(index), adapt)
-    share = max(1, _n_counted(index) // _SHARE)
+def _fitted(index: Index, kind: _Kind, progress: Progress | None) -> Learnt:
+    kneser_ney = kneser_ney_of(_predictable(index), adapt=kind.adapt)
+    most = _MOST_TOKENS[kind.size]
+    share = max(1, min(index.n_rows, most) // _SHARE)
     with enough("fitting the mixture", "raise the limit, or use another estimator"):
-        model: MixModel | AdaptingMixModel
-        model, n_tokens, nats = (native.fit_adapting_mix if adapt else native.fit_mix)(
+        model, n_tokens, nats = kind.fit(
             index.native,
             kneser_ney=kneser_ney,
-            block_tokens=min(_BLOCK_TOKENS[adapt], share),
+            block_tokens=min(_BLOCK_TOKENS[kind.adapt], share),
             guard=min(_MAX_GUARD_TOKENS, share),
-            n_sweeps=_SWEEPS[adapt],
-            most_tokens=_MOST_TOKENS,
+            n_sweeps=_SWEEPS[kind.adapt],
+            most_tokens=most,
+            piece_tokens=min(_PIECE_TOKENS, share),
             most_learnt=_MOST_LEARNT,
             progress=progress,
         )
     columns: dict[str, Any] = dict(zip(_DTYPES, model.arrays(), strict=True))
-    return _learnt(index, model, n_tokens, nats, adapt, columns)
+    return _learnt(index, model, n_tokens, nats, kind, columns)
 
 
 def _learnt(
     index: Index,
-    model: MixModel | AdaptingMixModel,
+    model: _Model,
     n_tokens: int,
     nats: float,
-    adapt: bool,
+    kind: _Kind,
     columns: dict[str, Any],
 ) -> Learnt:
     questions = model.questions().reshape(-1, 5)
-    n_counted = _n_counted(index) - 1  # but for the boundary before the text
+    n_counted = _n_counted(index, kind.size)
     found = MixFit(
-        *(n_tokens, nats, adapt, n_counted), **columns, sizes=model.sizes(), questions=questions
+        *(n_tokens, nats, kind.adapt, n_counted, kind.size),
+        **columns,
+        sizes=model.sizes(),
+        questions=questions,
     )
     return Learnt(found, model)
 
 
-def _n_counted(index: Index) -> int:
-    """Rows of the beginning of the corpus that a fit looks at."""
-    return min(index.n_rows, _MOST_TOKENS)
+def _n_counted(index: Index, size: Size) -> int:
+    """Tokens whose named contexts a fit counts."""
+    most = _MOST_TOKENS[size]
+    if index.n_rows <= most:
+        return index.n_rows - 1  # but for the boundary before the text
+    piece = min(_PIECE_TOKENS, max(1, most // _SHARE))
+    return max(1, most // piece) * piece
 
 
 def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
@@ -267,10 +321,3 @@ def _as_arrays(fitted: MixFit) -> dict[str, NDArray[Any]]:
             if not (fitted.adapts and name in _SHARED)
         },
     }
-
-
-def _column(arrays: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[Any]:
-    array = arrays[name]
-    if array.ndim != 1 or array.dtype != dtype:
-        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return np.require(array, requirements="A")

@@ -1,6 +1,7 @@
 // All back-off levels of the text, a card each.
 
-import { ask, bars, byId, element, ending, times, visible } from "./server.js";
+import { ask } from "./answers.js";
+import { bars, byId, element, ending, times, visible } from "./shown.js";
 
 export async function showLevels(index, text, unit, signal) {
   const { levels } = await ask("api/levels", { index, text }, signal);

@@ -1,21 +1,24 @@
 // What is asked, kept in the link: the text, the corpus, the settings and the seed.
 
+import { ask } from "./answers.js";
 import { showLevels } from "./levels.js";
-import { ask, byId, element, number } from "./server.js";
+import { byId, element, number } from "./shown.js";
 import { showSpans } from "./spans.js";
 import { writeAll } from "./writing.js";
 
 const SETTINGS = ["length", "temperature", "seed"];
-const EXAMPLE = "It is the nature of";
 let corpora = [];
 let looking = new AbortController();
 let typing;
 
-const chosen = () => corpora.find((each) => each.name === byId("index").value);
+// Where there is one corpus alone, a page need not let choose.
+const chosen = () => corpora.find((each) => each.name === byId("index")?.value) ?? corpora[0];
+
+const UNITS = { bytes: "character", chars: "character", "utf-8": "byte" };
 
 function unit(corpus) {
-  const plain = ["bytes", "chars"].includes(corpus.tokenizer);
-  return plain ? { one: "character", many: "characters" } : { one: "token", many: "tokens" };
+  const one = UNITS[corpus.tokenizer] ?? "token";
+  return { one, many: `${one}s` };
 }
 
 async function look() {
@@ -47,17 +50,17 @@ async function write() {
 }
 
 function keep() {
-  const kept = new URLSearchParams({ text: byId("text").value, index: byId("index").value });
+  const kept = new URLSearchParams({ text: byId("text").value, index: chosen().name });
   for (const name of SETTINGS) kept.set(name, byId(name).value);
   history.replaceState(null, "", `#${kept}`);
 }
 
 function restore() {
   const kept = new URLSearchParams(location.hash.slice(1));
-  byId("text").value = kept.get("text") ?? EXAMPLE;
+  byId("text").value = kept.get("text") ?? byId("text").defaultValue;
   for (const name of SETTINGS) if (kept.has(name)) byId(name).value = kept.get(name);
   const name = kept.get("index");
-  if (corpora.some((each) => each.name === name)) byId("index").value = name;
+  if (byId("index") && corpora.some((each) => each.name === name)) byId("index").value = name;
 }
 
 async function copy() {
@@ -69,16 +72,22 @@ async function copy() {
   }
 }
 
+// Asks again, where the corpora are others than before.
+export async function refresh() {
+  corpora = await ask("api/about");
+  await Promise.all([look(), write()]);
+}
+
 async function begin() {
   corpora = await ask("api/about");
-  byId("index").replaceChildren(...corpora.map(({ name }) => element("option", { value: name, textContent: name })));
+  byId("index")?.replaceChildren(...corpora.map(({ name }) => element("option", { value: name, textContent: name })));
   restore();
   byId("text").oninput = () => {
     clearTimeout(typing);
     delete document.body.dataset.looked;
     typing = setTimeout(look, 80);
   };
-  byId("index").onchange = () => Promise.all([look(), write()]);
+  byId("index")?.addEventListener("change", () => Promise.all([look(), write()]));
   byId("settings").onsubmit = (event) => {
     event.preventDefault();
     write();

@@ -1,6 +1,7 @@
 // The text with what of it stands in the corpus, and where.
 
-import { ask, byId, element, source, times } from "./server.js";
+import { ask } from "./answers.js";
+import { byId, element, source, times } from "./shown.js";
 
 export async function showSpans(index, text, signal) {
   const { runs, spans } = await ask("api/spans", { index, text, min_length: 6 }, signal);

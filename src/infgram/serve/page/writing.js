@@ -1,6 +1,7 @@
 // Models that write side by side, and where each character came from.
 
-import { ask, bars, byId, element, ending, number, percent, source, times, visible, written } from "./server.js";
+import { ask, written } from "./answers.js";
+import { bars, byId, element, ending, number, percent, source, times, visible } from "./shown.js";
 
 const NAMES = {
   "sbis-1": "k = 1, copies",
