@@ -130,7 +130,7 @@ CHANGES: dict[str, Callable[[Path], infgram.Index]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("n_segments", [1, 3])
+@pytest.mark.parametrize("n_segments", [1, 2, 3])
 def test_an_index_is_as_before_or_as_after_wherever_a_change_is_cut_off(
     tmp_path: Path, change: str, n_segments: int
 ) -> None:
