@@ -59,6 +59,9 @@ ARGUMENTS = {
     "corpus-size": ["corpus.txt", "corpus.txt"],
     "quality": ["--judge", "corpus.infgram"],
 }
+for grows in ("add", "remove", "merge"):
+    ARGUMENTS[grows] = ["-i", "more/grows.infgram"]
+ARGUMENTS["add"] += ["corpus.txt"]
 ARGUMENTS["infill"] = ["be {2}", "--refiner", "r"]
 NUMBERS = ["-1", "0", "9" * 30, "nan", "", "many"]
 ENDLESS = {"--max-tokens", "--samples"}  # with so many: what is asked for is done
@@ -77,6 +80,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty").write_bytes(b"")
     Path("answers.jsonl").write_text('{"prompt": "to", "output": " be or not"}\n')
     infgram.build("corpus.txt", "corpus.infgram", two_sided=True)
+    Path("more").mkdir()
+    infgram.build("corpus.txt", "more/grows.infgram")
 
     def taken(*_: object, **__: object) -> socket.socket:
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -14,7 +14,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 # What click adds of a number's range, which an error tells.
-_RANGE = re.compile(r"  \[[^\]:;]*x[<>][^\]]*\]$|; [^;\]]*x[<>][^\]]*(?=\]$)")
+_RANGE = re.compile(r"  \[[^\]:;]*x[<>][^\]]*\]$|; [^;\[\]]*x[<>][^\]]*(?=\]$)")
 
 
 class Option(click.Option):

@@ -116,12 +116,14 @@ def _condition(given: str) -> tuple[str, Any]:
 def _listed(path: Path) -> list[int]:
     """The documents of a list."""
     numbers = []
-    with click.open_file(str(path), encoding="utf-8") as lines:
-        for i, line in enumerate(filter(str.strip, lines), 1):
+    with click.open_file(str(path), encoding="utf-8", errors="replace") as lines:
+        for i, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 found = json.loads(line)
                 number = found["document"] if isinstance(found, dict) else found
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, RecursionError):
                 number = None
             if type(number) is not int or number < 0:
                 raise click.UsageError(

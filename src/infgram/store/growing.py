@@ -249,7 +249,7 @@ def _base(root: Path) -> Segments:
     if any(stored.other_side is not None for stored in base.all_stored()):
         raise UnsupportedFormat(
             f"{root} is two-sided, and such an index does not grow: build it again from all of its "
-            "documents, or without --two-sided (two_sided=False)"
+            "documents, or leave the other side out if it has to grow"
         )
     return base
 
