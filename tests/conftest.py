@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import browsing
 import engines
 import numpy as np
 import pytest
@@ -191,3 +193,10 @@ def is_whole(made: infgram.Generation, n: int) -> bool:
     return (len(made.token_ids), made.finish_reason) == (n, "length") or (
         len(made.token_ids) < n and made.finish_reason == "end_of_text"
     )
+
+
+@pytest.fixture(scope="module", params=browsing.SCHEMES)
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A browser in one of the colour schemes."""
+    with browsing.browser(request.param, tmp_path_factory.mktemp("profile")) as found:
+        yield found

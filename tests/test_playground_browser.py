@@ -35,13 +35,6 @@ def address(playground: Path) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="module", params=browsing.SCHEMES)
-def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A browser in one of the colour schemes."""
-    with browsing.browser(request.param, tmp_path_factory.mktemp("profile")) as found:
-        yield found
-
-
 @pytest.fixture
 def page(driver: Any, address: str) -> Any:
     """The playground with its sample, written; at the end the log is empty, and all was its own."""

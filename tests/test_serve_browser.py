@@ -39,13 +39,6 @@ def running(index: infgram.Index) -> Iterator[Server]:
         yield found
 
 
-@pytest.fixture(scope="module", params=browsing.SCHEMES)
-def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A browser in one of the colour schemes."""
-    with browsing.browser(request.param, tmp_path_factory.mktemp("profile")) as found:
-        yield found
-
-
 @pytest.fixture
 def page(driver: Any, running: Server) -> Any:
     """The page, as it is when it was opened and has written; at the end its log is empty."""

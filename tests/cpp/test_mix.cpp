@@ -14,6 +14,7 @@
 #include "infgram/models/mix/fit.hpp"
 #include "infgram/models/mix/frontier.hpp"
 #include "infgram/models/mix/live_counts.hpp"
+#include "infgram/rows/numbers.hpp"
 #include "owned.hpp"
 
 using namespace infgram;
@@ -154,7 +155,7 @@ void test_large_counts_are_kept_exactly() {
     Bytes bytes{4, 0, 0};  // the context whose hash ends in 2
     for (const std::uint32_t code : {1u, 2u, 3u}) {
         bytes.push_back(static_cast<std::uint8_t>(code));
-        BucketReader::write(code == 1 ? 127 : code == 2 ? 128 : (1u << 28) - 1, bytes);
+        write_number(code == 1 ? 127 : code == 2 ? 128 : (1u << 28) - 1, bytes);
     }
     bytes[2] = static_cast<std::uint8_t>(bytes.size() - 3);
     const std::vector<std::uint32_t> offsets{0, static_cast<std::uint32_t>(bytes.size())};

@@ -13,6 +13,7 @@
 
 #include "infgram/models/mix/counts.hpp"
 #include "infgram/models/mix/sight.hpp"
+#include "infgram/rows/numbers.hpp"
 
 namespace infgram::mix {
 
@@ -142,10 +143,10 @@ private:
         std::vector<std::uint8_t> all;
         for (const std::uint32_t* at = first;; ++at) {
             all.push_back(static_cast<std::uint8_t>(Packed(*at).code()));
-            BucketReader::write(Packed(*at).count(), all);
+            write_number(Packed(*at).count(), all);
             if (Packed(*at).is_last()) break;
         }
-        BucketReader::write(static_cast<std::uint32_t>(all.size()), to);
+        write_number(static_cast<std::uint32_t>(all.size()), to);
         to.insert(to.end(), all.begin(), all.end());
     }
 

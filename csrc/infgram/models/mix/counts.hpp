@@ -13,7 +13,6 @@
 #include <memory>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/types.hpp"
@@ -34,8 +33,7 @@ struct Follower {
 //     15 bits of its hash, and 1: it occurred once; then the code that followed
 //     15 bits of its hash, and 0; then how many bytes its followers take, and those: the code, the
 //     count
-// Numbers but codes and hashes are of 7 bits a byte, the low ones first, all but the last with a 1
-// above them.
+// Numbers but codes and hashes are as rows/numbers.hpp writes them.
 class BucketReader {
 public:
     // Throws CorruptIndex, here and below, where what is read says that more follows than there is.
@@ -69,11 +67,6 @@ public:
             visit(Follower{code, count});
             least = code + 1;
         }
-    }
-
-    static void write(std::uint32_t number, std::vector<std::uint8_t>& to) {
-        for (; number >= 128; number >>= 7) to.push_back(static_cast<std::uint8_t>(number | 128));
-        to.push_back(static_cast<std::uint8_t>(number));
     }
 
 private:
