@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import examples, is_whole, make_index
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import ReferenceLive, continuations, shard_texts
 from test_exact import LARGEST, build_pair, cases
@@ -222,6 +222,9 @@ def test_a_context_that_adapts_counts_what_was_read(folder: Path, case, exponent
     compact=st.booleans(),
     adapt=st.booleans(),
     seed=st.integers(0, 99),
+)
+@example(  # a live text ends documents, which the corpus never does
+    case=(8, [[97]], 3, [[97], [97]]), estimator=KneserNey(), compact=False, adapt=True, seed=0
 )
 def test_the_core_gives_the_probabilities_of_the_definition(
     folder: Path, case, estimator, compact: bool, adapt: bool, seed: int

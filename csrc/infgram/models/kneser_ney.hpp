@@ -186,6 +186,9 @@ public:
         const Base last = base();
         const double base_share = rest * last.known;
         for (const Continuation& token : known().tokens) weights.of[token.code] += base_share;
+        // A live text may end documents where the corpus, a single one, does not.
+        if (weights.of[boundary] != 0.0 && known().find(boundary) == nullptr)
+            weights.of[boundary] += rest * last.unseen;
         for (std::uint32_t code = 0; code < weights.of.size(); ++code)
             if (weights.of[code] != 0.0) weights.codes.push_back(code);
         return rest * last.unseen;
