@@ -82,12 +82,9 @@ public:
         Numbers written;
         if (Context<Code>& context = drawn_.context; context.keeps_first())
             context.borrow(text_.neighbours().after(text_.index().shards(), n));
-        while (written.size() < n) {
-            sampler_.draw(drawn_);
-            if (drawn_.code == boundary || drawn_.code == Alphabet::unknown) break;
-            sampler_.read(drawn_);
-            written.push_back(text_.index().alphabet().token_id(drawn_.code));
-        }
+        sampler_.write({&drawn_, 1}, n);
+        for (const std::uint32_t code : drawn_.drawn)
+            written.push_back(text_.index().alphabet().token_id(code));
         return written;
     }
 

@@ -175,7 +175,7 @@ class Index:
         >>> infgram.build(["to be or not to be"]).n_vocabulary
         257
         """
-        return max(self.tokenizer.n_ids + 1, len(self.alphabet))
+        return max(self.tokenizer.n_ids + 1, len(self.segments.newest.column("token_ids")) + 1)
 
     @property
     def n_rows(self) -> int:

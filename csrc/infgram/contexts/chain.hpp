@@ -52,39 +52,6 @@ std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uin
     return size;
 }
 
-// Which of 64 rows from the first one on have one code next.
-struct RowsOfCode {
-    Row first = 0;
-    std::uint64_t found = 0;
-};
-
-// The same where all levels lie among 64 rows, of which those that have the code are known: one
-// rank, and bits are counted.
-template <class Code>
-std::uint32_t replace_by_images(const Shard<Code>& shard, Chain& chain, std::uint32_t code,
-                                const RowsOfCode& rows) {
-    const Row image = shard.rank()(code, rows.first);
-    const auto moved = [&](Row row) {
-        return image + count_bits(rows.found & low_bits(row - rows.first));
-    };
-    const Range widest{moved(chain.back().range.begin), moved(chain.back().range.end)};
-    if (const Range bucket = shard.bucket(code);
-        widest.begin < bucket.begin || widest.end > bucket.end) {
-        chain.clear();
-        throw_corrupt("rank");
-    }
-    std::size_t kept = 0;
-    std::uint32_t size = 0;
-    for (const Level level : chain) {
-        const Range range{moved(level.range.begin), moved(level.range.end)};
-        chain[kept] = {level.n + 1, range};
-        kept += range.size() > size ? 1 : 0;
-        size = range.size();
-    }
-    chain.resize(kept);
-    return size;
-}
-
 // The chain after reading `code`. O(levels) ranks. The boundary starts a new document: nothing
 // before it is a context any more.
 template <class Code>

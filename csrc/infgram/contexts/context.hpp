@@ -44,13 +44,23 @@ public:
     }
     [[nodiscard]] bool keeps_first() const noexcept { return k_.has_value(); }
 
+    // Goes on, where the first levels are kept, from some of those of a context in the only shard,
+    // the longest among them; others are looked for.
+    void go_on_from(std::span<const Level> levels) {
+        chains_[0].assign(levels.begin(), levels.end());
+        first_levels(0).fill(chains_[0]);
+    }
+
     // Borrows tables to find levels with that were not kept, one a shard, or none.
     void borrow(std::span<const Neighbours> neighbours) noexcept { neighbours_ = neighbours; }
+    // That of a shard, or none.
+    [[nodiscard]] const Neighbours* neighbours(std::size_t shard) const noexcept {
+        return neighbours_.empty() ? nullptr : &neighbours_[shard];
+    }
 
-    // Reads a code, or Alphabet::unknown, behind which nothing is context any more. rows: those
-    // with the code, if all levels that are kept of the only shard lie among them.
-    void read(std::uint32_t code, const RowsOfCode* rows = nullptr) {
-        if (k_ && code != Alphabet::unknown) return advance_first(code, rows);
+    // Reads a code, or Alphabet::unknown, behind which nothing is context any more.
+    void read(std::uint32_t code) {
+        if (k_ && code != Alphabet::unknown) return advance_first(code);
         advance_all(shards_, std::span<Chain>(chains_), code, window_);
         if (!live_) return;
         if (code == Alphabet::unknown)
@@ -72,11 +82,11 @@ public:
     }
 
 private:
-    void advance_first(std::uint32_t code, const RowsOfCode* rows) {
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
-            const Neighbours* neighbours = neighbours_.empty() ? nullptr : &neighbours_[s];
-            FirstLevels<Code>(shards_[s], neighbours, *k_, window_).advance(chains_[s], code, rows);
-        }
+    void advance_first(std::uint32_t code) {
+        for (std::size_t s = 0; s < shards_.size(); ++s) first_levels(s).advance(chains_[s], code);
+    }
+    [[nodiscard]] FirstLevels<Code> first_levels(std::size_t s) const {
+        return {shards_[s], neighbours(s), *k_, window_};
     }
 
     std::span<const Shard<Code>> shards_;

@@ -26,15 +26,11 @@ public:
 
     // What `advance` and `trim` make of the whole chain, to its k-th level at least: a level that
     // gains the end of the text alone does not count as one.
-    // rows: those with the code, if all levels of the chain lie among them.
-    void advance(Chain& chain, std::uint32_t code, const RowsOfCode* rows = nullptr) const {
+    void advance(Chain& chain, std::uint32_t code) const {
         if (code == boundary || code >= shard_.n_codes()) chain.clear();
         if (!chain.empty()) {
             Level level = chain.back();
-            if (rows != nullptr)
-                replace_by_images(shard_, chain, code, *rows);
-            else
-                replace_by_images(shard_, chain, code);
+            replace_by_images(shard_, chain, code);
             if (!chain.empty()) prefetch(chain.front().range.begin);
             while (chain.empty() && (level = wider(level)).n != 0)
                 if (const Range image = shard_.extend(level.range, code); !image.empty())

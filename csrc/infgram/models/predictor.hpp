@@ -67,58 +67,38 @@ public:
     // A text for each source of numbers. samplers: one of all, or one of each.
     SamplerOf(Owner<Code> owner, std::vector<Sampler<Code, Estimator>> samplers,
               const Context<Code>& context, std::span<const Uniform> uniforms)
-        : owner_(std::move(owner)), samplers_(std::move(samplers)), ended_(uniforms.size(), "") {
+        : owner_(std::move(owner)), samplers_(std::move(samplers)) {
         for (std::size_t i = 0; i < uniforms.size(); ++i)
-            texts_.push_back(sampler(i).text(context, uniforms[i]));
+            texts_.push_back(samplers_[samplers_.size() == 1 ? 0 : i].text(context, uniforms[i]));
     }
 
     std::vector<Drawn> sample(std::size_t n) override {
         const std::scoped_lock lock(mutex_);
         std::vector<Drawn> drawn(texts_.size());
-        std::vector<std::size_t> left;
         for (std::size_t i = 0; i < texts_.size(); ++i) {
-            if (n == 0 || *ended_[i] != '\0') continue;
-            left.push_back(i);
-            drawn[i].token_ids.reserve(n);
+            if (n == 0 || texts_[i].has_ended) continue;
             if (Context<Code>& context = texts_[i].context; context.keeps_first())
                 context.borrow(owner_->neighbours.after(owner_->index.parts(), n));
         }
-        // Of those that go on each draws, and then each reads: memory has what reading needs by
-        // then.
-        while (!left.empty()) {
-            for (const std::size_t i : left) {
-                sampler(i).draw(texts_[i]);
-                if (left.size() > 1) sampler(i).prefetch(texts_[i]);
-            }
-            std::erase_if(left, [&](std::size_t i) {
-                read(i, drawn[i].token_ids);
-                return *ended_[i] != '\0' || drawn[i].token_ids.size() == n;
-            });
+        if (samplers_.size() == 1)
+            samplers_[0].write(texts_, n);
+        else
+            for (std::size_t i = 0; i < texts_.size(); ++i) samplers_[i].write({&texts_[i], 1}, n);
+        const Alphabet& alphabet = owner_->index.alphabet();
+        for (std::size_t i = 0; i < texts_.size(); ++i) {
+            drawn[i].token_ids.reserve(texts_[i].drawn.size());
+            for (const std::uint32_t code : texts_[i].drawn)
+                drawn[i].token_ids.push_back(alphabet.token_id(code));
+            if (texts_[i].has_ended)
+                drawn[i].ended = texts_[i].code == boundary ? "end_of_text" : "max_copy";
         }
-        for (std::size_t i = 0; i < texts_.size(); ++i) drawn[i].ended = ended_[i];
         return drawn;
     }
 
 private:
-    [[nodiscard]] Sampler<Code, Estimator>& sampler(std::size_t text) {
-        return samplers_[samplers_.size() == 1 ? 0 : text];
-    }
-
-    void read(std::size_t i, std::vector<std::uint32_t>& token_ids) {
-        const std::uint32_t code = texts_[i].code;
-        if (code != Alphabet::unknown) sampler(i).read(texts_[i]);
-        if (code == boundary)
-            ended_[i] = "end_of_text";
-        else if (code == Alphabet::unknown)
-            ended_[i] = "max_copy";
-        else
-            token_ids.push_back(owner_->index.alphabet().token_id(code));
-    }
-
     Owner<Code> owner_;
     std::vector<Sampler<Code, Estimator>> samplers_;
     std::vector<TextToDraw<Code>> texts_;
-    std::vector<const char*> ended_;  // of each, or ""
     std::mutex mutex_;
 };
 

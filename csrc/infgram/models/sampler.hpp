@@ -22,6 +22,7 @@
 #include "infgram/contexts/copying.hpp"
 #include "infgram/models/draw.hpp"
 #include "infgram/models/rejection.hpp"
+#include "infgram/models/row_texts.hpp"
 #include "infgram/rows/alphabet.hpp"
 
 namespace infgram {
@@ -63,15 +64,17 @@ concept Proposes = requires(Estimator& estimator, const Context& context, double
     { estimator.accepts(std::uint32_t{}, number, number) } -> std::same_as<bool>;
 };
 
-// A text that is being drawn: where it is, and what was drawn that it has not read.
+// A text that is being drawn.
 template <class Code>
 struct TextToDraw {
     Context<Code> context;
     Uniform uniform;
     std::uint64_t n_generated = 0;
+    std::vector<std::uint32_t> drawn;  // codes that `write` drew
+    // What was drawn last: the boundary behind which the text has ended, or Alphabet::unknown where
+    // a copy limit left no code.
     std::uint32_t code = Alphabet::unknown;
-    std::optional<RowsOfCode> rows =
-        std::nullopt;  // with the code, if all levels of the context lie among them
+    bool has_ended = false;
 };
 
 // Draws texts of one index, each by its own random numbers: they share all but where they are.
@@ -103,13 +106,34 @@ public:
         return {std::move(context), uniform};
     }
 
+    // Draws up to n codes of each text that has not ended, and reads them. The end is none of them.
+    void write(std::span<TextToDraw<Code>> texts, std::size_t n) {
+        for (TextToDraw<Code>& text : texts) text.drawn.clear();
+        if constexpr (DrawsRows<Estimator> && sizeof(Code) == 1) {
+            if (!texts.empty() && draws_from_few_rows(texts[0].context)) {
+                const int k = estimator_.parameters().k;
+                if (k == 1) return write_rows<1>(texts, n);
+                if (k == 2) return write_rows<2>(texts, n);
+                return write_rows<3>(texts, n);
+            }
+        }
+        for (TextToDraw<Code>& text : texts) {
+            text.drawn.reserve(n);
+            while (text.drawn.size() < n && !text.has_ended) {
+                draw(text);
+                read(text);
+                ++text.n_generated;
+                if (!text.has_ended) text.drawn.push_back(text.code);
+            }
+        }
+    }
+
+private:
     // Draws the next code; Alphabet::unknown if a copy limit leaves none.
     void draw(TextToDraw<Code>& text) {
-        text.rows.reset();
         if constexpr (DrawsRows<Estimator>) {
             if (rejection_) {
                 text.code = (*rejection_)(estimator_, text.context, text.uniform);
-                if (const RowsOfCode* rows = rejection_->rows()) text.rows = *rows;
                 if (text.code != Alphabet::unknown) return;
             }
         }
@@ -121,24 +145,92 @@ public:
                 }
             }
         }
+        draw_by_weights(text);
+    }
+    void draw_by_weights(TextToDraw<Code>& text) {
         estimator_.look(text.context);
         text.code = choose(text);
     }
-    // Asks memory for what reading the code drawn looks at first.
-    void prefetch(const TextToDraw<Code>& text) const noexcept {
-        if (text.rows)
-            text.context.shards()[0].rank().prefetch(text.code,
-                                                     {text.rows->first, text.rows->first});
-    }
+
     // Reads the code drawn.
     void read(TextToDraw<Code>& text) {
+        text.has_ended = text.code == boundary || text.code == Alphabet::unknown;
+        if (text.code == Alphabet::unknown) return;
         if constexpr (Learns<Estimator>) estimator_.learn(text.context, text.code);
-        text.context.read(text.code, text.rows ? &*text.rows : nullptr);
+        text.context.read(text.code);
         if constexpr (ReadsText<Estimator>) estimator_.read(text.code);
-        ++text.n_generated;
     }
 
-private:
+    // Whether `RowTexts` has a loop for it.
+    [[nodiscard]] bool draws_from_few_rows(const Context<Code>& context) const noexcept {
+        const SbisParameters& law = estimator_.parameters();
+        return rejection_ && context.shards().size() == 1 && context.keeps_first() && law.k >= 1 &&
+               law.k <= 3 && std::isnormal(law.decay * law.decay);
+    }
+
+    // `write`, where `RowTexts` has a loop for it.
+    template <std::size_t k>
+    void write_rows(std::span<TextToDraw<Code>> texts, std::size_t n) {
+        using Row = typename RowTexts<k>::Text;
+        struct Drawn {
+            TextToDraw<Code>* text;
+            Row row;
+            bool fits;  // if not, a code is drawn and read as others are
+            bool has_moved = false;
+        };
+        const Context<Code>& first = texts[0].context;
+        const RowTexts<k> rows(estimator_.parameters(), first.shards()[0], first.neighbours(0),
+                               first.window(), rejection_->acceptance());
+        std::vector<Drawn> left;
+        for (TextToDraw<Code>& text : texts) {
+            if (text.has_ended) continue;
+            text.drawn.resize(n);
+            Row row{.uniform = text.uniform, .drawn = text.drawn.data()};
+            const bool fits = rows.begin(row, text.context.chains()[0]);
+            left.push_back({&text, row, fits});
+        }
+        const auto leave = [](Drawn& each) {
+            if (each.fits) each.text->context.go_on_from(each.row.found());
+            const auto n_drawn = static_cast<std::size_t>(each.row.drawn - each.text->drawn.data());
+            each.text->drawn.resize(n_drawn);
+            each.text->n_generated += n_drawn;
+        };
+        for (std::size_t i = 0; i < n && !left.empty(); ++i) {
+            for (Drawn& each : left)
+                if (each.fits) rows.propose(each.row);
+            for (Drawn& each : left)
+                if (each.fits) rows.look(each.row);
+            for (Drawn& each : left) each.has_moved = each.fits && rows.draw(each.row);
+            bool has_ended = false;
+            for (Drawn& each : left) {
+                if (each.has_moved && rows.fill(each.row)) [[likely]]
+                    continue;
+                if (each.fits) each.text->context.go_on_from(each.row.found());
+                if (!each.has_moved) finish(*each.text, each.fits ? &each.row.code : nullptr);
+                if (!each.has_moved && !each.text->has_ended) *each.row.drawn++ = each.text->code;
+                each.fits =
+                    !each.text->has_ended && rows.begin(each.row, each.text->context.chains()[0]);
+                has_ended |= each.text->has_ended;
+            }
+            if (has_ended) {
+                for (Drawn& each : left)
+                    if (each.text->has_ended) leave(each);
+                std::erase_if(left, [](const Drawn& each) { return each.text->has_ended; });
+            }
+        }
+        for (Drawn& each : left) leave(each);
+    }
+    // Draws and reads what such a loop does not: what it drew, if it did.
+    void finish(TextToDraw<Code>& text, const std::uint32_t* drawn) {
+        if (drawn == nullptr)
+            draw(text);
+        else if (*drawn == Alphabet::unknown)
+            draw_by_weights(text);
+        else
+            text.code = *drawn;
+        read(text);
+    }
+
     // A code, or nothing after so many tries that all should be weighed instead.
     std::optional<std::uint32_t> propose(const TextToDraw<Code>& text) {
         const Uniform& uniform = text.uniform;

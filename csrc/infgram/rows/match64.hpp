@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -104,11 +105,13 @@ inline std::uint64_t below64(const std::uint8_t* bytes, std::uint8_t least) noex
 #endif
 }
 
-// The n lowest bits, n <= 64. Two shifts, because one by 64 is not defined and a test costs more.
-constexpr std::uint64_t low_bits(std::uint32_t n) noexcept {
-    const std::uint32_t half = n / 2;
-    return (std::uint64_t{1} << half << (n - half)) - 1;
-}
+// The n lowest bits, n <= 64. A table, because a shift by 64 is not defined.
+inline constexpr std::array<std::uint64_t, 65> low_bits_of = [] {
+    std::array<std::uint64_t, 65> of{};
+    for (std::size_t n = 1; n < of.size(); ++n) of[n] = of[n - 1] << 1 | 1;
+    return of;
+}();
+constexpr std::uint64_t low_bits(std::uint32_t n) noexcept { return low_bits_of[n]; }
 
 // Set bits. Without the instruction, std::popcount calls a library function; this does not.
 constexpr std::uint32_t count_bits(std::uint64_t bits) noexcept {

@@ -75,11 +75,13 @@ public:
 
     // Asks for the memory that ranks of both ends of a range will read.
     void prefetch(std::uint32_t code, Range range) const noexcept {
-        for (const Row row : {range.begin, range.end}) {
-            const std::uint32_t block = (row + half_) >> shift_;
-            infgram::prefetch(&blocks_[std::size_t{block} * n_codes_ + code]);
-            infgram::prefetch(&next_[row]);
-        }
+        prefetch(code, range.begin);
+        prefetch(code, range.end);
+    }
+    void prefetch(std::uint32_t code, Row row) const noexcept {
+        const std::uint32_t block = (row + half_) >> shift_;
+        infgram::prefetch(&blocks_[std::size_t{block} * n_codes_ + code]);
+        infgram::prefetch(&next_[row]);
     }
 
     // Images of ranges that hold one another, narrowest first: the levels of a context. Around the

@@ -30,7 +30,7 @@ from .sampling import Generation, Plan, Sampling, TokenTrace, TokenTraces, plan_
 
 _CHUNK_PROBABILITIES = 1 << 21
 # Texts that a thread draws at once: with more of them a cache holds less of each.
-_SIDE_BY_SIDE = 4
+_SIDE_BY_SIDE = 8
 Seed = int | np.random.Generator | None
 
 

@@ -83,7 +83,7 @@ class Segments:
         """Whether it is a build, and nothing was added or removed since."""
         return not generations.is_list(self.name)
 
-    @property
+    @cached_property
     def newest(self) -> StoredIndex:
         """The one whose codes are those of the index."""
         every = [segment.stored for segment in self.segments] + list(self.removals)
