@@ -22,6 +22,7 @@
 #include "infgram/contexts/any.hpp"
 #include "infgram/contexts/context.hpp"
 #include "infgram/models/kneser_ney.hpp"
+#include "infgram/rows/prefetch.hpp"
 
 namespace infgram {
 
@@ -60,6 +61,14 @@ struct Samples {
         for (const std::size_t offset : std::span(other.offsets).subspan(1))
             offsets.push_back(first + offset);
         uniform.insert(uniform.end(), other.uniform.begin(), other.uniform.end());
+    }
+
+    // Asks memory for the levels of a token, if there is one.
+    void prefetch(std::size_t token) const noexcept {
+        constexpr std::size_t in_a_line = 64 / sizeof(SampleLevel);
+        if (token + 1 >= offsets.size()) return;
+        for (std::size_t i = offsets[token]; i < offsets[token + 1]; i += in_a_line)
+            infgram::prefetch(&levels[i]);
     }
 
     [[nodiscard]] std::uint32_t shape(const DiscountRows& rows) {
@@ -270,6 +279,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             const auto levels =
                 std::span(samples.levels)
                     .subspan(samples.offsets[t], samples.offsets[t + 1] - samples.offsets[t]);
+            samples.prefetch(t + 4 * n_parts);
             below.resize(levels.size());
             rest.resize(levels.size());
             double prob = samples.uniform[t];

@@ -56,7 +56,7 @@ public:
     // Asks memory for what `of` with these arguments reads first.
     void prefetch(std::span<const Shard<Code>> shards, std::uint32_t n,
                   std::span<const Range> ranges, std::uint64_t m) const noexcept {
-        if (m > TableCache::narrow_rows) return cache_->prefetch(std::min(n, max_context), ranges);
+        if (is_kept(m)) return cache_of(m).prefetch(std::min(n, max_context), ranges);
         for (std::size_t s = 0; s < shards.size(); ++s) {
             if (ranges[s].empty()) continue;
             infgram::prefetch(shards[s].next() + ranges[s].begin);
@@ -64,13 +64,19 @@ public:
         }
     }
 
+    // And what that leads to: called once memory may have brought it.
+    void prefetch_table(std::uint32_t n, std::span<const Range> ranges,
+                        std::uint64_t m) const noexcept {
+        if (is_kept(m)) cache_of(m).prefetch_table(std::min(n, max_context), ranges);
+    }
+
     // The table of the rows that share n tokens, one range a shard, m of them with a next token.
     const ContinuationTable* of(std::span<const Shard<Code>> shards, std::uint32_t n,
                                 std::span<const Range> ranges, std::uint64_t m) {
         n = std::min(n, max_context);
-        const bool leave_out = held_out_.any() && m <= held_out_rows_;
-        TableCache& cache = leave_out ? *held_out_cache_ : *cache_;
-        const bool keep = m > TableCache::narrow_rows;
+        const bool leave_out = leaves_out(m);
+        TableCache& cache = cache_of(m);
+        const bool keep = is_kept(m);
         if (keep)
             if (const auto* known = cache.find(n, ranges)) return known;
         if (n_scratch_ == scratch_.size())
@@ -100,6 +106,16 @@ public:
     }
 
 private:
+    [[nodiscard]] static bool is_kept(std::uint64_t m) noexcept {
+        return m > TableCache::narrow_rows;
+    }
+    [[nodiscard]] bool leaves_out(std::uint64_t m) const noexcept {
+        return held_out_.any() && m <= held_out_rows_;
+    }
+    [[nodiscard]] TableCache& cache_of(std::uint64_t m) const noexcept {
+        return leaves_out(m) ? *held_out_cache_ : *cache_;
+    }
+
     void add(const Shard<Code>& shard, std::size_t s, Range range, std::uint32_t n,
              HeldOut held_out) {
         if (wide_ != nullptr && !held_out.any() && range.size() > few_rows &&

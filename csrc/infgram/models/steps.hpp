@@ -92,6 +92,8 @@ public:
                            tables_.prefetch(shards_, n, ranges, m);
                            for (const Range range : ranges) ranges_.push_back(range);
                        });
+        for (std::size_t i = 0; i < levels_.size(); ++i)
+            tables_.prefetch_table(levels_[i].n, ranges(i), levels_[i].m);
         levels_.push_back({0, m_});
         ranges_.insert(ranges_.end(), everything_.begin(), everything_.end());
     }
@@ -135,13 +137,14 @@ private:
         std::uint64_t m;
     };
 
+    [[nodiscard]] std::span<const Range> ranges(std::size_t level) const {
+        return std::span(ranges_).subspan(level * shards_.size(), shards_.size());
+    }
+
     // Counts the next level. Where positions are left out, what gains no match is no level.
     void count() {
-        const std::size_t n_shards = shards_.size();
         for (;; ++at_) {
-            table_ =
-                tables_.of(shards_, levels_[at_].n,
-                           std::span(ranges_).subspan(at_ * n_shards, n_shards), levels_[at_].m);
+            table_ = tables_.of(shards_, levels_[at_].n, ranges(at_), levels_[at_].m);
             if (table_->m > last_m_ || at_ + 1 == levels_.size()) break;
         }
         last_m_ = table_->m;

@@ -39,6 +39,15 @@ public:
         infgram::prefetch(&slots_[hash(n, ranges) & (slots_.size() - 1)]);
     }
 
+    // And for what stands there.
+    void prefetch_table(std::uint32_t n, std::span<const Range> ranges) const noexcept {
+        const Entry* entry =
+            slots_[hash(n, ranges) & (slots_.size() - 1)].load(std::memory_order_acquire);
+        if (entry == nullptr) return;
+        infgram::prefetch(entry);
+        infgram::prefetch(&entry->table);
+    }
+
     // The table of the rows that share n tokens, or nullptr.
     [[nodiscard]] const ContinuationTable* find(std::uint32_t n,
                                                 std::span<const Range> ranges) const noexcept {
