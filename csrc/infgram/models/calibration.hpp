@@ -258,8 +258,11 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
     std::vector<double> gradient(n);
     std::vector<double> mean(n, 0.0);
     std::vector<double> square(n, 0.0);
-    std::vector<Discount> kept(samples.shapes.size());     // by shape, as a share of 1, 2, 3
-    std::vector<Discount> by_kept(samples.shapes.size());  // slope of the loss
+    struct alignas(64) OfShape {
+        Discount kept;     // as a share of 1, 2, 3
+        Discount by_kept;  // slope of the loss
+    };
+    std::vector<OfShape> of_shape(samples.shapes.size());
     std::vector<double> below;
     std::vector<double> rest;
     double nats = 0.0;
@@ -270,8 +273,8 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
                 double z = 0.0;
                 for (const std::uint32_t row : samples.shapes[s])
                     z += tables[std::size_t{row} * 3 + k];
-                kept[s][k] = 1.0 / (1.0 + std::exp(-z));
-                by_kept[s][k] = 0.0;
+                of_shape[s].kept[k] = 1.0 / (1.0 + std::exp(-z));
+                of_shape[s].by_kept[k] = 0.0;
             }
         nats = 0.0;
         std::size_t n_seen = 0;
@@ -285,7 +288,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             double prob = samples.uniform[t];
             for (std::size_t i = 0; i < levels.size(); ++i) {
                 const SampleLevel& level = levels[i];
-                const Discount& d = kept[level.shape];
+                const Discount& d = of_shape[level.shape].kept;
                 rest[i] = d[0] * level.types[0] + d[1] * 2.0 * level.types[1] +
                           d[2] * 3.0 * level.types[2];
                 below[i] = prob;
@@ -298,7 +301,7 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
             double slope = -1.0 / prob;
             for (std::size_t i = levels.size(); i-- > 0;) {
                 const SampleLevel& level = levels[i];
-                Discount& by = by_kept[level.shape];
+                Discount& by = of_shape[level.shape].by_kept;
                 slope /= level.total;
                 for (std::size_t k = 0; k < 3; ++k)
                     by[k] += slope * static_cast<double>(k + 1) * level.types[k] * below[i];
@@ -309,7 +312,8 @@ inline Fit fit_discounts(const Samples& samples, bool adapt, int n_steps, double
         std::ranges::fill(gradient, 0.0);
         for (const std::uint32_t s : shapes_of[part])
             for (std::size_t k = 0; k < 3; ++k) {
-                const double by_z = by_kept[s][k] * kept[s][k] * (1.0 - kept[s][k]);
+                const auto& [kept, by_kept] = of_shape[s];
+                const double by_z = by_kept[k] * kept[k] * (1.0 - kept[k]);
                 for (const std::uint32_t row : samples.shapes[s])
                     gradient[std::size_t{row} * 3 + k] += by_z;
             }
