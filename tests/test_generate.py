@@ -116,6 +116,27 @@ def test_the_levels_that_are_not_kept_are_not_missed(
             assert found.finish_reason == whole.finish_reason != "max_copy"
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("temperature", [0.8, 1.0])
+@pytest.mark.parametrize("window", [4, 200])
+def test_bytes_are_drawn_as_wider_codes_are(
+    memory_folder: Path, prose: bytes, k: int, temperature: float, window: int
+) -> None:
+    """Of bytes, a few levels have a loop of their own; so much is drawn that it has a table."""
+    document = np.frombuffer(prose[:100_000], np.uint8)
+    byte, wide = (
+        make_index(memory_folder / f"of_{bits}_bits.infgram", [document], code_bits=bits)
+        for bits in (8, 16)
+    )
+    plan = {"max_tokens": 4_000, "temperature": temperature, "seed": 1, "threads": 1}
+    sbis = infgram.SBIS(k, window=window)
+    for prompt in ("the ", "", "\x00"):
+        found = infgram.Model(byte, sbis).samples(3, prompt, **plan)
+        expected = infgram.Model(wide, sbis).samples(3, prompt, **plan)
+        for one, other in zip(found, expected, strict=True):
+            assert one.token_ids.tolist() == other.token_ids.tolist()
+
+
 def test_the_draws_follow_the_weights(memory_folder: Path) -> None:
     """After "x" stand a, b, c 6, 3 and 1 times: their shares at temperature 1."""
     index = make_index(memory_folder / "shares.infgram", [list(b"xaxaxaxaxaxaxbxbxbxc")])
