@@ -164,10 +164,13 @@ public:
         how.max_copy = max_copy;
         Sampler<Code, Estimator> sampler(context(0), std::move(estimator), how);
         TextToDraw<Code> text = sampler.text(context(0), {&draw, &random});
-        for (int i = 0; i < 3000; ++i) {
-            sampler.draw(text);
+        for (std::size_t left = 3000; left != 0; left -= text.drawn.size()) {
+            sampler.write({&text, 1}, left);
+            for (const std::uint32_t code : text.drawn) sum.add(std::uint64_t{code});
+            if (!text.has_ended) continue;
             sum.add(std::uint64_t{text.code});
-            if (text.code != Alphabet::unknown) sampler.read(text);
+            text.has_ended = false;  // it goes on behind the end
+            --left;
         }
         return sum.sum();
     }

@@ -32,14 +32,14 @@ public:
     // A text: where it is, and the token on its way.
     struct Text {
         Uniform uniform;
-        std::uint32_t* drawn;              // where the code drawn next goes
-        std::array<Level, k> levels;       // longest first
-        std::array<RowWeight, k> weights;  // of the levels
-        std::size_t n_levels = 0;          // of them; fewer than k where some are to be found
-        double total = 0.0;                // weight of all rows
-        Row row = 0;                       // proposed
-        std::uint32_t code = 0;            // that it has next
-        std::array<Range, k> images;       // of the levels, by the code
+        std::uint32_t* drawn = nullptr;      // where the code drawn next goes
+        std::array<Level, k> levels{};       // longest first
+        std::array<RowWeight, k> weights{};  // of the levels
+        std::size_t n_levels = 0;            // of them; fewer than k where some are to be found
+        double total = 0.0;                  // weight of all rows
+        Row row = 0;                         // proposed
+        std::uint32_t code = 0;              // that it has next
+        std::array<Range, k> images{};       // of the levels, by the code
 
         [[nodiscard]] std::span<const Level> found() const noexcept {
             return std::span(levels).first(n_levels);
@@ -115,13 +115,14 @@ public:
 
     // Finds the levels that were lost; false if the rest of reading does not fit.
     [[nodiscard]] bool fill(Text& text) const {
-        for (; text.n_levels < k; ++text.n_levels) {
-            const Level& last = text.levels[text.n_levels - 1];
-            const Level level = neighbours_ != nullptr ? neighbours_->wider(shard_, last)
-                                                       : infgram::wider(shard_, last);
-            if (level.n == 0) return false;
-            text.levels[text.n_levels] = level;
-        }
+        if constexpr (k > 1)  // one is always found
+            for (; text.n_levels < k; ++text.n_levels) {
+                const Level& last = text.levels[text.n_levels - 1];
+                const Level level = neighbours_ != nullptr ? neighbours_->wider(shard_, last)
+                                                           : infgram::wider(shard_, last);
+                if (level.n == 0) return false;
+                text.levels[text.n_levels] = level;
+            }
         return settle(text);
     }
 

@@ -70,7 +70,7 @@ struct TextToDraw {
     Context<Code> context;
     Uniform uniform;
     std::uint64_t n_generated = 0;
-    std::vector<std::uint32_t> drawn;  // codes that `write` drew
+    std::vector<std::uint32_t> drawn{};  // codes that `write` drew
     // What was drawn last: the boundary behind which the text has ended, or Alphabet::unknown where
     // a copy limit left no code.
     std::uint32_t code = Alphabet::unknown;
@@ -122,7 +122,7 @@ public:
             while (text.drawn.size() < n && !text.has_ended) {
                 draw(text);
                 read(text);
-                ++text.n_generated;
+                if (text.code != Alphabet::unknown) ++text.n_generated;
                 if (!text.has_ended) text.drawn.push_back(text.code);
             }
         }
