@@ -32,6 +32,7 @@ from .fit import fit
 from .generate import generate
 from .infill import infill
 from .info import info
+from .join import join
 from .lint import lint
 from .man import man
 from .merge import merge
@@ -248,7 +249,7 @@ for _command in (
     *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft, serve),
-    *(add, remove, merge),
+    *(add, remove, merge, join),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))

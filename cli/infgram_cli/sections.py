@@ -11,7 +11,7 @@ SECTIONS = {
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
     "Serve": ("serve",),
-    "Grow": ("add", "remove", "merge"),
+    "Grow": ("add", "remove", "merge", "join"),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }

@@ -173,7 +173,7 @@ class Building:
                     system.replace(self._work / CURRENT, target / CURRENT)
                     _sync_folder(target)
                     with suppress(OSError):  # the new one stands; the next build tries again
-                        _remove_replaced(target, set(built))
+                        remove_others(target, set(built))
                     return result
             except OSError as error:
                 # another build came first, or somebody removed the target just now: look again
@@ -214,7 +214,7 @@ class Building:
             system.replace(self._work / CURRENT, self._target / CURRENT)
             _sync_folder(self._target)
             with suppress(OSError):  # the new one stands; the next build tries again
-                _remove_replaced(self._target, keep)
+                remove_others(self._target, keep)
         return name, result
 
     def _write_list(self, name: str, content: bytes) -> None:
@@ -325,7 +325,7 @@ def _recover(target: Path) -> None:
                 aside.rmdir()
 
 
-def _remove_replaced(target: Path, keep: Collection[str]) -> None:
+def remove_others(target: Path, keep: Collection[str]) -> None:
     """Removes all builds and lists but those to keep, whoever left them. The lock is held."""
     for name in os.listdir(target):
         if name in keep or (target / name).is_symlink():

@@ -19,8 +19,8 @@ from pathlib import Path
 from ..errors import PartsDoNotFit, StorageError
 from ..text.tokens import Tokenizer
 from .building import write_index
-from .directory import Directory, sync
-from .generations import MANIFEST, building
+from .directory import Directory, locked, sync
+from .generations import MANIFEST, building, remove_others
 from .growing import all_documents
 from .memory import enough
 from .parts import Part, read_part
@@ -111,6 +111,7 @@ def join_parts(
     _check_codes(parts)
     if (joined := _joined(parts, root)) is not None:
         return joined
+    _clear(root)
     names = _free_names(parts, root)
     n_bytes, done = sum(stored.n_bytes for stored in parts), 0
     with building(root, overwrite=overwrite, name=names[0]) as new:
@@ -153,6 +154,15 @@ def _joined(parts: _Parts, root: Path) -> Segments | None:
         if is_theirs and not found.removals:
             return found
     return None
+
+
+def _clear(root: Path) -> None:
+    """Removes from an index, if one stands there, what a process left that was killed."""
+    with suppress(StorageError, OSError):
+        open_segments(root, verify=False)  # before anything is written there
+        with locked(root):
+            opened = open_segments(root, verify=False)
+            remove_others(root, {str(opened.name), *opened.names()})
 
 
 def _free_names(parts: _Parts, root: Path) -> list[str]:
