@@ -43,6 +43,7 @@ from .option import option
 from .output import When, in_colors, one_line, painted, set_colors
 from .overlap import overlap
 from .perplexity import perplexity
+from .plan import plan
 from .plot import plot
 from .polish import polish
 from .refine import refine
@@ -249,7 +250,8 @@ for _command in (
     *(count, next_tokens, find, trace, ngrams, overlap, dedup),
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft, serve),
-    *(add, remove, merge, join),
+    *(add, remove, merge),
+    *(join, plan),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))

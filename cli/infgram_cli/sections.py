@@ -11,7 +11,8 @@ SECTIONS = {
     "Edit": ("polish", "refine", "lint", "infill", "animate"),
     "Draft": ("draft",),
     "Serve": ("serve",),
-    "Grow": ("add", "remove", "merge", "join"),
+    "Grow": ("add", "remove", "merge"),
+    "Build in parts": ("plan", "join"),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }

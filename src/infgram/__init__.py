@@ -24,6 +24,7 @@ from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .parts import build_parts, join
+from .planning import Plan, plan
 from .results import Level, Match, NextTokens, Prob
 from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.boolean import count_cnf
@@ -53,6 +54,7 @@ __all__ = [
     "Ngram",
     "Overlap",
     "Passage",
+    "Plan",
     "Prob",
     "Repeat",
     "Sampling",
@@ -82,6 +84,7 @@ __all__ = [
     "open",
     "overlap",
     "perplexity",
+    "plan",
     "published_perplexity",
     "reliability",
     "remove",
