@@ -46,6 +46,7 @@ def join(
     nothing is done. Raises PartsDoNotFit if a part is missing, double, or of another build or other
     settings; CorruptIndex, IndexExists, StorageError.
 
+    >>> from pathlib import Path
     >>> import infgram
     >>> files = [Path("a.txt"), Path("b.txt")]
     >>> files[0].write_text("to be"), files[1].write_text("or not to be")
@@ -88,6 +89,7 @@ def build_parts(
 
     `inputs`, `options`: as `build` takes them. Raises as `build` and `join` do.
 
+    >>> from pathlib import Path
     >>> import infgram
     >>> files = [Path("a.txt"), Path("b.txt")]
     >>> files[0].write_text("to be"), files[1].write_text("or not to be")
