@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,14 @@ def test_a_finished_part_is_not_built_again(tmp_path: Path) -> None:
         built(corpus, 3)
     built(corpus, 3, overwrite=True)
     assert infgram.join(parts, tmp_path / "joined.infgram").count("another size") == 1
+
+
+def test_processes_that_build_one_part_at_the_same_time_all_have_it(tmp_path: Path) -> None:
+    corpus = texts_in(tmp_path, *THREE)
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda _: built(corpus, 1)[0], range(6)))
+    assert infgram.open(made[0], verify=True).count("to be") == 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["texts", made[0].name]
 
 
 def test_a_torn_part_is_built_again_where_it_may_be_replaced(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from .errors import (
     BadRecordSkipped,
     CorpusWarning,
+    IndexExists,
     IndexReplaced,
     InvalidParameter,
     TokenError,
@@ -146,20 +147,25 @@ def build(
             folder = tempfile.mkdtemp(prefix="infgram-")
             until_built.callback(shutil.rmtree, folder, ignore_errors=True)
             path = Path(folder, _NAME)
-        stored = build_index(
-            found,
-            path,
-            tokenizer=tokenizer,
-            shard_tokens=shard_tokens,
-            jobs=jobs,
-            two_sided=two_sided,
-            layout=layout,
-            overwrite=overwrite,
-            part=one,
-            description={"inputs": names, "documents": documents},
-            on_bad=on_bad,
-            progress=progress,
-        )
+        try:
+            stored = build_index(
+                found,
+                path,
+                tokenizer=tokenizer,
+                shard_tokens=shard_tokens,
+                jobs=jobs,
+                two_sided=two_sided,
+                layout=layout,
+                overwrite=overwrite,
+                part=one,
+                description={"inputs": names, "documents": documents},
+                on_bad=on_bad,
+                progress=progress,
+            )
+        except IndexExists:  # another process may just have built the same part
+            if one is None or (built := finished(Path(path), one)) is None:
+                raise
+            stored = built
         index = Index.of(stored, Path(path))
         index.keep(folder_of_it := _Folder())
         weakref.finalize(folder_of_it, _close, until_built.pop_all(), os.getpid())
