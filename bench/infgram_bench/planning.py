@@ -93,17 +93,19 @@ def build(
 
 
 def ask(folder: str) -> dict[str, float]:
-    """Counts of n-grams of ten tokens, from all over a part, warm and cold."""
+    """Counts of n-grams of ten tokens, from all over an index, warm and cold, for each shard."""
     rng = np.random.default_rng(0)
     index = infgram.open(folder)
-    places = rng.integers(0, index.document_length(0) - _N_TOKENS, _N_WARM).tolist()
-    queries = [
-        index.document(0, begin=place, end=place + _N_TOKENS).token_ids.tolist() for place in places
-    ]
+    queries = []
+    for number in rng.integers(0, index.n_documents, _N_WARM).tolist():
+        place = int(rng.integers(0, index.document_length(number) - _N_TOKENS))
+        found = index.document(number, begin=place, end=place + _N_TOKENS)
+        queries.append(found.token_ids.tolist())
     warm = min(_seconds(partial(index.count_batch, queries)) for _ in range(5)) / len(queries)
-    stored = index.stored
-    files = [stored.folder / name for name in stored.columns]
-    del index, stored
+    builds = index.segments.all_stored()
+    files = [stored.folder / name for stored in builds for name in stored.columns]
+    n_shards = index.n_shards
+    del index, builds
     reads, fastest = 0, float("inf")
     for query in queries[:_N_COLD]:
         _forget(files)
@@ -117,8 +119,8 @@ def ask(folder: str) -> dict[str, float]:
             fastest = min(fastest, seconds / waits)
         del index
     return {
-        "warm seconds a token": warm / _N_TOKENS,
-        "cold reads a token": reads / _N_COLD / _N_TOKENS,
+        "warm seconds a token": warm / _N_TOKENS / n_shards,
+        "cold reads a token": reads / _N_COLD / _N_TOKENS / n_shards,
         "seconds a read, of the fastest question": fastest,
     }
 
