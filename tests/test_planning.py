@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from infgram_cli.main import cli
@@ -32,7 +33,7 @@ def test_the_disk_of_the_fast_layout_is_what_its_columns_take(
     tmp_path: Path, n_ids: int | None
 ) -> None:
     """The compact layout's hangs on the text, all else on the machine."""
-    (tmp_path / "text.u16").write_bytes(bytes(range(200)) * 20_000)
+    (tmp_path / "text.u16").write_bytes(np.tile(np.arange(200, dtype="<u2"), 10_000).tobytes())
     how: dict[str, Any] = {"format": "bytes"}
     if n_ids:
         how = {"tokenizer": "ids", "vocab_size": n_ids}
@@ -55,7 +56,7 @@ def test_costs_grow_as_the_formulas_say() -> None:
     )
     assert (large.n_shards, more.n_shards) == (4, 16)
     assert more.warm_seconds == pytest.approx(4 * large.warm_seconds)
-    assert more.cold_reads == pytest.approx(4 * large.cold_reads, abs=4)
+    assert large.cold_reads < more.cold_reads < 4 * large.cold_reads
     twice = infgram.plan(4e9, layout="compact", parts=4, query_tokens=20)
     assert twice.warm_seconds == pytest.approx(2 * large.warm_seconds)
 
@@ -99,7 +100,15 @@ def run(*arguments: str, code: int = 0) -> str:
 
 def test_the_command_prints_the_plan() -> None:
     said = run("--tokens", "1e12", "--layout", "compact")
-    for word in ("466", "shards", "hours of one core", "cold query", "warm query", "measured"):
+    for word in (
+        "466",
+        "shards",
+        "26.4 hours of one core",
+        "3.4 minutes for a part",
+        "cold query",
+        "warm query",
+        "measured",
+    ):
         assert word in said
     given = ["--tokens", "1e9", "--vocabulary", "50000", "--parts", "3", "--json"]
     found = json.loads(run(*given, "--query-tokens", "5"))

@@ -32,6 +32,7 @@ _NEEDS_32_BITS = 100_000
 _TRAINED_ON = 8 * _MIB
 _N_TOKENS = 10  # of a question
 _N_WARM, _N_COLD = 1_000, 20
+_ROUNDS = 25
 
 
 @click.command()
@@ -101,7 +102,7 @@ def ask(folder: str) -> dict[str, float]:
         place = int(rng.integers(0, index.document_length(number) - _N_TOKENS))
         found = index.document(number, begin=place, end=place + _N_TOKENS)
         queries.append(found.token_ids.tolist())
-    warm = min(_seconds(partial(index.count_batch, queries)) for _ in range(5)) / len(queries)
+    warm = min(_seconds(partial(index.count_batch, queries)) for _ in range(_ROUNDS)) / len(queries)
     builds = index.segments.all_stored()
     files = [stored.folder / name for stored in builds for name in stored.columns]
     n_shards = index.n_shards

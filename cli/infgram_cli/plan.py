@@ -121,13 +121,22 @@ def plan(
         "shards": f"{found.n_shards:,}",
         "disk": si(found.disk_bytes, "B"),
         "memory": f"{si(found.memory_bytes, 'B')} to build a part",
-        "build": f"{found.build_hours:,.2f} hours of one core; {found.part_hours:,.2f} for a part",
+        "build": f"{_hours(found.build_hours)} of one core; {_hours(found.part_hours)} for a part",
         "cold query": f"{_duration(found.cold_seconds)}, {found.cold_reads:,} reads from disk, "
         f"to count {found.query_tokens:,} tokens",
         "warm query": f"{_duration(found.warm_seconds)}, with the index in memory",
         "measured": measured.HOW,
     }
     print_facts(stdout(), facts)
+
+
+def _hours(hours: float) -> str:
+    """Hours; minutes, of less than one.
+
+    >>> _hours(26.4), _hours(0.057)
+    ('26.4 hours', '3.4 minutes')
+    """
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _duration(seconds: float) -> str:

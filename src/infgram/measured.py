@@ -13,20 +13,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one token in one shard."""
+    """Of one token in one shard; questions: of each token of an n-gram that is counted, a shard."""
 
     disk_bytes: float
     memory_bytes: float
-    """While its shard is sorted."""
+    """Resident while its shard is sorted, with what is mapped of files."""
     build_seconds: float
     """Of a core, from the text to the finished part."""
     warm_seconds: float
-    """Of each token of an n-gram that is counted."""
     cold_reads: float
-    """Reads from the disk for each token of an n-gram."""
+    """How often it waits for the disk, in a shard of COLD_TOKENS."""
 
 
-HOW = "TODO"
-COSTS: dict[tuple[int, str], Cost] = {}
+HOW = (
+    "28 November 2026, two cores of an AMD EPYC under load, CPU time; "
+    "python -m infgram_bench.planning TEXT --mib 96, mixed text; ids of a BPE of 50,000"
+)
+
+COSTS = {
+    (8, "fast"): Cost(7.516, 11.04, 111e-9, 0.54e-6, 1.14),
+    (8, "compact"): Cost(0.521, 6.18, 95e-9, 0.64e-6, 0.655),
+    (16, "fast"): Cost(13.01, 22.13, 220e-9, 0.67e-6, 0.605),
+    (16, "compact"): Cost(1.231, 22.11, 241e-9, 1.07e-6, 0.735),
+    (32, "fast"): Cost(17.02, 24.14, 258e-9, 0.59e-6, 0.61),
+    (32, "compact"): Cost(1.261, 24.14, 242e-9, 1.29e-6, 0.725),
+}
+
 PROCESS_BYTES = 44e6
-SECONDS_A_READ = 1e-4
+"""Of a process that has not read anything yet."""
+
+SECONDS_A_READ = 2.3e-3
+"""Of a page that is not in memory, with the 8 MiB around it that the system there reads as well."""
+
+COLD_TOKENS = 1e8
+COLD_GROWTH = 0.3
+"""By so much more reads, and longer ones, each time that a shard is twice as large: 0.55 reads of
+2.3 ms a token in a compact one of 100 million bytes, 0.96 of 3.4 ms in one of 500 million."""

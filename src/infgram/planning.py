@@ -6,12 +6,20 @@ Every figure is a constant of measured.py times a size; the formulas are the pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, log2
 from typing import Literal
 
 from .checks import one_of, whole
 from .create import Layout
 from .errors import InvalidParameter
-from .measured import COSTS, PROCESS_BYTES, SECONDS_A_READ, Cost
+from .measured import (
+    COLD_GROWTH,
+    COLD_TOKENS,
+    COSTS,
+    PROCESS_BYTES,
+    SECONDS_A_READ,
+    Cost,
+)
 from .store.building import MAX_SHARD_TOKENS
 from .store.layout import LAYOUTS
 
@@ -65,14 +73,21 @@ class Plan:
         return self.build_hours / self.n_parts
 
     @property
+    def cold_growth(self) -> float:
+        """How many times as many reads a shard takes as one of `COLD_TOKENS`."""
+        in_shard = self.n_tokens / self.n_shards
+        return 1 + COLD_GROWTH * max(0.0, log2(in_shard / COLD_TOKENS))
+
+    @property
     def cold_reads(self) -> int:
         """How often a count waits for the disk where nothing of the index is in memory."""
-        return round(self.n_shards * self.query_tokens * self.cost.cold_reads)
+        a_token = self.cost.cold_reads * self.cold_growth
+        return ceil(self.n_shards * self.query_tokens * a_token)
 
     @property
     def cold_seconds(self) -> float:
-        """Of that count."""
-        return self.cold_reads * SECONDS_A_READ + self.warm_seconds
+        """Of that count. Pages that are read with the one that is needed are more, too."""
+        return self.cold_reads * SECONDS_A_READ * self.cold_growth + self.warm_seconds
 
     @property
     def warm_seconds(self) -> float:
