@@ -38,7 +38,7 @@ def test_parts_are_built_joined_and_one_piece() -> None:
     assert "in 3 parts, joined" in run("info", "all.infgram").stdout
     assert "part 1 of 3" in run("info", "1.infgram").stdout
     parts = ["3.infgram", "2.infgram", "1.infgram"]
-    joined = json.loads(run("join", *parts, "-o", "one.infgram", "--merge", "--json").stdout)
+    joined = json.loads(run("join", *parts, "-o", "one.infgram", "--one-piece", "--json").stdout)
     assert (joined["n_segments"], joined["n_parts"], joined["n_documents"]) == (1, 3, 3)
     here = json.loads(run("build", "texts", "--parts", "3", "-o", "here.infgram", "--json").stdout)
     assert (here["n_tokens"], here["n_shards"]) == (16, 3)

@@ -103,7 +103,7 @@ def test_a_joined_index_answers_what_one_build_of_all_does(
             name: pytest.approx(law) for name, law in laws(whole, queries[:3]).items()
         }
         joined.verify()
-        merged = infgram.join(parts, Path(folder, "merged.infgram"), merge=True)
+        merged = infgram.join(parts, Path(folder, "merged.infgram"), one_piece=True)
         assert merged.alphabet.tolist() == whole.alphabet.tolist()
         assert merged.layout == layout
         columns = set(whole.stored.columns) - {"sources", "sources_offsets"}
@@ -431,17 +431,17 @@ def test_what_is_no_part_is_refused(tmp_path: Path) -> None:
         infgram.join([tmp_path / "nowhere"], tmp_path / "joined.infgram")
 
 
-@pytest.mark.parametrize("merge", [False, True])
+@pytest.mark.parametrize("one_piece", [False, True])
 def test_a_part_with_the_byte_that_text_never_has_is_joined_by_a_merge(
-    tmp_path: Path, merge: bool
+    tmp_path: Path, one_piece: bool
 ) -> None:
     parts = built(texts_in(tmp_path, *THREE, bytes(range(256))), 2, format="bytes")
     assert [infgram.open(part).manifest["code_bits"] for part in parts] == [8, 16]
-    if not merge:
+    if not one_piece:
         with pytest.raises(PartsDoNotFit, match=r"has the token ids \[255\]"):
             infgram.join(parts, tmp_path / "joined.infgram")
         return
-    joined = infgram.join(parts, tmp_path / "joined.infgram", merge=True)
+    joined = infgram.join(parts, tmp_path / "joined.infgram", one_piece=True)
     assert (joined.count(b"\xff"), joined.count("to be")) == (1, 2)
 
 

@@ -16,9 +16,9 @@ from .options import IndexPath, json_option, output_option, quiet_option
 @click.argument("parts", nargs=-1, type=IndexPath(), required=True, metavar="PART...")
 @output_option("the index.", required=True)
 @option(
-    "--merge",
+    "--one-piece",
     is_flag=True,
-    help="Sort all anew into one piece, which can do whatever a built index can.",
+    help="Sort all anew, into what a build of all makes: that can do whatever an index can.",
 )
 @jobs_option
 @option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
@@ -27,7 +27,7 @@ from .options import IndexPath, json_option, output_option, quiet_option
 def join(
     parts: tuple[Path, ...],
     output: Path,
-    merge: bool,
+    one_piece: bool,
     jobs: int,
     overwrite: bool,
     quiet: bool,
@@ -38,7 +38,7 @@ def join(
     PART is an index that `infgram build --part I/N` made, on any machine; all N are needed, in any
     order. Their files are linked, or copied to another file system, so the parts can be removed.
     Counts, next tokens and what SBIS writes are those of one build; what the index can do only in
-    one piece needs --merge, or later `infgram merge --purge`.
+    one piece needs --one-piece, or later `infgram merge --purge`.
     """
     import infgram
 
@@ -47,7 +47,7 @@ def join(
     started = time.perf_counter()
     with progress(stderr(), quiet=quiet or as_json) as report:
         joined = infgram.join(
-            parts, output, merge=merge, jobs=jobs, overwrite=overwrite, progress=report
+            parts, output, one_piece=one_piece, jobs=jobs, overwrite=overwrite, progress=report
         )
     seconds = time.perf_counter() - started
     if as_json:

@@ -51,7 +51,7 @@ class _Vocabulary(click.ParamType):  # type: ignore[type-arg]
     "--layout",
     type=click.Choice(["fast", "compact"]),
     default="fast",
-    help="As `infgram build` has it.",
+    help="Compact is many times smaller, slower, and generates with SBIS alone.",
 )
 @option(
     "--vocabulary",
@@ -65,7 +65,7 @@ class _Vocabulary(click.ParamType):  # type: ignore[type-arg]
     type=click.IntRange(min=1),
     metavar="N",
     show_default="as few as there are shards",
-    help="Parts to build; more take less memory each.",
+    help="Build N parts, of which more take less memory each.",
 )
 @option(
     "--query-tokens",

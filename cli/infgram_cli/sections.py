@@ -12,7 +12,7 @@ SECTIONS = {
     "Draft": ("draft",),
     "Serve": ("serve",),
     "Grow": ("add", "remove", "merge"),
-    "Build in parts": ("plan", "join"),
+    "Parts": ("plan", "join"),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }

@@ -25,7 +25,7 @@ def join(
     parts: Iterable[str | os.PathLike[str]],
     path: str | os.PathLike[str],
     *,
-    merge: bool = False,
+    one_piece: bool = False,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -35,10 +35,10 @@ def join(
     - `parts`: the indexes that `build(part=...)` made, all of them, in any order. They stay what
       they are, and may be removed: their files are linked, or copied to another file system.
     - `path`: the index folder to make. It appears when it is whole, or not at all.
-    - `merge`: sort all of it anew, into what a build of all documents makes. Otherwise each part is
-      a segment, as in an index that has grown: counts, next-token distributions, levels, finds and
-      SBIS are those of a build of all; what `add` says of all else holds.
-    - `jobs`: of a merge, as in `build`.
+    - `one_piece`: sort all of it anew, into what a build of all documents makes. Otherwise each part
+      is a segment, as in an index that has grown: counts, next-token distributions, levels, finds
+      and SBIS are those of a build of all; what `add` says of all else holds.
+    - `jobs`: as in `build`, for `one_piece`.
     - `overwrite`: replace an index that stands there.
     - `progress`: called with (stage, done, total).
 
@@ -59,7 +59,7 @@ def join(
     if isinstance(parts, str):
         raise InvalidParameter(f"parts is {parts!r}, expected a list of paths: [{parts!r}]")
     found = open_parts([Path(part) for part in parts])
-    if not merge:
+    if not one_piece:
         joined = join_parts(found, path, overwrite=overwrite, progress=progress)
         return Index.of(joined, Path(path))
     merged = merge_parts(

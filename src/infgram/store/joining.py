@@ -142,7 +142,7 @@ def _check_codes(parts: _Parts) -> None:
         raise PartsDoNotFit(
             f"{most.folder.parent} has the token ids {new}, for which {fewest.folder.parent} has "
             "no code (no text in UTF-8 has the byte 255): name the encoding of such files, leave "
-            "them out, or join with merge=True (--merge), which writes one build of all parts"
+            "them out, or join with one_piece=True (--one-piece), which makes one build of all"
         )
 
 
@@ -233,7 +233,7 @@ def merge_parts(
     O(n log n): all is sorted anew. Raises IndexExists, StorageError, OutOfMemory.
     """
     with (
-        enough("joining the parts", "join them without merging, or raise the limit"),
+        enough("joining the parts", "leave them in pieces, or raise the limit"),
         building(Path(path), overwrite=overwrite) as new,
     ):
         write_index(
