@@ -35,9 +35,9 @@ def join(
     - `parts`: the indexes that `build(part=...)` made, all of them, in any order. They stay what
       they are, and may be removed: their files are linked, or copied to another file system.
     - `path`: the index folder to make. It appears when it is whole, or not at all.
-    - `one_piece`: sort all of it anew, into what a build of all documents makes. Otherwise each part
-      is a segment, as in an index that has grown: counts, next-token distributions, levels, finds
-      and SBIS are those of a build of all; what `add` says of all else holds.
+    - `one_piece`: sort all of it anew, into what a build of all documents makes. Otherwise each
+      part is a segment, as in an index that has grown: counts, next-token distributions, levels,
+      finds and SBIS are those of a build of all; what `add` says of all else holds.
     - `jobs`: as in `build`, for `one_piece`.
     - `overwrite`: replace an index that stands there.
     - `progress`: called with (stage, done, total).
