@@ -103,8 +103,8 @@ def test_the_command_prints_the_plan() -> None:
     for word in (
         "466",
         "shards",
-        "26.4 hours of one core",
-        "3.4 minutes for a part",
+        "24.7 hours of one core",
+        "3.2 minutes for a part",
         "cold query",
         "warm query",
         "measured",

@@ -133,8 +133,8 @@ def plan(
 def _hours(hours: float) -> str:
     """Hours; minutes, of less than one.
 
-    >>> _hours(26.4), _hours(0.057)
-    ('26.4 hours', '3.4 minutes')
+    >>> _hours(24.7), _hours(0.053)
+    ('24.7 hours', '3.2 minutes')
     """
     return f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
