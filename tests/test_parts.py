@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -21,7 +22,7 @@ from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Reference
-from test_growing import TEXTS, answers, laws
+from test_growing import FIRST_FORMAT, TEXTS, answers, laws
 from test_growing_crashes import Disk, write
 
 import infgram
@@ -319,6 +320,29 @@ def test_a_join_that_stands_there_is_not_made_again(tmp_path: Path) -> None:
     assert len(list(joined.path.glob("generation-*"))) == 2
 
 
+def test_processes_that_join_at_the_same_time_all_have_it(tmp_path: Path) -> None:
+    parts = built(texts_in(tmp_path, *THREE), 3)
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda _: infgram.join(parts, tmp_path / "joined.infgram"), range(6)))
+    assert len({each.identity for each in made}) == 1
+    assert infgram.open(tmp_path / "joined.infgram", verify=True).count("to be") == 2
+
+
+def test_an_index_of_format_1_is_left_alone_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
+    parts = built(texts_in(tmp_path, *THREE), 3)
+    with zipfile.ZipFile(FIRST_FORMAT) as archive:
+        archive.extractall(tmp_path / "old")
+    (path,) = (tmp_path / "old").glob("*.infgram")
+    before = infgram.open(path).n_tokens
+    with pytest.raises(IndexExists):
+        infgram.join(parts, path)
+    with patch("os.link", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        infgram.join(parts, path, overwrite=True)
+    assert infgram.open(path, verify=True).n_tokens == before
+    infgram.join(parts, path, overwrite=True)
+    assert infgram.open(path, verify=True).n_documents == 3
+
+
 # Links --------------------------------------------------------------------------------------------
 
 
@@ -521,3 +545,6 @@ def test_parts_that_cannot_all_be_built_leave_what_was_there(tmp_path: Path) -> 
     )
     with pytest.raises(InvalidParameter, match="n is 0"):
         infgram.build_parts(corpus, tmp_path / "other.infgram", 0)
+    with pytest.raises(InvalidParameter, match="4 parts of 3 files"):
+        infgram.build_parts(corpus, tmp_path / "other.infgram", 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.infgram", "texts"]

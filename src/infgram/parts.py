@@ -106,13 +106,15 @@ def build_parts(
     folder = Path(f"{os.fspath(path)}.parts")
     folder.mkdir(exist_ok=True)
     parts = [folder / f"{i}-of-{n}.infgram" for i in range(1, n + 1)]
-    for i, part in enumerate(parts, 1):
-        build(inputs, part, part=(i, n), overwrite=True, **options)
-    joined = join(parts, path, overwrite=overwrite, progress=options.get("progress"))
-    for part in parts:
-        shutil.rmtree(part)
-    with suppress(OSError):  # something else is in it
-        folder.rmdir()
+    try:
+        for i, part in enumerate(parts, 1):
+            build(inputs, part, part=(i, n), overwrite=True, **options)
+        joined = join(parts, path, overwrite=overwrite, progress=options.get("progress"))
+        for part in parts:
+            shutil.rmtree(part)
+    finally:
+        with suppress(OSError):  # something is in it: parts that the next build goes on with
+            folder.rmdir()
     for segment in joined.segments.segments:
         note_links(segment.stored)
     return open(path)

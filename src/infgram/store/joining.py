@@ -111,7 +111,17 @@ def join_parts(
     _check_codes(parts)
     if (joined := _joined(parts, root)) is not None:
         return joined
-    _clear(root)
+    try:
+        return _join(parts, root, overwrite=overwrite, progress=progress)
+    except StorageError:  # another process may just have joined the same parts
+        if (joined := _joined(parts, root)) is None:
+            raise
+        return joined
+
+
+def _join(parts: _Parts, root: Path, *, overwrite: bool, progress: Progress | None) -> Segments:
+    if overwrite:
+        _clear(root)
     names = _free_names(parts, root)
     n_bytes, done = sum(stored.n_bytes for stored in parts), 0
     with building(root, overwrite=overwrite, name=names[0]) as new:
@@ -159,7 +169,8 @@ def _joined(parts: _Parts, root: Path) -> Segments | None:
 def _clear(root: Path) -> None:
     """Removes from an index, if one stands there, what a process left that was killed."""
     with suppress(StorageError, OSError):
-        open_segments(root, verify=False)  # before anything is written there
+        if open_segments(root, verify=False).name is None:
+            return  # of format 1, whose files are no leftovers
         with locked(root):
             opened = open_segments(root, verify=False)
             remove_others(root, {str(opened.name), *opened.names()})
