@@ -14,6 +14,7 @@
 
 #include "infgram/contexts/chain.hpp"
 #include "infgram/contexts/histogram.hpp"
+#include "infgram/contexts/side_by_side.hpp"
 #include "infgram/rows/alphabet.hpp"
 #include "infgram/rows/shard.hpp"
 
@@ -36,6 +37,8 @@ public:
         has_removed_ = any_removed(parts());
         for (const auto& shard : shards_)
             if (!has_grown_ && shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
+        if (has_grown_ && !has_removed_)
+            for (const auto& shard : shards_) apart_.push_back(shard.alone());
     }
 
     [[nodiscard]] const Alphabet& alphabet() const noexcept { return alphabet_; }
@@ -45,6 +48,13 @@ public:
     [[nodiscard]] std::span<const Shard<Code>> additive() const {
         if (has_removed_) throw_needs_merge();
         return shards_;
+    }
+    // The same for who counts contexts of each shard apart: no document follows another one's
+    // there, so that the last one of a text has no end. Throws NeedsMerge where something was
+    // removed.
+    [[nodiscard]] std::span<const Shard<Code>> apart() const {
+        if (has_removed_) throw_needs_merge();
+        return has_grown_ ? apart_ : shards_;
     }
     // The same for all others. Throws NeedsMerge where the index has grown.
     [[nodiscard]] std::span<const Shard<Code>> shards() const {
@@ -99,14 +109,11 @@ public:
         const Codes codes(*this, ngram);
         if (codes.known().size() != ngram.size()) return 0;
         if (ngram.empty()) return n_tokens();
-        std::int64_t total = 0;
-        for (const auto& shard : shards_) {
-            auto search = shard.begin_count(codes.known());
-            while (shard.step(search)) {
-            }
-            total += shard.sign() * search.range.size();
-        }
-        return static_cast<std::uint64_t>(total);
+        return static_cast<std::uint64_t>(total_side_by_side(shards_.size(), [&](std::size_t s) {
+            auto search = shards_[s].begin_count(codes.known());
+            while (shards_[s].step(search)) continue;
+            return shards_[s].sign() * search.range.size();
+        }));
     }
 
     // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
@@ -136,8 +143,8 @@ public:
         const Codes codes(*this, ngram);
         std::vector<Range> ranges(shards_.size());
         if (codes.known().size() == ngram.size())
-            for (std::size_t s = 0; s < shards_.size(); ++s)
-                ranges[s] = shards_[s].find(codes.known());
+            side_by_side(shards_.size(),
+                         [&](std::size_t s) { ranges[s] = shards_[s].find(codes.known()); });
         return ranges;
     }
 
@@ -146,12 +153,12 @@ public:
     [[nodiscard]] std::vector<Chain> chains(std::span<const Token> context) const {
         const Codes codes(*this, context);
         std::vector<Chain> chains(shards_.size());
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
+        side_by_side(shards_.size(), [&](std::size_t s) {
             if (!shards_[s].is_compact())
                 shards_[s].descend(codes.known(), chains[s]);
             else
                 for (const std::uint32_t code : codes.known()) advance(shards_[s], chains[s], code);
-        }
+        });
         return chains;
     }
 
@@ -244,6 +251,15 @@ private:
 
     static constexpr std::size_t lanes = 8;
 
+    struct Counts {
+        std::array<std::int64_t, lanes> of{};
+
+        Counts& operator+=(const Counts& more) noexcept {
+            for (std::size_t i = 0; i < lanes; ++i) of[i] += more.of[i];
+            return *this;
+        }
+    };
+
     [[nodiscard]] std::uint64_t n_tokens() const noexcept {
         std::int64_t total = 0;
         for (const auto& shard : shards_)
@@ -262,7 +278,8 @@ private:
             counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
             if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();
         }
-        for (const auto& shard : shards_) {
+        const auto found = total_side_by_side(shards_.size(), [&](std::size_t s) {
+            const Shard<Code>& shard = shards_[s];
             std::array<typename Shard<Code>::Search, lanes> searches{};
             for (std::size_t i = 0; i < lanes; ++i)
                 if (codes[i]) searches[i] = shard.begin_count(codes[i]->known());
@@ -270,13 +287,18 @@ private:
                 any = false;
                 for (auto& search : searches) any |= shard.step(search);
             }
+            Counts sizes;
             for (std::size_t i = 0; i < lanes; ++i)
-                if (codes[i]) counts[i] += shard.sign() * searches[i].range.size();
-        }
+                sizes.of[i] = shard.sign() * searches[i].range.size();
+            return sizes;
+        });
+        for (std::size_t i = 0; i < lanes; ++i)
+            if (codes[i]) counts[i] = found.of[i];
     }
 
     Alphabet alphabet_;
     std::vector<Shard<Code>> shards_;
+    std::vector<Shard<Code>> apart_;  // as `apart` has them, if that is otherwise
     bool has_grown_ = false;
     bool has_removed_ = false;
 };
