@@ -109,11 +109,23 @@ public:
         const Codes codes(*this, ngram);
         if (codes.known().size() != ngram.size()) return 0;
         if (ngram.empty()) return n_tokens();
-        return static_cast<std::uint64_t>(total_side_by_side(shards_.size(), [&](std::size_t s) {
-            auto search = shards_[s].begin_count(codes.known());
-            while (shards_[s].step(search)) continue;
-            return shards_[s].sign() * search.range.size();
-        }));
+        std::int64_t total = 0;
+        for (const auto& shard : shards_) {
+            auto search = shard.begin_count(codes.known());
+            while (shard.step(search)) {
+            }
+            total += shard.sign() * search.range.size();
+        }
+        return static_cast<std::uint64_t>(total);
+    }
+
+    // The same in many shards, side by side. Not inlined: the one above would become slower.
+    template <class Token>
+    [[nodiscard, gnu::noinline]] std::uint64_t count_in_many(std::span<const Token> ngram) const {
+        const std::array<std::int64_t, 2> offsets{0, static_cast<std::int64_t>(ngram.size())};
+        std::int64_t count = 0;
+        count_lanes(ngram, std::span(offsets), std::span(&count, 1));
+        return static_cast<std::uint64_t>(count);
     }
 
     // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
@@ -251,15 +263,6 @@ private:
 
     static constexpr std::size_t lanes = 8;
 
-    struct Counts {
-        std::array<std::int64_t, lanes> of{};
-
-        Counts& operator+=(const Counts& more) noexcept {
-            for (std::size_t i = 0; i < lanes; ++i) of[i] += more.of[i];
-            return *this;
-        }
-    };
-
     [[nodiscard]] std::uint64_t n_tokens() const noexcept {
         std::int64_t total = 0;
         for (const auto& shard : shards_)
@@ -278,7 +281,8 @@ private:
             counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
             if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();
         }
-        const auto found = total_side_by_side(shards_.size(), [&](std::size_t s) {
+        std::vector<std::array<std::int64_t, lanes>> found(shards_.size());
+        side_by_side(shards_.size(), [&](std::size_t s) {
             const Shard<Code>& shard = shards_[s];
             std::array<typename Shard<Code>::Search, lanes> searches{};
             for (std::size_t i = 0; i < lanes; ++i)
@@ -287,13 +291,12 @@ private:
                 any = false;
                 for (auto& search : searches) any |= shard.step(search);
             }
-            Counts sizes;
             for (std::size_t i = 0; i < lanes; ++i)
-                sizes.of[i] = shard.sign() * searches[i].range.size();
-            return sizes;
+                found[s][i] = shard.sign() * searches[i].range.size();
         });
-        for (std::size_t i = 0; i < lanes; ++i)
-            if (codes[i]) counts[i] = found.of[i];
+        for (const auto& sizes : found)
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) counts[i] += sizes[i];
     }
 
     Alphabet alphabet_;

@@ -140,7 +140,7 @@ def kneser_ney_of(index: Index, *, adapt: bool, apart: bool = False) -> KneserNe
 def _fits_of(index: Index, apart: bool) -> _Fits:
     if apart and not index.segments.is_one:
         return _fits_of_segments(index)
-    index.need_one_piece("Kneser-Ney, unless it counts segments apart (KneserNey(apart=True)),")
+    index.need_one_piece("Kneser-Ney, unless it counts segments apart (apart=True),")
     known = once(
         index.stored,
         lambda: _CACHE.get(index) or stored_calibration(index),
