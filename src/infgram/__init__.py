@@ -23,6 +23,8 @@ from .models.mix.estimator import Mix
 from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
+from .parts import build_parts, join
+from .planning import Plan, plan
 from .results import Level, Match, NextTokens, Prob
 from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.boolean import count_cnf
@@ -52,6 +54,7 @@ __all__ = [
     "Ngram",
     "Overlap",
     "Passage",
+    "Plan",
     "Prob",
     "Repeat",
     "Sampling",
@@ -63,6 +66,7 @@ __all__ = [
     "arpa_words",
     "attribute",
     "build",
+    "build_parts",
     "calibrate",
     "compare",
     "convert",
@@ -72,6 +76,7 @@ __all__ = [
     "export_arpa",
     "fit",
     "generate",
+    "join",
     "level_statistics",
     "merge",
     "ngrams",
@@ -79,6 +84,7 @@ __all__ = [
     "open",
     "overlap",
     "perplexity",
+    "plan",
     "published_perplexity",
     "reliability",
     "remove",
