@@ -42,6 +42,9 @@ settings.load_profile("suite")
 # Sorting a tiny text with a thread a core takes three times as long, and there is a worker a core.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where folders in memory are made, if there can be any: tiny builds should not wait for a disk."""
+
 
 def pytest_configure() -> None:
     # `&` in a script, and many CI runners, start processes with interrupts ignored, and so would
@@ -81,9 +84,8 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session")
 def memory_folder() -> Iterator[Path]:
-    """A folder in memory where there is one: tiny builds should not wait for a disk."""
-    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="infgram-tests-", dir=parent))
+    """A folder in memory where there is one."""
+    folder = Path(tempfile.mkdtemp(prefix="infgram-tests-", dir=IN_MEMORY))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

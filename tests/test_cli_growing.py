@@ -84,3 +84,16 @@ def test_what_cannot_be_done_is_said(arguments: list[str], said: str) -> None:
     assert result.exit_code != 0
     assert said in result.output
     assert infgram.open("x.infgram").identity == before
+
+
+@pytest.mark.usefixtures("corpus")
+def test_kneser_ney_takes_segments_as_they_are_if_it_may_count_them_apart() -> None:
+    run("add", "b.jsonl", "-q")
+    kneser_ney = ["perplexity", "a.txt", "-i", "x.infgram", "--estimator", "kneser-ney"]
+    assert "(--apart)" in run(*kneser_ney, code=2).output
+    apart = json.loads(run(*kneser_ney, "--apart", "--json").stdout)
+    assert 1 < apart["perplexity"] < 257
+    assert (
+        "--apart is for --estimator kneser-ney"
+        in run("perplexity", "a.txt", "--estimator", "sbis", "--apart", code=2).output
+    )

@@ -23,7 +23,7 @@ _WHY_NOT = {
 _OPTIONS = {
     "longest": ("window",),
     "sbis": ("k", "decay", "weighting", "window", "floor"),
-    "kneser-ney": ("max_order",),
+    "kneser-ney": ("max_order", "apart"),
     "mix": ("mix_size",),
 }
 
@@ -186,6 +186,13 @@ def _model_options(
             metavar="N",
             show_default="254",
             help="For kneser-ney: the longest n-gram.",
+        ),
+        option(
+            "--apart",
+            is_flag=True,
+            default=None,
+            help="For kneser-ney: take an index that has grown as it is, and count contexts of its "
+            "segments apart, which predicts a little worse.",
         ),
         option("--adapt", is_flag=True, help="Also count the text that has been read."),
     ]

@@ -208,7 +208,7 @@ void bind_wide(py::module_& m) {
         [](const AnyIndex& index, double exponent, std::uint32_t least_rows) {
             const auto counter = std::make_shared<WideCounter>(FixedPower(exponent), least_rows);
             index.visit([&](const auto& of) {
-                for (const auto& shard : of->index.shards()) counter->add(shard);
+                for (const auto& shard : of->index.apart()) counter->add(shard);
             });
             return std::make_shared<WideTables>(counter->columns(), counter);
         },

@@ -114,6 +114,18 @@ class Index:
                 f"it so with `infgram merge -i {self.path} --purge` (infgram.merge)"
             )
 
+    def need_nothing_removed(self, what: str) -> None:
+        """Raises NeedsMerge for what cannot be told where documents were removed.
+
+        >>> import infgram
+        >>> infgram.build(["to be or not to be"]).need_nothing_removed("KneserNey")
+        """
+        if self.has_removed:
+            raise NeedsMerge(
+                f"documents of {self.path} were removed, and {what} needs an index without: make "
+                f"it so with `infgram merge -i {self.path} --purge` (infgram.merge)"
+            )
+
     def refresh(self) -> Index:
         """The index as it is now: itself if nothing was built, added, removed or merged since.
 

@@ -1,13 +1,16 @@
 // The core without Python: every structure against a loop that cannot be wrong.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,12 +19,17 @@
 #include "infgram/contexts/index.hpp"
 #include "infgram/contexts/live.hpp"
 #include "infgram/contexts/neighbours.hpp"
+#include "infgram/contexts/side_by_side.hpp"
 #include "infgram/contexts/spans.hpp"
 #include "infgram/models/tables.hpp"
 #include "infgram/models/wide_tables.hpp"
 #include "infgram/rows/columns.hpp"
 #include "infgram/rows/line_ends.hpp"
 #include "owned.hpp"
+
+#ifdef __STDCPP_THREADS__
+#include <thread>
+#endif
 
 using namespace infgram;
 using namespace infgram::testing;
@@ -396,6 +404,69 @@ void test_maximal_spans(std::size_t n, std::uint32_t n_codes) {
     }
 }
 
+#ifdef __STDCPP_THREADS__
+void test_shards_that_make_one_wait() {
+    const auto pause = std::chrono::milliseconds(4);
+    std::vector<int> visits(50);
+    const auto began = std::chrono::steady_clock::now();
+    side_by_side(visits.size(), [&](std::size_t s) {
+        std::this_thread::sleep_for(pause);
+        ++visits[s];
+    });
+    CHECK(std::ranges::count(visits, 1) == 50);
+    CHECK(std::chrono::steady_clock::now() - began < 25 * pause);
+    CHECK(throws<std::out_of_range>([&] {
+        side_by_side(50, [&](std::size_t s) {
+            std::this_thread::sleep_for(pause);
+            std::ignore = visits.at(s == 30 ? 50 : s);
+        });
+    }));
+}
+#endif
+
+// Whoever visits shards side by side finds what is found in one after another.
+template <class Code>
+void test_many_shards(std::size_t n_shards, std::uint32_t n_codes) {
+    std::vector<Owned<Code>> owned;
+    for (std::size_t s = 0; s < n_shards; ++s)
+        owned.emplace_back(random_text<Code>(2 + below(90), n_codes), n_codes);
+    std::vector<std::uint32_t> ids(n_codes - 1);
+    std::iota(ids.begin(), ids.end(), 1);
+    std::vector<Shard<Code>> shards;
+    for (const auto& each : owned) shards.emplace_back(each.columns());
+    const Index<Code> index(Alphabet(ids, 1000), shards);
+    const auto patience = std::exchange(at_once, std::chrono::nanoseconds(-1));
+    for (int round = 0; round < 40; ++round) {
+        std::vector<std::uint32_t> flat(1 + below(30));
+        for (auto& token : flat) token = 1 + below(n_codes - 1);
+        const std::span<const std::uint32_t> ngram(flat.data(), 1 + below(5) % flat.size());
+        std::uint64_t count = 0;
+        const auto ranges = index.find(ngram);
+        const auto chains = index.chains(ngram);
+        for (std::size_t s = 0; s < n_shards; ++s) {
+            count += shards[s].find(ngram).size();
+            CHECK(ranges[s] == shards[s].find(ngram));
+            Chain chain;
+            for (const std::uint32_t code : ngram) advance(shards[s], chain, code);
+            CHECK(std::ranges::equal(chains[s], chain, [](const Level& a, const Level& b) {
+                return a.n == b.n && a.range == b.range;
+            }));
+        }
+        CHECK(index.count(ngram) == count);
+        CHECK(index.count_in_many(ngram) == count);
+        std::vector<std::int64_t> offsets{0};
+        for (std::size_t i = 0; i < flat.size(); ++i)
+            offsets.push_back(offsets.back() + (offsets.back() + 2 <= std::ssize(flat) ? 2 : 0));
+        std::vector<std::int64_t> counts(flat.size());
+        index.count_batch(std::span<const std::uint32_t>(flat), offsets, counts);
+        for (std::size_t i = 0; i < counts.size(); ++i)
+            CHECK(counts[i] ==
+                  static_cast<std::int64_t>(index.count(index.between(
+                      std::span<const std::uint32_t>(flat), offsets[i], offsets[i + 1]))));
+    }
+    at_once = patience;
+}
+
 template <class Code>
 void test_line_ends(std::uint32_t n_codes, std::vector<std::uint32_t> weights) {
     const std::vector<Code> text = random_text<Code>(1000, n_codes);
@@ -590,6 +661,14 @@ int main() {
         test_maximal_spans<std::uint8_t>(2 + below(60), 2 + below(3));
         test_maximal_spans<std::uint16_t>(2 + below(60), 2 + below(3));
         test_maximal_spans<std::uint32_t>(2 + below(60), 2 + below(3));
+    }
+#ifdef __STDCPP_THREADS__
+    test_shards_that_make_one_wait();
+#endif
+    for (const std::size_t n_shards : {1u, 7u, 8u, 9u, 50u, 90u}) {
+        test_many_shards<std::uint8_t>(n_shards, 4);
+        test_many_shards<std::uint16_t>(n_shards, 4);
+        test_many_shards<std::uint32_t>(n_shards, 4);
     }
     test_line_ends<std::uint8_t>(3, {0, 1, 0});
     test_line_ends<std::uint8_t>(3, {0, 2, 0});

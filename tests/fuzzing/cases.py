@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import archives, columns, documents, entries
+from . import archives, columns, documents, entries, lists
 from .corpora import Base
 from .entries import Told
 from .folders import Folder
@@ -26,6 +26,7 @@ _MUTATIONS: dict[Callable[[random.Random, Folder], str | Told], float] = {
     documents.mutate_tokenizer: 4,
     documents.mutate_strings: 5,
     documents.mutate_verified: 2,
+    lists.mutate: 9,
     archives.mutate: 9,
     entries.replace_column: 3,
     entries.replace_folder: 1,

@@ -16,6 +16,7 @@ import numpy as np
 
 import infgram
 from infgram.store.building import MAX_SHARD_TOKENS, build_index
+from infgram.store.growing import add_documents
 from infgram.text.corpus import Document
 from infgram.text.tokens import Tokenizer, load
 
@@ -52,6 +53,8 @@ class _Recipe:
     two_sided: bool = False
     calibrated: bool = False
     first_format: bool = False
+    grown: bool = False
+    """Built of the first document, the others added one by one, and each third one removed."""
     layout: str = "fast"
 
 
@@ -63,7 +66,7 @@ def make_all(folder: Path, only: Iterable[str] | None = None) -> list[Base]:
 
 
 def _make(recipe: _Recipe, folder: Path) -> Base:
-    documents = recipe.documents(random.Random(recipe.name))
+    documents = list(recipe.documents(random.Random(recipe.name)))
     contents = [
         Document(
             document.encode() if isinstance(document, str) else document,
@@ -77,7 +80,7 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
     path = folder / f"{recipe.name}.infgram"
     with patch("infgram.store.building._code_bits", lambda n: recipe.code_bits or _code_bits(n)):
         build_index(
-            contents,
+            contents[:1] if recipe.grown else contents,
             path,
             tokenizer=recipe.tokenizer(documents),
             shard_tokens=recipe.shard_tokens,
@@ -85,6 +88,11 @@ def _make(recipe: _Recipe, folder: Path) -> Base:
             layout=recipe.layout,
         )
     index = infgram.open(path)
+    if recipe.grown:
+        for content in contents[1:]:
+            add_documents([content], path, tokenizer=index.tokenizer)
+        index = infgram.remove(path, documents=range(1, len(documents), 3))
+        del documents[1::3]
     if recipe.calibrated:
         infgram.calibrate(index)
         if recipe.two_sided:
@@ -220,6 +228,7 @@ _RECIPES = [
         two_sided=True,
         layout="compact",
     ),
+    _Recipe("grown", _several(900, 700, 0, 300, 1200, 800), _named("bytes"), grown=True),
     _Recipe("letters", lambda rng: ["abcab" * 40 + "b" * 90], _named("bytes")),
     _Recipe("one", lambda rng: ["x"], _named("bytes"), calibrated=True, two_sided=True),
     _Recipe(

@@ -12,11 +12,11 @@ from infgram.text.tokens import load
 
 from .folders import VERIFIED, Folder
 
-_NUMBERS = [
+NUMBERS = [
     *(0, 1, -1, 2, 7, 255, 256, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, -(2**31), -(2**63)),
     *(2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30),
 ]
-_OTHERS: list[Any] = [
+OTHERS: list[Any] = [
     *(
         None,
         True,
@@ -75,7 +75,7 @@ def mutate_numbers(rng: random.Random, folder: Folder) -> str:
     key = rng.choice([k for k, v in where.items() if isinstance(v, int)])
     before = where[key]
     near = [n + d for n in unit.numbers for d in (-1, 0, 1)]
-    where[key] = rng.choice([before - 1, before + 1, -before, 2 * before, *near, *_NUMBERS])
+    where[key] = rng.choice([before - 1, before + 1, -before, 2 * before, *near, *NUMBERS])
     return f"manifest: {key} {before} -> {where[key]}"
 
 
@@ -243,9 +243,9 @@ def _mutate(rng: random.Random, value: Any, raw: dict[str, str]) -> str | None:
 def _other(rng: random.Random, raw: dict[str, str]) -> Any:
     kind = rng.random()
     if kind < 0.35:
-        return rng.choice(_NUMBERS)
+        return rng.choice(NUMBERS)
     if kind < 0.75:
-        return rng.choice(_OTHERS)
+        return rng.choice(OTHERS)
     name = rng.choice(list(_RAW))
     raw[f"raw {name}"] = _RAW[name]
     return f"raw {name}"

@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,9 @@ class Folder:
         self.outside = outside
         found = sorted(path.rglob(MANIFEST), key=lambda path: (len(path.parts), path))
         self.units = [Unit(manifest.parent) for manifest in found]
+        lists = sorted(path.glob("segments-*.json"))
+        self.listed = Listed(lists[0]) if lists else None
+        """The list of segments, where the index has grown."""
         self.n_outside = 0
         current = path / CURRENT
         self.line = current.read_bytes() if current.exists() else None
@@ -71,17 +75,64 @@ class Folder:
     def seal(self) -> None:
         """Makes all checksums fit: those inside first, as the ones outside name them."""
         inside: dict[str, str] = {}
+        before = {unit.path.name: unit.identity for unit in self.units}
         for unit in reversed(self.units):
             name = unit.path.name
             for key, identity in inside.items():
                 if isinstance(unit.manifest, dict) and isinstance(unit.manifest.get(key), str):
                     unit.manifest[key] = identity
             inside = {name: unit.seal()}
+        if self.listed is not None:
+            now = {before[unit.path.name]: unit.identity for unit in self.units}
+            self.listed.seal(now)
 
     def finish(self) -> None:
         """Writes what can only be written when nothing changes any more."""
         for unit in self.units:
             unit.finish()
+        if self.listed is not None:
+            self.listed.finish()
+
+
+def sealed(fields: Any) -> str | None:
+    """The checksum of a manifest or a list; None where it has none."""
+    try:
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+    except (ValueError, RecursionError):
+        return None
+
+
+class Listed:
+    """A list of segments: `fields` without the checksum, to be changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fields: Any = json.loads(path.read_text())
+        self.checksum: str = self.fields.pop("checksum")
+        self.is_changed = False
+
+    def seal(self, identities: dict[str, str]) -> None:
+        """Brings the checksum up to date, and those of segments, given by what they were."""
+        if not isinstance(self.fields, dict):
+            return
+        for name in ("segments", "removals"):
+            entries = self.fields.get(name)
+            for entry in entries if isinstance(entries, list) else []:
+                known = entry.get("identity") if isinstance(entry, dict) else None
+                if isinstance(known, str) and identities.get(known, known) != known:
+                    entry["identity"] = identities[known]
+                    self.is_changed = True
+        self.checksum = sealed(self.fields) or self.checksum
+
+    def finish(self) -> None:
+        """Writes it, if anything has changed."""
+        if not self.is_changed:
+            return
+        fields = self.fields
+        if isinstance(fields, dict):
+            fields = {**fields, "checksum": self.checksum}
+        self.path.write_text(json.dumps(fields), encoding="utf-8", errors="surrogatepass")
 
 
 @dataclass
@@ -159,18 +210,13 @@ class Unit:
                 files[name].update(entry)
         self._entries.clear()
         text = self.text()
-        checksum = self.identity
-        try:
+        with suppress(ValueError, RecursionError):
             fields = json.loads(text)
             if isinstance(fields, dict):
                 fields.pop("checksum", None)
-            canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-            checksum = hashlib.sha256(canonical.encode()).hexdigest()
-        except (ValueError, RecursionError):
-            pass
-        self.identity = checksum
+            self.identity = sealed(fields) or self.identity
         self._write_manifest(text)
-        return checksum
+        return self.identity
 
     def text(self) -> str:
         """The manifest as JSON, without its checksum."""

@@ -14,6 +14,7 @@
 
 #include "infgram/contexts/cursor.hpp"
 #include "infgram/contexts/index.hpp"
+#include "infgram/contexts/side_by_side.hpp"
 #include "infgram/contexts/spans.hpp"
 #include "infgram/rows/line_ends.hpp"
 
@@ -87,8 +88,12 @@ public:
         return visit([](const auto& of) -> decltype(auto) { return of->index.alphabet(); });
     }
     [[nodiscard]] std::uint64_t count(const Tokens& ngram) const {
-        return std::visit([](const auto& of, auto given) { return of->index.count(given); }, of_,
-                          ngram);
+        return std::visit(
+            [](const auto& of, auto given) {
+                const bool is_many = of->index.parts().size() >= many_shards;
+                return is_many ? of->index.count_in_many(given) : of->index.count(given);
+            },
+            of_, ngram);
     }
     void count_batch(const Tokens& flat, std::span<const std::int64_t> offsets,
                      std::span<std::int64_t> counts) const {

@@ -80,7 +80,7 @@ public:
     // levels.
     [[nodiscard]] std::pair<std::uint32_t, Histogram> next_tokens(std::size_t i) const {
         const std::scoped_lock lock(mutex_);
-        const auto levels = rows(i, 1);
+        const auto levels = rows(index().parts(), i, 1);
         return {levels[0].n, index().next_tokens(levels[0].ranges)};
     }
 
@@ -90,7 +90,7 @@ public:
         const std::scoped_lock lock(mutex_);
         std::vector<std::uint32_t> found;
         const auto shards = index().additive();
-        const Rows level = rows(i, 1)[0];
+        const Rows level = rows(shards, i, 1)[0];
         for (std::size_t s = 0; s < shards.size(); ++s)
             for (Row row = level.ranges[s].begin; row < level.ranges[s].end; ++row) {
                 if (shards[s].is_silent(row)) continue;
@@ -99,12 +99,13 @@ public:
         return found;
     }
 
-    // All levels, the empty context last, read as one. O(rows).
+    // All levels, the empty context last, read as one, each shard apart. O(rows).
     [[nodiscard]] std::vector<LevelReading> read_levels(double exponent) const {
         const std::scoped_lock lock(mutex_);
         ContinuationCounter counter(index().alphabet().n_codes(), FixedPower(exponent));
         std::vector<LevelReading> readings;
-        for (const Rows& level : rows(0, ~std::size_t{0})) readings.push_back(read(level, counter));
+        for (const Rows& level : rows(index().apart(), 0, ~std::size_t{0}))
+            readings.push_back(read(level, counter));
         return readings;
     }
 
@@ -153,11 +154,12 @@ private:
     [[nodiscard]] const Index<Code>& index() const noexcept { return owner_->index; }
 
     // Up to so many levels from the first one on, the empty context behind them all.
-    [[nodiscard]] std::vector<Rows> rows(std::size_t first, std::size_t most) const {
+    [[nodiscard]] std::vector<Rows> rows(std::span<const Shard<Code>> shards, std::size_t first,
+                                         std::size_t most) const {
         std::vector<Rows> found;
         std::vector<Range> scratch;
         std::size_t i = 0;
-        for_each_level(index().parts(), std::span<const Chain>(chains_), -1, scratch,
+        for_each_level(shards, std::span<const Chain>(chains_), -1, scratch,
                        [&](std::uint32_t n, std::uint64_t, std::span<const Range> at) {
                            if (i++ >= first && found.size() < most)
                                found.push_back({n, {at.begin(), at.end()}});
@@ -171,8 +173,9 @@ private:
 
     [[nodiscard]] LevelReading read(const Rows& level, ContinuationCounter& counter) const {
         LevelReading reading;
-        Histogram counts = index().next_tokens(level.ranges);
-        const auto shards = index().shards();
+        const auto shards = index().apart();
+        Histogram counts(index().alphabet().n_codes());
+        counts.add(shards, std::span<const Range>(level.ranges));
         for (std::size_t s = 0; s < shards.size(); ++s)
             if (!level.ranges[s].empty())
                 counter.add(shards[s], level.ranges[s], std::min(level.n, max_context));

@@ -14,6 +14,7 @@
 
 #include "infgram/contexts/chain.hpp"
 #include "infgram/contexts/histogram.hpp"
+#include "infgram/contexts/side_by_side.hpp"
 #include "infgram/rows/alphabet.hpp"
 #include "infgram/rows/shard.hpp"
 
@@ -36,6 +37,8 @@ public:
         has_removed_ = any_removed(parts());
         for (const auto& shard : shards_)
             if (!has_grown_ && shard.n_codes() != alphabet_.n_codes()) throw_corrupt("buckets");
+        if (has_grown_ && !has_removed_)
+            for (const auto& shard : shards_) apart_.push_back(shard.alone());
     }
 
     [[nodiscard]] const Alphabet& alphabet() const noexcept { return alphabet_; }
@@ -45,6 +48,13 @@ public:
     [[nodiscard]] std::span<const Shard<Code>> additive() const {
         if (has_removed_) throw_needs_merge();
         return shards_;
+    }
+    // The same for who counts contexts of each shard apart: no document follows another one's
+    // there, so that the last one of a text has no end. Throws NeedsMerge where something was
+    // removed.
+    [[nodiscard]] std::span<const Shard<Code>> apart() const {
+        if (has_removed_) throw_needs_merge();
+        return has_grown_ ? apart_ : shards_;
     }
     // The same for all others. Throws NeedsMerge where the index has grown.
     [[nodiscard]] std::span<const Shard<Code>> shards() const {
@@ -109,6 +119,15 @@ public:
         return static_cast<std::uint64_t>(total);
     }
 
+    // The same in many shards, side by side. Not inlined: the one above would become slower.
+    template <class Token>
+    [[nodiscard, gnu::noinline]] std::uint64_t count_in_many(std::span<const Token> ngram) const {
+        const std::array<std::int64_t, 2> offsets{0, static_cast<std::int64_t>(ngram.size())};
+        std::int64_t count = 0;
+        count_lanes(ngram, std::span(offsets), std::span(&count, 1));
+        return static_cast<std::uint64_t>(count);
+    }
+
     // Occurrences of many n-grams: n-gram i is flat[offsets[i]..offsets[i + 1]). Several are on
     // their way at once, so that the processor waits for the memory of one while it ranks another.
     template <class Token>
@@ -136,8 +155,8 @@ public:
         const Codes codes(*this, ngram);
         std::vector<Range> ranges(shards_.size());
         if (codes.known().size() == ngram.size())
-            for (std::size_t s = 0; s < shards_.size(); ++s)
-                ranges[s] = shards_[s].find(codes.known());
+            side_by_side(shards_.size(),
+                         [&](std::size_t s) { ranges[s] = shards_[s].find(codes.known()); });
         return ranges;
     }
 
@@ -146,12 +165,12 @@ public:
     [[nodiscard]] std::vector<Chain> chains(std::span<const Token> context) const {
         const Codes codes(*this, context);
         std::vector<Chain> chains(shards_.size());
-        for (std::size_t s = 0; s < shards_.size(); ++s) {
+        side_by_side(shards_.size(), [&](std::size_t s) {
             if (!shards_[s].is_compact())
                 shards_[s].descend(codes.known(), chains[s]);
             else
                 for (const std::uint32_t code : codes.known()) advance(shards_[s], chains[s], code);
-        }
+        });
         return chains;
     }
 
@@ -262,7 +281,9 @@ private:
             counts[i] = ngram.empty() ? static_cast<std::int64_t>(n_tokens()) : 0;
             if (ngram.empty() || codes[i]->known().size() != ngram.size()) codes[i].reset();
         }
-        for (const auto& shard : shards_) {
+        std::vector<std::array<std::int64_t, lanes>> found(shards_.size());
+        side_by_side(shards_.size(), [&](std::size_t s) {
+            const Shard<Code>& shard = shards_[s];
             std::array<typename Shard<Code>::Search, lanes> searches{};
             for (std::size_t i = 0; i < lanes; ++i)
                 if (codes[i]) searches[i] = shard.begin_count(codes[i]->known());
@@ -271,12 +292,16 @@ private:
                 for (auto& search : searches) any |= shard.step(search);
             }
             for (std::size_t i = 0; i < lanes; ++i)
-                if (codes[i]) counts[i] += shard.sign() * searches[i].range.size();
-        }
+                found[s][i] = shard.sign() * searches[i].range.size();
+        });
+        for (const auto& sizes : found)
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (codes[i]) counts[i] += sizes[i];
     }
 
     Alphabet alphabet_;
     std::vector<Shard<Code>> shards_;
+    std::vector<Shard<Code>> apart_;  // as `apart` has them, if that is otherwise
     bool has_grown_ = false;
     bool has_removed_ = false;
 };

@@ -15,12 +15,12 @@
 #include <memory>
 #include <numbers>
 #include <span>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "infgram/contexts/any.hpp"
 #include "infgram/contexts/context.hpp"
+#include "infgram/contexts/side_by_side.hpp"
 #include "infgram/models/kneser_ney.hpp"
 #include "infgram/rows/prefetch.hpp"
 
@@ -118,16 +118,6 @@ private:
 
     std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 12);  // open addressing
 };
-
-// Runs in a thread of its own, or where there is none to be had, when its result is asked for.
-template <class Work>
-auto in_background(Work work) {
-    try {
-        return std::async(std::launch::async, work);
-    } catch (const std::system_error&) {
-        return std::async(std::launch::deferred, work);
-    }
-}
 
 // Positions of a shard.
 struct Block {
@@ -357,7 +347,7 @@ inline Fits fit_index(const AnyIndex& index, std::span<const std::uint32_t> bloc
     if (how.every == 0) throw InvalidParameter("every is 0, expected at least 1");
     if (blocks.size() % 3 != 0) throw InvalidParameter("blocks come as three numbers");
     return index.visit([&]<class Code>(const Owner<Code>& of) {
-        const auto shards = of->index.shards();
+        const auto shards = of->index.apart();
         std::vector<Block> all;
         for (std::size_t i = 0; i < blocks.size(); i += 3) {
             const Block block{blocks[i], blocks[i + 1], blocks[i + 2]};

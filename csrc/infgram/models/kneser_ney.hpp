@@ -53,6 +53,8 @@ template <class Code>
 class KneserNey {
 public:
     using Parameters = std::shared_ptr<const KneserNeyModel>;
+    // Which contexts of a shard another one has, too, its columns do not tell.
+    static constexpr bool counts_apart = true;
 
     // Borrows the shards.
     KneserNey(Parameters model, std::span<const Shard<Code>> shards)

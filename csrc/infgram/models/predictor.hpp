@@ -186,10 +186,12 @@ public:
     }
 
 private:
-    // Of an index that has grown, where the estimator minds that: it mixes counts.
+    // Of an index that has grown, what the estimator can make something of.
     [[nodiscard]] std::span<const Shard<Code>> shards() const {
         if constexpr (DrawsRows<Estimator>)
             return owner_->index.parts();
+        else if constexpr (CountsApart<Estimator>)
+            return owner_->index.apart();
         else
             return owner_->index.shards();
     }
@@ -214,9 +216,9 @@ private:
     [[nodiscard]] IndexLevel longest() {
         IndexLevel found{0, 0};
         for_each_level(
-            context_.shards(), context_.chains(), 1, ranges_,
+            owner_->index.parts(), context_.chains(), 1, ranges_,
             [&](std::uint32_t n, std::uint64_t m, std::span<const Range>) { found = {n, m}; });
-        if (found.n == 0) found.m = total_m(context_.shards());
+        if (found.n == 0) found.m = total_m(owner_->index.parts());
         return found;
     }
 

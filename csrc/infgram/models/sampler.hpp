@@ -39,6 +39,10 @@ concept ReadsText = requires(Estimator& estimator, const Estimator& other, std::
 template <class Estimator>
 concept Learns = Estimator::learns;
 
+// An estimator that takes contexts of different shards for different ones.
+template <class Estimator>
+concept CountsApart = Estimator::counts_apart;
+
 // An estimator that draws from its own law, and from its powers, faster than all weights are told:
 // the code at which a uniform number falls when they stand in a row. And that tells the k heaviest
 // weights faster than all.

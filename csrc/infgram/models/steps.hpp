@@ -64,7 +64,7 @@ class CorpusLevels {
 public:
     CorpusLevels(std::span<const Shard<Code>> shards, const FixedPower& power, TableCache& cache,
                  const WideTables* wide = nullptr)
-        : shards_(shards), tables_(shards.front().n_codes(), power, cache, wide) {
+        : shards_(shards), tables_(n_codes_of(shards), power, cache, wide) {
         if (wide != nullptr && wide->n_shards() != shards.size()) throw_wide_damaged();
         for (const auto& shard : shards) {
             everything_.push_back(shard.all());

@@ -99,6 +99,13 @@ public:
     [[nodiscard]] bool has_grown() const noexcept {
         return is_removed_ || stop_ != none || silent_end_ == none;
     }
+    // The same shard on its own: nothing follows the end of its text, and something all others.
+    [[nodiscard]] Shard alone() const {
+        Shard shard = *this;
+        shard.silent_end_ = end_row_;
+        shard.stop_ = none;
+        return shard;
+    }
     // Whether the columns below are not there, and `shared` is not to be had: whoever can do
     // without asks first. They throw NeedsFastLayout.
     [[nodiscard]] bool is_compact() const noexcept { return compact_text_.has_value(); }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import weakref
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,21 +112,23 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     return fits
 
 
-def calibration_of(index: Index, *, adapt: bool) -> Calibration:
+def calibration_of(index: Index, *, adapt: bool, apart: bool = False) -> Calibration:
     """The index's calibration: the one that is kept for it, or else one fitted now, and kept.
+
+    `apart`: also of an index that has grown, of which it is kept as long as the index is open.
 
     Of several threads and processes that ask at once, one fits and the others wait for it. The
     logger "infgram" tells that the fit begins, at the level INFO.
     """
-    return _fits_of(index)[adapt]
+    return _fits_of(index, apart)[adapt]
 
 
-def kneser_ney_of(index: Index, *, adapt: bool) -> KneserNeyModel:
+def kneser_ney_of(index: Index, *, adapt: bool, apart: bool = False) -> KneserNeyModel:
     """What the core estimates with: the index's calibration and what wide contexts pass on.
 
     All that estimate with it share its memory of contexts met. Waits and tells as `calibration_of`.
     """
-    fits = _fits_of(index)
+    fits = _fits_of(index, apart)
     known = _MODELS.get(index)
     if known is None or known[0] is not fits:
         wide = wide_tables_of(index, fits[0].exponent)
@@ -134,8 +137,10 @@ def kneser_ney_of(index: Index, *, adapt: bool) -> KneserNeyModel:
     return known[1][adapt]
 
 
-def _fits_of(index: Index) -> _Fits:
-    index.need_one_piece("Kneser-Ney")
+def _fits_of(index: Index, apart: bool) -> _Fits:
+    if apart and not index.segments.is_one:
+        return _fits_of_segments(index)
+    index.need_one_piece("Kneser-Ney, unless it counts segments apart (apart=True),")
     known = once(
         index.stored,
         lambda: _CACHE.get(index) or stored_calibration(index),
@@ -144,6 +149,16 @@ def _fits_of(index: Index) -> _Fits:
     )
     _CACHE[index] = known
     return known
+
+
+def _fits_of_segments(index: Index) -> _Fits:
+    index.need_nothing_removed("Kneser-Ney")
+    with _FITTING:
+        if index not in _CACHE:
+            _log.info("fitting Kneser-Ney to the segments of %s", index.path)
+            wide = wide_tables_of(index, _EXPONENT) or count_wide_tables(index, _EXPONENT)
+            _CACHE[index] = _fitted(index, wide)
+        return _CACHE[index]
 
 
 def _fitted_now(index: Index) -> _Fits:
@@ -186,6 +201,7 @@ def textbook_discounts() -> tuple[float, NDArray[np.float64]]:
 
 _NAMES = ("static", "adapting")
 _Fits = tuple[Calibration, Calibration]
+_FITTING = threading.Lock()
 _CACHE: weakref.WeakKeyDictionary[Index, _Fits] = weakref.WeakKeyDictionary()
 _MODELS: weakref.WeakKeyDictionary[Index, tuple[_Fits, tuple[KneserNeyModel, KneserNeyModel]]] = (
     weakref.WeakKeyDictionary()

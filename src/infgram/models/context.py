@@ -108,14 +108,15 @@ class Context:
         if self._live is not None:
             self._live.read(np.array(code if len(code) else [_UNKNOWN], np.uint32))
 
-    def levels(self) -> list[Counts]:
+    def levels(self, *, apart: bool = False) -> list[Counts]:
         """Levels of the corpus, longest first; the last is the empty context, n = 0.
 
         The compact layout does not tell different contexts, nor does an index that has grown:
-        `contexts` is 0 and `passed` NaN.
+        `contexts` is 0 and `passed` NaN. `apart`: those of each segment are counted apart, and the
+        ends of their last documents not at all.
         """
         index = self.cursor.index
-        if index.layout == COMPACT or not index.segments.is_one:
+        if index.layout == COMPACT or not (apart or index.segments.is_one):
             return self._counted_levels()
         return [
             Counts(n, m, False, token_ids, counts, contexts, passed)

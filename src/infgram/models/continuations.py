@@ -34,10 +34,15 @@ _CACHE: weakref.WeakKeyDictionary[Index, tuple[float, WideTables]] = weakref.Wea
 def wide_tables_of(index: Index, exponent: float) -> WideTables | None:
     """Those kept for the index, or else counted now, 30 ns a row, and kept; None for a small one.
 
-    `exponent`: of the fractional counts. Raises CorruptIndex.
+    None are kept of one that has grown. `exponent`: of the fractional counts. Raises CorruptIndex.
     """
     if index.n_rows < _LARGE:
         return None
+    if not index.segments.is_one:
+        known = _CACHE.get(index)
+        if known is None or known[0] != exponent:
+            known = _CACHE[index] = exponent, count_wide_tables(index, exponent)
+        return known[1]
     exponent_and_tables = once(
         index.stored,
         lambda: _known(index, exponent),

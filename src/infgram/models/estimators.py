@@ -215,6 +215,11 @@ class KneserNey(Mixture):
     - `max_order`: the longest n-gram, one more than the tokens of context that are seen; None sees
       up to 253 tokens. A model cut in this way is a back-off model: each level is read as if it
       were the longest, so that a context only adds one level to what its suffixes say.
+    - `apart`: of an index that has grown, the contexts of each segment are counted apart, so that
+      one which several have counts as often; and the last document of a segment has no end. The
+      law is then another one than that of an index in one piece, which without `apart` is asked
+      for (NeedsMerge). Where documents were removed it is always. The discounts are fitted when a
+      model first needs them, and not kept. docs/howto/growing.md has the figures.
 
     Sources: Kneser and Ney (1995); Chen and Goodman (1999); Teh (2006), "A hierarchical Bayesian
     language model based on Pitman-Yor processes"; Wood et al. (2009), "A stochastic memoizer for
@@ -222,6 +227,7 @@ class KneserNey(Mixture):
     """
 
     max_order: int | None = None
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if self.max_order is not None:
@@ -236,7 +242,7 @@ class KneserNey(Mixture):
         """The same law in the core."""
         return native.kneser_ney(
             cursor.native,
-            model=kneser_ney_of(cursor.index, adapt=live),
+            model=kneser_ney_of(cursor.index, adapt=live, apart=self.apart),
             live_tokens=LIVE_TOKENS if live else 0,
         )
 
@@ -247,9 +253,9 @@ class KneserNey(Mixture):
     def mixture(self, context: Context) -> list[Component]:
         """The levels of live text and corpus, longest first, and the uniform distribution."""
         live = context.live_levels()
-        corpus = context.levels()
+        calibration = calibration_of(context.cursor.index, adapt=context.adapts, apart=self.apart)
+        corpus = context.levels(apart=self.apart)
         is_cut = self.window < MAX_ORDER - 1
-        calibration = calibration_of(context.cursor.index, adapt=context.adapts)
         components = []
         rest = 1.0
         for level, shorter in _interleaved(corpus, live):

@@ -80,8 +80,8 @@ class Directory:
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise StorageError(
-                    f"{path} cannot be opened: {error.strerror}; raise the limit of open files "
-                    "(ulimit -n), or build with larger shards"
+                    f"{path} cannot be opened: {error.strerror}; close some, or raise the limit "
+                    "of open files (ulimit -n)"
                 ) from error
             what = "a symbolic link" if error.errno == errno.ELOOP else f"not {kind} ({error})"
             raise CorruptIndex(
@@ -99,7 +99,7 @@ class Directory:
         with self.file(name) as descriptor:
             size = self._size(name, descriptor, most)
             if size and system.MOVES_OPEN_FILES:
-                return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR)
+                return system.map_file(descriptor, size)
             return system.read_at(descriptor, size, 0)
 
     def _size(self, name: str, descriptor: int, most: int) -> int:

@@ -31,7 +31,7 @@ from .directory import Directory
 from .generations import FORMAT
 from .layout import COMPACT, FAST, Fields
 from .shards import Shard
-from .storage import MOST_MANIFEST, StoredIndex, bind, checksum
+from .storage import StoredIndex, bind, checksum, read_json, unseal
 
 VERSION = 3
 _NONE: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -241,22 +241,18 @@ def _bound_list(root: Directory, name: str, verify: bool | None) -> Segments:
 def _read_list(root: Directory, name: str) -> Fields:
     path = root.path / name
     try:
-        fields = json.loads(root.read(name, most=MOST_MANIFEST))
+        fields = read_json(root, name)
     except FileNotFoundError as error:
         raise CorruptIndex(
             f"{path} is missing, and {generations.CURRENT} says that it is the index: build it "
             "again"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise CorruptIndex(f"{path} cannot be read ({error}): build the index again") from error
     found = Fields(fields, path)
-    given = fields.pop("checksum", None)
-    if (
-        given != checksum(fields)
-        or fields.get("format") != FORMAT
-        or fields.get("version") != VERSION
-    ):
-        raise CorruptIndex(f"{path} was changed since it was written: build the index again")
+    unseal(fields, path)
+    if fields.get("format") != FORMAT or fields.get("version") != VERSION:
+        raise CorruptIndex(f"{path} is no list of segments: build the index again")
     return found
 
 
@@ -297,7 +293,9 @@ def _check(found: Segments, path: Path) -> None:
     gone = sum(stored.layout.n_documents for stored in found.removals)
     if gone != sum(len(segment.removed) for segment in found.segments) or found.n_tokens < 1:
         raise CorruptIndex(f"{path}: it lists other documents as removed than it holds removals")
-    if (found.stop or (0, 0))[0] >= len(shards) or found.n_documents < 1:
+    shard, row = found.stop or (0, 0)
+    is_inside = shard < len(shards) and row < shards[shard].layout.n_rows
+    if not is_inside or found.n_documents < 1:
         raise CorruptIndex(f"{path}: the last document lies in no shard")
 
 

@@ -19,8 +19,9 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class IndexWriter:
         self.write(name, column)
         length = column.size
         with open(self.folder / name, "rb") as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR)
+            content = system.map_file(file.fileno(), padded(column.nbytes))
         return np.frombuffer(content, DTYPES[column.dtype.name], length)
 
     def copy(self, name: str, other: IndexWriter) -> None:
@@ -346,41 +347,45 @@ def _bind_other_side(
 def _map_all(
     folder: Directory, files: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, _Column], _Times]:
+    """Maps files. No more than two descriptors are open at once, however many files there are."""
     columns: dict[str, _Column] = {}
     times: _Times = {}
-    with ExitStack() as cleanup:
-        folders = {"": folder}
-        for name, entry in files.items():
-            inside, _, file = name.rpartition("/")
-            try:
-                if inside not in folders:
-                    folders[inside] = cleanup.enter_context(folder.folder(inside))
-                with folders[inside].file(file) as descriptor:
-                    found = os.fstat(descriptor)
-                    if found.st_size != entry["n_bytes"]:
-                        raise CorruptIndex(
-                            f"{folder.path / name} has {found.st_size} bytes, expected "
-                            f"{entry['n_bytes']}: build the index again"
-                        )
-                    mapped = mmap.mmap(
-                        descriptor, 0, access=mmap.ACCESS_READ, **system.NO_DESCRIPTOR
-                    )
-            except FileNotFoundError as error:
-                raise CorruptIndex(
-                    f"{folder.path / name} is missing: build the index again"
-                ) from error
-            except OSError as error:
-                advice = {
-                    errno.EMFILE: "raise the limit of open files (ulimit -n), or build with larger "
-                    "shards",
-                    errno.ENOMEM: "raise the limit of this process's memory (ulimit -v)",
-                }.get(error.errno or 0, "is the disk sound?")
-                raise StorageError(
-                    f"{folder.path / name} cannot be mapped: {error.strerror}; {advice}"
-                ) from error
-            columns[name] = np.frombuffer(mapped, DTYPES[entry["dtype"]])
-            times[name] = _times(found)
+    for inside, names in groupby(sorted(files), lambda name: name.rpartition("/")[0]):
+        with _missing(folder.path / inside), ExitStack() as cleanup:
+            within = cleanup.enter_context(folder.folder(inside)) if inside else folder
+            for name in names:
+                with _missing(folder.path / name):
+                    columns[name], times[name] = _mapped(within, Path(name).name, files[name])
     return columns, times
+
+
+@contextmanager
+def _missing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptIndex(f"{path} is missing: build the index again") from error
+
+
+def _mapped(folder: Directory, name: str, entry: Mapping[str, Any]) -> tuple[_Column, list[int]]:
+    path = folder.path / name
+    with folder.file(name) as descriptor:
+        found = os.fstat(descriptor)
+        if found.st_size != entry["n_bytes"]:
+            raise CorruptIndex(
+                f"{path} has {found.st_size} bytes, expected {entry['n_bytes']}: build the index "
+                "again"
+            )
+        try:
+            content = system.map_file(descriptor, found.st_size)
+        except OSError as error:
+            advice = (
+                "raise the limit of this process's memory (ulimit -v)"
+                if error.errno == errno.ENOMEM
+                else "is the disk sound?"
+            )
+            raise StorageError(f"{path} cannot be mapped: {error.strerror}; {advice}") from error
+    return np.frombuffer(content, DTYPES[entry["dtype"]]), _times(found)
 
 
 def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
@@ -452,7 +457,7 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
     """The manifest without its checksum, and the checksum."""
     path = folder.path / MANIFEST
     try:
-        manifest = json.loads(folder.read(MANIFEST, most=MOST_MANIFEST))
+        manifest = read_json(folder, MANIFEST)
     except FileNotFoundError as error:
         raise NotAnIndex(
             f"{folder.path} has no {MANIFEST}, nor a file {generations.CURRENT} that names the "
@@ -460,10 +465,6 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
         ) from error
     except OSError as error:
         raise NotAnIndex(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptIndex(
-            f"{path} is not JSON ({error}): it was changed after the build"
-        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise NotAnIndex(f"{path} is not the manifest of an infgram index")
     if type(manifest.get("version")) is not int or manifest["version"] not in READABLE:
@@ -477,15 +478,35 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
             f"{folder.path} has byte order {manifest.get('byte_order')!r} and this machine "
             f"{sys.byteorder!r}: infgram reads little-endian indexes on little-endian machines"
         )
-    found = manifest.pop("checksum", None)
+    identity = unseal(manifest, path)
+    _check_files(path, manifest.get("files"))
+    return manifest, identity
+
+
+def read_json(folder: Directory, name: str) -> Any:
+    """What a manifest or a list holds. Raises FileNotFoundError, OSError, CorruptIndex."""
     try:
-        expected = checksum(manifest)
+        return json.loads(folder.read(name, most=MOST_MANIFEST))
+    except (ValueError, RecursionError) as error:
+        raise CorruptIndex(
+            f"{folder.path / name} is not JSON ({error}): it was changed since it was written; "
+            "build the index again"
+        ) from error
+
+
+def unseal(fields: dict[str, Any], path: Path) -> str:
+    """Takes the checksum out of what was read from `path`. Raises CorruptIndex if it is wrong."""
+    found = fields.pop("checksum", None)
+    try:
+        expected = checksum(fields)
     except RecursionError as error:
         raise CorruptIndex(f"{path} is nested too deep: it was not written by infgram") from error
     if found != expected:
-        raise CorruptIndex(f"{path} was changed after the build: its checksum does not fit")
-    _check_files(path, manifest.get("files"))
-    return manifest, expected
+        raise CorruptIndex(
+            f"{path} was changed since it was written: its checksum does not fit; build the index "
+            "again"
+        )
+    return expected
 
 
 def _check_files(path: Path, files: object) -> None:

@@ -7,6 +7,7 @@ to rename or remove a file that is open, and a folder that has one. Nothing here
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import shutil
 import stat
@@ -15,15 +16,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 MOVES_OPEN_FILES = sys.platform != "win32"
 """Whether files that are open, and folders that have such, can be renamed and removed."""
-
-NO_DESCRIPTOR: dict[str, Any] = (
-    {"trackfd": False} if sys.version_info >= (3, 13) and sys.platform != "win32" else {}
-)
-"""For `mmap`: a map keeps a descriptor of its file open unless Python 3.13 is told not to."""
 
 
 def cache_folder() -> Path | None:
@@ -63,6 +60,10 @@ if sys.platform == "win32":
             finally:
                 os.lseek(descriptor, at, os.SEEK_SET)
             time.sleep(0.01)
+
+    def map_file(descriptor: int, n_bytes: int) -> mmap.mmap:
+        """Maps the first bytes of a file, at least one, to read. Raises OSError."""
+        return mmap.mmap(descriptor, n_bytes, access=mmap.ACCESS_READ)
 
     def read_at(descriptor: int, n_bytes: int, at: int) -> bytes:
         """So many bytes of a file from a place on, or those that it has."""
@@ -126,7 +127,29 @@ if sys.platform == "win32":
         return found
 
 else:
+    import ctypes
     import fcntl
+
+    _MAP_FIXED = 0x10  # of Linux, macOS and the BSDs
+    _mmap = ctypes.CDLL(None, use_errno=True).mmap
+    _mmap.restype = ctypes.c_void_p
+    _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_longlong]
+
+    def map_file(descriptor: int, n_bytes: int) -> mmap.mmap:
+        """Maps the first bytes of a file, at least one, to read. Raises OSError.
+
+        No descriptor stays open, however many files are mapped. Python before 3.13 keeps one a map:
+        so there the file takes the place of memory that was mapped without one.
+        """
+        if sys.version_info >= (3, 13):
+            return mmap.mmap(descriptor, n_bytes, access=mmap.ACCESS_READ, trackfd=False)
+        found = mmap.mmap(-1, n_bytes, access=mmap.ACCESS_READ)
+        at = np.frombuffer(found, np.uint8).__array_interface__["data"][0]
+        flags = mmap.MAP_SHARED | _MAP_FIXED
+        if _mmap(at, n_bytes, mmap.PROT_READ, flags, descriptor, 0) != at:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return found
 
     def lock(descriptor: int, *, wait: bool = False) -> bool:
         """Locks a file until it is closed. False, unless it waits, if another process has."""
