@@ -23,6 +23,8 @@ from .models.mix.estimator import Mix
 from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
+from .remote.index import RemoteIndex, open_remote
+from .remote.transfer import pull, push
 from .results import Level, Match, NextTokens, Prob
 from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.boolean import count_cnf
@@ -53,6 +55,7 @@ __all__ = [
     "Overlap",
     "Passage",
     "Prob",
+    "RemoteIndex",
     "Repeat",
     "Sampling",
     "Scores",
@@ -77,9 +80,12 @@ __all__ = [
     "ngrams",
     "novelty",
     "open",
+    "open_remote",
     "overlap",
     "perplexity",
     "published_perplexity",
+    "pull",
+    "push",
     "reliability",
     "remove",
     "repeats",

@@ -12,6 +12,8 @@
     │   ├── IndexExists         the target folder is taken
     │   ├── NotAnIndex          the path is not an infgram index
     │   ├── IndexReplaced       another build has taken the place of one that is open
+    │   ├── RemoteFailure       a server with an index failed, hung, or cut an answer short
+    │   ├── NotInPlace          asked where it lies, an index cannot tell this (an AttributeError)
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
@@ -90,6 +92,14 @@ class NotAnIndex(StorageError):
 
 class IndexReplaced(StorageError):
     """Another build has taken the place of one that is open: nothing can be kept beside it."""
+
+
+class RemoteFailure(StorageError):
+    """A server that has an index failed, did not answer in time, or sent less than it should."""
+
+
+class NotInPlace(StorageError, AttributeError):
+    """An index that is asked where it lies cannot tell this: it has to be pulled."""
 
 
 class UnsupportedFormat(StorageError):
