@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(path)
         fault = self.server.fault(path) if with_body else None
         if fault == "hang":
-            time.sleep(5)
+            time.sleep(2)
             self.close_connection = True
             return
         file = self.server.folder / path

@@ -23,6 +23,7 @@ pytest.importorskip("moto.server", reason="needs moto's server: make test-remote
 from conftest import make_index
 from faulty import FaultyServer, serving
 from moto.server import ThreadedMotoServer
+from pasting import blocks, commands, shell
 
 import infgram
 from infgram import errors
@@ -31,6 +32,7 @@ from infgram.store import objects
 from infgram.store.summary import LEAF, records_of, size_of, summary, tiers_of
 from infgram.text.tokens import load
 
+DOCS = Path(__file__).parents[1] / "docs"
 pytestmark = [
     pytest.mark.remote,
     # of the libraries that the server of S3 stands on
@@ -64,8 +66,6 @@ def bucket() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(objects, "TIMEOUT", 0.5)
-    monkeypatch.setattr(objects, "RETRIES", 1)
     return tmp_path / "cache" / "infgram" / "remote"
 
 
@@ -74,6 +74,22 @@ def pushed(part_index: infgram.Index, bucket: str) -> str:
     url = f"{bucket}/some/part.infgram"
     infgram.push(part_index, url, overwrite=True)
     return url
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address whose objects are files: nothing waits for a server where thousands are read."""
+    from obstore.store import LocalStore
+
+    store = LocalStore(tmp_path / "disk", mkdir=True)
+    monkeypatch.setattr(objects.Objects, "_store", store)
+    return "s3://disk"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "TIMEOUT", 0.5)
+    monkeypatch.setattr(objects, "RETRIES", 1)
 
 
 @pytest.fixture
@@ -121,16 +137,17 @@ def test_an_index_asked_in_place_is_opened_and_counts_with_few_small_reads(
 
 
 def test_all_answers_in_place_are_those_of_the_index(
-    pushed: str, part_index: infgram.Index, prose: bytes
+    disk: str, part_index: infgram.Index, prose: bytes
 ) -> None:
-    index = infgram.open_remote(pushed)
+    infgram.push(part_index, disk)
+    index = infgram.open_remote(disk)
     asked = [b"", b"e", b"the ", *ngrams(prose[:120_000], 100, 300)]
     assert index.count_batch(asked).tolist() == part_index.count_batch(asked).tolist()
     for ngram, ntd in zip(asked, index.ntd_batch(asked), strict=True):
         local = part_index.ntd(ngram)
         assert (ntd, ntd.prompt_cnt, ntd.suffix_len) == (local, local.prompt_cnt, len(ngram))
         assert ntd.token_ids.tolist() == local.token_ids.tolist()
-    for ngram in asked[1:20]:
+    for ngram in asked[1:15]:
         assert index.levels(ngram) == part_index.levels(ngram)
         assert index.find(ngram, limit=3, seed=5) == part_index.find(ngram, limit=3, seed=5)
     assert pickle.loads(pickle.dumps(index)).count(b"the") == part_index.count(b"the")
@@ -139,7 +156,7 @@ def test_all_answers_in_place_are_those_of_the_index(
 @pytest.mark.parametrize("code_bits", [8, 16, 32])
 @pytest.mark.parametrize("shard_tokens", [2**31 - 3, 900])
 def test_every_width_and_several_shards_are_read_in_place(
-    bucket: str, tmp_path: Path, code_bits: int, shard_tokens: int
+    disk: str, tmp_path: Path, code_bits: int, shard_tokens: int
 ) -> None:
     rng = np.random.default_rng(code_bits)
     run = rng.integers(0, 3, 400)
@@ -153,9 +170,8 @@ def test_every_width_and_several_shards_are_read_in_place(
         shard_tokens=shard_tokens,
         block_rows=256,
     )
-    url = f"{bucket}/{code_bits}/{shard_tokens}"
-    infgram.push(local, url)
-    index = infgram.open_remote(url)
+    infgram.push(local, disk)
+    index = infgram.open_remote(disk)
     assert index.n_shards == local.n_shards
     asked = [[], [7], [0], [0] * 500, [0] * 601, run.tolist(), [*run[-300:].tolist(), 1, *run[:9]]]
     for document in documents:
@@ -164,7 +180,7 @@ def test_every_width_and_several_shards_are_read_in_place(
             asked.append(document[begin : begin + int(rng.integers(1, 40))].tolist())
     assert index.count_batch(asked).tolist() == local.count_batch(asked).tolist()
     assert index.ntd_batch(asked) == [local.ntd(each) for each in asked]
-    for each in asked[1:30]:
+    for each in filter(None, asked[1:18]):
         assert index.levels(each) == local.levels(each)
         assert index.find(each, limit=2, seed=1) == local.find(each, limit=2, seed=1)
 
@@ -213,6 +229,24 @@ def test_a_summary_has_the_contexts_of_its_rows(part_index: infgram.Index) -> No
         assert records.keys[i].tolist() == expected + [0] * (16 - len(expected))
 
 
+def test_the_page_on_it_can_be_pasted(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bucket == "s3://bucket"
+    monkeypatch.chdir(tmp_path)
+    run = shell(tmp_path)
+    n_run = 0
+    for language, block in blocks(DOCS / "howto" / "remote.md"):
+        if language == "python":
+            exec(compile(block, "remote.md", "exec"), {})
+            n_run += 1
+        elif language == "console":
+            for command in commands(block):
+                run(command)
+                n_run += 1
+    assert n_run == 6
+
+
 # Fetched ------------------------------------------------------------------------------------------
 
 
@@ -254,7 +288,10 @@ def test_the_cache_is_never_trusted_unchecked(
 
 
 def test_an_index_is_pulled_whole_or_not_at_all(
-    site: FaultyServer, part_index: infgram.Index, tmp_path: Path
+    site: FaultyServer,
+    part_index: infgram.Index,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[tuple[str, int, int]] = []
     pulled = infgram.pull(
@@ -266,6 +303,7 @@ def test_an_index_is_pulled_whole_or_not_at_all(
     with pytest.raises(errors.IndexExists):
         infgram.pull(site.address, tmp_path / "mine.infgram")
     site.fault = lambda path: "truncate" if path.endswith("/same") else None
+    monkeypatch.setattr(objects, "RETRIES", 0)
     with pytest.raises(errors.RemoteFailure):
         infgram.pull(site.address, tmp_path / "other.infgram")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "mine.infgram", "site"]
@@ -357,7 +395,7 @@ def test_files_of_another_index_are_not_taken_for_this_ones(site: FaultyServer) 
 
 @pytest.mark.parametrize("fault", ["fail", "hang", "truncate"])
 def test_a_server_that_fails_gets_a_clear_error_and_no_wrong_answer(
-    site: FaultyServer, fault: str, tmp_path: Path
+    site: FaultyServer, fault: str, impatient: None
 ) -> None:
     index = infgram.open_remote(site.address)
     count = index.count("the")
@@ -386,7 +424,9 @@ def test_what_fails_once_is_asked_again(site: FaultyServer, part_index: infgram.
     assert failed
 
 
-def test_where_nothing_is_and_what_is_none(site: FaultyServer, bucket: str) -> None:
+def test_where_nothing_is_and_what_is_none(
+    site: FaultyServer, bucket: str, impatient: None
+) -> None:
     for url in (f"{site.address}/nothing", f"{bucket}/nothing"):
         with pytest.raises(errors.NotAnIndex, match="no index was pushed there"):
             infgram.open(url)

@@ -44,6 +44,8 @@ from .overlap import overlap
 from .perplexity import perplexity
 from .plot import plot
 from .polish import polish
+from .pull import pull
+from .push import push
 from .refine import refine
 from .remove import remove
 from .sections import MORE, SECTIONS
@@ -249,6 +251,7 @@ for _command in (
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft, serve),
     *(add, remove, merge),
+    *(push, pull),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))
