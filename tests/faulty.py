@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self.path.lstrip("/")
+        path = self.path.partition("?")[0].lstrip("/")
         self.server.asked.append(path)
         fault = self.server.fault(path) if with_body else None
         if fault == "hang":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -175,12 +176,12 @@ def test_every_width_and_several_shards_are_read_in_place(
     assert index.n_shards == local.n_shards
     asked = [[], [7], [0], [0] * 500, [0] * 601, run.tolist(), [*run[-300:].tolist(), 1, *run[:9]]]
     for document in documents:
-        for _ in range(12):
+        for _ in range(4):
             begin = int(rng.integers(len(document) + 1))
             asked.append(document[begin : begin + int(rng.integers(1, 40))].tolist())
     assert index.count_batch(asked).tolist() == local.count_batch(asked).tolist()
     assert index.ntd_batch(asked) == [local.ntd(each) for each in asked]
-    for each in filter(None, asked[1:18]):
+    for each in filter(None, asked[1:10]):
         assert index.levels(each) == local.levels(each)
         assert index.find(each, limit=2, seed=1) == local.find(each, limit=2, seed=1)
 
@@ -318,6 +319,27 @@ def test_both_sides_of_an_index_are_pushed_and_pulled(bucket: str, tmp_path: Pat
     assert pulled.backwards.count("eb") == 2
 
 
+def test_an_index_on_a_hub_is_read_of_one_commit(
+    part_index: infgram.Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub of our own, with what huggingface_hub asks of it."""
+    pytest.importorskip("huggingface_hub")
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    told = tmp_path / "hub" / "api" / "datasets" / "user" / "name"
+    told.parent.mkdir(parents=True)
+    told.write_text(json.dumps({"id": "user/name", "sha": commit, "siblings": []}))
+    files = tmp_path / "hub" / "datasets" / "user" / "name" / "resolve" / commit / "some"
+    shutil.copytree(part_index.path, files)
+    with serving(tmp_path / "hub") as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)
+        index = infgram.open("hf://datasets/user/name/some")
+        assert index.count("the") == part_index.count("the")
+        with pytest.raises(errors.RemoteFailure, match="does not tell of this repository"):
+            infgram.open("hf://datasets/user/other")
+    with pytest.raises(errors.StorageError, match="is no address of the hub"):
+        infgram.open("hf://alone")
+
+
 # Changes ------------------------------------------------------------------------------------------
 
 
@@ -395,10 +417,11 @@ def test_files_of_another_index_are_not_taken_for_this_ones(site: FaultyServer) 
 
 @pytest.mark.parametrize("fault", ["fail", "hang", "truncate"])
 def test_a_server_that_fails_gets_a_clear_error_and_no_wrong_answer(
-    site: FaultyServer, fault: str, impatient: None
+    site: FaultyServer, fault: str, cache: Path, impatient: None
 ) -> None:
     index = infgram.open_remote(site.address)
     count = index.count("the")
+    shutil.rmtree(cache)
     said = r"failed, did not answer within 0.5 s, or cut its answer short, 2 times"
     for broken in ("CURRENT", "manifest.json", "token_ids"):
         site.fault = lambda path, broken=broken: fault if path.endswith(broken) else None

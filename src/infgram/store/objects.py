@@ -71,13 +71,18 @@ class Objects:
     _versions: dict[str, Version] = field(default_factory=dict)
 
     @cached_property
-    def _store(self) -> Any:
-        """Made when it is first used, and not taken into other processes."""
+    def _library(self) -> Any:
         try:
-            from obstore import store
+            import obstore
+            import obstore.exceptions
+            import obstore.store
         except ImportError as error:
             raise missing("obstore", self.url) from error
-        made: Any = store
+        return obstore
+
+    @cached_property
+    def _store(self) -> Any:
+        """Made when it is first used, and not taken into other processes."""
         url, headers = web_address(self.url) if self.url.startswith(HUB) else (self.url, {})
         options: dict[str, Any] = {
             "timeout": timedelta(seconds=TIMEOUT),
@@ -91,7 +96,7 @@ class Objects:
             "retry_timeout": timedelta(seconds=(RETRIES + 1) * TIMEOUT),
         }
         try:
-            return made.from_url(url, client_options=options, retry_config=retries)
+            return self._library.store.from_url(url, client_options=options, retry_config=retries)
         except Exception as error:
             raise StorageError(f"{self.url} cannot be asked: {first_line(error)}") from error
 
@@ -139,10 +144,8 @@ class Objects:
             yield from self.parts(wanted[at : at + _CHUNKS])
 
     def _head(self, name: str) -> Version:
-        import obstore
-
         self.traffic.requests += 1
-        return _version(self._told(name, lambda: obstore.head(self._store, name)))
+        return _version(self._told(name, lambda: self._library.head(self._store, name)))
 
     def _part(self, part: Part) -> bytes:
         version = self._versions[part.name]
@@ -166,12 +169,8 @@ class Objects:
     def _get(
         self, name: str, options: dict[str, Any], version: Version | None
     ) -> tuple[bytes, Version]:
-        import obstore
-
-        ask: Any = obstore
-
         def get() -> tuple[bytes, Version]:
-            answer = ask.get(self._store, name, options=options)
+            answer = self._library.get(self._store, name, options=options)
             return bytes(answer.bytes()), _version(answer.meta)
 
         content, found = self._told(name, get, was_there=version is not None)
@@ -181,14 +180,7 @@ class Objects:
 
     def _told(self, name: str, ask: Callable[[], _T], *, was_there: bool = False) -> _T:
         """What the server says; in our words where it is an error."""
-        _ = self._store  # says that obstore is missing, where it is
-        from obstore.exceptions import (
-            BaseError,
-            NotSupportedError,
-            PermissionDeniedError,
-            PreconditionError,
-            UnauthenticatedError,
-        )
+        errors = self._library.exceptions
 
         try:
             return ask()
@@ -196,19 +188,19 @@ class Objects:
             if was_there:
                 raise self._changed(name) from error
             raise
-        except PreconditionError as error:
+        except errors.PreconditionError as error:
             raise self._changed(name) from error
-        except (PermissionDeniedError, UnauthenticatedError) as error:
+        except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
             raise RemoteFailure(
                 f"{self.url}/{name} must not be read or written: {first_line(error)}; give keys of "
                 "somebody who may, in the environment (docs/howto/remote.md)"
             ) from error
-        except NotSupportedError as error:
+        except errors.NotSupportedError as error:
             raise RemoteFailure(
                 f"{self.url}/{name}: the server cannot do what is needed ({first_line(error)}): "
                 "expected one that sends parts of files"
             ) from error
-        except (BaseError, OSError) as error:
+        except (errors.BaseError, OSError) as error:
             raise RemoteFailure(
                 f"{self.url}/{name}: the server failed, did not answer within {TIMEOUT:g} s, or "
                 f"cut its answer short, {RETRIES + 1} times ({first_line(error)}): ask again later"
@@ -243,17 +235,13 @@ class Objects:
             self._put(each)
 
     def _put(self, file: tuple[str, Path | bytes]) -> None:
-        import obstore
-
         name, content = file
-        self._told(name, lambda: obstore.put(self._store, name, content))
+        self._told(name, lambda: self._library.put(self._store, name, content))
 
     def remove(self, names: Sequence[str]) -> None:
         """Removes objects; on a hub they stay in its history, and where they are."""
-        import obstore
-
         if not self.url.startswith(HUB):
-            self._told("", lambda: obstore.delete(self._store, list(names)))
+            self._told("", lambda: self._library.delete(self._store, list(names)))
 
 
 def _version(meta: Any) -> Version:
