@@ -27,6 +27,7 @@
     │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── RefinerMismatch       a refiner was trained for other tokens than the index has
+    ├── WorkerLost            a worker of a cluster died, again and again
     ├── OutOfMemory           there is too little memory, here or on a device (a MemoryError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
@@ -160,6 +161,10 @@ class ContextNotFound(InfgramError, LookupError):
 
 class RefinerMismatch(InfgramError):
     """A refiner was trained for other tokens than the index has."""
+
+
+class WorkerLost(InfgramError):
+    """A worker of a cluster died, was started again, and died again, or its machine is gone."""
 
 
 class OutOfMemory(InfgramError, MemoryError):
