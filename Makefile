@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs wheel release-check test test-shakespeare test-clients test-remote test-ray test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel test-wheel release-check test test-shakespeare test-clients test-remote test-ray test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -59,6 +59,18 @@ docs: .venv-docs/.ready  ## the site, into build/docs, without a warning and wit
 
 wheel: .venv-release/.ready  ## the wheel and sdist of the last commit, into dist, if they are as promised
 	.venv-release/bin/python tools/release.py wheel -o dist
+
+# As a stranger has it: every extra, no code beside the tests, no compiler.
+test-wheel: wheel  ## what the README, the site, the notebooks and docstrings say, by that wheel alone
+	rm -rf .venv-wheel build/stranger && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python $(PIP) "$$(ls -t dist/infgram-*-cp*.whl | head -1)[test,draft,refine]" \
+	  "$$(ls -t dist/infgram_bench-*.whl | head -1)"
+	mkdir -p build/stranger
+	git archive HEAD README.md pyproject.toml bench/README.md bench/pyproject.toml bench/results docs \
+	  examples tests | tar -x -C build/stranger
+	cd build/stranger && CC=false CXX=false $(CURDIR)/.venv-wheel/bin/python -m pytest \
+	  tests/test_site.py tests/test_site_torch.py tests/test_notebooks.py tests/test_documentation.py \
+	  tests/test_cli_demo.py tests/test_own_estimator.py
 
 release-check: .venv-release/.ready .venv-dev/.ready  ## whether the last commit can be released
 	$(DEV)/python -m infgram_bench.summary --check $(FIGURES)

@@ -47,7 +47,11 @@ TEXT = b"".join(
     b" ".join(_WORDS[(i * i + 3 * j * i) % len(_WORDS)] for j in range(7)) + b"\n"
     for i in range(500)
 )
-NEEDS = {"prompt lookup": ["torch", "transformers"], "Arctic": ["arctic_inference"]}
+NEEDS = {
+    "prompt lookup": ["torch", "transformers"],
+    "Arctic": ["arctic_inference"],
+    "SGLang": ["sglang.srt.speculative.cpp_ngram.ngram_corpus"],
+}
 MARKS = {"prompt lookup": [pytest.mark.torch]}
 
 

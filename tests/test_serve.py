@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -272,7 +272,7 @@ def test_wrong_queries_are_told_as_infini_grams_clients_expect(
 # OpenAI's API -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "mix"])
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if not name.startswith("mix")])
 def test_a_completion_is_what_the_model_generates(
     client: TestClient, index: infgram.Index, name: str
 ) -> None:
@@ -471,15 +471,18 @@ def test_models_are_listed_and_can_be_asked_for(client: TestClient) -> None:
     assert client.post("/v1/chat/completions", json={}).status_code == 404
 
 
-def test_the_mixture_is_offered_where_it_was_fitted_or_asked_for(
-    prose: bytes, memory_folder: Path
+@pytest.mark.parametrize(("name", "size"), [("mix", "lean"), ("mix-full", "full")])
+def test_a_mixture_is_offered_where_it_was_fitted_or_asked_for(
+    prose: bytes, memory_folder: Path, name: str, size: Literal["lean", "full"]
 ) -> None:
     text = prose[:3000].decode()
     index = infgram.build([text], memory_folder / "fitted.infgram", overwrite=True)
-    names = application_names(index)
-    assert stored_fit(index) is None and "fitted@mix" not in names
-    assert application_names(index, estimator="mix")[:2] == ["fitted", "fitted@mix"]
-    assert "fitted@mix" in application_names(infgram.open(index.path))
+    assert stored_fit(index, size=size) is None
+    assert not any("@mix" in name for name in application_names(index))
+    assert application_names(index, estimator=name)[:2] == ["fitted", f"fitted@{name}"]
+    infgram.fit(index, size=size)
+    offered = application_names(infgram.open(index.path))
+    assert [each for each in offered if "@mix" in each] == [f"fitted@{name}"]
 
 
 def application_names(index: infgram.Index, **more: Any) -> list[str]:

@@ -7,7 +7,7 @@ remember finished texts does. One that is not installed raises Absent.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, Protocol
@@ -28,6 +28,10 @@ _TUNED_PATH: tuple[Options, ...] = tuple(
 )
 _TUNED_LOOKUP: tuple[Options, ...] = tuple(
     {"max_matching_ngram_size": n, "share": share} for n, share in product((1, 2, 3, 4), (0.5, 1.0))
+)
+_TUNED_SGLANG: tuple[Options, ...] = tuple(
+    {"match_type": order, "share": share}
+    for order, share in product(("BFS", "PROB"), (0.25, 0.5, 0.75, 1.0))
 )
 
 # For prompt lookup, as what ends a text: before 5.13, transformers cannot do without such a token.
@@ -161,16 +165,10 @@ class PromptLookup(DraftingSystem):
 
 
 @dataclass(frozen=True)
-class _Path:
-    token_ids: list[int]
-
-    @property
-    def parents(self) -> range:
-        return range(-1, len(self.token_ids) - 1)
-
-    @property
-    def probs(self) -> tuple[float, ...]:
-        return ()
+class _Tree:
+    token_ids: Sequence[int]
+    parents: Sequence[int]
+    probs: Sequence[float] = ()
 
 
 class _LookupSession(Session):
@@ -184,7 +182,8 @@ class _LookupSession(Session):
 
     def propose(self) -> Proposal:
         found, _ = self._generator.get_candidates(self._ids)
-        return _Path(found[0, self._ids.shape[1] :].tolist())
+        token_ids = found[0, self._ids.shape[1] :].tolist()
+        return _Tree(token_ids, range(-1, len(token_ids) - 1))
 
     def accept(self, ids: Ids) -> None:
         more = self._torch.from_numpy(ids.astype(np.int64))[None]
@@ -256,9 +255,74 @@ class _ArcticSession(Session):
             self._cache.evict_cached_response(text)
 
 
-SYSTEMS: tuple[type[DraftingSystem], ...] = (InfgramDrafting, PromptLookup, Arctic)
+# SGLang -------------------------------------------------------------------------------------------
+
+
+class SGLang(DraftingSystem):
+    """The n-gram corpus of SGLang: a suffix automaton of the corpus beside a trie of texts."""
+
+    name = "SGLang"
+    ways = (Way("SGLang tree, tuned", _TUNED_SGLANG),)
+
+    def __init__(self, material: Material) -> None:
+        package = "sglang.srt.speculative.cpp_ngram"
+        self._kind = imported(f"{package}.ngram_corpus").NgramCorpus
+        separator = np.array([imported(f"{package}.external_corpus").SEPARATOR_TOKEN], np.int64)
+        self._corpus = [
+            part for document in material.corpus for part in (separator, document.astype(np.int64))
+        ][1:]
+        self._n_tokens = sum(map(len, self._corpus))
+        self.session(4, _TUNED_SGLANG[0]).close()  # compiles, where that was not done
+
+    def session(self, max_tokens: int, options: Options) -> Session:
+        """With a corpus of its own. Of `share`, how much of a draft the automaton may give."""
+        corpus = self._kind(
+            draft_token_num=max_tokens + 1,  # the last token of the text is the first of them
+            match_type=options["match_type"],
+            external_sam_budget=max(1, int(max_tokens * options["share"])),
+            external_corpus_max_tokens=self._n_tokens,
+        )
+        corpus.load_external_corpus_named("corpus", self._corpus)
+        return _SGLangSession(corpus)
+
+
+class _SGLangSession(Session):
+    """As SGLang's worker does it; but it gives the trie the prompt's end alone, not all of it."""
+
+    _DEPTH = 18  # of the trie, by default
+
+    def __init__(self, corpus: Any) -> None:
+        self._corpus = corpus
+        self._tail: list[int] = []
+        self._n_tokens = 0
+
+    def start(self, prompt: Ids) -> None:
+        self._n_tokens = 0
+        self._tail = []
+        self._add(prompt.tolist())
+
+    def propose(self) -> Proposal:
+        self._corpus.synchronize()
+        token_ids, mask = self._corpus.batch_get(["text"], [self._tail], [self._n_tokens])
+        ancestors = np.tril(mask.reshape(len(token_ids), -1), -1)
+        parents = np.array([np.flatnonzero(row).max(initial=0) for row in ancestors])
+        padding = np.flatnonzero((token_ids != 0) | (parents != 0)).max(initial=0) + 1
+        return _Tree(token_ids[1:padding].tolist(), (parents[1:padding] - 1).tolist())
+
+    def accept(self, ids: Ids) -> None:
+        self._add(ids.tolist())
+
+    def stop(self) -> None:
+        self._corpus.erase_match_state(["text"])
+
+    def _add(self, ids: list[int]) -> None:
+        self._corpus.batch_put([self._tail + ids])
+        self._tail = (self._tail + ids)[-self._DEPTH :]
+        self._n_tokens += len(ids)
+
+
+SYSTEMS: tuple[type[DraftingSystem], ...] = (InfgramDrafting, PromptLookup, Arctic, SGLang)
 NOT_DRIVEN = {
     "REST": "not measured: its retriever is no package (draftretriever is another project's)",
-    "SGLang": "not measured: its corpus and trie come with its server alone",
     "suffix-gpu": "not measured: it is made for GPUs; a draft takes it 0.2 s on a CPU",
 }

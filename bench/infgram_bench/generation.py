@@ -28,7 +28,7 @@ from .truth import WrongAnswers
 _PROMPT = "First Citizen:"
 _N_TOKENS = 200_000
 _N_TOKENS_TOKENGRAMS = 20_000
-_N_LAWS, _N_DRAWS = 40, 2_000  # contexts, and draws from each
+_N_LAWS = 40  # contexts to draw from
 _GENERATED = re.compile(r"^Generated (\d+) chars in ([\d.]+)s", re.MULTILINE)
 PUBLISHED = "the published program"
 
@@ -52,6 +52,7 @@ def _answer(bench: Bench) -> None:
     run = run_beside(
         "generation",
         *(bench.folder, str(program or ""), str(bench.settings.rounds), str(limit)),
+        "500" if bench.settings.quick else "2000",
         trial=trial,
         limit=limit + 60,  # a program is stopped by its own limit
     )
@@ -70,14 +71,16 @@ QUESTION = Question(
 # In a process of its own --------------------------------------------------------------------------
 
 
-def measure(folder: Path, program: str, rounds: int, limit: float, trial: Trial) -> Findings:
-    """Of the index in the folder, and of what rivals have there."""
+def measure(
+    folder: Path, program: str, rounds: int, limit: float, n_draws: int, trial: Trial
+) -> Findings:
+    """Of the index in the folder, and of what rivals have there; `n_draws` from each law."""
     findings = Findings()
     index = infgram.open(folder / "training.infgram")
     _beside_rivals(index, folder, program, rounds, limit, trial, findings)
     _settings(index, findings, rounds)
     _ways(index, findings, rounds)
-    _law(index, findings)
+    _law(index, n_draws, findings)
     return findings
 
 
@@ -151,7 +154,7 @@ def _ways(index: infgram.Index, findings: Findings, rounds: int) -> None:
     findings.figures["rejection"] = ratio
 
 
-def _law(index: infgram.Index, findings: Findings) -> None:
+def _law(index: infgram.Index, n_draws: int, findings: Findings) -> None:
     """How far what is drawn by rejection is from the law, beside what chance alone makes of it."""
     model = infgram.Model(index, infgram.SBIS(k=2, decay=0.1))
     rng = np.random.default_rng(0)
@@ -162,11 +165,11 @@ def _law(index: infgram.Index, findings: Findings) -> None:
         law = model.distribution(context) ** (1 / 0.8)
         law /= law.sum()
         drawn = np.zeros(len(law))
-        for made in model.samples(_N_DRAWS, context, max_tokens=1, temperature=0.8, seed=rng):
+        for made in model.samples(n_draws, context, max_tokens=1, temperature=0.8, seed=rng):
             drawn[np.searchsorted(model.token_ids[1:-1], made.token_ids) + 1] += 1
-        distances.append(np.abs(drawn / _N_DRAWS - law).sum() / 2)
+        distances.append(np.abs(drawn / n_draws - law).sum() / 2)
         # half the mean absolute deviation of each count, which is nearly normal
-        by_chance.append(np.sqrt(law * (1 - law) / (2 * np.pi * _N_DRAWS)).sum())
+        by_chance.append(np.sqrt(law * (1 - law) / (2 * np.pi * n_draws)).sum())
     found, expected = float(np.mean(distances)), float(np.mean(by_chance))
     findings.figures["total variation"] = found
     findings.at_most(

@@ -114,12 +114,14 @@ def queries(corpus: str, folder: str, rounds: str, failed: str) -> dict[str, Any
     return {"findings": found.to_json(), "failed": trial.to_json()}
 
 
-def generation(folder: str, program: str, rounds: str, limit: str, failed: str) -> dict[str, Any]:
+def generation(
+    folder: str, program: str, rounds: str, limit: str, n_draws: str, failed: str
+) -> dict[str, Any]:
     """What generation.py measures."""
     from .generation import measure
 
     trial = _trial(failed)
-    found = measure(Path(folder), program, int(rounds), float(limit), trial)
+    found = measure(Path(folder), program, int(rounds), float(limit), int(n_draws), trial)
     return {"findings": found.to_json(), "failed": trial.to_json()}
 
 

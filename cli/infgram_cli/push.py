@@ -14,13 +14,13 @@ from .options import IndexPath, json_option, open_index, quiet_option
 @click.command(epilog="Example: infgram push corpus.infgram s3://bucket/corpus.infgram")
 @click.argument("index", type=IndexPath())
 @click.argument("url")
-@option("--overwrite", is_flag=True, help="Replace an index that stands there.")
+@option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
 @quiet_option
 @json_option
 def push(index: Path, url: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
-    """Copy an index to an object store, a web server or the Hugging Face Hub.
+    """Copy an index to an address.
 
-    URL begins with s3://, gs://, az://, http://, https:// or hf://; keys are those of the
+    That is of an object store, a web server or the Hugging Face Hub: URL begins with s3://, gs://, az://, http://, https:// or hf://; keys are those of the
     environment. Nobody sees the index before all of it is there. Name it with -i URL, or copy it
     with `infgram pull`.
     """

@@ -48,7 +48,7 @@ Examples:
 )
 @option(
     "--estimator",
-    type=click.Choice(["kneser-ney", "sbis-1", "sbis-2", "sbis-3", "longest", "mix"]),
+    type=click.Choice(["kneser-ney", "sbis-1", "sbis-2", "sbis-3", "longest", "mix", "mix-full"]),
     show_default="kneser-ney",
     help="How levels become probabilities: of a model that is named by its index alone.",
 )

@@ -104,7 +104,7 @@ class RemoteShard:
         """Whether the context of each position is before the n-gram, -1, or not, 1."""
         self._check_positions(positions)
         orders = np.zeros(len(positions), np.int8)
-        at, n = 0, _TEXT
+        at, n = 0, len(reverse) if len(reverse) <= 2 * _TEXT else _TEXT
         while len(left := np.flatnonzero(orders == 0)):
             end = min(at + n, len(reverse))
             begins, ends = np.maximum(positions[left] - end, 0), np.maximum(positions[left] - at, 0)

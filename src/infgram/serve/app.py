@@ -39,7 +39,7 @@ def application(
     """An ASGI application that serves indexes, each by the name of its folder.
 
     `estimator`: of a model that is named by its index alone: kneser-ney, sbis-1, sbis-2, sbis-3,
-    longest or mix. docs/serving.md has the paths.
+    longest, mix or mix-full. docs/serving.md has the paths.
 
     Raises InvalidParameter.
 

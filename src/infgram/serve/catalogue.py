@@ -28,6 +28,7 @@ ESTIMATORS: dict[str, Callable[[], Estimator]] = {
     "sbis-3": partial(SBIS, k=3),
     "longest": Longest,
     "mix": Mix,
+    "mix-full": partial(Mix, size="full"),
 }
 DEFAULT_ESTIMATOR = "kneser-ney"
 END_OF_TEXT = "<|endoftext|>"
@@ -45,9 +46,12 @@ class Hosted:
         self.index = index
         self.name = index.path.name.removesuffix(".infgram")
         names = [default, *(name for name in ESTIMATORS if name != default)]
-        if default != "mix" and stored_fit(index) is None:
-            names.remove("mix")  # half a minute a megabyte, for whoever comes first
-        self.models = {name: Model(index, ESTIMATORS[name]()) for name in names}
+        estimators = {name: ESTIMATORS[name]() for name in names}
+        self.models = {
+            name: Model(index, estimator)
+            for name, estimator in estimators.items()
+            if name == default or _is_ready(index, estimator)
+        }
         self._shown: dict[int, str] = {}
 
     def prepare(self) -> None:
@@ -80,6 +84,11 @@ class Hosted:
     def all_shown(self, token_ids: Iterable[int]) -> list[str]:
         """Many of them."""
         return [self.shown(token_id) for token_id in token_ids]
+
+
+def _is_ready(index: Index, estimator: Estimator) -> bool:
+    """A mixture that was not fitted would take whoever comes first half a minute a megabyte."""
+    return not isinstance(estimator, Mix) or stored_fit(index, size=estimator.size) is not None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ const NAMES = {
   "sbis-3": "k = 3",
   "kneser-ney": "Kneser-Ney",
   mix: "The mixture",
+  "mix-full": "The full mixture",
 };
 let leaving = new AbortController();
 let hovering = new AbortController();
