@@ -20,9 +20,9 @@ from .options import IndexPath, json_option, open_index, quiet_option
 def push(index: Path, url: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
     """Copy an index to an address.
 
-    That is of an object store, a web server or the Hugging Face Hub: URL begins with s3://, gs://, az://, http://, https:// or hf://; keys are those of the
-    environment. Nobody sees the index before all of it is there. Name it with -i URL, or copy it
-    with `infgram pull`.
+    That is an object store, a web server or the Hugging Face Hub: URL begins with s3://, gs://,
+    az://, http://, https:// or hf://, and keys are those of the environment. Nobody sees the index
+    before all of it is there. Name it with -i URL, or copy it with `infgram pull`.
     """
     import infgram
 
