@@ -38,7 +38,7 @@ NEED_TORCH = {
     "infgram_bench.refining_measure",
     "infgram_bench.gpu_measure",
 }  # their examples need it
-MODULES = ["infgram_cli.output", "infgram_cli.given"] + [
+MODULES = ["infgram_cli.output", "infgram_cli.given", "infgram_cli.plan"] + [
     module.name
     for package in (infgram, infgram_bench)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")

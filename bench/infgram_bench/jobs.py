@@ -342,6 +342,20 @@ def gpu_edits(folder: str, how: str) -> dict[str, Any]:
     return edits(Path(folder), how, _say)
 
 
+def plan_build(corpus: str, folder: str, layout: Any, bits: str) -> dict[str, int]:
+    """A part, for the constants of a plan."""
+    from .planning import build
+
+    return build(corpus, folder, layout, bits)
+
+
+def plan_ask(folder: str) -> dict[str, float]:
+    """What questions to that part cost."""
+    from .planning import ask
+
+    return ask(folder)
+
+
 def _trial(failed: str) -> Trial:
     """Of rivals that are measured here: the process that started this one hears who is at work."""
     from .failures import Trial
@@ -363,6 +377,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         *(drafting_write, drafting_code, drafting_chats, drafting_build),
         *(drafting_hindsight, drafting_replay, drafting_speed),
         *(refining_train, refining_refiner, refining_measure, refining_throughput),
+        *(plan_build, plan_ask),
         *(gpu_device, gpu_nanogpt, gpu_refiner, gpu_edits),
     )
 }

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     import infgram
 
 
+class _PartOf(click.ParamType):  # type: ignore[type-arg]
+    """I/N, as two numbers."""
+
+    name = "text"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        number, _, of = str(value).partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            self.fail(f"found {value}, expected I/N, as in 1/8 to 8/8", param, ctx)
+        return int(number), int(of)
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -25,6 +39,7 @@ Examples:
   infgram build src/ --exclude '*.min.js'
   infgram build chats.jsonl --text-field 'messages[].content'
   zcat lines.gz | infgram build - --documents line
+  infgram build texts/ --part 3/8 -o part-3.infgram
 """
 )
 @click.argument("inputs", nargs=-1, type=InputPath(), required=True, metavar="INPUT...")
@@ -61,6 +76,18 @@ Examples:
     is_flag=True,
     help="Fit Kneser-Ney to the index at once, and not when a model first needs it.",
 )
+@option(
+    "--part",
+    type=_PartOf(),
+    metavar="I/N",
+    help="Build part I of N alone, of whole files, for `infgram join`. One that is there is kept.",
+)
+@option(
+    "--parts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Build N parts, one after another, and join them; goes on where it was interrupted.",
+)
 @option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
 @option("--skip-bad", is_flag=True, help="Skip broken records, and report them.")
 @quiet_option
@@ -76,6 +103,8 @@ def build(
     two_sided: bool,
     layout: Literal["fast", "compact"],
     calibrate: bool,
+    part: tuple[int, int] | None,
+    parts: int | None,
     overwrite: bool,
     skip_bad: bool,
     quiet: bool,
@@ -91,14 +120,21 @@ def build(
     import infgram
     from infgram.errors import UnknownTokens
 
-    from .output import Clock, note, print_json, progress, stderr
+    from .output import Clock, note, print_json, progress, stderr, stdout
 
+    if part and parts:
+        raise click.UsageError(
+            "--part builds one part and --parts all of them: give one of the two"
+        )
+    if part and output is None:
+        raise click.UsageError("--part needs -o PATH, another one for each part")
     output = output or _default_output(inputs[0])
+    how: dict[str, Any] = {"n": parts} if parts else {"part": part}
     with warnings.catch_warnings(), progress(stderr(), quiet=quiet) as report:
         skipped = Notes()
         warnings.simplefilter("ignore", UnknownTokens)  # the summary tells
         clock = Clock(report)
-        index = infgram.build(
+        index = (infgram.build_parts if parts else infgram.build)(
             [path if path == "-" else Path(path) for path in inputs],
             output,
             tokenizer=tokenizer,
@@ -112,6 +148,7 @@ def build(
             skip_bad=skip_bad,
             calibrate=calibrate,
             progress=clock,
+            **how,
         )
     seconds, calibration_seconds = clock.stop()
     skipped.sum_up()
@@ -139,8 +176,10 @@ def build(
                 "calibration_seconds": round(calibration_seconds, 3),
             }
         )
+    elif not quiet and part and not clock.was_called:
+        stdout().print(f"{output}: part {part[0]} of {part[1]} is there already")
     elif not quiet:
-        _print_summary(index, output, seconds, calibration_seconds)
+        _print_summary(index, output, seconds, calibration_seconds, part)
 
 
 def _default_output(first: str) -> Path:
@@ -156,7 +195,11 @@ def _default_output(first: str) -> Path:
 
 
 def _print_summary(
-    index: infgram.Index, path: Path, seconds: float, calibration_seconds: float
+    index: infgram.Index,
+    path: Path,
+    seconds: float,
+    calibration_seconds: float,
+    part: tuple[int, int] | None,
 ) -> None:
     from .output import si, stdout
 
@@ -164,7 +207,7 @@ def _print_summary(
     console = stdout()
     console.print(str(path), style="bold")
     console.print(f"  {index.n_tokens:,} tokens ({index.tokenizer.name}) in {documents}")
-    per_token = index.n_bytes / index.n_tokens
+    per_token = index.n_bytes / max(index.n_tokens, 1)
     console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")
     calibrated = f", and {calibration_seconds:.2f} s to calibrate" if calibration_seconds else ""
     console.print(f"  {seconds:.2f} s, {si(index.n_tokens / seconds)} tokens/s{calibrated}")
@@ -173,7 +216,10 @@ def _print_summary(
             "  Most characters here are several bytes, of which models may write halves: "
             "--tokenizer chars counts and writes whole characters"
         )
-    console.print(f"Next: {typed.program()} generate -i {typed.path(path)}")
+    if part:
+        console.print(f"Next, with all {part[1]} parts: {typed.program()} join PART... -o INDEX")
+    else:
+        console.print(f"Next: {typed.program()} generate -i {typed.path(path)}")
 
 
 def _is_of_many_bytes(index: infgram.Index) -> bool:

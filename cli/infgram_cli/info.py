@@ -68,6 +68,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     tokenizer = opened.tokenizer
     inputs = [one_line(name) for name in manifest["build"].get("inputs", [])]
     more = f" and {len(inputs) - 3:,} more" if len(inputs) > 3 else ""
+    per_token = opened.n_bytes / max(opened.n_tokens, 1)
     facts = {
         "index": one_line(str(opened.path)),
         "tokens": f"{opened.n_tokens:,}",
@@ -76,17 +77,27 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "documents": f"{opened.n_documents:,}",
         "shards": f"{opened.n_shards:,}",
         **_segments(opened),
-        "size": f"{si(opened.n_bytes, 'B')}, {opened.n_bytes / opened.n_tokens:.2f} bytes a token",
+        "size": f"{si(opened.n_bytes, 'B')}, {per_token:.2f} bytes a token",
         "layout": _LAYOUTS[opened.layout],
         "two-sided": "yes" if opened.is_two_sided else "no",
         "codes": f"{manifest['code_bits']} bits",
-        "built": f"{manifest['created']}, in {manifest['build']['seconds']} s",
+        "built": _built(opened),
         "from": ", ".join(inputs[:3]) + more,
         "calibrated": f"on {calibrations[0].n_tokens:,} tokens" if calibrations else "no",
         "mixtures": ", ".join(_told(fitted, opened) for fitted in mixtures) or "none",
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)
+
+
+def _built(opened: infgram.Index) -> str:
+    """When; of parts, whose manifests hold no time, which they are."""
+    manifest = opened.manifest
+    if part := manifest.get("part"):
+        if not opened.segments.is_one:
+            return f"in {part['of']:,} parts, joined"
+        return f"part {part['number']:,} of {part['of']:,}"
+    return f"{manifest['created']}, in {manifest['build']['seconds']} s"
 
 
 def _segments(opened: infgram.Index) -> dict[str, str]:

@@ -32,6 +32,7 @@ from .fit import fit
 from .generate import generate
 from .infill import infill
 from .info import info
+from .join import join
 from .lint import lint
 from .man import man
 from .merge import merge
@@ -42,6 +43,7 @@ from .option import option
 from .output import When, in_colors, one_line, painted, set_colors
 from .overlap import overlap
 from .perplexity import perplexity
+from .plan import plan
 from .plot import plot
 from .polish import polish
 from .pull import pull
@@ -252,6 +254,7 @@ for _command in (
     *(polish, refine, lint, infill, animate, draft, serve),
     *(add, remove, merge),
     *(push, pull),
+    *(join, plan),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):
     cli.add_command(in_colors_when_asked(_command))

@@ -376,11 +376,14 @@ class Clock:
     """Passes progress on, and tells what was the build and what the calibration at its end."""
 
     def __init__(self, report: Callable[[str, int, int], None] | None) -> None:
+        self.was_called = False
+        """Whether there was anything to do."""
         self._report = report
         self._started = time.perf_counter()
         self._calibrating_since: float | None = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        self.was_called = True
         if stage == "calibrate" and self._calibrating_since is None:
             self._calibrating_since = time.perf_counter()
         if self._report:

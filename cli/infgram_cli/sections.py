@@ -13,6 +13,7 @@ SECTIONS = {
     "Serve": ("serve",),
     "Grow": ("add", "remove", "merge"),
     "Share": ("push", "pull"),
+    "Parts": ("plan", "join"),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),
 }

@@ -23,6 +23,8 @@ from .models.mix.estimator import Mix
 from .models.mix.fitting import MixFit, fit, stored_fit
 from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
+from .parts import build_parts, join
+from .planning import Plan, plan
 from .remote.index import RemoteIndex, open_remote
 from .remote.transfer import pull, push
 from .results import Level, Match, NextTokens, Prob
@@ -54,6 +56,7 @@ __all__ = [
     "Ngram",
     "Overlap",
     "Passage",
+    "Plan",
     "Prob",
     "RemoteIndex",
     "Repeat",
@@ -66,6 +69,7 @@ __all__ = [
     "arpa_words",
     "attribute",
     "build",
+    "build_parts",
     "calibrate",
     "compare",
     "convert",
@@ -75,6 +79,7 @@ __all__ = [
     "export_arpa",
     "fit",
     "generate",
+    "join",
     "level_statistics",
     "merge",
     "ngrams",
@@ -83,6 +88,7 @@ __all__ = [
     "open_remote",
     "overlap",
     "perplexity",
+    "plan",
     "published_perplexity",
     "pull",
     "push",

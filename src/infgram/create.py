@@ -15,6 +15,7 @@ from typing import Any, Literal
 from .errors import (
     BadRecordSkipped,
     CorpusWarning,
+    IndexExists,
     IndexReplaced,
     InvalidParameter,
     TokenError,
@@ -25,9 +26,10 @@ from .models.calibration import calibrate as fit_discounts
 from .store.building import MAX_SHARD_TOKENS, build_index, place_of
 from .store.converting import convert_index
 from .store.layout import FAST, check_layout
+from .store.parts import Part, finished, part_of
 from .store.storage import Progress
 from .text import corpus, tokens
-from .text.corpus import Format, Split, TokenDtype
+from .text.corpus import Corpus, Format, InMemory, Split, TokenDtype
 from .text.reading.document import Document
 from .text.tokens import Tokenizer
 
@@ -55,6 +57,7 @@ def build(
     jobs: int = 1,
     two_sided: bool = False,
     layout: Layout = "fast",
+    part: tuple[int, int] | None = None,
     overwrite: bool = False,
     skip_bad: bool = False,
     calibrate: bool = False,
@@ -89,6 +92,10 @@ def build(
       a token id. It counts, finds and tells next tokens and levels several times slower and
       generates with SBIS; Kneser-Ney, `Mix`, `repeats` and what stands on them are refused with
       NeedsFastLayout. `convert` makes one of the other.
+    - `part`: (i, n) builds part i of n, from 1 on, of an index of all inputs, which `join` makes of
+      the parts; each may be built on another machine, from the same list of files. A part has whole
+      files, a run of them of about an n-th of all bytes. One that stands at `path` already, of the
+      same names and sizes of files, is not built again.
     - `overwrite`: replace an index that stands at `path`, once the new one is whole.
     - `skip_bad`: report broken records as warnings and go on.
     - `calibrate`: fit the discounts of Kneser-Ney at once. Otherwise the first model that needs
@@ -115,11 +122,8 @@ def build(
         )
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = tokens.load(tokenizer, vocab_size=vocab_size)
-    found, names, on_bad = documents_of(
+    plan, names = corpus.plan_any(
         inputs,
-        tokenizer,
-        skip_bad=skip_bad,
-        progress=progress,
         glob=glob,
         exclude=exclude,
         gitignore=gitignore,
@@ -130,24 +134,38 @@ def build(
         token_dtype=token_dtype,
         separator=separator,
     )
+    one: Part | None = None
+    if part is not None:
+        path, plan = _for_parts(path, plan, part, two_sided=two_sided, calibrate=calibrate)
+        decisive = {"tokenizer": tokenizer.spec(), "shard_tokens": shard_tokens, "layout": layout}
+        one, plan = part_of(plan, *part, {**decisive, "skip_bad": skip_bad})
+        if (built := finished(path, one)) is not None:
+            return Index.of(built, path)
+    found, on_bad = _documents_in(plan, tokenizer, skip_bad=skip_bad, progress=progress)
     with ExitStack() as until_built:
         if path is None:
             folder = tempfile.mkdtemp(prefix="infgram-")
             until_built.callback(shutil.rmtree, folder, ignore_errors=True)
             path = Path(folder, _NAME)
-        stored = build_index(
-            found,
-            path,
-            tokenizer=tokenizer,
-            shard_tokens=shard_tokens,
-            jobs=jobs,
-            two_sided=two_sided,
-            layout=layout,
-            overwrite=overwrite,
-            description={"inputs": names, "documents": documents},
-            on_bad=on_bad,
-            progress=progress,
-        )
+        try:
+            stored = build_index(
+                found,
+                path,
+                tokenizer=tokenizer,
+                shard_tokens=shard_tokens,
+                jobs=jobs,
+                two_sided=two_sided,
+                layout=layout,
+                overwrite=overwrite,
+                part=one,
+                description={"inputs": names, "documents": documents},
+                on_bad=on_bad,
+                progress=progress,
+            )
+        except IndexExists:  # another process may just have built the same part
+            if one is None or (built := finished(Path(path), one)) is None:
+                raise
+            stored = built
         index = Index.of(stored, Path(path))
         index.keep(folder_of_it := _Folder())
         weakref.finalize(folder_of_it, _close, until_built.pop_all(), os.getpid())
@@ -178,6 +196,13 @@ def documents_of(
     `reading`: what `build` takes that says how they are read. Warns for the caller of its caller.
     """
     plan, names = corpus.plan_any(inputs, **reading)
+    found, told = _documents_in(plan, tokenizer, skip_bad=skip_bad, progress=progress)
+    return found, names, told
+
+
+def _documents_in(
+    plan: Corpus | InMemory, tokenizer: Tokenizer, *, skip_bad: bool, progress: Progress | None
+) -> tuple[Iterator[Document], Callable[[str], None] | None]:
     read = [0]
 
     def on_bytes(n: int) -> None:
@@ -193,7 +218,32 @@ def documents_of(
 
     found = plan.documents(skip_bad=skip_bad, on_bad=on_bad, on_bytes=on_bytes, on_note=on_note)
     told = on_bad if skip_bad else None
-    return _that_fit(found, tokenizer, told), names, told
+    return _that_fit(found, tokenizer, told), told
+
+
+def _for_parts(
+    path: str | os.PathLike[str] | None,
+    plan: Corpus | InMemory,
+    part: object,
+    *,
+    two_sided: bool,
+    calibrate: bool,
+) -> tuple[Path, Corpus]:
+    """Where a part goes, and the files of all. Raises InvalidParameter where none can be built."""
+    if not isinstance(part, tuple) or len(part) != 2:
+        raise InvalidParameter(f"part is {part!r}, expected two numbers: (i, n) is part i of n")
+    for name, given in (("two_sided", two_sided), ("calibrate", calibrate)):
+        if given:
+            raise InvalidParameter(
+                f"{name} is True, expected False for a part: only an index in one piece has that"
+            )
+    if isinstance(plan, InMemory):
+        raise InvalidParameter(
+            "a part is asked for of what is in memory, expected files, which are cut by their sizes"
+        )
+    if path is None:
+        raise InvalidParameter("a part is asked for without a path, expected one for `join`")
+    return Path(path), plan
 
 
 def convert(

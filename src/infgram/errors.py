@@ -19,6 +19,7 @@
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
     │   ├── NeedsFastLayout     the compact layout of an index has not got what was asked of it
     │   ├── NeedsMerge          an index in segments cannot be asked this before they are merged
+    │   ├── PartsDoNotFit       parts of a build are missing, double, or of different builds
     │   ├── NotASession         the file holds no session of a drafter
     │   └── NotARefiner         the file holds no refiner, or not all of one
     ├── DraftError            drafting was asked for out of turn
@@ -120,6 +121,10 @@ class NeedsFastLayout(StorageError):
 
     `infgram convert` makes an index of the fast layout of it.
     """
+
+
+class PartsDoNotFit(StorageError):
+    """Parts that are to be joined are missing, double, or of different builds."""
 
 
 class NeedsMerge(StorageError):

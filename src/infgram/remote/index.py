@@ -67,6 +67,7 @@ class RemoteIndex(TakesQueries):
         self.n_tokens, self.n_documents = layout.n_tokens, layout.n_documents
         self.n_shards = len(layout.shards)
         self._ids = stored.column("token_ids")
+        self._order = np.argsort(self._ids)  # those of a part need not rise
         self._pin(mirror)
         tops = [
             Part(f"{mirror.name}/{shard.name}/{SUMMARY}", 0, tiers_of(layout, shard)[0].end)
@@ -168,11 +169,11 @@ class RemoteIndex(TakesQueries):
     def _codes(self, ids: NDArray[Any]) -> NDArray[np.int64] | None:
         """An n-gram as codes; None where a token of it does not occur at all."""
         asked = ids.astype(np.int64)
-        places = np.searchsorted(self._ids, asked)
-        known = places < len(self._ids)
-        if not known.all() or (self._ids[places] != asked).any():
+        places = np.searchsorted(self._ids, asked, sorter=self._order)
+        if (places == len(self._ids)).any():
             return None
-        return places + 1
+        codes = self._order[places]
+        return None if (self._ids[codes] != asked).any() else codes + 1
 
     def _all_ids(self, asked: str, queries: Queries) -> list[NDArray[Any]]:
         found = []
@@ -198,6 +199,8 @@ class RemoteIndex(TakesQueries):
         answers = []
         for ids, counts in zip(asked, answered(self._objects, questions), strict=True):
             present = np.flatnonzero(counts)
+            # the end of text, and then by rising ids
+            present = present[np.lexsort([self.alphabet[present], present > 0])]
             answers.append(
                 NextTokens(
                     self.alphabet[present],

@@ -39,6 +39,7 @@ from .documents import PLAIN_TEXT, RECORDS
 from .generations import building
 from .layout import COMPACT, FAST, check_layout
 from .memory import enough, require
+from .parts import Part, alphabet
 from .storage import BACKWARDS, IndexWriter, Progress, StoredIndex, bind
 
 MAX_SHARD_TOKENS = 2**31 - 2
@@ -57,6 +58,7 @@ def build_index(
     two_sided: bool = False,
     layout: str = FAST,
     overwrite: bool = False,
+    part: Part | None = None,
     description: Mapping[str, object] | None = None,
     on_bad: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -68,6 +70,7 @@ def build_index(
       shard for byte-wide codes.
     - `layout`: "fast" or "compact".
     - `two_sided`: also the index of every document read backwards, in a folder of its own inside.
+    - `part`: these are the documents of one part of a build.
     - `description` is kept in the manifest.
     - `on_bad`, where given, is told of documents that cannot be encoded, and they are left out.
     - `progress` is called with ("sort", done, total).
@@ -88,6 +91,8 @@ def build_index(
             encoded(documents, tokenizer),
             new.folder,
             tokenizer=tokenizer,
+            known=None if part is None else alphabet(tokenizer),
+            part=part,
             shard_tokens=shard_tokens,
             jobs=jobs,
             two_sided=two_sided,
@@ -105,6 +110,7 @@ def write_index(
     *,
     tokenizer: Tokenizer,
     known: NDArray[np.uint32] | None = None,
+    part: Part | None = None,
     shard_tokens: int = MAX_SHARD_TOKENS,
     jobs: int = 1,
     two_sided: bool = False,
@@ -115,9 +121,9 @@ def write_index(
 ) -> tuple[NDArray[np.uint32], int]:
     """Writes the files of an index into a folder; returns its token ids by code, and a code's bits.
 
-    Options as in `build_index`. `known`: of a segment of an index that grows, the token ids that
-    have a code there: they keep it, and those that are new come behind. Such a segment may hold
-    empty documents alone.
+    Options as in `build_index`. `known`: of a segment of an index that grows, or of a part, the
+    token ids that have a code there: they keep it, and those that are new come behind. Such a
+    segment may hold empty documents alone.
     """
     report: Progress = progress or (lambda _stage, _done, _total: None)
     started = time.perf_counter()
@@ -146,11 +152,12 @@ def write_index(
     results = iter(_sort_all(tasks, jobs, report))
     fields = {
         "infgram": native.version(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": "" if part else datetime.now(UTC).isoformat(timespec="seconds"),
         "tokenizer": tokenizer.spec(),
         "code_bits": plan.code_bits,
         "block_rows": plan.block_rows,
         **({} if layout == FAST else {"layout": layout}),
+        **({} if part is None else {"part": part.fields()}),
         "n_tokens": sum(s["n_tokens"] for s in shards),
         "n_documents": sum(s["n_documents"] for s in shards),
     }
@@ -161,7 +168,8 @@ def write_index(
             shard["end_row"] = result["end_row"]
     # The other side first: the manifest outside is the last file, and names the one inside.
     for side in reversed(sides):
-        inside = {"build": {**(description or {}), "seconds": _seconds_since(started)}}
+        seconds = {} if part else {"seconds": _seconds_since(started)}
+        inside = {"build": {**(description or {}), **seconds}}
         identity = side.writer.finish({**fields, "shards": side.shards, **inside})
         fields["backwards"] = identity
     return token_ids, plan.code_bits

@@ -204,7 +204,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         ) from error
 
 
-_LOCK = "lock"
+LOCK = "lock"
 
 
 @contextmanager
@@ -218,12 +218,12 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
         folder = parent / f".{name}.{secrets.token_hex(4)}{_BUILDING}"
         folder.mkdir()
         try:
-            lock = open(folder / _LOCK, "xb")
+            lock = open(folder / LOCK, "xb")
         except FileNotFoundError:
             continue  # somebody has just removed it: it was empty
         with ExitStack() as cleanup:
             cleanup.enter_context(lock)
-            if not (system.lock(lock.fileno()) and (folder / _LOCK).exists()):
+            if not (system.lock(lock.fileno()) and (folder / LOCK).exists()):
                 continue
             try:
                 yield folder
@@ -244,7 +244,7 @@ def remove_abandoned(parent: Path, name: str) -> None:
         folder = parent / entry
         try:
             system.remove_abandoned(
-                partial(_opened, folder / _LOCK), partial(shutil.rmtree, folder, ignore_errors=True)
+                partial(_opened, folder / LOCK), partial(shutil.rmtree, folder, ignore_errors=True)
             )
         except OSError:
             with suppress(OSError):
@@ -254,7 +254,7 @@ def remove_abandoned(parent: Path, name: str) -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Waits until no other process holds the folder's lock, and holds it. Raises OSError."""
-    with open(folder / _LOCK, "ab") as lock:
+    with open(folder / LOCK, "ab") as lock:
         system.lock(lock.fileno(), wait=True)
         yield
 

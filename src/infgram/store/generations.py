@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from ..errors import CorruptIndex, IndexExists, NotAnIndex, StorageError
 from . import system
-from .directory import Directory, locked, remove_abandoned, scratch, sync
+from .directory import LOCK, Directory, locked, remove_abandoned, scratch, sync
 from .urls import url_of
 
 T = TypeVar("T")
@@ -126,25 +126,34 @@ def named(line: bytes, path: Path | str) -> str:
 class Building:
     """The files of a build, in `folder`, until they are published.
 
-    `name`: of the generation that they become.
+    `name`: of the generation that they become; drawn by chance, unless it is given. Other
+    generations may be written beside it, for a list that names them all.
     """
 
-    def __init__(self, work: Path, target: Path, *, overwrite: bool) -> None:
-        self.name = f"generation-{secrets.token_hex(8)}"
+    def __init__(self, work: Path, target: Path, *, overwrite: bool, name: str | None) -> None:
+        self.name = name or f"generation-{secrets.token_hex(8)}"
         self._work = work
         self._target = target
         self._overwrite = overwrite
         self.folder = work / self.name
         self.folder.mkdir()
 
-    def publish(self, bind: Callable[[Directory], T]) -> T:
+    def publish(
+        self, bind: Callable[[Directory], T], *, listed: tuple[str, bytes] | None = None
+    ) -> T:
         """Makes a finished build the target's current one, and opens what was built.
 
-        bind: opens the files, in a folder that no other build can have replaced yet.
+        bind: opens the files, in a folder that no other build can have replaced yet. listed: name
+        and content of a list of the generations that were written, which becomes current instead.
         """
         self._sync_built()
-        self._write_current(f"infgram 2 {self.name}")
+        if listed is None:
+            self._write_current(f"infgram 2 {self.name}")
+        else:
+            self._write_list(*listed)
+            self._write_current(f"infgram 3 {listed[0]}")
         target, final = self._target, self._target / self.name
+        built = [each for each in os.listdir(self._work) if each not in (CURRENT, LOCK)]
 
         def bound(folder: Path) -> T:
             with Directory.open(folder) as generation:
@@ -162,18 +171,19 @@ class Building:
                     target.mkdir()
                 with locked(target):
                     _check(target, overwrite=self._overwrite)
-                    system.replace(self.folder, final)
+                    for each in built:
+                        system.replace(self._work / each, target / each)
                     _sync_folder(target)
                     if result is None:
                         result = bound(final)
                     system.replace(self._work / CURRENT, target / CURRENT)
                     _sync_folder(target)
                     with suppress(OSError):  # the new one stands; the next build tries again
-                        _remove_replaced(target, {self.name})
+                        remove_others(target, set(built))
                     return result
             except OSError as error:
                 # another build came first, or somebody removed the target just now: look again
-                came_first = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+                came_first = error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not final.exists()
                 if not self._work.exists() or (target.exists() and not came_first):
                     raise
 
@@ -203,17 +213,21 @@ class Building:
             if listed is not None:
                 content, names = listed(result)
                 keep.update(names)
-                with open(self._work / name, "xb") as file:
-                    file.write(content)
-                    sync(file)
+                self._write_list(name, content)
                 system.replace(self._work / name, self._target / name)
             self._write_current(f"infgram {2 if listed is None else 3} {name}")
             _sync_folder(self._target)
             system.replace(self._work / CURRENT, self._target / CURRENT)
             _sync_folder(self._target)
             with suppress(OSError):  # the new one stands; the next build tries again
-                _remove_replaced(self._target, keep)
+                remove_others(self._target, keep)
         return name, result
+
+    def _write_list(self, name: str, content: bytes) -> None:
+        """Writes a list of generations beside the build."""
+        with open(self._work / name, "xb") as file:
+            file.write(content)
+            sync(file)
 
     def _write_current(self, line: str) -> None:
         """Writes CURRENT beside the build."""
@@ -223,14 +237,16 @@ class Building:
         _sync_folder(self._work)
 
     def _sync_built(self) -> None:
-        """Waits until the names of all files of the build are on the disk."""
-        for folder, _, _ in os.walk(self.folder):
+        """Waits until the names of all files that were written are on the disk."""
+        for folder, _, _ in os.walk(self._work):
             _sync_folder(Path(folder))
 
 
 @contextmanager
-def building(target: Path, *, overwrite: bool) -> Iterator[Building]:
+def building(target: Path, *, overwrite: bool, name: str | None = None) -> Iterator[Building]:
     """A build of an index at `target`, which is its current one once it is published.
+
+    `name`: of its generation, where it shall not be drawn by chance.
 
     Whatever else happens, error or interrupt, its files are removed and `target` is untouched.
     What a killed process left behind is put right by the next build of the same target. What
@@ -250,7 +266,7 @@ def building(target: Path, *, overwrite: bool) -> Iterator[Building]:
         # inside the target where there is one: it may be a disk of its own
         parent = target if target.is_dir() else target.parent
         with scratch(parent, target.name) as work:
-            yield Building(work, target, overwrite=overwrite)
+            yield Building(work, target, overwrite=overwrite, name=name)
     except OSError as error:
         raise StorageError(
             f"writing the index {target} failed: {error.strerror or error}. Nothing is changed."
@@ -320,7 +336,7 @@ def _recover(target: Path) -> None:
                 aside.rmdir()
 
 
-def _remove_replaced(target: Path, keep: Collection[str]) -> None:
+def remove_others(target: Path, keep: Collection[str]) -> None:
     """Removes all builds and lists but those to keep, whoever left them. The lock is held."""
     for name in os.listdir(target):
         if name in keep or (target / name).is_symlink():

@@ -302,6 +302,11 @@ def _left(segments: Iterable[Segment], tokenizer: Tokenizer) -> Iterator[Encoded
         yield from _documents(segment.stored, tokenizer, segment.left)
 
 
+def all_documents(builds: Iterable[StoredIndex], tokenizer: Tokenizer) -> Iterator[Encoded]:
+    """The documents of builds, one build after another, as they were when each was written."""
+    return chain.from_iterable(_documents(stored, tokenizer) for stored in builds)
+
+
 def _documents(
     stored: StoredIndex, tokenizer: Tokenizer, numbers: _Numbers | None = None
 ) -> Iterator[Encoded]:
