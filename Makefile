@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs wheel test-wheel release-check test test-shakespeare test-clients test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel test-wheel release-check test test-shakespeare test-clients test-remote test-ray test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -29,6 +29,14 @@ test-shakespeare: .venv-dev/.ready  ## tests of published figures, of the text t
 
 test-clients: .venv-clients/.ready  ## the server, by OpenAI's client, LiteLLM, lm-evaluation-harness; infini-gram beside it
 	.venv-clients/bin/python -m pytest -rs -m clients tests/test_serve_clients.py
+
+test-remote: .venv-remote/.ready  ## indexes at an address, on a server of S3 and one that fails, both of this machine
+	.venv-remote/bin/python -m pytest -rs tests/test_remote.py
+
+# Ray runs whatever reaches its ports, so it gets a network that has nothing but this machine.
+test-ray: .venv-ray/.ready  ## corpora in parts on Ray, of which workers are killed; without a network
+	unshare --map-root-user --net sh -c 'ip link set lo up && \
+	  exec .venv-ray/bin/python -m pytest -rs tests/test_cluster.py'
 
 test-browser: .venv-browser/.ready  ## the server's page and the playground, in chromium, which chromedriver drives
 	.venv-browser/bin/python -m pytest -rs tests/test_serve_browser.py tests/test_playground.py tests/test_playground_browser.py
@@ -181,6 +189,16 @@ newest: .venv-newest/.ready
 	test -d .venv-clients || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python $(PIP) '.[test]' ./bench openai litellm 'lm_eval[api]>=0.4.13' \
 	  infini-gram transformers
+	touch $@
+
+.venv-remote/.ready: $(SOURCES)
+	test -d .venv-remote || $(PYTHON) -m venv .venv-remote
+	.venv-remote/bin/python $(PIP) '.[test,remote]' ./bench 'moto[server]>=5'
+	touch $@
+
+.venv-ray/.ready: $(SOURCES)
+	test -d .venv-ray || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python $(PIP) '.[test,ray]' ./bench
 	touch $@
 
 # The package of axe-core is for another driver, which is not needed.

@@ -60,6 +60,8 @@ WITHOUT_EXAMPLES = {
     *(f"infgram.refine.{name}" for name in ("editing", "network", "strategies", "working_text")),
     "infgram.refine.network.masks",
     "infgram.serve",
+    *(f"infgram.cluster{n}" for n in ("", ".engine", ".holder")),
+    *("infgram.remote", "infgram.remote.text"),
     *(f"infgram.serve.{n}" for n in ("attributing", "completions", "explore", "pages", "run")),
     *(f"infgram.serve.{n}" for n in ("streams", "tokenizing")),
 }

@@ -46,6 +46,8 @@ from .perplexity import perplexity
 from .plan import plan
 from .plot import plot
 from .polish import polish
+from .pull import pull
+from .push import push
 from .refine import refine
 from .remove import remove
 from .sections import MORE, SECTIONS
@@ -251,6 +253,7 @@ for _command in (
     *(generate, perplexity, novelty, plot),
     *(polish, refine, lint, infill, animate, draft, serve),
     *(add, remove, merge),
+    *(push, pull),
     *(join, plan),
     *(calibrate, fit, convert, verify, export, completion, man),
 ):

@@ -12,6 +12,7 @@ SECTIONS = {
     "Draft": ("draft",),
     "Serve": ("serve",),
     "Grow": ("add", "remove", "merge"),
+    "Share": ("push", "pull"),
     "Parts": ("plan", "join"),
     "Keep": ("calibrate", "fit", "convert", "verify", "export"),
     "Shell": ("completion", "man"),

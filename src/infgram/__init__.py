@@ -25,6 +25,8 @@ from .models.model import Model, Scores, generate, stream
 from .models.sampling import Generation, Sampling, TokenTrace
 from .parts import build_parts, join
 from .planning import Plan, plan
+from .remote.index import RemoteIndex, open_remote
+from .remote.transfer import pull, push
 from .results import Level, Match, NextTokens, Prob
 from .tracing.attribution import Attribution, Passage, Span, attribute
 from .tracing.boolean import count_cnf
@@ -56,6 +58,7 @@ __all__ = [
     "Passage",
     "Plan",
     "Prob",
+    "RemoteIndex",
     "Repeat",
     "Sampling",
     "Scores",
@@ -82,10 +85,13 @@ __all__ = [
     "ngrams",
     "novelty",
     "open",
+    "open_remote",
     "overlap",
     "perplexity",
     "plan",
     "published_perplexity",
+    "pull",
+    "push",
     "reliability",
     "remove",
     "repeats",

@@ -12,6 +12,8 @@
     │   ├── IndexExists         the target folder is taken
     │   ├── NotAnIndex          the path is not an infgram index
     │   ├── IndexReplaced       another build has taken the place of one that is open
+    │   ├── RemoteFailure       a server with an index failed, hung, or cut an answer short
+    │   ├── NotInPlace          asked where it lies, an index cannot tell this (an AttributeError)
     │   ├── UnsupportedFormat   made by another version of the format, or another byte order
     │   ├── CorruptIndex        a file of the index is torn, changed or inconsistent
     │   ├── NotTwoSided         what stands before a text was asked of an index that cannot tell
@@ -26,6 +28,7 @@
     │   └── NothingProposed     there is no draft to accept
     ├── ContextNotFound       a context that never occurs has no probability (a LookupError)
     ├── RefinerMismatch       a refiner was trained for other tokens than the index has
+    ├── WorkerLost            a worker of a cluster died, again and again
     ├── OutOfMemory           there is too little memory, here or on a device (a MemoryError)
     ├── InvalidParameter      an argument outside its range (also a ValueError)
     └── MissingExtra          an optional dependency is not installed (also an ImportError)
@@ -93,6 +96,14 @@ class IndexReplaced(StorageError):
     """Another build has taken the place of one that is open: nothing can be kept beside it."""
 
 
+class RemoteFailure(StorageError):
+    """A server that has an index failed, did not answer in time, or sent less than it should."""
+
+
+class NotInPlace(StorageError, AttributeError):
+    """An index that is asked where it lies cannot tell this: it has to be pulled."""
+
+
 class UnsupportedFormat(StorageError):
     """The index was made by another version of the format or for another byte order."""
 
@@ -155,6 +166,10 @@ class ContextNotFound(InfgramError, LookupError):
 
 class RefinerMismatch(InfgramError):
     """A refiner was trained for other tokens than the index has."""
+
+
+class WorkerLost(InfgramError):
+    """A worker of a cluster died, was started again, and died again, or its machine is gone."""
 
 
 class OutOfMemory(InfgramError, MemoryError):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,9 @@ from .errors import (
     NotTwoSided,
     StorageError,
 )
+from .native import Index as Core
 from .occurrences import Occurrences, draw
+from .queries import Queries, TakesQueries, numbered, several
 from .results import IndexedDocument, Level, Levels, Match, Matches, NextTokens, Prob
 from .seeds import generator, spawn
 from .store import storage
@@ -35,21 +36,20 @@ from .store.verification import verify_columns, verify_other_side
 from .text import tokens
 from .text.pieces import Behind, shown
 from .text.places import Spelling
-from .text.tokens import ABSENT, Query, Tokenizer
+from .text.tokens import Query, Tokenizer
 
-Queries: TypeAlias = Iterable[Query] | NDArray[Any]
 Counts: TypeAlias = NDArray[np.int64]
 
 NO_WINDOW = 2**32 - 1
 
 
-class Index:
+class Index(TakesQueries):
     """An index on disk, mapped. Cheap to open, safe to use from many threads, picklable.
 
     - `path`: of its folder.
     - `tokenizer`: what made its tokens: `encode`, `decode`, `vocab_size`, `name`.
     - `n_tokens`, `n_documents`: of the corpus.
-    - `segments`, `native`: its files, and the index of the core that reads them.
+    - `segments`: its files.
 
     >>> import infgram
     >>> index = infgram.build(["to be or not to be"])
@@ -69,29 +69,31 @@ class Index:
         return index
 
     def _bind(self, path: Path, segments: Segments, verify: bool | None) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = path if segments.is_fetched else Path(os.path.abspath(path))
         self._verify = verify
         self._folder: object = None  # keeps that of an index that nobody named
         # of the other side of an index: how that one is opened anew
         self._front: tuple[Path, bool | None, str] | None = None
         self.segments = segments
-        stored = segments.newest
-        layout = stored.layout
-        file = None
-        if "tokenizer.json" in stored.columns:
-            file = stored.column("tokenizer.json").tobytes()
-        self.tokenizer: Tokenizer = tokens.restore(layout.tokenizer, file)
+        self.tokenizer = tokenizer_of(segments.newest)
         self.n_tokens = segments.n_tokens
         self.n_documents = segments.n_documents
         self._reads_bytes = self.tokenizer.name == "bytes"
         self._shards = segments.shards()
+        if not segments.is_fetched:
+            _ = self.native  # what is damaged is found at once
+
+    @cached_property
+    def native(self) -> Core:
+        """The index of the core, which reads the files. Raises CorruptIndex."""
+        stored = self.segments.newest
         try:
-            self.native = native.Index(
-                layout.code_bits,
+            return Core(
+                stored.layout.code_bits,
                 stored.column("token_ids"),
                 self.end_of_text,
-                segments.columns(),
-                has_grown=not segments.is_one,
+                self.segments.columns(),
+                has_grown=not self.segments.is_one,
             )
         except InvalidParameter as error:
             raise CorruptIndex(f"{stored.folder}: {error}; build the index again") from error
@@ -164,11 +166,6 @@ class Index:
             f"<infgram.Index {self.path.name!r}: {self.n_tokens:,} tokens ({self.tokenizer.name}), "
             f"{self.n_documents:,} documents, {len(self._shards)} shards>"
         )
-
-    @property
-    def end_of_text(self) -> int:
-        """The id that stands for the end of a document: the first one outside the vocabulary."""
-        return self.tokenizer.vocab_size
 
     @property
     def alphabet(self) -> NDArray[np.uint32]:
@@ -385,7 +382,7 @@ class Index:
         array([2, 1])
         """
         if offsets is None and self._reads_bytes:
-            ngrams = _several("count_batch", ngrams)
+            ngrams = several("count_batch", ngrams)
             try:
                 return self.native.count_texts(ngrams)
             except (TypeError, UnicodeEncodeError):
@@ -407,14 +404,14 @@ class Index:
                     "number of tokens"
                 )
             return flat, np.ascontiguousarray(bounds, np.int64)
-        given = _several(asked, queries)
+        given = several(asked, queries)
         ids = self._bytes_of(given) if self._reads_bytes else None
         if ids is not None:
             flat = np.frombuffer(b"".join(ids), np.uint8)
         else:
             ids = []
             for i, query in enumerate(given):
-                with _numbered(i):
+                with numbered(i):
                     ids.append(self.ngram_ids(query).astype(np.uint32))
             flat = np.concatenate([np.zeros(0, np.uint32), *ids])
         return flat, np.cumsum([0, *map(len, ids)], dtype=np.int64)
@@ -490,21 +487,21 @@ class Index:
         >>> [found.prob for found in index.prob_batch(["o", "t"], [" ", "o"])]
         [0.5, 0.6666666666666666]
         """
-        after = _several("prob_batch", prompts)
-        asked = _several("prob_batch", next_tokens)
+        after = several("prob_batch", prompts)
+        asked = several("prob_batch", next_tokens)
         if len(after) != len(asked):
             raise InvalidParameter(
                 f"next_tokens are {len(asked)}, expected as many as prompts, {len(after)}"
             )
         token_ids = np.zeros(len(asked), np.uint32)
         for i, token in enumerate(asked):
-            with _numbered(i):
+            with numbered(i):
                 token_ids[i] = self._one_token(token)
         flat, bounds = self._flat("prob_batch", after, None)
         prompt_cnt, cont_cnt = self.native.continuations(flat, bounds, token_ids)
         if not prompt_cnt.all():
             i = int(prompt_cnt.argmin())
-            with _numbered(i):
+            with numbered(i):
                 raise _nothing_follows(after[i])
         columns = prompt_cnt, cont_cnt, cont_cnt / prompt_cnt, np.diff(bounds)
         return list(map(Prob, *(column.tolist() for column in columns)))
@@ -610,10 +607,10 @@ class Index:
         [[0, 13], [6]]
         """
         whole(0, limit=limit, context=context)
-        asked = _several("find_batch", ngrams)
+        asked = several("find_batch", ngrams)
         rows, lengths = [], []
         for i, (ngram, rng) in enumerate(zip(asked, spawn(seed, len(asked)), strict=True)):
-            with _numbered(i):
+            with numbered(i):
                 ids = self._looked_for(ngram)
             rows.append(self._drawn(ids, limit, rng))
             lengths.append(len(ids))
@@ -638,12 +635,6 @@ class Index:
         if len(rows) <= limit:
             return rows
         return rows[np.sort(rng.choice(len(rows), limit, replace=False, shuffle=False))]
-
-    def _looked_for(self, ngram: Query) -> NDArray[Any]:
-        ids = self.ngram_ids(ngram)
-        if not len(ids):
-            raise InvalidParameter("cannot find the empty n-gram: give at least one token")
-        return ids
 
     def matches(
         self,
@@ -769,32 +760,6 @@ class Index:
 
     # Helpers --------------------------------------------------------------------------------------
 
-    def ids(self, query: Query) -> NDArray[Any]:
-        """A query as token ids. Raises TokenOutOfRange and what the tokenizer raises."""
-        if isinstance(query, (str, bytes)):
-            return self.tokenizer.encode(query)
-        return tokens.check_ids(query, self.tokenizer.vocab_size)
-
-    def _looked_up(self, query: Query) -> NDArray[Any]:
-        """A query as token ids that are compared: what a tokenizer does not know equals nothing."""
-        if isinstance(query, (str, bytes)):
-            return self.tokenizer.encode_ngram(query)
-        return self.ids(query)
-
-    def ngram_ids(self, query: Query) -> NDArray[Any]:
-        """An n-gram as the token ids that are looked up: what has no token occurs nowhere.
-
-        Only an empty query is the empty n-gram, not text without a token. Raises as `ids` does.
-
-        >>> import infgram
-        >>> infgram.build(["to be"]).ngram_ids("be").tolist()
-        [98, 101]
-        """
-        ids = self._looked_up(query)
-        if len(ids) or not len(query):
-            return ids
-        return np.array([ABSENT], np.uint32)
-
     def _prob(self, ntd: NextTokens, token: Query | int) -> Prob:
         count = int(ntd.counts[ntd.token_ids == self._one_token(token)].sum())
         return Prob(ntd.prompt_cnt, count, count / ntd.prompt_cnt, ntd.suffix_len)
@@ -880,6 +845,14 @@ class Cursor:
         return _restore_cursor, (self.index, self.native.state(), self.native.window)
 
 
+def tokenizer_of(stored: storage.StoredIndex) -> Tokenizer:
+    """The tokenizer that made an index's tokens."""
+    file = None
+    if "tokenizer.json" in stored.columns:
+        file = stored.column("tokenizer.json").tobytes()
+    return tokens.restore(stored.layout.tokenizer, file)
+
+
 def check_index(**named: object) -> None:
     """Each is an index. Raises InvalidParameter."""
     instance(Index, "infgram.open(path) gives one; a model has its own in `indexes`", **named)
@@ -903,25 +876,6 @@ def indexes_of(index: Index | Sequence[Index]) -> tuple[Index, ...]:
     return indexes
 
 
-_Given = TypeVar("_Given")
-
-
-def _several(asked: str, queries: Iterable[_Given]) -> list[_Given]:
-    """Queries, but not the parts of one."""
-    if isinstance(queries, (str, bytes)) or not isinstance(queries, Iterable):
-        raise InvalidParameter(f"{asked} takes several, got {queries!r}: give a list of them")
-    return list(queries)
-
-
-@contextmanager
-def _numbered(i: int) -> Iterator[None]:
-    """What is raised says which of many queries it is of."""
-    try:
-        yield
-    except InfgramError as error:
-        raise type(error)(f"query {i}, from 0: {error}") from error
-
-
 def _window_size(window: int | None) -> int:
     """A window as the core takes it: None is none."""
     if window is None:
@@ -942,9 +896,12 @@ def _restore_cursor(index: Index, state: NDArray[np.int64], window: int) -> Curs
 def open(path: str | os.PathLike[str], *, verify: bool | None = None) -> Index:
     """Opens an index. Maps its files: takes milliseconds, and memory only as it is used.
 
-    `verify`: True checks every checksum, False none. None checks them once: the first time that
-    these files are opened after they were copied or changed.
+    - `path`: its folder; or an address, s3://, gs://, az://, https:// or hf://, where `push` has
+      put one. Then files come into the user's cache when they are first asked for, and their
+      checksums are compared; which build is there is asked each time. Needs the extra `remote`.
+    - `verify`: True checks every checksum, False none of files on a disk. None checks them once:
+      the first time that these files are opened after they were copied or changed.
 
-    Raises NotAnIndex, UnsupportedFormat, CorruptIndex.
+    Raises NotAnIndex, UnsupportedFormat, CorruptIndex; of an address MissingExtra, RemoteFailure.
     """
     return Index(path, verify=verify)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import native
 from .errors import CorruptIndex, InfgramError
 from .results import Match
 from .store.documents import ShardDocuments
@@ -49,6 +49,23 @@ def draw(ranges: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDA
     return rows
 
 
+class Text(Protocol):
+    """What is asked of the text: of the core's index, or of one that is read in place."""
+
+    def tokens(self, s: int, begin: int, end: int, /) -> NDArray[np.uint32]:
+        """The token ids at positions [begin, end) of a shard."""
+
+    def line_ends(
+        self,
+        s: int,
+        n_line_ends: NDArray[np.uint32],
+        begins: NDArray[np.uint32],
+        ends: NDArray[np.uint32],
+        /,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of stretches of a shard: line ends, and the last place of one, or -1."""
+
+
 class Occurrences:
     """Of an index: its shards, the core's index of them, its tokenizer, and its token ids by code.
 
@@ -59,7 +76,7 @@ class Occurrences:
         self,
         path: Path,
         shards: Sequence[Shard],
-        core: native.Index,
+        core: Text,
         tokenizer: Tokenizer,
         alphabet: NDArray[np.uint32],
     ) -> None:

@@ -10,6 +10,7 @@ import bisect
 import json
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import CorruptIndex
 from .layout import ShardLayout
-from .storage import StoredIndex
+from .storage import StoredIndex, Strings
 
 PLAIN_TEXT, RECORDS = 0, 1
 """What `source_kinds` says of a source: its documents are parts of it as it stands, or not."""
@@ -27,15 +28,37 @@ class ShardDocuments:
     """Documents are numbered from 0 inside the shard; positions are places of the shard's text."""
 
     def __init__(self, stored: StoredIndex, shard: ShardLayout) -> None:
-        self._folder = stored.folder
+        self._stored = stored
         self._shard = shard
-        self._boundaries = stored.column(f"{shard.name}/documents")  # position of each, then n_rows
-        self._sources = stored.column(f"{shard.name}/document_sources")
-        self._lines = stored.column(f"{shard.name}/document_lines")
-        self._names = stored.strings("sources")
-        self._kinds = stored.column("source_kinds") if "source_kinds" in stored.columns else None
-        metadata = f"{shard.name}/metadata"
-        self._metadata = stored.strings(metadata) if metadata in stored.columns else None
+
+    # Columns, when they are first asked for.
+
+    @cached_property
+    def _boundaries(self) -> NDArray[np.uint32]:
+        """The position of each document's boundary, then n_rows."""
+        return self._stored.column(f"{self._shard.name}/documents")
+
+    @cached_property
+    def _sources(self) -> NDArray[np.uint32]:
+        return self._stored.column(f"{self._shard.name}/document_sources")
+
+    @cached_property
+    def _lines(self) -> NDArray[np.uint32]:
+        return self._stored.column(f"{self._shard.name}/document_lines")
+
+    @cached_property
+    def _names(self) -> Strings:
+        return self._stored.strings("sources")
+
+    @cached_property
+    def _kinds(self) -> NDArray[np.uint8] | None:
+        has = "source_kinds" in self._stored.columns
+        return self._stored.column("source_kinds") if has else None
+
+    @cached_property
+    def _metadata(self) -> Strings | None:
+        name = f"{self._shard.name}/metadata"
+        return self._stored.strings(name) if name in self._stored.columns else None
 
     def __len__(self) -> int:
         return self._shard.n_documents
@@ -133,4 +156,6 @@ class ShardDocuments:
         return metadata
 
     def _corrupt(self, what: str) -> CorruptIndex:
-        return CorruptIndex(f"{self._folder}: of {self._shard.name}, {what}; build the index again")
+        return CorruptIndex(
+            f"{self._stored.folder}: of {self._shard.name}, {what}; build the index again"
+        )

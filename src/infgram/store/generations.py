@@ -28,6 +28,7 @@ from typing import TypeVar
 from ..errors import CorruptIndex, IndexExists, NotAnIndex, StorageError
 from . import system
 from .directory import LOCK, Directory, locked, remove_abandoned, scratch, sync
+from .urls import url_of
 
 T = TypeVar("T")
 
@@ -102,15 +103,20 @@ def current(folder: Directory) -> str | None:
         line = folder.read(CURRENT, most=1000)
     except FileNotFoundError:
         return None
+    return named(line, folder.path / CURRENT)
+
+
+def named(line: bytes, path: Path | str) -> str:
+    """What a file CURRENT with this line names. Raises CorruptIndex, NotAnIndex."""
     found = _LINE.fullmatch(line)
     if found is None:
         what = repr(line[:40])
         if line.startswith(b"infgram "):
             raise CorruptIndex(
-                f"{folder.path / CURRENT} is damaged or of a later infgram: found {what}, expected "
+                f"{path} is damaged or of a later infgram: found {what}, expected "
                 "'infgram 2 generation-...' or 'infgram 3 segments-...'; build the index again"
             )
-        raise NotAnIndex(f"{folder.path / CURRENT} is not of an infgram index: found {what}")
+        raise NotAnIndex(f"{path} is not of an infgram index: found {what}")
     return (found[1] or found[2]).decode()
 
 
@@ -248,6 +254,11 @@ def building(target: Path, *, overwrite: bool, name: str | None = None) -> Itera
 
     Raises IndexExists, NotAnIndex, StorageError.
     """
+    if url := url_of(target):
+        raise StorageError(
+            f"{url} is not on a disk, and only there an index is built and changed: build it or "
+            f"pull it (infgram.pull), and push it (infgram.push)"
+        )
     target = Path(os.path.realpath(target))
     _check(target, overwrite=overwrite)
     try:

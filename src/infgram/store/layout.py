@@ -57,7 +57,7 @@ def check_layout(layout: object) -> None:
     one_of(LAYOUTS, layout=layout)
 
 
-def layout_of(manifest: Mapping[str, Any], path: Path) -> Layout:
+def layout_of(manifest: Mapping[str, Any], path: Path | str) -> Layout:
     """Checks a manifest; `path` is for messages. Raises CorruptIndex, UnsupportedFormat."""
     fields = Fields(manifest, path)
     tokenizer = fields.object("tokenizer")
@@ -212,7 +212,7 @@ def _compact(n: int, n_codes: int, _code: str, _rows: int) -> list[tuple[str, st
 class Fields:
     """A JSON object of a manifest, whose fields come as what they must be."""
 
-    def __init__(self, found: object, path: Path) -> None:
+    def __init__(self, found: object, path: Path | str) -> None:
         self.path = path
         if not isinstance(found, Mapping):
             raise CorruptIndex(f"{path} holds {found!r:.80}, expected an object; build it again")

@@ -30,8 +30,12 @@ from . import generations
 from .directory import Directory
 from .generations import FORMAT
 from .layout import COMPACT, FAST, Fields
+from .mirror import Mirror
+from .mirror import current as mirrored
+from .objects import Objects
 from .shards import Shard
 from .storage import StoredIndex, bind, checksum, read_json, unseal
+from .urls import url_of
 
 VERSION = 3
 _NONE: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -82,6 +86,11 @@ class Segments:
     def is_one(self) -> bool:
         """Whether it is a build, and nothing was added or removed since."""
         return not generations.is_list(self.name)
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its files come from an address, as they are asked for."""
+        return url_of(self.root) is not None
 
     @cached_property
     def newest(self) -> StoredIndex:
@@ -183,11 +192,15 @@ def _columns(stored: StoredIndex, layout: Any) -> dict[str, object]:
 def open_segments(path: str | os.PathLike[str], *, verify: bool | None = None) -> Segments:
     """Opens the current state of an index: checks its manifests and file sizes, maps its files.
 
-    `verify` as `storage.bind` takes it.
+    `verify` as `storage.bind` takes it. Of an index at an address, files are fetched and mapped
+    when they are first asked for.
 
     Raises NotAnIndex, UnsupportedFormat, CorruptIndex, StorageError.
     """
     root = Path(path)
+    if url := url_of(path):
+        mirror = Mirror(url, verify=verify)
+        return Segments(root, mirror.name, (Segment(mirror.stored),))
     while True:
         with ExitStack() as cleanup:
             folder, name = generations.enter(root, cleanup)
@@ -200,6 +213,8 @@ def open_segments(path: str | os.PathLike[str], *, verify: bool | None = None) -
 
 def is_current(opened: Segments) -> bool:
     """Whether the index still is in the state that is open. Raises NotAnIndex, StorageError."""
+    if url := url_of(opened.root):
+        return mirrored(Objects(url)) == opened.name
     with ExitStack() as cleanup:
         _, name = generations.enter(opened.root, cleanup)
         if name is None:

@@ -40,7 +40,7 @@ class Shard:
         self.first_document = first_document
         self.removed = removed
         self.n_documents = layout.n_documents - len(removed)
-        self.n_tokens = layout.n_tokens - int(self._n_removed[-1])
+        self.n_tokens = layout.n_tokens - (int(self._n_removed[-1]) if len(removed) else 0)
 
     def columns(self, block_rows: int) -> dict[str, object]:
         """What the native core borrows."""

@@ -69,7 +69,7 @@ MOST_EXTRA = {
 }
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
-_Times = dict[str, list[int]]
+Times = dict[str, list[int]]
 Progress = Callable[[str, int, int], None]
 
 
@@ -159,7 +159,7 @@ class IndexWriter:
             sync(file)
         with suppress(OSError), Directory.open(self.folder) as folder:
             times = {name: _times(os.stat(self.folder / name)) for name in self.files}
-            _note_verified(folder, identity, times)
+            note_verified(folder, identity, times)
         return identity
 
 
@@ -182,7 +182,7 @@ class StoredIndex:
     """The manifest's checksum: another build has another one."""
     columns: Mapping[str, _Column]
     """Every file as a read-only map with its padding, 1-D. Costs no memory until it is read."""
-    times: _Times
+    times: Times
     """Sizes and times of change of the files that are mapped."""
     extra: bytes | mmap.mmap | StorageError | None
     """What was computed from the index and kept beside it, or why that cannot be read."""
@@ -192,7 +192,7 @@ class StoredIndex:
     @property
     def n_bytes(self) -> int:
         """Bytes on disk, all files together."""
-        return sum(column.nbytes for column in self.columns.values())
+        return sum(self.manifest["files"][name]["n_bytes"] for name in self.layout.files)
 
     def column(self, name: str, *, with_padding: bool = False) -> _Column:
         """A column, 1-D. Raises CorruptIndex where there is no such file."""
@@ -211,8 +211,8 @@ class StoredIndex:
         memory, until the system needs it for others. Does nothing where there is no such call.
         """
         if hasattr(mmap, "MADV_DONTNEED"):
-            for column in self.columns.values():
-                mapped = column.base
+            for name in list(self.times):
+                mapped = self.columns[name].base
                 if isinstance(mapped, memoryview):
                     mapped = mapped.obj
                 if isinstance(mapped, mmap.mmap):
@@ -230,7 +230,7 @@ class StoredIndex:
         content = self.extra if name == CALIBRATION else None
         if content is None:
             with suppress(OSError), Directory.open(self.folder) as folder:
-                content = _read_extra(folder, name)
+                content = read_side_file(folder, name)
         if isinstance(content, StorageError):
             raise content
         if content is None:
@@ -305,7 +305,7 @@ def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = N
     manifest, identity = _read_manifest(folder)
     path = path or folder.path
     layout = layout_of(manifest, path / MANIFEST)
-    columns, times = _map_all(folder, {name: manifest["files"][name] for name in layout.files})
+    columns, times = map_files(folder, {name: manifest["files"][name] for name in layout.files})
     other_side: StoredIndex | InfgramError | None = None
     if BACKWARDS in manifest:
         try:
@@ -319,7 +319,7 @@ def bind(folder: Directory, *, verify: bool | None = None, path: Path | None = N
         identity,
         columns,
         times,
-        _read_extra(folder, CALIBRATION),
+        read_side_file(folder, CALIBRATION),
         other_side,
     )
     if verify or (verify is None and not _is_noted(folder, identity, times)):
@@ -344,12 +344,15 @@ def _bind_other_side(
     return stored
 
 
-def _map_all(
+def map_files(
     folder: Directory, files: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, _Column], _Times]:
-    """Maps files. No more than two descriptors are open at once, however many files there are."""
+) -> tuple[dict[str, _Column], Times]:
+    """Files of a manifest, mapped, their sizes and times. Raises CorruptIndex, StorageError.
+
+    No more than two descriptors are open at once, however many files there are.
+    """
     columns: dict[str, _Column] = {}
-    times: _Times = {}
+    times: Times = {}
     for inside, names in groupby(sorted(files), lambda name: name.rpartition("/")[0]):
         with _missing(folder.path / inside), ExitStack() as cleanup:
             within = cleanup.enter_context(folder.folder(inside)) if inside else folder
@@ -414,7 +417,7 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
             )
     with suppress(OSError, StorageError), Directory.open(stored.folder) as folder:
         stored._check_identity(folder)
-        _note_verified(folder, stored.identity, stored.times)
+        note_verified(folder, stored.identity, stored.times)
 
 
 def note_links(stored: StoredIndex) -> None:
@@ -429,11 +432,12 @@ def note_links(stored: StoredIndex) -> None:
             times[name] = _times(os.stat(stored.folder / name))
             if times[name][:2] != stored.times[name][:2]:
                 return
-        _note_verified(folder, stored.identity, times)
+        note_verified(folder, stored.identity, times)
 
 
 def _chunks(stored: StoredIndex, name: str) -> Iterator[bytes | memoryview]:
     """The bytes of a file. Read and not taken from the map: a disk that fails is an error then."""
+    whole = stored.columns[name].data.cast("B")
     with ExitStack() as cleanup:
         try:
             path = (stored.folder / name).parent
@@ -448,7 +452,6 @@ def _chunks(stored: StoredIndex, name: str) -> Iterator[bytes | memoryview]:
                 at += len(chunk)
                 yield chunk
             return
-    whole = stored.columns[name].data.cast("B")
     for start in range(0, len(whole), _CHUNK):
         yield whole[start : start + _CHUNK]
 
@@ -457,7 +460,7 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
     """The manifest without its checksum, and the checksum."""
     path = folder.path / MANIFEST
     try:
-        manifest = read_json(folder, MANIFEST)
+        content = folder.read(MANIFEST, most=MOST_MANIFEST)
     except FileNotFoundError as error:
         raise NotAnIndex(
             f"{folder.path} has no {MANIFEST}, nor a file {generations.CURRENT} that names the "
@@ -465,17 +468,26 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
         ) from error
     except OSError as error:
         raise NotAnIndex(f"{path} cannot be read: {error.strerror}") from error
+    return manifest_of(content, path)
+
+
+def manifest_of(content: bytes, path: Path | str) -> tuple[dict[str, Any], str]:
+    """The manifest in a file's content, without its checksum, and the checksum.
+
+    path: for messages. Raises NotAnIndex, UnsupportedFormat, CorruptIndex.
+    """
+    manifest = _parsed(content, path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise NotAnIndex(f"{path} is not the manifest of an infgram index")
     if type(manifest.get("version")) is not int or manifest["version"] not in READABLE:
         raise UnsupportedFormat(
-            f"{folder.path} has format version {manifest.get('version')!r}, this infgram reads "
+            f"{path} has format version {manifest.get('version')!r}, this infgram reads "
             f"versions {READABLE[0]} to {READABLE[-1]}: build the index again, or use the infgram "
             "that made it"
         )
     if manifest.get("byte_order") != "little" or sys.byteorder != "little":
         raise UnsupportedFormat(
-            f"{folder.path} has byte order {manifest.get('byte_order')!r} and this machine "
+            f"{path} has byte order {manifest.get('byte_order')!r} and this machine "
             f"{sys.byteorder!r}: infgram reads little-endian indexes on little-endian machines"
         )
     identity = unseal(manifest, path)
@@ -485,16 +497,20 @@ def _read_manifest(folder: Directory) -> tuple[dict[str, Any], str]:
 
 def read_json(folder: Directory, name: str) -> Any:
     """What a manifest or a list holds. Raises FileNotFoundError, OSError, CorruptIndex."""
+    return _parsed(folder.read(name, most=MOST_MANIFEST), folder.path / name)
+
+
+def _parsed(content: bytes, path: Path | str) -> Any:
     try:
-        return json.loads(folder.read(name, most=MOST_MANIFEST))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CorruptIndex(
-            f"{folder.path / name} is not JSON ({error}): it was changed since it was written; "
+            f"{path} is not JSON ({error}): it was changed since it was written; "
             "build the index again"
         ) from error
 
 
-def unseal(fields: dict[str, Any], path: Path) -> str:
+def unseal(fields: dict[str, Any], path: Path | str) -> str:
     """Takes the checksum out of what was read from `path`. Raises CorruptIndex if it is wrong."""
     found = fields.pop("checksum", None)
     try:
@@ -509,7 +525,7 @@ def unseal(fields: dict[str, Any], path: Path) -> str:
     return expected
 
 
-def _check_files(path: Path, files: object) -> None:
+def _check_files(path: Path | str, files: object) -> None:
     """Whether the manifest's list of files makes sense in itself."""
     if not isinstance(files, dict):
         raise CorruptIndex(f"{path}: its list of files is damaged; build the index again")
@@ -556,7 +572,8 @@ def content_of(folder: Directory, file: str, name: str) -> bytes | mmap.mmap:
     return (folder.read if name == CALIBRATION else folder.map)(file, most=MOST_EXTRA[name])
 
 
-def _read_extra(folder: Directory, name: str) -> bytes | mmap.mmap | StorageError | None:
+def read_side_file(folder: Directory, name: str) -> bytes | mmap.mmap | StorageError | None:
+    """What is kept in a folder under the name, if anything, or why it cannot be read."""
     try:
         return content_of(folder, name, name)
     except FileNotFoundError:
@@ -571,19 +588,31 @@ def _times(found: os.stat_result) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def _note_verified(folder: Directory, identity: str, times: _Times) -> None:
+def note_verified(folder: Directory, identity: str, times: Times) -> None:
     """Notes sizes and times of checked files; where it cannot, they are checked anew next time."""
     with suppress(OSError), folder.replacing(VERIFIED) as file:
         file.write(json.dumps({"identity": identity, "files": times}).encode())
 
 
-def _is_noted(folder: Directory, identity: str, times: _Times) -> bool:
+def _is_noted(folder: Directory, identity: str, times: Times) -> bool:
     """Whether these very files were checked already. Format 1 noted the times alone."""
+    return _noted(folder) in ({"identity": identity, "files": times}, times)
+
+
+def noted(folder: Directory, identity: str) -> Times:
+    """Sizes and times of those files of a build that were checked already."""
+    found = _noted(folder)
+    if isinstance(found, dict) and found.get("identity") == identity:
+        files = found.get("files")
+        return files if isinstance(files, dict) else {}
+    return {}
+
+
+def _noted(folder: Directory) -> object:
     try:
-        noted = json.loads(folder.read(VERIFIED, most=MOST_MANIFEST))
+        return json.loads(folder.read(VERIFIED, most=MOST_MANIFEST))
     except (OSError, ValueError, RecursionError, StorageError):
-        return False
-    return bool(noted in ({"identity": identity, "files": times}, times))
+        return None
 
 
 # Small helpers ------------------------------------------------------------------------------------
