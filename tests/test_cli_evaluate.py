@@ -57,7 +57,7 @@ def test_perplexity_is_that_of_the_library() -> None:
     assert found["perplexity"] == expected.perplexity
     assert found["n_tokens"] == found["n_bytes"] == len(TEXT)
     assert found["n_zero"] == 0
-    assert found["estimator"] == "KneserNey(max_order=None)"
+    assert found["estimator"] == "KneserNey(max_order=None, apart=False)"
     shown = run("perplexity", "text.txt").stdout
     assert f"{expected.perplexity:.4f}" in shown
     assert f"{expected.bits_per_byte:.4f}" in shown

@@ -131,6 +131,8 @@ def made(index: infgram.Index) -> dict[type, Callable[[], Any]]:
         lambda: next(infgram.repeats(index, 2)),
         lambda: infgram.dedup(index, tempfile.mktemp(suffix=".jsonl"), 9),
         lambda: certify(index, "to be, or not", max_copy=4),
+        lambda: infgram.plan(1e9),
+        lambda: infgram.plan(1e9).cost,
         refined,
         lambda: refined().trace,
         lambda: refined().edits[0],

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .values.value import Value
 
-@dataclass(frozen=True)
-class Cost:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cost(Value):
     """Of one token in one shard; questions: of each token of an n-gram that is counted, a shard."""
 
     disk_bytes: float

@@ -105,10 +105,11 @@ def build_parts(
         )
     folder = Path(f"{os.fspath(path)}.parts")
     folder.mkdir(exist_ok=True)
-    parts = [folder / f"{i}-of-{n}.infgram" for i in range(1, n + 1)]
+    parts: list[Path] = []
     try:
-        for i, part in enumerate(parts, 1):
-            build(inputs, part, part=(i, n), overwrite=True, **options)
+        for i in range(1, n + 1):
+            parts.append(folder / f"{i}-of-{n}.infgram")
+            build(inputs, parts[-1], part=(i, n), overwrite=True, **options)
         joined = join(parts, path, overwrite=overwrite, progress=options.get("progress"))
         for part in parts:
             shutil.rmtree(part)

@@ -22,12 +22,13 @@ from .measured import (
 )
 from .store.building import MAX_SHARD_TOKENS
 from .store.layout import LAYOUTS
+from .values.value import Value
 
 _HOUR = 3600
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Value):
     """What an index in parts takes; its properties are the formulas."""
 
     n_tokens: int

@@ -209,7 +209,8 @@ public:
             evidence_);
         longest_ = evidence_.longest();
         const std::size_t n_codes = model_->asking.symbols.size();
-        ends_ = n_codes == questions().size() + 1 ? 0.0 : said_.of[boundary] + unseen_;
+        const double ends = said_.of[boundary] != 0.0 ? said_.of[boundary] : unseen_;
+        ends_ = n_codes == questions().size() + 1 ? 0.0 : ends;
         known_ = 1.0 - ends_ - unseen_ * static_cast<double>(n_vocabulary() - n_codes);
     }
 
