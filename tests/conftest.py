@@ -53,7 +53,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = ("test_site.py", "test_windows.py", "test_bench_failures.py", "test_cli_words.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)  # so that no worker ends with one
     for item in items:
         if "shakespeare" in getattr(item, "fixturenames", ()):
             item.add_marker("shakespeare")
