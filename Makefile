@@ -11,7 +11,7 @@ CXX_SOURCES := $(shell find csrc tests/cpp -name '*.[ch]pp')
 SOURCES := pyproject.toml bench/pyproject.toml CMakeLists.txt $(CXX_SOURCES) $(shell find src cli bench -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs wheel test-wheel release-check test test-shakespeare test-clients test-remote test-ray test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
+.PHONY: help demo docs wheel test-wheel release-check test test-pages test-shakespeare test-clients test-remote test-ray test-browser playground test-torch test-newest test-oldest test-engines architectures newest check figures pictures stubs man format fuzz fuzz-asan test-cpp cross asan clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -21,6 +21,10 @@ demo: .venv/.ready  ## install infgram and see what it does
 
 test: .venv-dev/.ready test-cpp  ## all tests
 	$(DEV)/python -m pytest
+	$(DEV)/python -m pytest -m pages --dist=load
+
+test-pages: .venv-dev/.ready  ## what the site and the notebooks say, pasted; plain pytest leaves it out
+	$(DEV)/python -m pytest -m pages --dist=load
 
 test-shakespeare: .venv-dev/.ready  ## tests of published figures, of the text that INFGRAM_TINY_SHAKESPEARE names
 	@test -n "$$INFGRAM_TINY_SHAKESPEARE" || { echo 'INFGRAM_TINY_SHAKESPEARE is not set,' \
@@ -68,7 +72,7 @@ test-wheel: wheel  ## what the README, the site, the notebooks and docstrings sa
 	mkdir -p build/stranger
 	git archive HEAD README.md pyproject.toml bench/README.md bench/pyproject.toml bench/results docs \
 	  examples tests | tar -x -C build/stranger
-	cd build/stranger && CC=false CXX=false $(CURDIR)/.venv-wheel/bin/python -m pytest \
+	cd build/stranger && CC=false CXX=false $(CURDIR)/.venv-wheel/bin/python -m pytest -m '' \
 	  tests/test_site.py tests/test_site_torch.py tests/test_notebooks.py tests/test_documentation.py \
 	  tests/test_cli_demo.py tests/test_own_estimator.py
 

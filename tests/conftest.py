@@ -53,7 +53,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONGEST = ("test_site.py", "test_windows.py", "test_bench_failures.py", "test_cli_words.py")
+LONGEST = ("test_windows.py", "test_bench_failures.py", "test_cli_words.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

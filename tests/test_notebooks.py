@@ -74,6 +74,7 @@ def test_the_cells_of_a_notebook_run_and_show(notebook: Path) -> None:
     check(notebook, shown)
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("notebook", RUN, ids=lambda path: path.name)
 def test_jupyter_runs_a_notebook_and_shows_pictures_and_tables(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,7 @@ HOWTO = [page for page in sorted(DOCS.glob("howto/*.md")) if page.stem not in ("
 PAGES = [*(DOCS / f"{name}.md" for name in NAMED), *HOWTO]
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_can_be_pasted_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Path
@@ -42,6 +43,7 @@ def test_a_page_can_be_pasted_from_top_to_bottom(
     assert n_run >= 3
 
 
+@pytest.mark.pages
 def test_the_page_on_engines_can_be_pasted_where_no_engine_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +73,7 @@ def test_the_page_on_engines_can_be_pasted_where_no_engine_is_needed(
     assert all(Path(f"corpus.{name}").stat().st_size for name in ("lcs", "lcd"))
 
 
+@pytest.mark.pages
 def test_the_page_on_serving_can_be_pasted(tmp_path: Path) -> None:
     """But for clients that others wrote, which tests/test_serve_clients.py runs."""
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
