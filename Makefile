@@ -21,7 +21,7 @@ demo: .venv/.ready  ## install infgram and see what it does
 
 test: .venv-dev/.ready test-cpp  ## all tests
 	$(DEV)/python -m pytest
-	$(DEV)/python -m pytest -m pages --dist=load
+	$(MAKE) test-pages
 
 test-pages: .venv-dev/.ready  ## what the site and the notebooks say, pasted; plain pytest leaves it out
 	$(DEV)/python -m pytest -m pages --dist=load

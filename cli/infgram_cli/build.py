@@ -11,7 +11,14 @@ import click
 from . import typed
 from .inputs import Notes, reading_options, sorting_options
 from .option import option
-from .options import InputPath, TokenizerName, json_option, output_option, quiet_option
+from .options import (
+    InputPath,
+    TokenizerName,
+    json_option,
+    layout_option,
+    output_option,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     import infgram
@@ -65,12 +72,7 @@ Examples:
     is_flag=True,
     help="Also index the text read backwards, for `infgram polish`; this doubles the size.",
 )
-@option(
-    "--layout",
-    type=click.Choice(["fast", "compact"]),
-    default="fast",
-    help="Compact is many times smaller, slower, and generates with SBIS alone.",
-)
+@layout_option
 @option(
     "--calibrate",
     is_flag=True,

@@ -77,6 +77,12 @@ indexes_option = option(
     help="The index; may be repeated.",
 )
 index_argument = click.argument("index", type=IndexPath(), metavar="[INDEX]", required=False)
+layout_option = option(
+    "--layout",
+    type=click.Choice(["fast", "compact"]),
+    default="fast",
+    help="Compact is many times smaller, slower, and generates with SBIS alone.",
+)
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 quiet_option = option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 torch_threads_option = option(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from .option import option
-from .options import json_option
+from .options import json_option, layout_option
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg]
@@ -47,12 +47,7 @@ class _Vocabulary(click.ParamType):  # type: ignore[type-arg]
     metavar="N",
     help="Tokens of the corpus: its size, where they are bytes.",
 )
-@option(
-    "--layout",
-    type=click.Choice(["fast", "compact"]),
-    default="fast",
-    help="Compact is many times smaller, slower, and generates with SBIS alone.",
-)
+@layout_option
 @option(
     "--vocabulary",
     type=_Vocabulary(),
