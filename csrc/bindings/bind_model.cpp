@@ -162,7 +162,7 @@ void bind_discounts(py::module_& m) {
                                        m, n_corpus,  n_live,  single};
                 if (live && !self.live)
                     throw InvalidParameter("these discounts were fitted without a live text");
-                return (live ? *self.live : self.corpus)(discount_rows(shape));
+                return (live ? *self.live : self.corpus)(shape);
             },
             py::kw_only(), py::arg("live"), py::arg("n"), py::arg("n_shorter"), py::arg("n_types"),
             py::arg("n_types_shorter"), py::arg("m"), py::arg("n_corpus"), py::arg("n_live"),

@@ -348,6 +348,24 @@ void test_live_text(std::uint32_t max_tokens) {
     }
 }
 
+// The levels that reading a token leads to are those that a walk from the root finds.
+void test_live_levels(std::uint32_t max_tokens, std::uint32_t window) {
+    for (int trial = 0; trial < 20; ++trial) {
+        LiveText live(FixedPower(0.35), max_tokens, window);
+        std::vector<LiveLevel> walked;
+        const std::uint32_t n_codes = 1 + below(3);
+        const std::uint32_t seldom = 2 + below(60);
+        for (int i = 0; i < 600; ++i) {
+            if (below(seldom) == 0)
+                live.separate();
+            else
+                live.read(below(seldom) == 0 ? boundary : 1 + below(n_codes));
+            live.find_levels({}, walked);
+            CHECK(std::ranges::equal(live.levels(), walked));
+        }
+    }
+}
+
 // Against comparing every part of a text with the corpus.
 template <class Code>
 void test_maximal_spans(std::size_t n, std::uint32_t n_codes) {
@@ -663,6 +681,9 @@ int main() {
     test_first_levels(random_text<std::uint8_t>(30'000, 3), 3);  // more rows than a table is read
     test_lazy_neighbours();
     for (const std::uint32_t max_tokens : {2u, 7u, 100u, 5000u}) test_live_text(max_tokens);
+    for (const std::uint32_t window : {1u, 2u, 5u, 48u, 1000u})
+        for (const std::uint32_t max_tokens : {2u, 50u, 5000u})
+            test_live_levels(max_tokens, window);
     for (int i = 0; i < 10; ++i) {
         test_maximal_spans<std::uint8_t>(2 + below(60), 2 + below(3));
         test_maximal_spans<std::uint16_t>(2 + below(60), 2 + below(3));

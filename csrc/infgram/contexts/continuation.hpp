@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "infgram/rows/match64.hpp"
 #include "infgram/rows/shard.hpp"
 #include "infgram/rows/types.hpp"
 
@@ -65,14 +66,42 @@ struct ContinuationStatistics {
 };
 
 struct ContinuationTable : ContinuationStatistics {
-    std::vector<Continuation> tokens;     // rising codes
+    std::vector<Continuation> tokens;     // rising codes: written by `append` and `clear` alone
     std::vector<std::uint32_t> heaviest;  // places of the largest counts, where they are asked for
 
-    // The token's entry, or nullptr. O(log n_types).
-    [[nodiscard]] const Continuation* find(std::uint32_t code) const noexcept {
-        const auto at = std::ranges::lower_bound(tokens, code, {}, &Continuation::code);
-        return at != tokens.end() && at->code == code ? &*at : nullptr;
+    void clear() noexcept {
+        static_cast<ContinuationStatistics&>(*this) = {};
+        tokens.clear();
+        heaviest.clear();
+        low_.fill(0);
     }
+    // Of a higher code than those before.
+    void append(const Continuation& token) {
+        add(token);
+        tokens.push_back(token);
+        if (token.code < n_low) low_[token.code / 64] |= bit_of(token.code);
+    }
+
+    // The token's entry, or nullptr. Of low codes, which are all that bytes and most characters
+    // have, in constant time: which of them are there is kept beside. O(log n_types) of others.
+    [[nodiscard]] const Continuation* find(std::uint32_t code) const noexcept {
+        if (code >= n_low) {
+            const auto at = std::ranges::lower_bound(tokens, code, {}, &Continuation::code);
+            return at != tokens.end() && at->code == code ? &*at : nullptr;
+        }
+        const std::uint64_t here = low_[code / 64];
+        if ((here & bit_of(code)) == 0) return nullptr;
+        std::uint32_t before = count_bits(here & (bit_of(code) - 1));
+        for (std::uint32_t i = 0; i < code / 64; ++i) before += count_bits(low_[i]);
+        return &tokens[before];
+    }
+
+private:
+    static constexpr std::uint32_t n_low = 256;
+    static std::uint64_t bit_of(std::uint32_t code) noexcept {
+        return std::uint64_t{1} << code % 64;
+    }
+    std::array<std::uint64_t, n_low / 64> low_{};
 };
 
 // Which rows a count leaves out: those whose position lies in [begin, end). None by default.
@@ -178,7 +207,7 @@ public:
     template <class Code>
     void count_few(const Shard<Code>& shard, Range range, std::uint32_t n,
                    ContinuationTable& table) {
-        clear(table);
+        table.clear();
         few_.clear();
         for (Row row = range.begin; row != range.end; ++row) {
             if (row == shard.end_row()) continue;  // the end of the text has no next token
@@ -196,20 +225,18 @@ public:
             while (++i != few_.size() && few_[i].code_and_row >> 32 == code)
                 tree_of_few_.append_leaf(few_[i].depth, power_);
             const auto [contexts, count] = tree_of_few_.finish(n + 1, power_);
-            table.tokens.push_back({code, contexts, count, static_cast<std::uint32_t>(i - first)});
-            table.add(table.tokens.back());
+            table.append({code, contexts, count, static_cast<std::uint32_t>(i - first)});
         }
     }
 
     // Writes what was added since the last time.
     void finish(ContinuationTable& table) {
-        clear(table);
+        table.clear();
         table.m = std::exchange(m_, 0);
         std::ranges::sort(counted_);
         for (const std::uint32_t code : counted_) {
             PerCode& of = of_code_[code];
-            table.tokens.push_back({code, of.contexts, of.count, of.matches});
-            table.add(table.tokens.back());
+            table.append({code, of.contexts, of.count, of.matches});
             of.contexts = 0;
             of.matches = 0;
             of.count = 0.0;
@@ -219,13 +246,6 @@ public:
 
 private:
     static constexpr std::uint32_t nothing_skipped = ~0u;
-
-    static void clear(ContinuationTable& table) noexcept {
-        table.total = 0.0;
-        table.types = {};
-        table.tokens.clear();
-        table.heaviest.clear();
-    }
 
     template <class Code>
     void read(const Shard<Code>& shard, Range range, std::uint32_t n, HeldOut held_out) {

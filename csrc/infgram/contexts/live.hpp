@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "infgram/contexts/continuation.hpp"
 #include "infgram/rows/alphabet.hpp"
+#include "infgram/rows/prefetch.hpp"
 #include "infgram/rows/types.hpp"
 
 namespace infgram {
@@ -25,6 +27,7 @@ struct LiveLevel {
     std::uint32_t n;  // tokens of the context matched
     std::uint32_t node;
     bool is_inside_edge;  // between two nodes: every token of it has followed one context alone
+    bool operator==(const LiveLevel&) const = default;
 };
 
 class LiveText {
@@ -41,7 +44,8 @@ public:
     // Levels of the present context, shortest first; the first is the empty context, and the last
     // alone may lie inside an edge.
     [[nodiscard]] std::span<const LiveLevel> levels() const noexcept { return levels_; }
-    // Levels of what the present context becomes when more is read, which is not counted.
+    // Levels of what the present context becomes when more is read, which is not counted. With no
+    // more it is the readable definition of `levels`.
     void find_levels(std::span<const std::uint32_t> more, std::vector<LiveLevel>& levels) const {
         find(levels, [&](std::uint32_t back) {
             if (back > more.size())
@@ -56,11 +60,17 @@ public:
 
     // What a level passes on. With all contexts told apart.
     [[nodiscard]] ContinuationStatistics statistics(const LiveLevel& level) const {
+        ContinuationStatistics inside;
+        return statistics(level, inside);
+    }
+    // The same where it stands, until more is read; `inside` is for that of a level inside an edge.
+    [[nodiscard]] const ContinuationStatistics& statistics(const LiveLevel& level,
+                                                           ContinuationStatistics& inside) const {
         if (!level.is_inside_edge) return nodes_[level.node].statistics;
-        ContinuationStatistics single;
-        for_each_token(level, [&](const Continuation& token, std::uint32_t) { single.add(token); });
-        single.m = m(level);
-        return single;
+        inside = {};
+        for_each_token(level, [&](const Continuation& token, std::uint32_t) { inside.add(token); });
+        inside.m = m(level);
+        return inside;
     }
 
     [[nodiscard]] std::uint64_t m(const LiveLevel& level) const noexcept {
@@ -77,9 +87,8 @@ public:
         }
         for (std::uint32_t at = nodes_[node].first_token; at != none; at = tokens_[at].next) {
             const Token& token = tokens_[at];
-            visit(level.is_inside_edge
-                      ? Continuation{token.code, 1, power_(token.tree)}
-                      : Continuation{token.code, token.contexts, token.value(power_)},
+            visit(level.is_inside_edge ? Continuation{token.code, 1, token.passed}
+                                       : Continuation{token.code, token.contexts, token.count()},
                   token.raw);
         }
     }
@@ -91,11 +100,27 @@ public:
         if (is_leaf(node))
             return text_[position(node)] == code ? std::optional(Continuation{code, 1, 1.0})
                                                  : std::nullopt;
-        const std::uint32_t at = token_of_.find(node, code);
+        const std::uint32_t at = find_token(node, code);
         if (at == none) return std::nullopt;
         const Token& token = tokens_[at];
-        return level.is_inside_edge ? Continuation{code, 1, power_(token.tree)}
-                                    : Continuation{code, token.contexts, token.value(power_)};
+        return level.is_inside_edge ? Continuation{code, 1, token.passed}
+                                    : Continuation{code, token.contexts, token.count()};
+    }
+
+    // Asks memory for where `token` with these arguments looks first.
+    void prefetch(const LiveLevel& level, std::uint32_t code) const noexcept {
+        if (is_leaf(level.node)) return;
+        const Node& node = nodes_[level.node];
+        if (node.statistics.n_types() == 1)
+            infgram::prefetch(&tokens_[node.first_token]);
+        else
+            token_of_.prefetch(level.node, code);
+    }
+    // And what that leads to: called once memory may have brought it.
+    void prefetch_token(const LiveLevel& level, std::uint32_t code) const noexcept {
+        if (is_leaf(level.node) || nodes_[level.node].statistics.n_types() == 1) return;
+        if (const std::uint32_t at = token_of_.find(level.node, code); at != none)
+            infgram::prefetch(&tokens_[at]);
     }
 
     // Counts `code` after the present context and makes it the end of the context.
@@ -103,7 +128,7 @@ public:
         if (text_.size() >= max_tokens_) forget_half();
         count(code);
         text_.push_back(code);
-        find_levels();
+        follow();
     }
 
     // A token that no distribution knows: it is not counted, and no context reaches behind it.
@@ -122,16 +147,22 @@ private:
         ContinuationStatistics statistics;
     };
     // A next token of a node. `tree` is the count at the place where its contexts part: the sum of
-    // what they pass on, or, where it has followed one context alone, that of the longer context.
+    // what they pass on, or, where it has followed one context alone, that of the longer context;
+    // `passed` is the power of it, what a shorter context is given.
     struct Token {
         std::uint32_t code;
         std::uint32_t next;  // of the same node
         std::uint32_t raw;
         std::uint32_t contexts;
         double tree;
-        [[nodiscard]] double value(const FixedPower& power) const noexcept {
-            return contexts > 1 ? tree : power(tree);
-        }
+        double passed;
+        std::uint32_t image = none;  // the node of the context with this token behind it, if any
+        [[nodiscard]] double count() const noexcept { return contexts > 1 ? tree : passed; }
+    };
+    // A level at which the last token was counted.
+    struct Counted {
+        std::uint32_t n;
+        std::uint32_t token;
     };
 
     // An open-addressing table from (node, code) to a number.
@@ -142,39 +173,38 @@ private:
             n_used_ = 0;
         }
         [[nodiscard]] std::uint32_t find(std::uint32_t node, std::uint32_t code) const noexcept {
-            const std::uint64_t key = std::uint64_t{node} << 32 | code;
-            for (std::size_t at = hash(key);; ++at) {
+            for (std::size_t at = hash(node, code);; ++at) {
                 const Slot& slot = slots_[at & (slots_.size() - 1)];
                 if (slot.value == none) return none;
-                if (slot.key == key) return slot.value;
+                if (slot.node == node && slot.code == code) return slot.value;
             }
+        }
+        void prefetch(std::uint32_t node, std::uint32_t code) const noexcept {
+            infgram::prefetch(&slots_[hash(node, code) & (slots_.size() - 1)]);
         }
         void set(std::uint32_t node, std::uint32_t code, std::uint32_t value) {
             if (2 * n_used_ >= slots_.size()) grow();
-            put(std::uint64_t{node} << 32 | code, value);
+            put({node, code, value});
         }
 
     private:
         struct Slot {
-            std::uint64_t key = 0;
+            std::uint32_t node = 0;
+            std::uint32_t code = 0;
             std::uint32_t value = none;
         };
-        static std::size_t hash(std::uint64_t key) noexcept {
-            key *= 0x9e3779b97f4a7c15ULL;
+        static std::size_t hash(std::uint32_t node, std::uint32_t code) noexcept {
+            const std::uint64_t key = (std::uint64_t{node} << 32 | code) * 0x9e3779b97f4a7c15ULL;
             return static_cast<std::size_t>(key ^ key >> 32);
         }
-        void put(std::uint64_t key, std::uint32_t value) {
-            for (std::size_t at = hash(key);; ++at) {
+        void put(const Slot& set) {
+            for (std::size_t at = hash(set.node, set.code);; ++at) {
                 Slot& slot = slots_[at & (slots_.size() - 1)];
-                if (slot.value == none) {
-                    slot = {key, value};
-                    ++n_used_;
-                    return;
-                }
-                if (slot.key == key) {
-                    slot.value = value;
-                    return;
-                }
+                if (slot.value != none && (slot.node != set.node || slot.code != set.code))
+                    continue;
+                if (slot.value == none) ++n_used_;
+                slot = set;
+                return;
             }
         }
         void grow() {
@@ -182,7 +212,7 @@ private:
             old.swap(slots_);
             n_used_ = 0;
             for (const Slot& slot : old)
-                if (slot.value != none) put(slot.key, slot.value);
+                if (slot.value != none) put(slot);
         }
         std::vector<Slot> slots_;
         std::size_t n_used_ = 0;
@@ -205,7 +235,7 @@ private:
         children_.clear();
         token_of_.clear();
         nodes_.push_back({0, 0, none, {}});
-        find_levels();
+        start();
     }
 
     void forget_half() {
@@ -219,11 +249,26 @@ private:
     void read_uncounted(std::uint32_t code) {
         if (text_.size() >= max_tokens_) forget_half();
         text_.push_back(code);
-        find_levels();
+        start();
     }
 
-    void find_levels() {
-        find(levels_, [&](std::uint32_t back) { return code_before(text_.size(), back); });
+    // The levels where no context is yet.
+    void start() {
+        counted_.clear();
+        levels_.assign(1, {0, root, false});
+    }
+
+    // The levels once a token was counted. A node of the new context is that of an old one with the
+    // token behind it, as whatever tells two longer contexts of the new one apart did so before;
+    // all but the last, which may lie inside an edge or be cut at the window, are found like this.
+    void follow() {
+        levels_.assign(1, {0, root, false});
+        for (const auto [n, token] : counted_)
+            if (const std::uint32_t node = tokens_[token].image; node != none) {
+                infgram::prefetch(&nodes_[node]);
+                levels_.push_back({n + 1, node, false});
+            }
+        descend(levels_, [&](std::uint32_t back) { return code_before(text_.size(), back); });
     }
 
     // Walks down from the root as far as a context goes, which tells the code `back` tokens before
@@ -231,8 +276,14 @@ private:
     template <class CodeBefore>
     void find(std::vector<LiveLevel>& levels, CodeBefore&& context) const {
         levels.assign(1, {0, root, false});
-        std::uint32_t node = root;
-        std::uint32_t depth = 0;
+        descend(levels, context);
+    }
+
+    // From the last level on.
+    template <class CodeBefore>
+    void descend(std::vector<LiveLevel>& levels, CodeBefore&& context) const {
+        std::uint32_t node = levels.back().node;
+        std::uint32_t depth = levels.back().n;
         while (depth < max_depth_) {
             const std::uint32_t code = context(depth + 1);
             if (code == no_code) return;
@@ -258,12 +309,22 @@ private:
         return static_cast<std::uint32_t>(nodes_.size() - 1);
     }
 
+    // A node's only token needs no table: most nodes have no other.
+    [[nodiscard]] std::uint32_t find_token(std::uint32_t node, std::uint32_t code) const noexcept {
+        const std::uint32_t first = nodes_[node].first_token;
+        if (nodes_[node].statistics.n_types() > 1) return token_of_.find(node, code);
+        return first != none && tokens_[first].code == code ? first : none;
+    }
+
     std::uint32_t add_token(std::uint32_t node, const Token& token) {
         const auto at = static_cast<std::uint32_t>(tokens_.size());
+        const std::uint32_t first = std::exchange(nodes_[node].first_token, at);
+        if (first != none && tokens_[first].next == none)
+            token_of_.set(node, tokens_[first].code, first);
+        if (first != none) token_of_.set(node, token.code, at);
         tokens_.push_back(token);
-        tokens_.back().next = nodes_[node].first_token;
-        nodes_[node].first_token = at;
-        token_of_.set(node, token.code, at);
+        tokens_.back().next = first;
+        nodes_[node].statistics.add({token.code, 1, token.passed});
         return at;
     }
 
@@ -278,21 +339,21 @@ private:
         children_.set(parent, code_before(place, nodes_[parent].depth + 1), node);
         const std::uint32_t below = code_before(place, last.n + 1);
         if (below != no_code && last.n < max_depth_) children_.set(node, below, last.node);
-        auto& statistics = nodes_[node].statistics;
         if (is_leaf(last.node)) {
-            add_token(node, {text_[position(last.node)], none, 1, 1, 1.0});
-            statistics.add({text_[position(last.node)], 1, 1.0});
-            statistics.m = 1;
+            add_token(node, {text_[position(last.node)], none, 1, 1, 1.0, 1.0});
+            nodes_[node].statistics.m = 1;
         } else {
             for (std::uint32_t at = nodes_[last.node].first_token; at != none;
                  at = tokens_[at].next) {
                 Token token = tokens_[at];  // a copy: add_token may move the tokens
                 token.contexts = 1;
+                token.image = none;
                 add_token(node, token);
-                nodes_[node].statistics.add({token.code, 1, power_(token.tree)});
             }
             nodes_[node].statistics.m = nodes_[last.node].statistics.m;
         }
+        const auto from = std::ranges::find(counted_, last.n - 1, &Counted::n);
+        if (from != counted_.end()) tokens_[from->token].image = node;
         levels_.back() = {last.n, node, false};
     }
 
@@ -304,38 +365,45 @@ private:
         const std::uint32_t branch =
             levels_.back().n < max_depth_ ? code_before(here, levels_.back().n + 1) : no_code;
         if (branch != no_code) children_.set(longest, branch, here | leaf_bit);
-        // What the longer context's count of the code was and is: 0 where it had none.
+        counted_.resize(levels_.size());
+        // What the longer context passed on of the code, and passes on: 0 where it had none. And
+        // its tree.
         double before = 0.0;
         double after = 1.0;
+        double tree = 1.0;
         for (std::size_t i = levels_.size(); i-- > 0;) {
             Node& node = nodes_[levels_[i].node];
             ++node.statistics.m;
-            std::uint32_t at = token_of_.find(levels_[i].node, code);
+            std::uint32_t at = find_token(levels_[i].node, code);
             if (at == none) {
-                at = add_token(levels_[i].node, {code, none, 1, 1, after});
-                node.statistics.add({code, 1, power_(after)});
-                before = 0.0;
+                at = add_token(levels_[i].node, {code, none, 1, 1, tree, after});
+                counted_[i] = {levels_[i].n, at};
                 continue;
             }
+            counted_[i] = {levels_[i].n, at};
             Token& token = tokens_[at];
-            const double tree = token.tree;
-            const double value = token.value(power_);
+            const double passed = token.passed;
+            const double count = token.count();
             const std::uint32_t contexts = token.contexts;
             ++token.raw;
             if (before == 0.0) {
-                token.tree = (contexts > 1 ? tree : power_(tree)) + power_(after);
+                token.tree = count + after;
+                token.passed = power_(token.tree);
                 ++token.contexts;
             } else if (contexts == 1) {
-                token.tree = after;
+                token.tree = tree;
+                token.passed = after;
             } else {
-                token.tree += power_(after) - power_(before);
+                token.tree += after - before;
+                token.passed = power_(token.tree);
             }
             auto& statistics = node.statistics;
-            statistics.total += token.value(power_) - value;
+            statistics.total += token.count() - count;
             --statistics.types[std::min(contexts, 3u) - 1];
             ++statistics.types[std::min(token.contexts, 3u) - 1];
-            before = tree;
-            after = token.tree;
+            before = passed;
+            after = token.passed;
+            tree = token.tree;
         }
     }
 
@@ -348,6 +416,7 @@ private:
     Links children_;
     Links token_of_;
     std::vector<LiveLevel> levels_;
+    std::vector<Counted> counted_;  // where the last token was, shortest first
 };
 
 }  // namespace infgram

@@ -81,7 +81,7 @@ public:
     double read(const Reach& reach, double rest, Candidates& candidates) override {
         Step step;
         levels_.read(reach, step);
-        const Discount kept = memo_(discounts_, step.shape, true);
+        const Discount kept = discounts_(step.shape);
         give(
             levels_, step, kept, rest / step.statistics->total, origin_,
             [](std::uint32_t code) { return code - 1; }, live_code, candidates);
@@ -91,7 +91,6 @@ public:
 private:
     Origin origin_;
     const Discounts& discounts_;
-    DiscountMemo memo_;
     LiveLevels levels_;
 };
 
@@ -137,7 +136,7 @@ public:
     double read(const Reach& reach, double rest, Candidates& candidates) override {
         Step step;
         levels_.read(reach, step);
-        const Discount kept = memo_(discounts_, step.shape, false);
+        const Discount kept = discounts_(step.shape);
         const Alphabet& alphabet = index().alphabet();
         give(
             levels_, step, kept, weight_ * rest / step.statistics->total, Origin::corpus,
@@ -155,7 +154,6 @@ private:
     Discounts discounts_;
     double weight_;
     TableCache cache_;
-    DiscountMemo memo_;
     CorpusLevels<Code> levels_;
 };
 

@@ -35,6 +35,15 @@ struct SampleLevel {
     std::uint32_t shape;     // in Samples::shapes
 };
 
+// The rows as one number, different for different ones; also those of the live text's tables, which
+// stand behind.
+inline std::uint64_t packed(const DiscountRows& rows) noexcept {
+    static_assert(2 * n_discount_rows < 1u << 12 && n_discount_tables == 5);
+    std::uint64_t key = 0;
+    for (const std::uint32_t row : rows) key = key << 12 | row;
+    return key;
+}
+
 // Levels of many tokens: token i has levels [offsets[i], offsets[i + 1]), the shortest first.
 struct Samples {
     std::vector<SampleLevel> levels;

@@ -83,10 +83,10 @@ public:
             scratch_.push_back(std::make_unique<ContinuationTable>());
         ContinuationTable& table = *scratch_[n_scratch_++];
         if (m == 1 && shards.size() == 1 && ranges[0].size() == 1 && !leave_out) {
-            table.tokens.assign(1, {shards[0].next()[ranges[0].begin], 1, 1.0, 1});
-            if (table.tokens[0].code >= shards[0].n_codes()) throw_corrupt("next");
-            table.total = 1.0;
-            table.types = {1, 0, 0};
+            const std::uint32_t code = shards[0].next()[ranges[0].begin];
+            if (code >= shards[0].n_codes()) throw_corrupt("next");
+            table.clear();
+            table.append({code, 1, 1.0, 1});
             table.m = 1;
             return &table;
         }

@@ -110,57 +110,31 @@ inline DiscountRows discount_rows(const LevelShape& level) noexcept {
     return rows;
 }
 
-// The rows as one number, different for different ones; also those of the live text's tables, which
-// stand behind.
-inline std::uint64_t packed(const DiscountRows& rows) noexcept {
-    static_assert(2 * n_discount_rows < 1u << 12 && n_discount_tables == 5);
-    std::uint64_t key = 0;
-    for (const std::uint32_t row : rows) key = key << 12 | row;
-    return key;
-}
-
-// The tables: n_discount_rows rows of three numbers.
+// The tables: n_discount_rows rows of three numbers. What the sigmoid makes of a sum, 1 / (1 +
+// e^-x), is had from a product of what was raised to e once.
 class Discounts {
 public:
-    explicit Discounts(std::span<const double> tables) : tables_(tables.begin(), tables.end()) {
+    explicit Discounts(std::span<const double> tables) : odds_(n_discount_rows) {
         if (tables.size() != std::size_t{3} * n_discount_rows)
             throw InvalidParameter("discounts: expected " + std::to_string(3 * n_discount_rows) +
                                    " numbers, found " + std::to_string(tables.size()));
         if (!std::ranges::all_of(tables, [](double x) { return std::isfinite(x); }))
             throw InvalidParameter("discounts: expected finite numbers");
+        for (std::size_t i = 0; i < tables.size(); ++i)
+            odds_[i / 3][i % 3] = std::exp(-std::clamp(tables[i], -furthest, furthest));
     }
 
-    [[nodiscard]] Discount operator()(const DiscountRows& rows) const noexcept {
-        Discount sum{};
-        for (const std::uint32_t row : rows)
-            for (std::size_t k = 0; k < 3; ++k) sum[k] += tables_[std::size_t{row} * 3 + k];
-        for (std::size_t k = 0; k < 3; ++k)
-            sum[k] = static_cast<double>(k + 1) / (1.0 + std::exp(-sum[k]));
-        return sum;
-    }
-
-private:
-    std::vector<double> tables_;
-};
-
-// Remembers the discounts of the shapes met last: there are few, and each costs three exponentials.
-// Not for two threads.
-class DiscountMemo {
-public:
-    Discount operator()(const Discounts& discounts, const LevelShape& level, bool live) {
-        const DiscountRows rows = discount_rows(level);
-        const std::uint64_t key = packed(rows) << 1 | (live ? 1 : 0);
-        Known& known = known_[(key * 0x9e3779b97f4a7c15ULL) >> 54];
-        if (known.key != key) known = {key, discounts(rows)};
-        return known.discount;
+    [[nodiscard]] Discount operator()(const LevelShape& level) const noexcept {
+        Row odds{1.0, 1.0, 1.0, 1.0};
+        for (const std::uint32_t row : discount_rows(level))
+            for (std::size_t k = 0; k < odds.size(); ++k) odds[k] *= odds_[row][k];
+        return {1.0 / (1.0 + odds[0]), 2.0 / (1.0 + odds[1]), 3.0 / (1.0 + odds[2])};
     }
 
 private:
-    struct Known {
-        std::uint64_t key = ~std::uint64_t{0};
-        Discount discount{};
-    };
-    std::vector<Known> known_ = std::vector<Known>(std::size_t{1} << 10);
+    static constexpr double furthest = 140.0;  // a product of five is still a number
+    using Row = std::array<double, 4>;         // the last for registers' sake
+    std::vector<Row> odds_;
 };
 
 }  // namespace infgram

@@ -96,8 +96,8 @@ public:
     // The longest first; the last one is the corpus's empty context.
     [[nodiscard]] std::span<const Step> steps() const noexcept { return steps_; }
 
-    [[nodiscard]] Discount discount(const Step& step) {
-        return memo_(step.is_live() ? *model_->live : model_->corpus, step.shape, step.is_live());
+    [[nodiscard]] Discount discount(const Step& step) const noexcept {
+        return (step.is_live() ? *model_->live : model_->corpus)(step.shape);
     }
 
     // What a step counted of a code, if anything.
@@ -111,6 +111,7 @@ public:
 
     // Of a code, or of any token that the corpus never had (Alphabet::unknown). O(levels).
     [[nodiscard]] double prob(std::uint32_t code) {
+        live_.prefetch(code);
         double prob = 0.0;
         double rest = 1.0;
         for (const Step& step : steps_) {
@@ -253,7 +254,6 @@ private:
     Parameters model_;
     CorpusLevels<Code> corpus_;
     LiveLevels live_;
-    DiscountMemo memo_;
     std::vector<Step> steps_;
     Reach reach_;
     bool cut_ = false;

@@ -177,8 +177,7 @@ public:
                 text->find_levels(more, levels_);
         }
         left_ = levels_.size();
-        statistics_.resize(left_);
-        if (left_ != 0) statistics_[left_ - 1] = text_->statistics(levels_[left_ - 1]);
+        if (left_ != 0) of_next_ = &text_->statistics(levels_[left_ - 1], inside_);
     }
 
     [[nodiscard]] std::optional<std::uint32_t> next() const noexcept {
@@ -192,16 +191,21 @@ public:
         step.live = levels_[--left_];
         step.n = step.live.n;
         step.table = nullptr;
-        step.statistics = &statistics_[left_];
+        step.statistics = of_next_;
         if (left_ != 0) {
-            statistics_[left_ - 1] = text_->statistics(levels_[left_ - 1]);
-            step.shape = shape_of(step.n, statistics_[left_], levels_[left_ - 1].n,
-                                  &statistics_[left_ - 1], reach);
+            const LiveLevel& shorter = levels_[left_ - 1];
+            of_next_ = &text_->statistics(shorter, inside_);
+            step.shape = shape_of(step.n, *step.statistics, shorter.n, of_next_, reach);
         } else {
-            step.shape = shape_of(step.n, statistics_[0], 0, nullptr, reach);
+            step.shape = shape_of(step.n, *step.statistics, 0, nullptr, reach);
         }
     }
 
+    // Asks memory for what `token` reads.
+    void prefetch(std::uint32_t code) const noexcept {
+        for (const LiveLevel& level : levels_) text_->prefetch(level, code);
+        for (const LiveLevel& level : levels_) text_->prefetch_token(level, code);
+    }
     [[nodiscard]] std::optional<Continuation> token(const Step& step, std::uint32_t code) const {
         return text_->token(step.live, code);
     }
@@ -213,9 +217,10 @@ public:
 
 private:
     const LiveText* text_ = nullptr;
-    std::vector<LiveLevel> levels_;                   // shortest first
-    std::vector<ContinuationStatistics> statistics_;  // of those read, and of the next
-    std::size_t left_ = 0;                            // levels that were not read
+    std::vector<LiveLevel> levels_;  // shortest first
+    ContinuationStatistics inside_;  // of the longest, where it lies inside an edge
+    const ContinuationStatistics* of_next_ = nullptr;
+    std::size_t left_ = 0;  // levels that were not read
 };
 
 }  // namespace infgram
