@@ -62,7 +62,7 @@ void bind_width(py::module_& m) {
         [](Codes codes, Numbers sa, std::span<Code> next, std::span<std::uint32_t> before,
            std::size_t begin, std::size_t end) {
             check_positions(sa, begin, end, codes.size());
-            if (next.size() != codes.size() || before.size() != codes.size() + 1)
+            if (next.size() != codes.size() || before.size() != codes.size())
                 throw InvalidParameter("columns differ in length");
             return link_rows<Code>(codes, sa, next, before, begin, end);
         },
@@ -72,10 +72,12 @@ void bind_width(py::module_& m) {
         "shared_contexts",
         [](Codes codes, Numbers before, std::span<std::uint8_t> shared, std::size_t begin,
            std::size_t end) {
-            if (before.size() != codes.size() + 1 || shared.size() != before.size())
+            if (before.size() != codes.size() || shared.size() != before.size() + 1)
                 throw InvalidParameter("columns differ in length");
-            check_part(begin, end, before.size());
-            if (!std::ranges::all_of(before.subspan(begin, end - begin),
+            check_part(begin, end, shared.size());
+            const std::size_t first = std::max<std::size_t>(begin, 1);
+            if (end > first &&
+                !std::ranges::all_of(before.subspan(first - 1, end - first),
                                      [&](Position p) { return (p & ~same_next) <= codes.size(); }))
                 throw InvalidParameter("a row before holds a position outside the text");
             shared_contexts<Code>(codes, before, shared, begin, end);

@@ -67,7 +67,7 @@ private:
     void derive(std::uint32_t n_codes) {
         const std::span<const Code> codes = columns_.codes;
         const std::size_t n = codes.size();
-        std::vector<Position> before(n + 1);
+        std::vector<Position> before(n);
         std::vector<std::uint8_t> shared(n + 1);
         columns_.next.resize(n + padding_bytes);
         columns_.same.resize(n);

@@ -68,7 +68,7 @@ struct Owned {
             return a < b;
         });
         std::vector<std::uint8_t> shared(n + 1);
-        std::vector<Position> before(n + 1);
+        std::vector<Position> before(n);
         next.resize(n + padding_bytes);
         same.resize(n);
         end_row = link_rows<Code>(codes, sa, std::span(next).first(n), before, 0, n);

@@ -57,16 +57,15 @@ std::vector<Row> count_buckets(std::span<const Code> codes, std::uint32_t n_code
 inline constexpr std::uint32_t same_next = 1u << 31;
 
 // For rows [begin, end): next[r] = the token at row r, boundary at the end of the text; and
-// before[sa[r]] = the position of the row before, 0 for none, with `same_next`; before[0] = 0.
-// Returns the row of the end of the text if it is among them, else n. Parts may be filled by
-// threads of their own. No extra memory.
+// before[sa[r] - 1] = the position of the row before, 0 for none, with `same_next`. Returns the row
+// of the end of the text if it is among them, else n. Parts may be filled by threads of their own.
+// No extra memory.
 template <class Code>
 Row link_rows(std::span<const Code> codes, std::span<const Position> sa, std::span<Code> next,
               std::span<Position> before, std::size_t begin, std::size_t end) {
     const std::size_t n = codes.size();
     const auto token = [&](Position p) { return p == n ? Code{boundary} : codes[p]; };
     Row end_row = static_cast<Row>(n);
-    if (begin == 0) before[0] = 0;
     Position last = begin == 0 ? 0 : sa[begin - 1];
     bool last_has_next = begin != 0 && last != n;
     Code last_token = begin == 0 ? Code{boundary} : token(last);
@@ -74,14 +73,14 @@ Row link_rows(std::span<const Code> codes, std::span<const Position> sa, std::sp
         if (r + detail::ahead < end) {
             const Position soon = sa[r + detail::ahead];
             prefetch(&codes[std::min<std::size_t>(soon, n - 1)]);
-            prefetch_to_write(&before[soon]);
+            prefetch_to_write(&before[soon - 1]);
         }
         const Position p = sa[r];
         const bool has_next = p != n;
         const Code code = token(p);
         if (!has_next) end_row = static_cast<Row>(r);
         next[r] = code;
-        before[p] = last | (has_next && last_has_next && code == last_token ? same_next : 0);
+        before[p - 1] = last | (has_next && last_has_next && code == last_token ? same_next : 0);
         last = p;
         last_has_next = has_next;
         last_token = code;
@@ -100,14 +99,15 @@ void shared_contexts(std::span<const Code> codes, std::span<const Position> befo
                      std::span<std::uint8_t> shared, std::size_t begin, std::size_t end) {
     std::size_t length = 0;
     bool known = false;  // length is what the position behind shares
-    for (std::size_t p = end; p-- > begin;) {
-        if (p >= begin + detail::ahead) {
-            const Position soon = before[p - detail::ahead];
+    if (begin == 0 && end != 0) shared[0] = 0;  // before the text nothing stands
+    for (std::size_t p = end; p-- > std::max<std::size_t>(begin, 1);) {
+        if (p > begin + detail::ahead) {
+            const Position soon = before[p - 1 - detail::ahead];
             if ((soon & same_next) == 0) prefetch(&codes[soon > length ? soon - 1 - length : 0]);
         }
         if (length > 0) --length;
-        if (!known || (before[p] & same_next) == 0) {
-            const std::size_t q = before[p] & ~same_next;
+        if (!known || (before[p - 1] & same_next) == 0) {
+            const std::size_t q = before[p - 1] & ~same_next;
             const std::size_t limit = std::min(p, q);
             length = std::min(length, limit);
             while (length < limit && codes[p - 1 - length] == codes[q - 1 - length]) ++length;

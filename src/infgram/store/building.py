@@ -522,12 +522,14 @@ def _sort_shard(plan: _Plan, shard: Mapping[str, Any], step: Callable[[], None])
     else:
         codes = write("codes", codes)
         step()
-        sa = write("sa", _suffix_array(codes))
+        order = _suffix_array(codes)
+        sa = write("sa", order)
         step()
         end_row = fast_columns(
             write,
             codes,
             sa,
+            scratch=order,
             n_codes=plan.n_codes,
             block_rows=plan.block_rows,
             threads=plan.threads,

@@ -37,16 +37,19 @@ def fast_columns(
     n_codes: int,
     block_rows: int,
     threads: int | None = None,
+    scratch: NDArray[np.uint32] | None = None,
 ) -> int:
     """All columns of the fast layout but the text and the suffix array. Returns the end row.
 
-    For byte-wide codes 6 new bytes a row at a time, if what is written is not kept. `threads` of
-    them: as many as there are cores, unless said.
+    For byte-wide codes 6 new bytes a row at a time, if what is written is not kept; 2 with
+    `scratch`, memory of a number a row, which the system need not clear for this once more.
+    `threads` of them: as many as there are cores, unless said.
     """
     threads = threads or os.cpu_count() or 1
     buckets = write("buckets", np.asarray(native.count_buckets(codes, n_codes)))
     codes = codes.copy()  # read in no order: large pages are faster than those of a map
-    next_, before, end_row = _link_rows(codes, sa, threads)
+    before = np.empty(len(codes), np.uint32) if scratch is None else scratch
+    next_, end_row = _link_rows(codes, sa, before, threads)
     next_ = write("next", next_)
     shared = _shared_contexts(codes, before, threads)
     del before, codes
@@ -110,25 +113,24 @@ def next_tokens(codes: _Column, sa: NDArray[np.uint32]) -> tuple[_Column, int]:
 
 
 def _link_rows(
-    codes: _Column, sa: NDArray[np.uint32], threads: int
-) -> tuple[_Column, NDArray[np.uint32], int]:
-    """`next`, by position the row before, and the end row."""
+    codes: _Column, sa: NDArray[np.uint32], before: NDArray[np.uint32], threads: int
+) -> tuple[_Column, int]:
+    """`next` and the end row; and fills `before`: by position, the row before."""
     next_ = np.empty_like(codes)
-    before = np.empty(len(codes) + 1, np.uint32)
     ends = _in_parts(
         lambda begin, end: native.link_rows(codes, sa, next_, before, begin, end),
         len(codes),
         threads,
     )
-    return next_, before, min(ends)
+    return next_, min(ends)
 
 
 def _shared_contexts(codes: _Column, before: NDArray[np.uint32], threads: int) -> NDArray[np.uint8]:
     """By position, the tokens that its context shares with that of the row before."""
-    shared = np.empty(len(before), np.uint8)
+    shared = np.empty(len(before) + 1, np.uint8)
     _in_parts(
         lambda begin, end: native.shared_contexts(codes, before, shared, begin, end),
-        len(before),
+        len(shared),
         threads,
     )
     return shared
