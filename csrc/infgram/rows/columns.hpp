@@ -98,7 +98,7 @@ template <class Code>
 void shared_contexts(std::span<const Code> codes, std::span<const Position> before,
                      std::span<std::uint8_t> shared, std::size_t begin, std::size_t end) {
     std::size_t length = 0;
-    bool known = false;  // length is what the position behind shares
+    bool known = false;                         // length is what the position behind shares
     if (begin == 0 && end != 0) shared[0] = 0;  // before the text nothing stands
     for (std::size_t p = end; p-- > std::max<std::size_t>(begin, 1);) {
         if (p > begin + detail::ahead) {
