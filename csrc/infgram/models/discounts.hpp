@@ -4,6 +4,8 @@
 // more than it has. Chen and Goodman (1999) choose the three by depth; here they depend on what the
 // level looks like, D_k = k * sigmoid(sum of one number from each table), and the tables are fitted
 // on the index's own text (calibration.hpp).
+//
+// Thread-safety: nothing changes, so all may be called in parallel.
 #pragma once
 
 #include <algorithm>
