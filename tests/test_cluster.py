@@ -218,6 +218,11 @@ def test_a_worker_killed_in_mid_build_is_run_again(
         assert index.count("the") == 4 * prose.count(b"the")
     with infgram.cluster.open(tmp_path / "parts", n_workers=2) as cluster:
         assert cluster.count("the") == 16 * prose.count(b"the")
+    joined = infgram.join(made, tmp_path / "joined.infgram")
+    assert joined.count("the") == 16 * prose.count(b"the")
+    folders = [path.stat().st_ino for path in made]
+    assert infgram.cluster.build(files, tmp_path / "parts") == made  # none of them again
+    assert [path.stat().st_ino for path in made] == folders
 
 
 def test_a_part_that_was_built_anew_is_not_summed_with_others(
@@ -251,12 +256,11 @@ def test_the_page_on_clusters_can_be_pasted(
 def test_what_goes_wrong_is_said(running: None, tmp_path: Path, files: list[Path]) -> None:
     with pytest.raises(errors.NotAnIndex, match="does not exist"):
         infgram.cluster.open([tmp_path / "nothing.infgram"])
-    (tmp_path / "empty.txt").write_text("")
     with pytest.raises(errors.EmptyCorpus):
-        infgram.cluster.build([tmp_path / "empty.txt"], tmp_path / "parts")
-    with pytest.raises(errors.StorageError, match="check the path"):
+        infgram.cluster.build([], tmp_path / "parts")
+    with pytest.raises(errors.InputError, match="check the path"):
         infgram.cluster.build([tmp_path / "none.txt"], tmp_path / "parts")
-    with pytest.raises(errors.InvalidParameter, match="expected at most 8"):
+    with pytest.raises(errors.InvalidParameter, match="9 parts of 8 files"):
         infgram.cluster.build(files, tmp_path / "parts", n_parts=9)
     one = infgram.build(["to be"], tmp_path / "one.infgram")
     other = infgram.build(["to be"], tmp_path / "other.infgram", tokenizer="chars")
