@@ -229,7 +229,7 @@ def test_a_parameter_outside_its_range_names_the_range() -> None:
 
 def test_an_empty_text_and_a_missing_one_are_errors() -> None:
     Path("empty.txt").touch()
-    assert "0 tokens" in run("perplexity", "empty.txt", exit_code=2).stderr
+    assert "no token to predict" in run("perplexity", "empty.txt", exit_code=2).stderr
     assert "gone.txt" in run("perplexity", "gone.txt", exit_code=2).stderr
 
 

@@ -192,6 +192,15 @@ def test_the_readme_says_where_tiny_shakespeare_is() -> None:
     assert address == corpora._SHAKESPEARE_URL
 
 
+def test_links_have_words_also_where_no_site_adds_them() -> None:
+    for page in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "bench").glob("*.md"),
+    ]:
+        assert "[](" not in page.read_text(encoding="utf-8"), page
+
+
 def test_importing_pulls_in_numpy_and_nothing_optional() -> None:
     optional = ["click", "rich", "pydivsufsort", "torch", "pyarrow", "tokenizers", "tiktoken"]
     script = f"""

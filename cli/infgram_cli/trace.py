@@ -179,6 +179,8 @@ def _print(document: Any, found: infgram.Attribution, merge: bool, joint: str) -
             console.print(_BEFORE_DOCUMENTS, rendered(match, joint=joint), sep="")
     n = len(found.spans)
     note(f"{name}: {n:,} span{'s' * (n != 1)}, {found.covered:.1%} of the text")
+    if not n:
+        note("spans shorter than --min-length are not looked for")
 
 
 def _place(document: Any, found: infgram.Attribution, start: int) -> str:

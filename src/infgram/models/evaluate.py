@@ -126,7 +126,7 @@ def _scored(model: Model, text: Query, context: Query, bos: bool, eos: bool) -> 
 def _perplexity(texts: Sequence[_Scored]) -> Perplexity:
     log_prob = np.concatenate([np.zeros(0), *(text.log_prob for text in texts)])
     if not len(log_prob):
-        raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
+        raise InvalidParameter("there is no token to predict: give a text that is not empty")
     zero = np.concatenate([text.zero for text in texts])
     unknown = np.concatenate([text.unknown for text in texts])
     sizes = [text.n_bytes for text in texts if text.n_bytes is not None]
@@ -334,7 +334,7 @@ def reliability(
             actual -= float(_log(each).sum()) if each.all() else -math.inf
             n_tokens += len(ids)
     if not n_tokens:
-        raise InvalidParameter("text has 0 tokens, expected at least 1 to be predicted")
+        raise InvalidParameter("there is no token to predict: give a text that is not empty")
     return Reliability(n_tokens, entropy / n_tokens, actual / n_tokens, top.bins(), tokens.bins())
 
 

@@ -143,7 +143,8 @@ def walk(folder: str, glob: str, exclude: Sequence[str], *, gitignore: bool) -> 
     found.files = [os.path.join(folder, *parts) for parts in sorted(parts_found)]
     if not found.files and not found.unreadable:
         raise EmptyCorpus(
-            f"{folder}: no file in this folder matches the glob {glob!r}" + left_out_in_words(found)
+            f"{folder}: no file in this folder matches {glob!r}: look at what is in it, or change "
+            "--glob (glob=)" + left_out_in_words(found)
         )
     return found
 
