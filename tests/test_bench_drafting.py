@@ -240,6 +240,11 @@ def test_settings_are_chosen_on_the_tuning_documents(material: Material) -> None
     assert list(found) == [str(n) for n in BUDGETS]
 
 
+def test_settings_that_were_chosen_are_told_whether_number_or_name() -> None:
+    told = drafting._options_cell({"options": {"n": 3, "decay": 0.5, "match_type": "BFS"}})
+    assert told == "n 3, decay 0.5, match_type BFS"
+
+
 def test_a_rival_that_is_not_there_says_so(
     material: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:

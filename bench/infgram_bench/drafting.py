@@ -291,7 +291,10 @@ def _options(traces: dict[str, _Ways], findings: Findings) -> None:
 
 
 def _options_cell(replay: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in replay["options"].items())
+    return ", ".join(
+        f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
+        for name, value in replay["options"].items()
+    )
 
 
 # Promises and latencies ---------------------------------------------------------------------------
