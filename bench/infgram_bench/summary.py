@@ -41,7 +41,10 @@ def headline(answers: Mapping[str, Answer]) -> str:
     cpus = sorted({answer.machine.get("CPU", "?") for answer in shown})
     versions = sorted({answer.machine.get("infgram", "?") for answer in shown})
     with_what = f"infgram {', '.join(versions)}, {', '.join(cpus)}"
-    return f"{table(header, rows)}\n\n{_when(shown)}. {with_what}."
+    return (
+        f"{table(header, rows)}\n\nRatios above 1 are in infgram's favour. "
+        f"{_when(shown)}. {with_what}."
+    )
 
 
 def replace(text: str, answers: Mapping[str, Answer]) -> str:
@@ -160,7 +163,7 @@ def _count(f: _Figures) -> list[_Row]:
 
 
 def _ntd(f: _Figures) -> list[_Row]:
-    what = f"next of {f['ntd matches']:,.0f} matches"
+    what = f"bytes behind {f['ntd matches']:,.0f} hits"
     return _timed(what, f["ntd seconds"], f, {f"ntd, {name}": name for name in _INDEXES})
 
 
@@ -179,7 +182,7 @@ def _write_neural(f: _Figures) -> list[_Row]:
     ways = {"no cache": "nanoGPT 10.65 M", "key-value cache": "nanoGPT, cached"}
     figures = {way: f.get(f"nanoGPT, {way}: seconds a character") for way in ways}
     ratios = {way: seconds / own for way, seconds in figures.items() if seconds}
-    return _timed("the same beside a network", own, ratios, ways, per_second)
+    return _timed("written, beside nanoGPT", own, ratios, ways, per_second)
 
 
 def _ready(f: _Figures) -> list[_Row]:
