@@ -85,13 +85,13 @@ class Material:
         """Indexes the token files as they are; the tokenizer only goes along. Bytes are a text."""
         tokenizer = self.folder / "tokenizer.json"
         if tokenizer.exists():
-            infgram.build(self.folder / "corpus", self.index, tokenizer=tokenizer)
+            infgram.build(self.folder / "corpus", self.index, tokenizer=tokenizer, calibrate=True)
             return
         text = self.folder / "corpus-text"
         text.mkdir()
         for i, document in enumerate(self.corpus):
             document.astype(np.uint8).tofile(text / f"{i:06}.txt")
-        infgram.build(text, self.index, format="bytes")
+        infgram.build(text, self.index, format="bytes", calibrate=True)
 
     def add_corpus(self, documents: Sequence[Ids]) -> None:
         """What drafts come from."""
