@@ -258,6 +258,9 @@ def test_what_goes_wrong_is_said(running: None, tmp_path: Path, files: list[Path
         infgram.cluster.open([tmp_path / "nothing.infgram"])
     with pytest.raises(errors.EmptyCorpus):
         infgram.cluster.build([], tmp_path / "parts")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(errors.EmptyCorpus):
+        infgram.cluster.build([tmp_path / "empty.txt"], tmp_path / "parts")
     with pytest.raises(errors.InputError, match="check the path"):
         infgram.cluster.build([tmp_path / "none.txt"], tmp_path / "parts")
     with pytest.raises(errors.InvalidParameter, match="9 parts of 8 files"):

@@ -477,6 +477,9 @@ def test_a_part_may_hold_empty_documents_alone_but_not_nothing(tmp_path: Path) -
     (corpus / "000.jsonl").write_bytes(b"\n")
     with pytest.raises(EmptyCorpus):
         infgram.build(corpus, tmp_path / "empty.infgram", part=(1, 4))
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(EmptyCorpus):  # of files that are all empty there is no part
+        infgram.build(tmp_path / "empty.txt", tmp_path / "empty.infgram", part=(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from .model import Model, check_model
 
 _PUBLISHED_WINDOW = 100
 _PUBLISHED_FLOOR = 1e-10
+_NOTHING = "there is no token to predict: give a text that is not empty"
 
 # Perplexity ---------------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ def _scored(model: Model, text: Query, context: Query, bos: bool, eos: bool) -> 
 def _perplexity(texts: Sequence[_Scored]) -> Perplexity:
     log_prob = np.concatenate([np.zeros(0), *(text.log_prob for text in texts)])
     if not len(log_prob):
-        raise InvalidParameter("there is no token to predict: give a text that is not empty")
+        raise InvalidParameter(_NOTHING)
     zero = np.concatenate([text.zero for text in texts])
     unknown = np.concatenate([text.unknown for text in texts])
     sizes = [text.n_bytes for text in texts if text.n_bytes is not None]
@@ -334,7 +335,7 @@ def reliability(
             actual -= float(_log(each).sum()) if each.all() else -math.inf
             n_tokens += len(ids)
     if not n_tokens:
-        raise InvalidParameter("there is no token to predict: give a text that is not empty")
+        raise InvalidParameter(_NOTHING)
     return Reliability(n_tokens, entropy / n_tokens, actual / n_tokens, top.bins(), tokens.bins())
 
 

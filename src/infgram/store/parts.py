@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole
-from ..errors import InputError, InvalidParameter, StorageError
+from ..errors import EmptyCorpus, InputError, InvalidParameter, StorageError
 from ..text.corpus import Corpus
 from ..text.tokens import Tokenizer
 from .layout import Fields
@@ -63,7 +63,7 @@ def part_of(
     `settings`: what decides the bytes of a part beside files and how they are read. O(files).
 
     Raises InvalidParameter unless there is such a part and a file for each; InputError for a
-    stream, whose size nobody knows.
+    stream, whose size nobody knows; EmptyCorpus if no file has a byte.
     """
     whole(1, of=of)
     whole(1, of, part=number)
@@ -78,6 +78,8 @@ def part_of(
             f"{of:,} parts of {len(corpus.files):,} files, expected a file or more for each: ask "
             "for fewer parts, or split the files (a document is never split)"
         )
+    if not corpus.n_bytes:
+        raise EmptyCorpus("every file is empty: there is no part of nothing")
     cuts = _cuts([file.n_bytes for file in corpus.files], of)
     sizes = hashlib.sha256()
     for file in corpus.files:
