@@ -493,6 +493,54 @@ def test_requests_do_not_see_each_other(index: infgram.Index) -> None:
     assert bytes(both[0].path().tolist()).startswith(b" text"[:1])
 
 
+def test_drafts_of_a_batch_have_the_length_that_pays_for_all(prose_index: infgram.Index) -> None:
+    """By the definition: as many tokens a second as any length gives, of which each text pays."""
+    cost = np.array([1.0, 1.1, 1.2, 1.4, 1.6, 1.9, 2.3, 2.8, 3.3])
+    contexts = [b"the ", b"and the ", b"qzx"]
+    free, drafter = (Drafter(prose_index, max_tokens=8, cost=each) for each in (None, cost))
+    for n_texts in (1, 2, 3):
+        names = list(range(n_texts))
+        slope = (cost[8] - cost[4]) / 4
+        step = [
+            float(np.interp(n, range(9), cost)) + slope * max(0, n - 8)
+            for n in (n_texts * (k + 1) - 1 for k in range(9))
+        ]
+        for each in (free, drafter):
+            for name in names:
+                each.start(name, list(contexts[name]))
+        alone = [free.propose(name) for name in names]
+
+        def size(probs: np.ndarray) -> int:
+            rates = [(1 + probs[:k].sum()) / step[k] for k in range(len(probs) + 1)]  # noqa: B023
+            return int(np.argmax(rates))
+
+        shares = [draft.probs[: size(draft.probs)] for draft in alone]
+        length = size_of_all = 0
+        best = 0.0
+        for length in range(max(map(len, shares)) + 1):
+            rate = (n_texts + sum(share[:length].sum() for share in shares)) / step[length]
+            if rate > best:
+                best, size_of_all = rate, length
+        found = drafter.propose_batch(names)
+        assert [draft.token_ids.tolist() for draft in found] == [
+            draft.token_ids[: min(len(share), size_of_all)].tolist()
+            for draft, share in zip(alone, shares, strict=True)
+        ]
+        for each, name in ((each, name) for each in (free, drafter) for name in names):
+            each.stop(name, keep=False)
+
+
+def test_a_batch_has_a_limit_for_each_draft(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", list(b"to be or "))
+    drafter.start("b", list(b"to be "))
+    assert [len(draft) for draft in drafter.propose_batch(["a", "b"], [0, 2])] == [0, 2]
+    with pytest.raises(InvalidParameter, match="one for each of 2"):
+        drafter.propose_batch(["a", "b"], [1])
+    with pytest.raises(InvalidParameter, match="batch_size"):
+        drafter.propose("a", batch_size=0)
+
+
 def test_the_request_used_least_recently_is_forgotten(index: infgram.Index) -> None:
     drafter = Drafter(index, max_requests=2)
     drafter.start("a", [1])

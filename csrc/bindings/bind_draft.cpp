@@ -146,6 +146,12 @@ void bind_draft_class(py::module_& m) {
                                        laws.emplace_back(law.parent, law.tokens, law.probs);
                                    return laws;
                                })
+        .def("shortened",
+             [](Draft self, std::size_t n) {
+                 self.shorten(n);
+                 return self;
+             },
+             py::arg("n"))
         .def("child", &Draft::child, py::arg("parent"), py::arg("token"))
         .def("accepted", &Draft::accepted, py::arg("tokens"))
         .def_readonly("expected", &Draft::expected);
@@ -170,6 +176,15 @@ void bind_engine(py::module_& m) {
                 return self.with([&](Engine& engine) { return engine.propose(request, limits); });
             },
             py::arg("request"), py::arg("limits"), Released())
+        .def(
+            "shorten",
+            [](SharedEngine& self, Request& request, std::size_t n) {
+                return self.with([&](Engine&) {
+                    request.draft.shorten(n);
+                    return request.draft;
+                });
+            },
+            py::arg("request"), py::arg("n"), Released())
         .def(
             "draw",
             [](SharedEngine& self, Request& request, const Limits& limits, double temperature,

@@ -43,6 +43,15 @@ struct Draft {
         expected = 0.0;
     }
 
+    // Keeps the first n nodes, the best draft of that size. Of tokens that were drawn none may go:
+    // what is kept of them must not depend on what they are.
+    void shorten(std::size_t n) {
+        if (!proposals.empty()) throw InvalidParameter("tokens that were drawn stay");
+        nodes.resize(std::min(n, nodes.size()));
+        expected = 0.0;
+        for (const Node& node : nodes) expected += node.path_prob;
+    }
+
     // The child of a node that is this token, or no_parent.
     [[nodiscard]] std::int32_t child(std::int32_t parent, std::uint32_t token) const {
         const auto found = std::ranges::find_if(

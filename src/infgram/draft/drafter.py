@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import RLock
@@ -30,6 +30,7 @@ from ..seeds import generator
 from ..text import tokens
 from ..values.value import Value, content
 from . import session
+from .cost import batch_cost, check_cost, length_that_pays
 from .turns import in_turn
 
 Source: TypeAlias = Literal["live", "session", "static"]
@@ -259,7 +260,7 @@ class Drafter:
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
-        self._limits = self._limits_of(max_tokens, 0.0, tree)
+        self._limits = _limits(max_tokens, 0.0, tree, self.cost)
         self._turn = RLock()
         self._max_requests = max_requests
         self._requests: OrderedDict[Hashable, native.DraftRequest] = OrderedDict()
@@ -330,6 +331,7 @@ class Drafter:
         sample: bool = False,
         temperature: float = 1.0,
         rng: int | np.random.Generator | None = None,
+        batch_size: int = 1,
     ) -> Draft:
         """What may come next. Takes time in proportion to `max_tokens`, at most 4,096.
 
@@ -337,11 +339,24 @@ class Drafter:
         - `tree`: whether the draft may branch; None: as the drafter says.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
           that samples accepts more of them than of the likeliest.
+        - `batch_size`: texts that the step reads, this one among them. With a cost, drafts are
+          the smaller the more there are: drafted tokens of all texts share what a processor can
+          take at the price of one.
 
         Raises UnknownRequest, InvalidParameter.
         """
         request = self._running(request_id)
-        return self._draft(request, max_tokens, min_prob, sample, temperature, rng, tree)
+        limits = self._limits_of(max_tokens, min_prob, tree, batch_size)
+        if not sample:
+            return Draft(self._engine.propose(request, limits))
+        if not temperature > 0.0:
+            raise InvalidParameter(
+                f"temperature is {temperature}, expected more than 0: sample=False takes the "
+                "likeliest tokens"
+            )
+        bits = generator(rng).bit_generator
+        with bits.lock:
+            return Draft(self._engine.draw(request, limits, temperature, bits))
 
     @in_turn
     def accept(
@@ -386,11 +401,46 @@ class Drafter:
 
     @in_turn
     def propose_batch(
-        self, request_ids: Iterable[Hashable], max_tokens: int | None = None, min_prob: float = 0.0
+        self,
+        request_ids: Sequence[Hashable],
+        max_tokens: int | Sequence[int] | None = None,
+        min_prob: float = 0.0,
+        *,
+        tree: bool | None = None,
+        sample: bool = False,
+        temperature: float = 1.0,
+        rng: int | np.random.Generator | None = None,
     ) -> list[Draft]:
-        """Drafts for several requests, in their order; as `propose` for each."""
+        """Drafts for several requests that one step reads, in their order; as `propose` for each.
+
+        - `max_tokens`: of each, or one number for all.
+
+        With a cost, and where tokens are not drawn, they are cut to the length that pays for all:
+        a step reads as many tokens of each text as the longest draft has.
+
+        Raises UnknownRequest, InvalidParameter.
+        """
         running = [self._running(request_id) for request_id in request_ids]
-        return [self._draft(each, max_tokens, min_prob, False, 1.0, None) for each in running]
+        most = most_each(max_tokens, len(running))
+        random = generator(rng) if sample else None
+        drafts = [
+            self.propose(
+                *(each, n, min_prob),
+                tree=tree,
+                sample=sample,
+                temperature=temperature,
+                rng=random,
+                batch_size=len(running),
+            )
+            for each, n in zip(request_ids, most, strict=True)
+        ]
+        if self.cost is None or sample or len(running) < 2:
+            return drafts
+        n = length_that_pays([draft.probs for draft in drafts], batch_cost(self.cost, len(running)))
+        return [
+            Draft(self._engine.shorten(request, n)) if len(draft) > n else draft
+            for request, draft in zip(running, drafts, strict=True)
+        ]
 
     def propose_ids(
         self, context_ids: tokens.Ids, max_tokens: int | None = None, min_prob: float = 0.0
@@ -400,7 +450,7 @@ class Drafter:
         Reads all of it, a few microseconds a token: `start` and `accept` read each token once.
         """
         request = self._engine.start(self._ids(context_ids), self._places(None))
-        return self._draft(request, max_tokens, min_prob, False, 1.0, None)
+        return Draft(self._engine.propose(request, self._limits_of(max_tokens, min_prob)))
 
     @property
     def totals(self) -> Totals:
@@ -465,40 +515,22 @@ class Drafter:
         self._requests.move_to_end(request_id)
         return request
 
-    def _draft(
+    def _limits_of(
         self,
-        request: native.DraftRequest,
-        max_tokens: int | None,
-        min_prob: float,
-        sample: bool,
-        temperature: float,
-        rng: int | np.random.Generator | None,
+        max_tokens: int | None = None,
+        min_prob: float = 0.0,
         tree: bool | None = None,
-    ) -> Draft:
-        limits = self._limits
-        if max_tokens is not None or min_prob != 0.0 or tree is not None:
-            most = self.max_tokens if max_tokens is None else max_tokens
-            limits = self._limits_of(most, min_prob, self.tree if tree is None else tree)
-        if not sample:
-            return Draft(self._engine.propose(request, limits))
-        if not temperature > 0.0:
-            raise InvalidParameter(
-                f"temperature is {temperature}, expected more than 0: sample=False takes the "
-                "likeliest tokens"
-            )
-        bits = generator(rng).bit_generator
-        with bits.lock:
-            return Draft(self._engine.draw(request, limits, temperature, bits))
-
-    def _limits_of(self, max_tokens: int, min_prob: float, is_tree: bool) -> native.DraftLimits:
-        whole(0, _MAX_TOKENS, max_tokens=max_tokens)
-        return native.DraftLimits(
-            max_tokens=max_tokens,
-            max_depth=_MAX_DEPTH,
-            min_prob=min_prob,
-            is_tree=is_tree,
-            cost=self.cost,
-        )
+        batch_size: int = 1,
+    ) -> native.DraftLimits:
+        """Those of a draft; the drafter's own where there is no other wish."""
+        if (max_tokens, min_prob, tree, batch_size) == (None, 0.0, None, 1):
+            return self._limits
+        whole(1, batch_size=batch_size)
+        cost = self.cost
+        if cost is not None and batch_size > 1:
+            cost = batch_cost(cost, batch_size) / batch_size
+        most = self.max_tokens if max_tokens is None else max_tokens
+        return _limits(most, min_prob, self.tree if tree is None else tree, cost)
 
     def _ids(self, ids: tokens.Ids) -> NDArray[np.uint32]:
         return tokens.check_ids(ids, self.vocab_size).astype(np.uint32, copy=False)
@@ -518,6 +550,26 @@ def draft_of(token_ids: Sequence[int], parents: Sequence[int]) -> Draft:
     )
 
 
+def most_each(max_tokens: int | Sequence[int] | None, n: int) -> Sequence[int | None]:
+    """How many tokens each of n drafts may have. Raises InvalidParameter."""
+    if not isinstance(max_tokens, Sequence):
+        return [max_tokens] * n
+    if len(max_tokens) != n:
+        raise InvalidParameter(
+            f"max_tokens has {len(max_tokens)} numbers, expected one, or one for each of {n} drafts"
+        )
+    return max_tokens
+
+
+def _limits(
+    max_tokens: int, min_prob: float, is_tree: bool, cost: NDArray[np.float64] | None
+) -> native.DraftLimits:
+    whole(0, _MAX_TOKENS, max_tokens=max_tokens)
+    return native.DraftLimits(
+        max_tokens=max_tokens, max_depth=_MAX_DEPTH, min_prob=min_prob, is_tree=is_tree, cost=cost
+    )
+
+
 def _weights(given: Sequence[float] | None, n: int) -> list[float]:
     weights = [1.0] * n if given is None else [float(weight) for weight in given]
     if len(weights) != n or not all(0.0 < weight <= 1.0 for weight in weights):
@@ -525,21 +577,6 @@ def _weights(given: Sequence[float] | None, n: int) -> list[float]:
             f"weights is {given!r}, expected {n} numbers above 0 and at most 1, one an index"
         )
     return weights
-
-
-def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
-    """What steps cost, as an array. Raises InvalidParameter."""
-    if given is None:
-        return None
-    try:
-        cost = np.ascontiguousarray(given, np.float64)
-    except (TypeError, ValueError):
-        cost = np.zeros(0)
-    if cost.ndim != 1 or not cost.size or not np.all(cost > 0) or not np.all(np.isfinite(cost)):
-        raise InvalidParameter(
-            f"cost is {given!r}, expected what a step takes with 0, 1, 2, ... drafted tokens"
-        )
-    return cost
 
 
 def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 from ..errors import InfgramError, InvalidParameter, MalformedRecord
 from ..text import tokens
 from ..values.value import Value
-from .drafter import Drafter, check_cost
+from .cost import check_cost
+from .drafter import Drafter
 from .text_drafter import TextDrafter
 
 

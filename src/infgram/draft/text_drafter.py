@@ -30,7 +30,8 @@ from ..errors import (
 )
 from ..index import Index, check_index
 from ..text import tokens
-from .drafter import Draft, Drafter, Totals, check_cost
+from .cost import batch_cost, check_cost, length_that_pays
+from .drafter import Draft, Drafter, Totals, most_each
 from .turns import in_turn
 
 _BYTES_A_TOKEN = 5  # drafted: a little more than tokens of prose and code have
@@ -159,17 +160,43 @@ class TextDrafter:
         min_prob: float = 0.0,
         *,
         tree: bool | None = None,
+        batch_size: int = 1,
     ) -> Draft:
         """As Drafter's, of likely tokens. Raises UnknownRequest, InvalidParameter."""
         request = self._running(request_id)
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
+        whole(1, batch_size=batch_size)
         n_bytes = min(most * _BYTES_A_TOKEN, _MOST_BYTES)
         drafted = self._bytes.propose(request_id, n_bytes, tree=tree)
         is_whole = request.end == len(request.ids)  # no character is cut behind the context
         found = self._retokenize(request, drafted) if is_whole else []
-        request.draft, request.is_last = self._choose(found, most, min_prob)
+        request.draft, request.is_last = self._choose(found, most, min_prob, batch_size)
         return request.draft
+
+    @in_turn
+    def propose_batch(
+        self,
+        request_ids: Sequence[Hashable],
+        max_tokens: int | Sequence[int] | None = None,
+        min_prob: float = 0.0,
+        *,
+        tree: bool | None = None,
+    ) -> list[Draft]:
+        """As Drafter's, of likely tokens. Raises UnknownRequest, InvalidParameter."""
+        running = [self._running(request_id) for request_id in request_ids]
+        drafts = [
+            self.propose(each, n, min_prob, tree=tree, batch_size=len(running))
+            for each, n in zip(request_ids, most_each(max_tokens, len(running)), strict=True)
+        ]
+        if self.cost is None or len(running) < 2:
+            return drafts
+        n = length_that_pays([draft.probs for draft in drafts], batch_cost(self.cost, len(running)))
+        shorter = [Draft(draft.native.shortened(n)) for draft in drafts]
+        for request, draft in zip(running, shorter, strict=True):
+            request.draft = draft
+            del request.is_last[len(draft) :]
+        return shorter
 
     @in_turn
     def accept(
@@ -330,6 +357,7 @@ class TextDrafter:
         paths: list[tuple[list[int], list[float], int, int]],
         most: int,
         min_prob: float,
+        batch_size: int,
     ) -> tuple[Draft, list[bool]]:
         """The likeliest tokens of all paths, as a tree."""
         nodes: dict[tuple[int, ...], tuple[float, bool, int, int]] = {}
@@ -353,7 +381,9 @@ class TextDrafter:
         chosen = list(places)
         if self.cost is not None:
             likely = np.array([nodes[key][0] for key in chosen])
-            chosen = chosen[: native.n_that_pay(likely, self.cost)]
+            chosen = chosen[
+                : native.n_that_pay(likely, batch_cost(self.cost, batch_size) / batch_size)
+            ]
         draft = Draft(
             native.Draft(
                 np.array([key[-1] for key in chosen], np.int32),

@@ -65,9 +65,9 @@ class Follower:
             self._drafter.extend(self, new)
         self._remember(text, n_tokens)
 
-    def propose(self, max_tokens: int) -> Draft:
-        """What may come next."""
-        return self._drafter.propose(self, max_tokens)
+    def propose(self, max_tokens: int, batch_size: int = 1) -> Draft:
+        """What may come next; batch_size: texts that the step reads."""
+        return self._drafter.propose(self, max_tokens, batch_size=batch_size)
 
     def stop(self) -> None:
         """Ends the request; what the model wrote becomes part of the session."""

@@ -125,7 +125,7 @@ class Proposer:
     def _draft(self, row: int, n_tokens: int) -> list[int]:
         room = self._max_model_len - n_tokens - 1  # the model's own token comes behind the draft
         limit = min(self.drafter.max_tokens, self._num_speculative_tokens, room)
-        path: list[int] = self._rows[row].propose(max(limit, 0)).path().tolist()
+        path: list[int] = self._rows[row].propose(max(limit, 0), len(self._rows)).path().tolist()
         return path
 
 

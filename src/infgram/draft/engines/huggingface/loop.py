@@ -192,7 +192,7 @@ class _Writer:
             if len(left) < len(running):
                 reader.select(left)
                 running = [running[row] for row in left]
-            drafts = [self._propose(text, request, self._room(text)) for request, text in running]
+            drafts = self._propose_all(running)
             rows = reader.read([text.last for _, text in running], drafts)
             reader.keep(
                 [
@@ -226,6 +226,16 @@ class _Writer:
         except UnknownRequest:  # others were used later, and there were too many
             self._drafter.start(request, text.token_ids, **self._from)
             return self._drafter.propose(request, room, **self._how)
+
+    def _propose_all(self, running: Sequence[tuple[Hashable, Text]]) -> list[Draft]:
+        rooms = [self._room(text) for _, text in running]
+        try:
+            return self._drafter.propose_batch([each for each, _ in running], rooms, **self._how)
+        except UnknownRequest:
+            return [
+                self._propose(text, request, room)
+                for (request, text), room in zip(running, rooms, strict=True)
+            ]
 
     def _take(self, text: Text, request: Hashable, rows: torch.Tensor, draft: Draft) -> list[int]:
         """Writes what the model makes of a draft. Returns the places of what it has read of it."""
