@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from weakref import ref
 
 import pytest
 
@@ -103,6 +107,94 @@ def test_a_model_is_looked_at_once() -> None:
     assert len(passes) == n
     ways.way_of(model, context_of(9), 101, tree=True)  # longer texts may show more
     assert len(passes) > n
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def stop_at(model: Any, n: int, error: BaseException) -> Any:
+    """Raises in the n-th pass from now."""
+    passes = itertools.count(1)
+
+    def look(*_: Any) -> None:
+        if next(passes) == n:
+            raise error
+
+    return model.register_forward_pre_hook(look)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 12, 16, 20])
+def test_a_check_that_is_interrupted_has_found_nothing(n: int) -> None:
+    model = model_of("gpt_neo", window_size=16)
+    hook = stop_at(model, n, Interrupt())
+    with suppress(Interrupt):
+        ways.way_of(model, context_of(9), 100, tree=True)
+    hook.remove()
+    assert ways.way_of(model, context_of(9), 100, tree=True) == "path"
+
+
+def test_threads_that_ask_at_once_get_the_same_answer() -> None:
+    model = model_of("gpt_neo", window_size=16)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(ways.way_of, model, context_of(9), 100, tree=True) for _ in range(4)]
+    assert [each.result() for each in found] == ["path"] * 4
+
+
+def test_what_went_wrong_once_is_tried_again() -> None:
+    model = model_of("llama")
+    hook = stop_at(model, 3, RuntimeError("can't allocate memory"))
+    with pytest.raises(InvalidParameter, match="can't allocate memory"):
+        ways.way_of(model, context_of(9), 100, tree=True)
+    hook.remove()
+    assert ways.way_of(model, context_of(9), 100, tree=True) == "tree"
+
+
+def test_what_goes_wrong_twice_is_a_finding() -> None:
+    model, passes = model_of("llama"), []
+
+    def fail(*_: Any) -> None:
+        passes.append(1)
+        raise RuntimeError("never")
+
+    model.register_forward_pre_hook(fail)
+    for _ in range(4):
+        with pytest.raises(InvalidParameter, match="never"):
+            ways.way_of(model, context_of(9), 100, tree=True)
+    assert len(passes) == 2
+
+
+def test_a_model_that_computes_otherwise_is_looked_at_again() -> None:
+    model = model_of("llama", attention_dropout=0.5).train()
+    with pytest.raises(InvalidParameter, match="several tokens at once"):
+        ways.way_of(model, context_of(9), 100, tree=True)
+    assert ways.way_of(model.eval(), context_of(9), 100, tree=True) == "tree"
+
+
+def test_what_is_wrong_with_long_texts_is_not_held_against_short_ones() -> None:
+    model = model_of("gpt_neo", window_size=60)
+    for limit, way in ((80, "path"), (40, "tree"), (90, "path"), (41, "tree")):
+        assert ways.way_of(model, context_of(9), limit, tree=True) == way
+
+
+def test_one_long_text_at_a_time_is_made_up() -> None:
+    made: list[Any] = []
+    make = ways._far
+
+    def far(*given: Any) -> Together:
+        assert not any(each() for each in made)
+        made.append(ref(reader := make(*given)))
+        return reader
+
+    with patch.object(ways, "_far", far):
+        assert ways.way_of(model_of("llama"), context_of(9), 100, tree=True) == "tree"
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("vocab_size", [2, 3])
+def test_a_small_vocabulary_will_do(vocab_size: int) -> None:
+    model = model_of("llama", vocab_size=vocab_size)
+    assert ways.way_of(model, [0, 1, 1, 0], 100, tree=True) == "tree"
 
 
 # Frequencies that change with the length ----------------------------------------------------------

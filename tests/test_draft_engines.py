@@ -458,6 +458,21 @@ def test_a_text_is_known_by_the_last_256_tokens_that_were_read(index: infgram.In
         assert not follower.continues(other, 1000)
 
 
+def test_a_follower_goes_on_where_its_request_was_pushed_out(index: infgram.Index) -> None:
+    drafter = Drafter(index, tree=False, max_requests=1)
+    text = np.frombuffer(SPOKEN[0], np.uint8)
+    one, other = (Follower(drafter, text[:20], 20, 1) for _ in range(2))
+    for n in range(21, 40):
+        for each in (one, other):
+            each.read(text[:n], n)
+            assert each.propose(4).token_ids.tolist()
+            assert each.continues(text, len(text))
+    one.stop()
+    other.stop()
+    other.stop()
+    assert len(drafter) == 0
+
+
 def test_llama_cpp_needs_paths(index: infgram.Index) -> None:
     with pytest.raises(InvalidParameter, match="make it with tree=False"):
         DraftModel(Drafter(index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import importlib
 import inspect
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
 pytest.importorskip("transformers", reason="needs transformers, the extra `draft`")
 
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 from transformers import (
     DynamicCache,
     GenerationConfig,
@@ -38,9 +42,14 @@ from transformers import (
     LlamaForCausalLM,
     LogitsProcessor,
     LogitsProcessorList,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
     RepetitionPenaltyLogitsProcessor,
     StoppingCriteria,
     StoppingCriteriaList,
+    StopStringCriteria,
+    SynthIDTextWatermarkingConfig,
     T5Config,
     T5ForConditionalGeneration,
     TemperatureLogitsWarper,
@@ -329,6 +338,7 @@ def test_results_may_come_as_a_dictionary_with_the_cache(index: infgram.Index, t
 # Several texts ------------------------------------------------------------------------------------
 
 LENGTHS = (9, 30, 17, 24)
+PADDED = {"pad_token_id": 0, "eos_token_id": VOCAB - 1}  # without the second, nothing is padded
 
 
 def batch_of(lengths: tuple[int, ...] = LENGTHS) -> dict[str, torch.Tensor]:
@@ -473,6 +483,141 @@ def test_a_batch_that_may_end_at_several_lengths_needs_padding(index: infgram.In
             custom_generate=decode,
             drafter=drafter_of(index),
         )
+
+
+class Budget(LogitsProcessor):
+    """Counts its calls, as a budget of tokens does."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.seen.append(input_ids.shape[1])
+        if len(self.seen) <= 5:
+            scores[:, VOCAB // 2 :] = -torch.inf
+        return scores
+
+
+@pytest.mark.parametrize("attention", [("eager", "sdpa"), ()], ids=["tree", "path"])
+def test_what_counts_counts_for_each_text(index: infgram.Index, attention: tuple[str, ...]) -> None:
+    model = model_of("llama")
+    batch = batch_of((12, 12, 12))
+    mark = SynthIDTextWatermarkingConfig(keys=[654, 400, 836, 123], ngram_len=3)
+    for options in (
+        {"logits_processor": LogitsProcessorList([Budget()])},
+        {"watermarking_config": mark},
+    ):
+        given = {**batch, **copy.deepcopy(options), "max_new_tokens": 30, "do_sample": False}
+        plain = model.generate(**given)
+        given = {**given, **options, "custom_generate": decode, "drafter": drafter_of(index)}
+        with patch.object(ways, "_TREE_ATTENTION", attention), patch.object(ways, "_KNOWN", {}):
+            assert torch.equal(model.generate(**given), plain), options
+
+
+def test_a_function_of_prefixes_is_shown_each_text_as_itself(index: infgram.Index) -> None:
+    batch = batch_of((12, 12, 12))
+    prompts = batch["input_ids"]
+
+    def allowed(row: int, ids: torch.Tensor) -> list[int]:
+        assert torch.equal(ids[:12], prompts[row])
+        return list(range(row, VOCAB - row))
+
+    given = {**batch, "max_new_tokens": 20, "do_sample": False, "prefix_allowed_tokens_fn": allowed}
+    plain = model_of("llama").generate(**given)
+    text = model_of("llama").generate(**given, custom_generate=decode, drafter=drafter_of(index))
+    assert torch.equal(text, plain)
+
+
+def test_a_criterion_sees_scores_of_all_rows(index: infgram.Index) -> None:
+    class Sure(StoppingCriteria):
+        def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+            last = torch.stack([scores[-1][row] for row in range(len(input_ids))])
+            return (last.argmax(-1) % 5 == 0) & (input_ids.shape[1] > 40)
+
+    given = {**batch_of(), "max_new_tokens": 60, "do_sample": False, **PADDED}
+    given |= {"return_dict_in_generate": True, "output_scores": True}
+    given["stopping_criteria"] = StoppingCriteriaList([Sure()])
+    plain = model_of("llama").generate(**given).sequences
+    given |= {"custom_generate": decode, "drafter": drafter_of(index)}
+    assert torch.equal(model_of("llama").generate(**given).sequences, plain)
+    assert (plain[:, 40:] == 0).any()
+
+
+def test_what_cannot_be_copied_is_refused_for_several_texts(index: infgram.Index) -> None:
+    processor = Budget()
+    processor.lock = Lock()  # type: ignore[attr-defined]
+    drafter = drafter_of(index)
+    given = {"max_new_tokens": 3, "do_sample": False, "custom_generate": decode, "drafter": drafter}
+    given["logits_processor"] = LogitsProcessorList([processor])
+    with pytest.raises(InvalidParameter, match="Budget cannot be copied"):
+        model_of("llama").generate(**batch_of(), **given)
+    assert len(drafter) == 0 and not processor.seen
+    model_of("llama").generate(**batch_of((12,)), **given)
+    assert len(processor.seen) == 3
+
+
+def test_texts_that_time_may_end_need_padding(index: infgram.Index) -> None:
+    given = {**batch_of(), "max_time": 60.0, "max_new_tokens": 3, "custom_generate": decode}
+    with pytest.raises(InvalidParameter, match="MaxTimeCriteria for 4 texts and no pad_token_id"):
+        model_of("llama").generate(**given, drafter=drafter_of(index))
+    model_of("llama").generate(**given, drafter=drafter_of(index), pad_token_id=0)
+
+
+@pytest.mark.parametrize("lengths", [(12,), LENGTHS], ids=["one", "batch"])
+def test_a_cache_of_a_result_goes_on(index: infgram.Index, lengths: tuple[int, ...]) -> None:
+    config = MistralConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=16,
+        **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")),
+    )
+    torch.manual_seed(3)
+    for model in (MistralForCausalLM(config).double().eval(), model_of("llama")):
+        how = {"max_new_tokens": 30, "do_sample": False, "return_dict_in_generate": True}
+        plain = model.generate(**batch_of(lengths), **how)
+        how |= {"custom_generate": decode, "drafter": drafter_of(index)}
+        found = model.generate(**batch_of(lengths), **how)
+        assert torch.equal(found.sequences, plain.sequences) or len(lengths) > 1
+        if len(lengths) > 1:
+            assert getattr(found, CACHE) is None
+            continue
+        longer = [
+            model.generate(
+                each.sequences, max_new_tokens=30, do_sample=False, **{CACHE: getattr(each, CACHE)}
+            )
+            for each in (found, plain)
+        ]
+        assert torch.equal(*longer)
+        cache = getattr(model.generate(**batch_of(lengths), **how), CACHE)
+        cache.batch_repeat_interleave(2)
+        twice = found.sequences.repeat(2, 1)
+        with torch.no_grad():
+            logits = model(twice[:, -1:], use_cache=True, **{CACHE: cache}).logits
+        assert logits.shape == (2, 1, VOCAB) and torch.equal(logits[0], logits[1])
+
+
+@pytest.mark.parametrize("n_texts", [1, 2])
+def test_text_that_ends_a_text_comes_as_a_criterion(index: infgram.Index, n_texts: int) -> None:
+    """`generate` keeps `tokenizer` from whom it calls, which `stop_strings` needs."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())[:VOCAB]
+    alphabet = [*"abcdef", *(letter for letter in alphabet if letter not in "abcdef")][:VOCAB]
+    letters = {letter: i for i, letter in enumerate(alphabet)}
+    tokenizer = Tokenizer(BPE(letters, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    given = {**batch_of((12,) * n_texts), "max_new_tokens": 60, "do_sample": False}
+    model = model_of("llama")
+    end = tokenizer.decode(model.generate(**given)[0, 20:22])
+    given |= PADDED
+    plain = model.generate(**given, stop_strings=[end], tokenizer=tokenizer)
+    given["stopping_criteria"] = StoppingCriteriaList([StopStringCriteria(tokenizer, [end])])
+    text = model.generate(**given, custom_generate=decode, drafter=drafter_of(index))
+    assert torch.equal(text, plain) and plain.shape[1] < 72
 
 
 # Requests -----------------------------------------------------------------------------------------
@@ -950,6 +1095,20 @@ def test_an_assistant_says_what_its_tokens_were_drawn_from(toy_index: infgram.In
         law = offered.scores[0].softmax(-1)[0].double().numpy()
         assert law.sum() == pytest.approx(1.0)
     assert surprise(counts, law) < 1.0
+
+
+def test_an_assistant_goes_on_where_its_request_was_pushed_out(index: infgram.Index) -> None:
+    drafter = drafter_of(index, tree=False, max_requests=1)
+    one, other = DraftModel(drafter), DraftModel(drafter)
+    plain = plain_text("llama", "sdpa", 0)
+    for each in (one, other, one, one):
+        given = {"max_new_tokens": N_NEW, "do_sample": False}
+        assert torch.equal(
+            model_of("llama").generate(prompt_of(0), assistant_model=each, **given), plain
+        )
+    one.finish()
+    other.finish()
+    assert len(drafter) == 0
 
 
 def test_an_assistant_takes_no_trees() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidParameter, NothingProposed
+from ...errors import InvalidParameter, NothingProposed, UnknownRequest
 from ...text.tokens import check_ids
 from ..drafter import Draft, Drafter
 
@@ -63,15 +64,22 @@ class Follower:
             self._drafter.accept(self, new, len(new) - 1)
         except (NothingProposed, InvalidParameter):  # not what one step makes of a draft
             self._drafter.extend(self, new)
+        except UnknownRequest:  # forgotten, since others were used later
+            self._drafter.start(self, text)
         self._remember(text, n_tokens)
 
     def propose(self, max_tokens: int, batch_size: int = 1) -> Draft:
         """What may come next; batch_size: texts that the step reads."""
-        return self._drafter.propose(self, max_tokens, batch_size=batch_size)
+        try:
+            return self._drafter.propose(self, max_tokens, batch_size=batch_size)
+        except UnknownRequest:
+            self._drafter.start(self, self._tail)
+            return self._drafter.propose(self, max_tokens, batch_size=batch_size)
 
     def stop(self) -> None:
         """Ends the request; what the model wrote becomes part of the session."""
-        self._drafter.stop(self)
+        with suppress(UnknownRequest):
+            self._drafter.stop(self)
 
     def _end(self, text: Tokens, n_tokens: int) -> int:
         """Where in the text at hand what was read ends."""

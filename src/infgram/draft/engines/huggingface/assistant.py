@@ -3,6 +3,7 @@ verifies."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from transformers import GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.generation import GenerateDecoderOnlyOutput
 
-from ....errors import InvalidParameter
+from ....errors import InvalidParameter, UnknownRequest
 from ...drafter import Draft, Drafter
 from .choosing import drawing_of
 
@@ -72,7 +73,11 @@ class DraftModel(PreTrainedModel, GenerationMixin):
         self._read(input_ids[0].tolist())
         drawing = drawing_of(generation_config) if generation_config.do_sample else {}
         n_tokens = min(max_new_tokens, self._drafter.max_tokens)
-        draft = self._drafter.propose(self._request, n_tokens, **drawing)
+        try:
+            draft = self._drafter.propose(self._request, n_tokens, **drawing)
+        except UnknownRequest:  # others were used between
+            self._start(self._text)
+            draft = self._drafter.propose(self._request, n_tokens, **drawing)
         tokens, scores = _of_laws(draft, self._drafter.vocab_size)
         if not tokens:  # something has to be said: any token, as one of all that are alike
             tokens = [int(torch.randint(self._drafter.vocab_size, ())) if drawing else 0]
@@ -84,20 +89,27 @@ class DraftModel(PreTrainedModel, GenerationMixin):
 
     def finish(self) -> None:
         """Ends the text: what was written of it becomes part of the drafter's session."""
-        if self._request is not None:
-            self._drafter.stop(self._request)
-        self._request = None
-        self._text = []
+        request, self._request, self._text = self._request, None, []
+        if request is not None:
+            with suppress(UnknownRequest):  # forgotten, since others were used later
+                self._drafter.stop(request)
 
     def _read(self, text: list[int]) -> None:
         n = len(self._text)
         if self._request is None or len(text) <= n or text[:n] != self._text:
             self.finish()
-            self._request = object()
-            self._drafter.start(self._request, text)
-        else:
+            self._start(text)
+            return
+        try:
             self._drafter.accept(self._request, text[n:])
-        self._text = text
+            self._text = text
+        except UnknownRequest:
+            self._start(text)
+
+    def _start(self, text: list[int]) -> None:
+        request = object()
+        self._drafter.start(request, text)
+        self._request, self._text = request, text
 
 
 def _of_laws(draft: Draft, vocab_size: int) -> tuple[list[int], torch.Tensor]:

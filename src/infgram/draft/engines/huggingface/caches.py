@@ -68,8 +68,12 @@ class Grown(DynamicLayer):
         shape = (1, 1, length, values.shape[-1])
         spread = values.float().abs().mean() * length**0.5
         repeated = keys.shape[2] - period + torch.arange(length, device=keys.device) % period
-        self._all_keys, self._all_values = keys[:, :, repeated], values[:, :, repeated]
-        self._all_values += torch.randn(shape, generator=rng).to(values) * spread.to(values)
+        room = (*keys.shape[:2], length + _LEAST_ROOM)
+        self._all_keys = keys.new_zeros((*room, keys.shape[3]))
+        self._all_values = values.new_zeros((*room, values.shape[3]))
+        self._all_keys[:, :, :length] = keys[:, :, repeated]
+        noise = torch.randn(shape, generator=rng).to(values) * spread.to(values)
+        self._all_values[:, :, :length] = values[:, :, repeated] + noise
         self._cut(length)
 
     @classmethod
@@ -160,6 +164,27 @@ def joined(caches: list[Cache]) -> Cache:
         for layers in zip(*(each.layers for each in caches), strict=True)
     ]
     return cache
+
+
+def of_transformers(cache: Cache) -> Cache:
+    """The same with layers of transformers' own, for whoever goes on with it."""
+    cache.layers = [_of_theirs(layer) for layer in cache.layers]
+    cache.layer_class_to_replicate = None if cache.layers else DynamicLayer
+    return cache
+
+
+def _of_theirs(layer: Any) -> Any:
+    if isinstance(layer, Grown):
+        theirs = DynamicLayer()
+    elif isinstance(layer, Window):
+        theirs = DynamicSlidingWindowLayer(layer.sliding_window)
+        theirs.cumulative_length = layer.cumulative_length
+    else:
+        return layer
+    if layer.is_initialized:
+        theirs.lazy_initialization(layer.keys, layer.values)
+        theirs.keys, theirs.values = layer.keys.clone(), layer.values.clone()
+    return theirs
 
 
 def _enlarged(states: torch.Tensor, n_used: int, n_needed: int) -> torch.Tensor:

@@ -146,9 +146,11 @@ class Together:
         self._positions = self._positions + counts
         forget(self.cache, first + self._n_last - int(ends.max()))
 
-    def forget(self) -> None:
-        """Forgets the last read as a whole."""
+    def forget(self) -> Together:
+        """Itself, the last read forgotten as a whole."""
         forget(self.cache, self._n_last)
+        self._n_last = 0
+        return self
 
     def select(self, rows: Sequence[int]) -> None:
         """Goes on with these texts alone."""

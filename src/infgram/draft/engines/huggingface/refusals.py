@@ -12,7 +12,7 @@ from transformers import (
     StoppingCriteriaList,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
-from transformers.generation import MaxLengthCriteria, MaxTimeCriteria
+from transformers.generation import MaxLengthCriteria
 from transformers.generation.configuration_utils import GenerationMode
 from transformers.generation.streamers import BaseStreamer
 
@@ -69,7 +69,7 @@ def check_batch(
                 f"found guidance_scale for {len(input_ids)} texts, expected one text: it reads all "
                 "texts at each token, and drafts are accepted for each text on its own"
             )
-    stops = [each for each in criteria if not isinstance(each, MaxLengthCriteria | MaxTimeCriteria)]
+    stops = [each for each in criteria if not isinstance(each, MaxLengthCriteria)]
     if stops and getattr(config, "_pad_token_tensor", None) is None:
         raise InvalidParameter(
             f"found {type(stops[0]).__name__} for {len(input_ids)} texts and no pad_token_id, "

@@ -10,7 +10,9 @@ from transformers.generation import GenerateDecoderOnlyOutput
 from transformers.generation.streamers import BaseStreamer
 
 from ...drafter import Draft
+from .caches import of_transformers
 from .choosing import Choose
+from .judges import Judges
 from .library import CACHE
 
 
@@ -29,18 +31,15 @@ class Text:
     ) -> None:
         """prompt: (1, n), with so much padding in front; processors are shown that, too.
 
-        place: which text of how many it is. Processors may treat each in its own way, so they are
-        shown a batch of that size, and say what they say in its place.
+        place: which text of how many it is. See `Judges`.
         """
         self.ids = prompt
-        self._row, self._n_rows = place
         self.has_ended = False
         keeps = bool(config.return_dict_in_generate)
         self.scores: list[torch.Tensor] | None = [] if keeps and config.output_scores else None
         self.logits: list[torch.Tensor] | None = [] if keeps and config.output_logits else None
         self._n_padding = n_padding
-        self._processors = processors
-        self._criteria = criteria
+        self._judges = Judges(processors, criteria, *place)
         self._streamer = streamer
         if streamer is not None:
             streamer.put(prompt.cpu())
@@ -87,10 +86,7 @@ class Text:
     def _scores(self, logits: torch.Tensor) -> torch.Tensor:
         if self.logits is not None:
             self.logits.append(logits.clone())
-        scores = logits
-        if self._processors:
-            shown = self.ids.expand(self._n_rows, -1), logits.expand(self._n_rows, -1).clone()
-            scores = self._processors(*shown)[self._row, None]
+        scores = self._judges.scores(self.ids, logits)
         if self.scores is not None:
             self.scores.append(scores)
         return scores
@@ -101,8 +97,7 @@ class Text:
         if self._streamer is not None:
             self._streamer.put(new[0].cpu())
         scores = None if self.scores is None else tuple(self.scores)
-        ends = self._criteria(self.ids.expand(self._n_rows, -1), scores)
-        self.has_ended = bool(ends[self._row])
+        self.has_ended = self._judges.ends(self.ids, scores)
 
 
 def padding_of(input_ids: torch.Tensor, mask: torch.Tensor | None) -> list[int]:
@@ -119,7 +114,7 @@ def result(
     """What `generate` returns: texts of one length, padded behind their ends."""
     length = max(text.ids.shape[1] for text in texts)
     pad = getattr(config, "_pad_token_tensor", None)
-    token = 0 if pad is None else int(pad)  # without, all texts end at once
+    token = 0 if pad is None else int(pad)  # without, all texts have one length
     sequences = torch.cat([_filled(text.ids, length, token, 1) for text in texts])
     if not config.return_dict_in_generate:
         return sequences
@@ -127,7 +122,7 @@ def result(
         sequences=sequences,
         scores=_together([text.scores for text in texts]),
         logits=_together([text.logits for text in texts]),
-        **{CACHE: cache},
+        **{CACHE: None if cache is None else of_transformers(cache)},
     )
 
 

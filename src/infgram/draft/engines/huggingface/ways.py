@@ -9,9 +9,11 @@ each model; caches that cannot be stretched are filled with a text of that lengt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
+from threading import Lock, RLock
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -42,28 +44,54 @@ _LEAST = 2e-8  # of the largest logit, or what its type rounds to
 
 @dataclass
 class _Finding:
-    """What is wrong with a way to read, or nothing, with texts of up to some length."""
+    """What is wrong with a way to read, or nothing, with texts of up to some length.
 
+    - `sound`: the greatest length that nothing was wrong with.
+    - `unsound`: the least that something was, and `reason`, what.
+    - `failure`: what the last check ended with that came to no end. The second time it is a reason:
+      some models fail in any case, others lacked memory once.
+    """
+
+    sound: float = 0
+    unsound: float = math.inf
     reason: str = ""
-    length: float = 0
+    failure: str = ""
 
     def look(self, length: float, check: Callable[[int], str]) -> str:
-        if not self.reason and self.length < length:
-            self.length = length
-            self.reason = _reason(lambda: check(int(length)))
-        return self.reason
+        """A check that is interrupted has found nothing."""
+        if length <= self.sound:
+            return ""
+        if length >= self.unsound:
+            return self.reason
+        before, self.failure = self.failure, ""
+        try:
+            reason = check(int(length))
+        except torch.OutOfMemoryError:
+            return "there is too little memory to find out"
+        except Exception as error:  # a model may fail in any way
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            if reason != before:
+                self.failure = reason
+                return reason
+        if reason:
+            self.unsound, self.reason = length, reason
+        else:
+            self.sound = length
+        return reason
 
 
 @dataclass
 class _Known:
-    """Of a model, as long as it computes as it did."""
+    """Of a model, as long as it computes as it did. Threads take turns to find out."""
 
     computes: tuple[Any, ...]
     paths: _Finding = field(default_factory=_Finding)
     trees: _Finding = field(default_factory=_Finding)
+    turn: RLock = field(default_factory=RLock)
 
 
 _KNOWN: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+_TURN = Lock()  # to look into it
 
 
 def way_of(model: Any, prompt: Sequence[int], limit: float, *, tree: bool) -> Way:
@@ -75,7 +103,8 @@ def way_of(model: Any, prompt: Sequence[int], limit: float, *, tree: bool) -> Wa
     """
     known = _known(model)
     context = ([*prompt] * _CONTEXT)[-_CONTEXT:]
-    reason = known.paths.look(limit, lambda length: _check_paths(model, context, length))
+    with known.turn:
+        reason = known.paths.look(limit, lambda length: _check_paths(model, context, length))
     if reason:
         raise InvalidParameter(
             f"{type(model).__name__} does not read several tokens at once as it reads them one "
@@ -84,31 +113,30 @@ def way_of(model: Any, prompt: Sequence[int], limit: float, *, tree: bool) -> Wa
         )
     if not tree or any(limit > turn for turn in (*turns(model), *ends(model))):
         return "path"
-    reason = known.trees.look(limit, lambda length: _check_trees(model, context, length))
+    with known.turn:
+        reason = known.trees.look(limit, lambda length: _check_trees(model, context, length))
     return "path" if reason else "tree"
 
 
 def why_no_trees(model: Any) -> str:
     """Why a model gets paths, where it does and that was found out on the model."""
-    return _known(model).trees.reason
+    trees = _known(model).trees
+    return trees.reason or trees.failure
 
 
 def _known(model: Any) -> _Known:
-    computes = (model.config._attn_implementation, model.dtype, model.device)
-    known = _KNOWN.get(model)
-    if known is None or known.computes != computes:
-        known = _KNOWN[model] = _Known(computes)
-    return known
-
-
-def _reason(check: Callable[[], str]) -> str:
-    """What a check finds, or what it ends with: a model may fail in any way."""
-    try:
-        return check()
-    except torch.OutOfMemoryError:
-        return "there is too little memory to find out"
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    computes = (
+        model.config._attn_implementation,
+        model.dtype,
+        model.device,
+        getattr(model, "training", False),
+        torch.is_autocast_enabled(model.device.type),
+    )
+    with _TURN:
+        known = _KNOWN.get(model)
+        if known is None or known.computes != computes:
+            known = _KNOWN[model] = _Known(computes)
+        return known
 
 
 # Where frequencies of positions change ------------------------------------------------------------
@@ -173,7 +201,8 @@ def _check_paths(model: Any, context: list[int], length: int) -> str:
     reader, _ = _begin(model, context)
     if any(isinstance(layer, DynamicLayer) for layer in others(reader.cache)):
         context = (context * length)[: length - 3]
-    reader, (first, second, third, *_) = _begin(model, context)
+    reader, likely = _begin(model, context)
+    first, second, third = (likely * 3)[:3]  # a vocabulary may have one token
     at_once = reader.read([first], [second, third])
     reader.keep(1)
     again = reader.read([second], [])  # what was read in vain is forgotten
@@ -204,28 +233,31 @@ def _check_trees(model: Any, context: list[int], length: int) -> str:
     if not _is_grown(reader):
         kinds = {type(each).__name__ for each in reader.cache.layers if not isinstance(each, Grown)}
         return f"its cache does not keep everything: {', '.join(sorted(kinds))}"
-    near = [_begin(model, context)[0] for _ in range(3)]
-    if _is_apart(model, tokens, Together(model, [reader]), near):
+    together = Together(model, [reader])
+    if _is_apart(model, tokens, together, lambda: _begin(model, context)[0]):
         return "siblings have other logits than alone"
-    far = [_far(model, context, length) for _ in range(4)]
-    if _is_apart(model, tokens, far[0], far[1:]):
+    del reader, together
+    far = _far(model, context, length)
+    if _is_apart(model, tokens, far, far.forget):
         return "siblings have other logits than alone behind a long text"
     return ""
 
 
 def _is_apart(
-    model: Any, tokens: list[int], reader: Together, alone: Sequence[OneByOne | Together]
+    model: Any, tokens: list[int], reader: Together, again: Callable[[], OneByOne | Together]
 ) -> bool:
     """Whether siblings are read otherwise than each alone, more than paths are.
 
-    The last sibling stands behind the others, and has a token below it.
+    The last sibling stands behind the others, and has a token below it. again: gives a reader that
+    has read the same as `reader` at first, which nobody uses then.
     """
     root, *siblings = tokens
     last = len(siblings) - 1
     [found] = reader.read([root], [draft_of([*siblings, root], [*[-1] * len(siblings), last])])
     path = [root, siblings[last], root]
-    first = _at_once(alone[0], [root, siblings[0]])
-    at_once, singly = _at_once(alone[1], path), _singly(alone[2], path)
+    first = _at_once(again(), [root, siblings[0]])
+    at_once = _at_once(again(), path)
+    singly = _singly(again(), path)
     noise = max(_distance(at_once, singly), _least(model, singly))
     return max(_distance(found[:2], first), _distance(found[[0, -2, -1]], at_once)) > _TIMES * noise
 
