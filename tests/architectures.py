@@ -236,7 +236,7 @@ known of a family beforehand; `decode` looks at how the model reads ([drafting.m
 - **tree**: drafts branch, and the texts of a batch are read in one pass.
 - **path**: drafts are single paths, and the texts of a batch are written one after another.
 - **refused**: an error before anything is written.
-- **not tried**: another run will.
+- **not tried** yet.
 - **not made**: the default configuration, made small, does not give a model that writes a text \
 without drafts, or what it needs is not installed.
 

@@ -1692,7 +1692,7 @@ def test_the_headline_has_a_row_for_each_rivalry_and_names_the_best() -> None:
     some = complete()
     some["queries"].findings.figures |= {"ntd, tokengrams": 3.0, "ntd, infini-gram": 1.5}
     rows = [cells(line) for line in summary.headline(some).partition("\n\n")[0].splitlines()[2:]]
-    assert {tuple(row[3:]) for row in rows if row[0].startswith("bytes behind")} == {
+    assert {tuple(row[3:]) for row in rows if row[0].startswith("next bytes")} == {
         ("infini-gram", "1.50")
     }
     assert len(rows) >= 7 and len({row[0] for row in rows}) == len(rows)

@@ -89,6 +89,24 @@ def test_a_known_text_is_drafted_in_the_models_tokens(
     assert replay(TextDrafter(index, tokenizer=tokenizer), ids) > 2.5
 
 
+def test_drafts_of_a_batch_are_cut_to_the_length_that_pays(
+    index: infgram.Index, tokenizer: tokens.Tokenizer
+) -> None:
+    ids = tokenizer.encode(PROSE[:80]).tolist()
+    free = TextDrafter(index, tokenizer=tokenizer)
+    drafter = TextDrafter(index, tokenizer=tokenizer, cost=np.linspace(1.0, 3.0, 9))
+    for each in (free, drafter):
+        for name, n in (("a", 20), ("b", 2)):
+            each.start(name, ids[:n])
+    whole, cut = (each.propose_batch(["a", "b"], [8, 4]) for each in (free, drafter))
+    assert len(whole[1]) <= 4 and 0 < len(cut[0]) < len(whole[0])
+    for draft, shorter in zip(whole, cut, strict=True):
+        assert shorter.token_ids.tolist() == draft.token_ids[: len(shorter)].tolist()
+    drafter.accept("a", ids[20:22])
+    drafter.accept("b", ids[2:3])
+    assert drafter.totals.drafted == sum(map(len, cut))
+
+
 def test_what_is_expected_of_unknown_prose_is_about_what_comes(
     prose: bytes, part_index: infgram.Index, bpe: tokens.Tokenizer
 ) -> None:

@@ -57,7 +57,7 @@ def find(
 ) -> None:
     """Show where an n-gram occurs.
 
-    Prints a line an occurrence, as grep does: file:line:column: and the text around it, its line
+    Prints one line per occurrence, as grep does: file:line:column: and the text around it, its line
     ends as \\n. Of records, such as JSON lines, the line is the record's; where a file has no
     lines, it says which token of which document it is. How many occurrences there are goes
     to standard error. NGRAM is text with escapes, or - for all of standard input. The exit code is

@@ -185,8 +185,8 @@ class Model:
         """Log probability of each token of the text, given the context and what came before.
 
         `bos`: the context, or the text where there is none, begins a document. `eos`: the text ends
-        one, and its end is scored as one more token. A token that the corpus never had scores what
-        one of `n_unseen` has.
+        one, and its end is scored as one more token. A token that the corpus never had gets
+        the probability of one unseen token.
 
         >>> import infgram
         >>> model = infgram.Model(infgram.build(["to be or not to be"]), infgram.Longest())

@@ -43,7 +43,7 @@ class Mix:
     bytes, or characters of which at most 255 occur, in one shard.
 
     - `size`: "lean", or "full": it looks at 76 contexts and has 21 sets of weights instead of 32
-      and 14. It predicts better, and takes about three times as long, to fit and to ask.
+      and 14. It predicts better, and takes two to three times as long, to fit and to ask.
 
     Where a model adapts, the last hundred thousand tokens that were read are counted too, what came
     last in seven contexts is seen, and each token changes the weights: other weights than without

@@ -95,7 +95,7 @@ def fit(
 ) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
 
-    `size`: "lean", or "full" for the one that looks at more, which takes three times as long.
+    `size`: "lean", or "full" for the one that looks at more, which takes two to three times as long.
     `adapt`: fits the one that counts the text that it reads and learns from it, which takes three
     times as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
@@ -105,8 +105,8 @@ def fit(
     that needs it does this too, if nobody has, and where the folder cannot be written it keeps it
     in the user's cache.
 
-    Of more than 4 million tokens (2 million where it is full) so many are counted in named
-    contexts, in pieces spread evenly over the corpus, and 1.2 million of them are learnt from; all
+    Of a larger corpus, 4 million tokens (2 million where it is full) are counted in named
+    contexts, in pieces spread evenly over it, and 1.2 million of them are learnt from; all
     levels and Kneser-Ney still see the whole corpus. `progress` is called with blocks done and
     their number; what it raises, such as KeyboardInterrupt, ends the fit.
 
