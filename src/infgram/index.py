@@ -110,11 +110,13 @@ class Index(TakesQueries):
         >>> import infgram
         >>> infgram.build(["to be or not to be"]).need_one_piece("KneserNey")
         """
-        if not self.segments.is_one:
-            raise NeedsMerge(
-                f"{self.path} has grown and is in segments, and {what} needs it in one piece: make "
-                f"it so with `infgram merge -i {self.path} --purge` (infgram.merge)"
-            )
+        if self.segments.is_one:
+            return
+        self.need_nothing_removed(what)
+        raise NeedsMerge(
+            f"{self.path} has grown and is in segments, and {what} needs it in one piece: make it "
+            f"so with `infgram merge -i {self.path} --purge` (infgram.merge)"
+        )
 
     def need_nothing_removed(self, what: str) -> None:
         """Raises NeedsMerge for what cannot be told where documents were removed.
