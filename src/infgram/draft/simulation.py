@@ -77,7 +77,7 @@ def simulate(
     >>> found.written, found.steps < 9
     (9, True)
     """
-    check_drafter(drafter=drafter)
+    check_drafter("totals", drafter=drafter)
     several("traces", traces=traces)
     cost = check_cost(seconds)
     most = drafter.max_tokens if max_tokens is None else max_tokens

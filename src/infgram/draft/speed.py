@@ -15,7 +15,7 @@ from ..extras import how_to_install
 from ..text import tokens
 from ..values.value import Value
 from .drafter import Drafter
-from .text_drafter import TextDrafter
+from .text_drafter import TextDrafter, check_drafter
 
 _DRAFTS = "infgram, drafts"
 
@@ -105,6 +105,7 @@ def measure_speed(
     from .engines.huggingface.refusals import check_causal, check_model
 
     check_causal(model)
+    check_drafter("forget_session", drafter=drafter)
     check_model(model, drafter)
     whole(1, max_new_tokens=max_new_tokens, rounds=rounds)
     number(0, temperature=temperature)

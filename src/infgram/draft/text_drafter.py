@@ -38,6 +38,10 @@ _BYTES_A_TOKEN = 5  # drafted: a little more than tokens of prose and code have
 _MOST_BYTES = 256  # of a draft
 _TAIL = 4  # tokens of context that are encoded with a draft, since it may join on to them
 _PRIOR = 10.0  # tokens expected, that a kind of token counts as accepted so often
+_OF_ENGINES = (
+    *("start", "propose", "accept", "stop"),
+    *("vocab_size", "max_tokens", "tree", "draws"),
+)
 _CUT = "\N{REPLACEMENT CHARACTER}".encode()  # decoded from part of a character
 
 
@@ -405,10 +409,13 @@ class TextDrafter:
         return draft, [nodes[key][1] for key in chosen]
 
 
-def check_drafter(**named: object) -> None:
-    """Each is a drafter, of whatever kind. Raises InvalidParameter."""
+def check_drafter(*more: str, **named: object) -> None:
+    """Each has what engines ask of a drafter, and `more` names, whoever made it.
+
+    Raises InvalidParameter.
+    """
     for name, value in named.items():
-        if not isinstance(value, Drafter | TextDrafter):
+        if not all(hasattr(value, each) for each in (*_OF_ENGINES, *more)):
             raise InvalidParameter(
                 f"{name} is {value!r}, expected a Drafter or a TextDrafter: Drafter(index) makes "
                 "one"

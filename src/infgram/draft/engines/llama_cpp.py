@@ -53,7 +53,7 @@ class DraftModel:
     """
 
     def __init__(self, drafter: Drafter) -> None:
-        check_drafter(drafter=drafter)
+        check_drafter("extend", drafter=drafter)
         if drafter.tree:
             raise InvalidParameter(
                 "the drafter drafts trees, and llama-cpp-python verifies a single path: make it "
