@@ -451,17 +451,106 @@ def test_a_draft_has_as_many_tokens_as_it_may_and_no_more_than_4096(index: infgr
         {"cost": [1.0, -1.0]},
         {"cost": [1.0, float("nan")]},
         {"cost": "fast"},
+        {"cost": 5},
+        {"cost": [None]},
+        {"cost": [10**400]},
         {"session_tokens": -1},
+        {"session_tokens": 2**40},
+        {"session_tokens": "x"},
         {"request_tokens": 0},
+        {"request_tokens": 2**40},
         {"max_requests": 0},
+        {"max_requests": 1.5},
+        {"tree": "no"},
+        {"tree": 2},
+        {"tree": None},
+        {"vocab_size": 0},
+        {"vocab_size": 256.0},
+        {"vocab_size": "x"},
+        {"vocab_size": float("nan")},
+        {"vocab_size": True},
+        {"vocab_size": 2**40},
         {"weights": [1.0, 1.0]},
         {"weights": [0.0]},
         {"weights": [1.5]},
+        {"weights": [float("nan")]},
+        {"weights": "a"},
+        {"weights": 0.5},
+        {"weights": [None]},
+        {"weights": ["x"]},
+        {"weights": [True]},
+        {"weights": {1.0}},
     ],
 )
 def test_what_a_drafter_cannot_be_made_from_is_refused(index: infgram.Index, options) -> None:
     with pytest.raises(InvalidParameter, match=next(iter(options)).split("_")[0]):
         Drafter(index, **options)
+
+
+@pytest.mark.parametrize("vocab_size", [0, -1, "x", 256.0, float("nan"), True, 2**40])
+def test_a_vocabulary_has_a_size_without_an_index_too(vocab_size) -> None:
+    with pytest.raises(InvalidParameter, match="vocab_size is"):
+        Drafter(vocab_size=vocab_size)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"min_prob": found} for found in (float("nan"), -0.5, 2, "x", None)),
+        *({"tree": found} for found in ("no", 2, [])),
+        {"sample": "x"},
+        *(
+            {"temperature": found, "sample": True}
+            for found in (0, -1, float("nan"), float("inf"), 10**400, "x", None)
+        ),
+    ],
+)
+def test_what_no_draft_can_have_is_refused(index: infgram.Index, options) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", list(b"to be or "))
+    with pytest.raises(InvalidParameter, match=f"{next(iter(options))} is .*, expected"):
+        drafter.propose("a", **options)
+    with pytest.raises(InvalidParameter, match=f"{next(iter(options))} is .*, expected"):
+        drafter.propose_batch(["a"], **options)
+    assert len(drafter.propose("a")) == 8
+
+
+@pytest.mark.parametrize("found", ["a", None, 5])
+def test_a_batch_is_of_several_requests(index: infgram.Index, found) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", list(b"to be or "))
+    with pytest.raises(InvalidParameter, match=r"request_ids is .*, expected several"):
+        drafter.propose_batch(found)
+
+
+@pytest.mark.parametrize("n", [-1, 5, 2**70, 1.5, "x", True])
+def test_how_many_were_accepted_is_a_number_of_those_given(index: infgram.Index, n) -> None:
+    drafter = Drafter(index)
+    drafter.start("a", list(b"to be or "))
+    drafter.propose("a")
+    with pytest.raises(InvalidParameter, match=r"num_accepted is .* from 0 to 4"):
+        drafter.accept("a", list(b"not "), n)
+    drafter.accept("a", list(b"not "))
+
+
+def test_indexes_of_a_request_are_several(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    for found in (index, "x", 5):
+        with pytest.raises(InvalidParameter, match=r"indexes is .*, expected several"):
+            drafter.start("a", [1], indexes=found)
+    with pytest.raises(InvalidParameter, match="of which the drafter has 0"):
+        drafter.start("a", [1], indexes=[None])
+    assert len(drafter) == 0
+
+
+def test_a_draft_is_asked_for_tokens(index: infgram.Index) -> None:
+    draft = Drafter(index).propose_ids(list(b"to be or "))
+    for ids in ([-1], [2**40], [0.5], [True], "text"):
+        with pytest.raises(infgram.errors.TokenError):
+            draft.accepted(ids)
+    for parent, token in ((-2, 3), (2**40, 3), (-1, -3), (-1, 2**40), (-1, "x")):
+        with pytest.raises(InvalidParameter, match=r"(parent|token) is .*, expected"):
+            draft.child(parent, token)
 
 
 def test_an_index_of_another_tokenizer_is_refused(

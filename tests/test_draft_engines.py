@@ -322,6 +322,9 @@ def test_vllm_requests_are_forgotten_when_they_leave(index: infgram.Index) -> No
         ({"infgram": {"index": "here", "depth": 4}}, "has 'depth', expected only index, weights"),
         ({"infgram": {"index": 5}}, "is 5, expected a path"),
         ({"infgram": {"index": [], "max_tokens": "4"}}, "max_tokens is '4'"),
+        ({"infgram": {"index": [], "weights": "abc"}}, "weights is 'abc'"),
+        ({"infgram": {"index": [], "weights": 0.5}}, "weights is 0.5"),
+        ({"infgram": {"index": [], "session_tokens": 2**40}}, "session_tokens is"),
     ],
 )
 def test_vllms_configuration_is_checked(additional_config: object, said: str) -> None:
@@ -478,6 +481,12 @@ def test_llama_cpp_needs_paths(index: infgram.Index) -> None:
         DraftModel(Drafter(index))
 
 
+def test_llama_cpp_needs_a_drafter(index: infgram.Index) -> None:
+    for found in (None, "x", index):
+        with pytest.raises(InvalidParameter, match=r"drafter is .*, expected a Drafter"):
+            DraftModel(found)
+
+
 def test_a_text_with_ids_outside_the_vocabulary_gets_no_drafts(index: infgram.Index) -> None:
     draft_model = DraftModel(Drafter(index, tree=False))
     text = np.frombuffer(SPOKEN[0], np.uint8).astype(np.intc)
@@ -610,6 +619,9 @@ def test_the_cache_of_a_corpus_of_single_tokens_is_empty(
         ({"min_count": 0}, "min_count is 0"),
         ({"max_ngrams": 0}, "max_ngrams is 0"),
         ({"max_continuations": 0}, "max_continuations is 0"),
+        ({"vocab_size": "x"}, "vocab_size is 'x'"),
+        ({"vocab_size": 1.5}, "vocab_size is 1.5"),
+        ({"vocab_size": 0}, "vocab_size is 0"),
     ],
 )
 def test_a_caches_limits_are_checked(
@@ -973,6 +985,25 @@ def test_a_corpus_for_sglang_ends_before_it_is_too_large(
         export_external_corpus(index, path, max_tokens=9)
     assert len(path.read_text().splitlines()) == 3
     assert [each.name for each in tmp_path.iterdir()] == ["corpus.jsonl"]
+
+
+@pytest.mark.parametrize("n", [0, -5, "x", float("nan"), 1.5, True])
+def test_the_limit_of_a_corpus_for_sglang_is_checked(
+    index: infgram.Index, tmp_path: Path, n: Any
+) -> None:
+    with pytest.raises(InvalidParameter, match=r"max_tokens is .*, expected a whole number"):
+        export_external_corpus(index, tmp_path / "corpus.jsonl", max_tokens=n)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("export", [export_lookup_cache, export_external_corpus])
+def test_what_is_no_index_is_not_written_down(
+    tmp_path: Path, export: Callable[[Any, Path], int]
+) -> None:
+    for found in (None, "corpus.infgram"):
+        with pytest.raises(InvalidParameter, match=r"index is .*, expected Index"):
+            export(found, tmp_path / "export")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bare_ids_are_no_text_for_sglang(memory_folder: Path, tmp_path: Path) -> None:

@@ -979,6 +979,20 @@ def test_other_kinds_of_models_are_refused(index: infgram.Index) -> None:
         refused(drafter_of(index), encoder, prompt_of(0))
 
 
+@pytest.mark.parametrize("found", [None, "x", Drafter])
+def test_what_is_no_drafter_is_refused(found: Any) -> None:
+    with pytest.raises(InvalidParameter, match=r"drafter is .*, expected a Drafter"):
+        model_of("gpt2").generate(
+            prompt_of(0), max_new_tokens=3, custom_generate=decode, drafter=found
+        )
+
+
+def test_indexes_of_a_text_are_several(index: infgram.Index) -> None:
+    for found in (index, 5):
+        with pytest.raises(InvalidParameter, match=r"indexes is .*, expected several"):
+            refused(drafter_of(index), model_of("gpt2"), prompt_of(0), indexes=found)
+
+
 def test_an_attention_that_reads_no_trees_gets_paths(index: infgram.Index) -> None:
     report = Report()
     given = {"max_new_tokens": 50, "do_sample": False, "report": report}
@@ -1135,11 +1149,26 @@ def test_a_cost_is_measured_with_as_much_context_as_there_is_room_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"context_tokens": 0}, {"max_tokens": -1}, {"rounds": 0}, {"context_tokens": 250}]
+    "options",
+    [
+        *({"context_tokens": found} for found in (0, 250, 1.5, "x")),
+        *({"max_tokens": found} for found in (-1, 1000, 1.5, "x", None)),
+        *({"rounds": found} for found in (0, 1.5, "x")),
+    ],
 )
-def test_what_cannot_be_measured_is_refused(options: dict[str, int]) -> None:
+def test_what_cannot_be_measured_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter, match="expected"):
         measure_cost(model_of("gpt2"), **options)
+
+
+def test_a_cost_is_that_of_a_causal_model() -> None:
+    shape = {"num_layers": 1, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_heads": 2}
+    encoder = T5ForConditionalGeneration(T5Config(vocab_size=VOCAB, **shape))
+    with pytest.raises(InvalidParameter, match="has an encoder"):
+        measure_cost(encoder, max_tokens=2, rounds=1)
+    for found in (model_of("gpt2").transformer, None, "gpt2"):
+        with pytest.raises(InvalidParameter, match=r"model is .*, expected a causal model"):
+            measure_cost(found, max_tokens=2, rounds=1)
 
 
 @pytest.mark.parametrize("module", [loop, assistant, profile])

@@ -30,6 +30,20 @@ def test_a_step_of_each_measured_size_is_taken_as_often_as_asked() -> None:
     assert taken == [0, 1, 2, 4, 5] * 4  # the first time does not count
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"max_tokens": found} for found in (-1, -5, 1.5, "x", True, None)),
+        *({"rounds": found} for found in (0, -1, 1.5, "x", True)),
+    ],
+)
+def test_no_step_is_taken_of_what_cannot_be_measured(options: dict[str, Any]) -> None:
+    taken: list[int] = []
+    with pytest.raises(InvalidParameter, match=f"{next(iter(options))} is .*, expected"):
+        measure_steps(taken.append, **options)
+    assert taken == []
+
+
 def test_what_was_measured_comes_back_from_its_file(tmp_path: Path) -> None:
     COST.save(tmp_path / "cost.json")
     assert Cost.load(tmp_path / "cost.json") == COST
@@ -46,6 +60,8 @@ def test_what_was_measured_comes_back_from_its_file(tmp_path: Path) -> None:
         ({"seconds": ["a"]}, "seconds"),
         ({"seconds": [float("nan")]}, "seconds"),
         ({"seconds": None}, "seconds"),
+        ({"seconds": [10**400]}, "seconds"),
+        ({"seconds": [True]}, "seconds"),
         ({"context_tokens": True}, "context_tokens"),
         ({"machine": None}, "machine"),
     ],
@@ -60,7 +76,7 @@ def test_a_file_of_something_else_is_an_error(
         Cost.load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_a_torn_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cost.json").write_bytes(content)
     with pytest.raises(InvalidParameter, match="measure it again"):

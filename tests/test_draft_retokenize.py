@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -319,6 +320,61 @@ def test_a_tokenizer_may_be_an_encoding_of_tiktoken(index: infgram.Index) -> Non
     assert bytes(drafter.propose("a", 4).path().tolist()) == b"ing "
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vocab_size": "x"},
+        {"vocab_size": -1},
+        {"vocab_size": True},
+        {"vocab_size": 2**40},
+        {"max_tokens": "x"},
+        {"tree": "no"},
+        {"session_tokens": 2**40},
+    ],
+)
+def test_what_a_drafter_cannot_be_made_from_is_refused(
+    index: infgram.Index, options: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidParameter, match=f"{next(iter(options))} is .*, expected"):
+        TextDrafter(index, tokenizer="chars", **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"min_prob": found} for found in (float("nan"), -0.5, 2, "x", None)),
+        {"tree": "no"},
+        {"max_tokens": -1},
+        {"batch_size": 0},
+    ],
+)
+def test_what_no_draft_can_have_is_refused(index: infgram.Index, options: dict[str, Any]) -> None:
+    drafter = TextDrafter(index, tokenizer="chars")
+    drafter.start("a", [ord(c) for c in "the old "])
+    with pytest.raises(InvalidParameter, match=f"{next(iter(options))} is .*, expected"):
+        drafter.propose("a", **options)
+
+
+@pytest.mark.parametrize("n", [-1, 3, 2**70, 1.5, "x", True])
+def test_how_many_were_accepted_is_a_number_of_those_given(index: infgram.Index, n: Any) -> None:
+    drafter = TextDrafter(index, tokenizer="chars")
+    drafter.start("a", [ord(c) for c in "the old "])
+    drafter.propose("a")
+    with pytest.raises(InvalidParameter, match=r"num_accepted is .* from 0 to 2"):
+        drafter.accept("a", [ord("k"), ord("i")], n)
+    assert drafter.totals.steps == 0
+    drafter.accept("a", [ord("k"), ord("i")])
+
+
+def test_a_drafter_says_which_requests_run(index: infgram.Index) -> None:
+    drafter = TextDrafter(index, tokenizer="chars")
+    assert "a" not in drafter
+    drafter.start("a", [ord("k")])
+    assert "a" in drafter
+    drafter.stop("a")
+    assert "a" not in drafter
+
+
 def drafted(index: infgram.Index, tokenizer: object) -> list[int]:
     drafter = TextDrafter(index, tokenizer=tokenizer, tree=False)
     drafter.start("a", drafter.tokenizer.encode("the old k"))
@@ -327,7 +383,7 @@ def drafted(index: infgram.Index, tokenizer: object) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("found", [object(), 3, None, len])
+@pytest.mark.parametrize("found", [object(), 3, None, len, int, HuggingFace, tokens.Tokenizer])
 def test_what_is_no_tokenizer_is_refused_at_once(index: infgram.Index, found: object) -> None:
     with pytest.raises(TokenizerUnavailable, match=r"tokenizer is a .*, expected"):
         TextDrafter(index, tokenizer=found)

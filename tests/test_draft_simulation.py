@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import infgram
 from infgram.draft import Drafter, TextDrafter, Trace, simulate
 from infgram.draft.profile import Cost
 from infgram.draft.simulation import read_prompts, read_traces
-from infgram.errors import InvalidParameter, MalformedRecord, TokenOutOfRange
+from infgram.errors import InvalidParameter, MalformedRecord, TokenError, TokenOutOfRange
 from infgram.text import tokens
 
 PROSE = b"The quick brown fox jumps over the lazy dog, and the lazy dog lets it. " * 8
@@ -66,6 +67,43 @@ def test_nothing_to_replay_is_refused(index: infgram.Index) -> None:
         simulate(Drafter(index), [Trace([1], [256])])
 
 
+@pytest.mark.parametrize(
+    "trace", [Trace([1], [256]), Trace([1], [-1]), Trace([256], [1]), Trace([1], "text"), 5]
+)
+def test_a_trace_that_is_refused_leaves_no_request(index: infgram.Index, trace: Any) -> None:
+    for drafter in (Drafter(index), TextDrafter(index, tokenizer="bytes")):
+        with pytest.raises((TokenError, InvalidParameter)):
+            simulate(drafter, [Trace([1], [2]), trace])
+        assert len(drafter) == 0
+
+
+def test_a_replay_that_is_interrupted_leaves_no_request(index: infgram.Index) -> None:
+    drafter = Drafter(index)
+    with (
+        patch.object(Drafter, "propose", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        simulate(drafter, [Trace([1], [2, 3])])
+    assert len(drafter) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"max_tokens": found} for found in (-1, 4097, 1.5, "x", True)),
+        *({"traces": found} for found in (None, 5, "text")),
+        *({"drafter": found} for found in (None, "x", Drafter)),
+        *({"trace": found} for found in (5, None, ([1], [2]))),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused(index: infgram.Index, options: dict[str, Any]) -> None:
+    ((name, found),) = options.items()
+    given = {"drafter": Drafter(index), "traces": [Trace([1], [2] * 5000)]}
+    given |= {"traces": [found]} if name == "trace" else options
+    with pytest.raises(InvalidParameter, match=f"{name} is .*, expected"):
+        simulate(**given)
+
+
 def test_a_drafter_of_any_tokenizer_is_replayed(index: infgram.Index) -> None:
     text = [ord(c) for c in PROSE[:60].decode()]
     found = simulate(TextDrafter(index, tokenizer="chars"), [Trace(text[:4], text[4:])])
@@ -107,6 +145,9 @@ def test_a_malformed_trace_names_its_line(tmp_path: Path, record: Any, complaint
     path = written(tmp_path, {"output": "fine"}, record)
     with pytest.raises(MalformedRecord, match=complaint):
         list(read_traces(path, tokens.load("bytes"), 256))
+    path.write_text("[" * 100_000)
+    with pytest.raises(MalformedRecord, match=r"line 1.* nested too deeply, expected an object"):
+        list(read_traces(path, tokens.load("bytes"), 256))
     path.write_text("{")
     with pytest.raises(MalformedRecord, match="line 1"):
         list(read_prompts(path, tokens.load("bytes"), 256))
@@ -139,6 +180,36 @@ def test_the_command_takes_a_measured_cost(index: infgram.Index, tmp_path: Path)
     assert all(row["speed_up"] > 2 for row in rows)
     cost.write_text("{}")
     failed = run("draft", "simulate", path, "-i", index.path, "--cost", cost, exit_code=2)
+    assert "measure it again" in failed.stderr
+
+
+def test_the_command_says_which_sizes_have_no_cost(index: infgram.Index, tmp_path: Path) -> None:
+    path = written(tmp_path, {"prompt": "The quick", "output": PROSE[9:80].decode()})
+    cost = tmp_path / "cost.json"
+    arguments = ("draft", "simulate", path, "-i", index.path, "--cost", cost, "--json")
+    for longest, left_out in ((33, ""), (32, ""), (31, "32"), (11, "16, 32"), (4, "8, 16, 32")):
+        seconds = (100.0,) * (longest + 1)
+        Cost(seconds, context_tokens=1, model="", machine="", date="").save(cost)
+        ended = run(*arguments)
+        said = f"ends at drafts of {longest} tokens: those of {left_out} are left out"
+        assert said in ended.stderr if left_out else not ended.stderr
+    for longest in (0, 1, 3):
+        seconds = (100.0,) * (longest + 1)
+        Cost(seconds, context_tokens=1, model="", machine="", date="").save(cost)
+        failed = run(*arguments, exit_code=2)
+        assert f"ends at drafts of {longest} tokens, expected 4 or more" in failed.stderr
+        assert failed.stdout == ""
+        (row,) = json.loads(run(*arguments, "-n", longest).stdout)
+        assert row["max_tokens"] == longest
+
+
+def test_the_command_says_what_is_nested_too_deeply(index: infgram.Index, tmp_path: Path) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    failed = run("draft", "simulate", deep, "-i", index.path, exit_code=2)
+    assert "line 1: found JSON that is nested too deeply" in failed.stderr
+    path = written(tmp_path, {"output": "a"})
+    failed = run("draft", "simulate", path, "-i", index.path, "--cost", deep, exit_code=2)
     assert "measure it again" in failed.stderr
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 import infgram
 from infgram.draft import Draft, Drafter, Verified, greedy, sample
 from infgram.draft import verify as verify_module
-from infgram.errors import InvalidParameter
+from infgram.errors import InvalidParameter, TokenError
 
 VOCAB = 4
 N_DRAWS = 3000
@@ -185,6 +186,56 @@ def test_rows_that_do_not_fit_are_refused(index: infgram.Index, shape: tuple[int
     for verify in (greedy, sample):
         with pytest.raises(InvalidParameter, match=r"6|5 drafted"):
             verify(draft, np.full(shape, 0.25))
+
+
+BAD_LAWS = {
+    "zeros": [0.0] * VOCAB,
+    "nan": [0.5, np.nan, 0.5, 0.0],
+    "infinite": [0.5, np.inf, 0.5, 0.0],
+    "negative": [0.5, -0.5, 0.5, 0.5],
+}
+
+
+@pytest.mark.parametrize("row", BAD_LAWS.values(), ids=BAD_LAWS.keys())
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("place", [0, 3, -1])
+def test_rows_that_are_no_law_are_refused(
+    index: infgram.Index, row: list[float], drawn: bool, place: int
+) -> None:
+    draft = proposed(index, drawn)
+    laws = np.full((len(draft) + 1, VOCAB), 0.25)
+    laws[place] = row
+    with pytest.raises(InvalidParameter, match=r"found a row .*, expected the probabilities"):
+        sample(draft, laws, 1)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_laws_have_a_place_for_each_token_of_a_draft(index: infgram.Index, drawn: bool) -> None:
+    draft = proposed(index, drawn)
+    largest = int(draft.token_ids.max())
+    for width in (0, largest):
+        with pytest.raises(InvalidParameter, match=f"laws of {width} tokens"):
+            sample(draft, np.ones((len(draft) + 1, width)), 1)
+    for odd in ("x", True, 1j, None):
+        with pytest.raises(InvalidParameter, match="expected probabilities"):
+            sample(draft, [[odd] * VOCAB] * (len(draft) + 1), 1)
+    with pytest.raises(InvalidParameter, match="rows of one length"):
+        sample(draft, [[1.0], [0.5, 0.5]], 1)
+
+
+@pytest.mark.parametrize("choice", [-1, 2**40, 2**70, 1.5, np.nan, "x", None, True])
+def test_a_choice_is_a_token(index: infgram.Index, choice: Any) -> None:
+    draft = proposed(index, drawn=False)
+    with pytest.raises(TokenError):
+        greedy(draft, [choice] * (len(draft) + 1))
+
+
+def proposed(index: infgram.Index, drawn: bool) -> Draft:
+    drafter = Drafter(index, vocab_size=VOCAB, max_tokens=5)
+    drafter.start("a", [0, 1])
+    draft = drafter.propose("a", sample=drawn, rng=1)
+    assert len(draft) == 5
+    return draft
 
 
 def test_a_draft_of_nothing_gives_the_models_own_token(index: infgram.Index) -> None:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from conftest import examples, make_index
-from test_draft_verify import LIMIT, N_DRAWS, N_WRITTEN, VOCAB, WAYS, Toy
+from test_draft_verify import BAD_LAWS, LIMIT, N_DRAWS, N_WRITTEN, VOCAB, WAYS, Toy, proposed
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="needs torch, the extra `draft`")
@@ -173,6 +173,37 @@ def test_rows_that_do_not_fit_are_refused(index: infgram.Index, shape: tuple[int
     for verify_them in (verify_torch.greedy, verify_torch.sample):
         with pytest.raises(InvalidParameter, match="at least 6 rows"):
             verify_them([draft], torch.full(shape, 0.25))
+
+
+@pytest.mark.parametrize("row", BAD_LAWS.values(), ids=BAD_LAWS.keys())
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("place", [0, 3, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rows_that_are_no_law_are_refused(
+    index: infgram.Index, row: list[float], drawn: bool, place: int, dtype: torch.dtype
+) -> None:
+    drafts = [proposed(index, drawn), proposed(index, not drawn)]
+    laws = torch.full((2, 7, VOCAB), 0.25, dtype=dtype)  # the last row is nobody's
+    laws[1, 6] = torch.tensor(row)
+    assert len(verify_torch.sample(drafts, laws)) == 2
+    laws[1, place] = torch.tensor(row)
+    with pytest.raises(InvalidParameter, match=r"found a row .*, expected the probabilities"):
+        verify_torch.sample(drafts, laws)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_laws_have_a_place_for_each_token_of_a_draft(index: infgram.Index, drawn: bool) -> None:
+    draft = proposed(index, drawn)
+    width = int(draft.token_ids.max())
+    with pytest.raises(InvalidParameter, match=f"laws of {width} tokens"):
+        verify_torch.sample([draft], torch.ones(1, 6, width))
+    with pytest.raises(InvalidParameter, match=r"expected probabilities, found .*int64"):
+        verify_torch.sample([draft], torch.ones(1, 6, VOCAB, dtype=torch.long))
+    for verify_them in (verify_torch.greedy, verify_torch.sample):
+        with pytest.raises(InvalidParameter, match="by the vocabulary"):
+            verify_them([draft], torch.ones(1, 6, 0))
+        with pytest.raises(InvalidParameter, match="expected a tensor, found ndarray"):
+            verify_them([draft], np.ones((1, 6, VOCAB)))
 
 
 def test_laws_that_agree_are_always_accepted(index: infgram.Index) -> None:

@@ -21,6 +21,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     import infgram
     from infgram.draft import Drafter
     from infgram.draft.simulation import Simulation
@@ -178,7 +181,7 @@ def simulate(
     from .output import json_able, print_json
 
     curve = Cost.load(cost).curve if cost else None
-    limits = draft_tokens or tuple(n for n in _SIZES if curve is None or n < len(curve))
+    limits = draft_tokens or _sizes_within(curve)
     indexes = open_indexes(paths)
     rows = {}
     for limit in limits:
@@ -201,6 +204,27 @@ def simulate(
         print_json(results)
         return
     _show(rows)
+
+
+def _sizes_within(curve: NDArray[np.float64] | None) -> list[int]:
+    """Drafts whose cost is known; says which are left out. All, where none is asked for."""
+    if curve is None:
+        return list(_SIZES)
+    from .output import note
+
+    longest = len(curve) - 1
+    within = [n for n in _SIZES if n <= longest]
+    if not within:
+        raise click.UsageError(
+            f"--cost ends at drafts of {longest} tokens, expected {_SIZES[0]} or more: give "
+            f"-n {longest}, or measure more with `infgram draft profile`"
+        )
+    if left_out := [str(n) for n in _SIZES if n > longest]:
+        note(
+            f"--cost ends at drafts of {longest} tokens: those of {', '.join(left_out)} are left "
+            "out"
+        )
+    return within
 
 
 def _show(rows: dict[int, Simulation]) -> None:

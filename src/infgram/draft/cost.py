@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import flat_numbers
 from ..errors import InvalidParameter
 
 
@@ -15,11 +16,8 @@ def check_cost(given: ArrayLike | None) -> NDArray[np.float64] | None:
     """What steps cost, as an array. Raises InvalidParameter."""
     if given is None:
         return None
-    try:
-        cost = np.ascontiguousarray(given, np.float64)
-    except (TypeError, ValueError):
-        cost = np.zeros(0)
-    if cost.ndim != 1 or not cost.size or not np.all(cost > 0) or not np.all(np.isfinite(cost)):
+    cost = flat_numbers(given)
+    if cost is None or not cost.size or not np.all(cost > 0) or not np.all(np.isfinite(cost)):
         raise InvalidParameter(
             f"cost is {given!r}, expected what a step takes with 0, 1, 2, ... drafted tokens"
         )

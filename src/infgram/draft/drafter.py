@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import native
-from ..checks import whole
+from ..checks import flag, flat_numbers, number, several, whole
 from ..errors import (
     InvalidParameter,
     NotASession,
@@ -38,7 +38,8 @@ _SOURCES: tuple[Source, ...] = ("live", "session", "static")
 _CACHE_BYTES = 6 << 20
 _MAX_DEPTH = 64
 _MAX_TOKENS = 4096  # of a draft: far more than any model reads in a step at the price of one
-_MAX_VOCAB_SIZE = 1 << 26
+MAX_VOCAB_SIZE = 1 << 26
+_MAX_KEPT = 1 << 30  # tokens: 200 gigabytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,11 +143,17 @@ class Draft(Value):
         return self.token_ids[path]
 
     def accepted(self, token_ids: Sequence[int]) -> list[int]:
-        """Places of the first of these tokens, as far as the draft has them below each other."""
-        return self.native.accepted(np.asarray(token_ids, np.uint32)).tolist()
+        """Places of the first of these tokens, as far as the draft has them below each other.
+
+        Raises TokenError.
+        """
+        ids = tokens.check_ids(token_ids, tokens.ABSENT).astype(np.uint32, copy=False)
+        return self.native.accepted(ids).tolist()
 
     def child(self, parent: int, token: int) -> int | None:
-        """The place of the child that is this token, if there is one."""
+        """The place of the child that is this token, if there is one. Raises InvalidParameter."""
+        whole(-1, 2**31 - 1, parent=parent)
+        whole(0, tokens.ABSENT, token=token)
         place = self.native.child(parent, token)
         return place if place >= 0 else None
 
@@ -255,8 +262,9 @@ class Drafter:
     ) -> None:
         self.indexes = indexes
         self.vocab_size = _vocab_size(indexes, vocab_size)
-        whole(0, session_tokens=session_tokens)
-        whole(1, request_tokens=request_tokens, max_requests=max_requests)
+        whole(0, _MAX_KEPT, session_tokens=session_tokens)
+        whole(1, _MAX_KEPT, request_tokens=request_tokens)
+        whole(1, max_requests=max_requests)
         self.max_tokens = max_tokens
         self.tree = tree
         self.cost = check_cost(cost)
@@ -338,7 +346,7 @@ class Drafter:
         - `min_prob`: a token's probability to be accepted, its parents with it, must exceed it.
         - `tree`: whether the draft may branch; None: as the drafter says.
         - `sample`: tokens are drawn, at `temperature`, and the draft has their laws `q`: a model
-          that samples accepts more of them than of the likeliest.
+          that samples accepts more of them than of the likeliest. `temperature` is above 0.
         - `batch_size`: texts that the step reads, this one among them. With a cost, drafts are
           the smaller the more there are: drafted tokens of all texts share what a processor can
           take at the price of one.
@@ -347,13 +355,10 @@ class Drafter:
         """
         request = self._running(request_id)
         limits = self._limits_of(max_tokens, min_prob, tree, batch_size)
+        flag(sample=sample)
         if not sample:
             return Draft(self._engine.propose(request, limits))
-        if not temperature > 0.0:
-            raise InvalidParameter(
-                f"temperature is {temperature}, expected more than 0: sample=False takes the "
-                "likeliest tokens"
-            )
+        number(0, above=True, temperature=temperature)
         bits = generator(rng).bit_generator
         with bits.lock:
             return Draft(self._engine.draw(request, limits, temperature, bits))
@@ -377,7 +382,9 @@ class Drafter:
                 f"request {request_id!r} has no draft to accept: propose one first, or give tokens "
                 "that came without one to extend()"
             )
-        self._engine.accept(request, self._ids(verified_ids), num_accepted or 0)
+        ids = self._ids(verified_ids)
+        check_accepted(num_accepted, len(ids))
+        self._engine.accept(request, ids, num_accepted or 0)
 
     @in_turn
     def extend(self, request_id: Hashable, token_ids: tokens.Ids) -> None:
@@ -420,8 +427,10 @@ class Drafter:
 
         Raises UnknownRequest, InvalidParameter.
         """
+        several("ids of requests", request_ids=request_ids)
         running = [self._running(request_id) for request_id in request_ids]
         most = most_each(max_tokens, len(running))
+        flag(sample=sample)
         random = generator(rng) if sample else None
         drafts = [
             self.propose(
@@ -495,6 +504,7 @@ class Drafter:
         """Of some of the drafter's indexes among them."""
         if indexes is None:
             return np.arange(len(self.indexes), dtype=np.uint32)
+        several("of the drafter's indexes", indexes=indexes)
         asked = {id(index) for index in indexes}
         places = [place for place, index in enumerate(self.indexes) if id(index) in asked]
         if len(places) != len(asked):
@@ -550,6 +560,12 @@ def draft_of(token_ids: Sequence[int], parents: Sequence[int]) -> Draft:
     )
 
 
+def check_accepted(num_accepted: int | None, n_verified: int) -> None:
+    """How many of some tokens were accepted, if that is told. Raises InvalidParameter."""
+    if num_accepted is not None:
+        whole(0, n_verified, num_accepted=num_accepted)
+
+
 def most_each(max_tokens: int | Sequence[int] | None, n: int) -> Sequence[int | None]:
     """How many tokens each of n drafts may have. Raises InvalidParameter."""
     if not isinstance(max_tokens, Sequence):
@@ -565,23 +581,27 @@ def _limits(
     max_tokens: int, min_prob: float, is_tree: bool, cost: NDArray[np.float64] | None
 ) -> native.DraftLimits:
     whole(0, _MAX_TOKENS, max_tokens=max_tokens)
+    number(0, 1, min_prob=min_prob)
+    flag(tree=is_tree)
     return native.DraftLimits(
         max_tokens=max_tokens, max_depth=_MAX_DEPTH, min_prob=min_prob, is_tree=is_tree, cost=cost
     )
 
 
 def _weights(given: Sequence[float] | None, n: int) -> list[float]:
-    weights = [1.0] * n if given is None else [float(weight) for weight in given]
-    if len(weights) != n or not all(0.0 < weight <= 1.0 for weight in weights):
+    weights = np.ones(n) if given is None else flat_numbers(given)
+    if weights is None or len(weights) != n or not np.all((weights > 0.0) & (weights <= 1.0)):
         raise InvalidParameter(
             f"weights is {given!r}, expected {n} numbers above 0 and at most 1, one an index"
         )
-    return weights
+    return weights.tolist()
 
 
 def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
     for index in indexes:
         check_index(indexes=index)
+    if given is not None:
+        whole(1, MAX_VOCAB_SIZE, vocab_size=given)
     if not indexes and given is None:
         raise InvalidParameter("expected an index, or a vocab_size for a drafter without one")
     for other in indexes[1:]:
@@ -591,9 +611,9 @@ def _vocab_size(indexes: Sequence[Index], given: int | None) -> int:
                 "indexes with the same one can draft together"
             )
     size = indexes[0].tokenizer.vocab_size if given is None else given
-    if size > _MAX_VOCAB_SIZE:
+    if size > MAX_VOCAB_SIZE:
         raise InvalidParameter(
-            f"the vocabulary has {size:,} tokens, expected at most {_MAX_VOCAB_SIZE:,}: a drafter "
+            f"the vocabulary has {size:,} tokens, expected at most {MAX_VOCAB_SIZE:,}: a drafter "
             "has a place for each; give the model's vocab_size"
         )
     largest = max((int(index.alphabet[1:].max()) for index in indexes), default=0)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import reprlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,13 +72,15 @@ class Cost(Value):
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise _malformed(path, f"no JSON: {error}") from None
+        except RecursionError:
+            raise _malformed(path, "JSON that is nested too deeply") from None
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise _malformed(path, "something else")
         if content.get("version") != _VERSION:
             raise _malformed(path, f"version {content.get('version')!r}")
         seconds, context_tokens = content.get("seconds"), content.get("context_tokens")
         if not _is_curve(seconds):
-            raise _malformed(path, f"seconds = {seconds!r}")
+            raise _malformed(path, f"seconds = {reprlib.repr(seconds)}")
         if type(context_tokens) is not int or context_tokens < 1:
             raise _malformed(path, f"context_tokens = {context_tokens!r}")
         for name in _TEXTS:
@@ -107,11 +111,14 @@ def measure_cost(
     (5,)
     """
     from .engines.huggingface import OneByOne, most_tokens
+    from .engines.huggingface.refusals import check_causal
 
+    check_causal(model)
+    whole(0, max_tokens=max_tokens)
+    whole(1, rounds=rounds)
     if context_tokens is None:
         context_tokens = int(max(1, min(_CONTEXT_TOKENS, most_tokens(model) - max_tokens - 1)))
-    whole(1, context_tokens=context_tokens, rounds=rounds)
-    whole(0, max_tokens=max_tokens)
+    whole(1, context_tokens=context_tokens)
     if context_tokens + max_tokens + 1 > most_tokens(model):
         raise InvalidParameter(
             f"context_tokens is {context_tokens} and max_tokens {max_tokens}, expected at most "
@@ -135,10 +142,14 @@ def measure_steps(
 
     step(n) reads a token and a draft of n behind it, waits until that is done, and forgets it.
 
+    Raises InvalidParameter.
+
     >>> len(measure_steps(range, max_tokens=4))
     5
     """
-    sizes = _sizes(max_tokens)
+    whole(0, max_tokens=max_tokens)
+    whole(1, rounds=rounds)
+    sizes = _sizes(int(max_tokens))
     for size in sizes:
         step(size)  # the first time, memory is fetched and kernels are chosen
     rounds_taken = [[_seconds(step, size) for size in sizes] for _ in range(rounds)]
@@ -195,7 +206,7 @@ def _is_curve(seconds: Any) -> TypeGuard[list[float]]:
     return (
         isinstance(seconds, list)
         and len(seconds) > 0
-        and all(type(s) in (int, float) and 0.0 < s < float("inf") for s in seconds)
+        and all(type(s) in (int, float) and 0.0 < s <= sys.float_info.max for s in seconds)
         and seconds == sorted(seconds)
     )
 

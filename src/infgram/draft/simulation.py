@@ -10,15 +10,17 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InfgramError, InvalidParameter, MalformedRecord
+from ..checks import instance, several, whole
+from ..errors import InfgramError, InvalidParameter, MalformedRecord, UnknownRequest
 from ..text import tokens
 from ..values.value import Value
 from .cost import check_cost
 from .drafter import Drafter
-from .text_drafter import TextDrafter
+from .text_drafter import TextDrafter, check_drafter
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,12 +77,11 @@ def simulate(
     >>> found.written, found.steps < 9
     (9, True)
     """
-    if not isinstance(drafter, Drafter | TextDrafter):
-        raise InvalidParameter(
-            f"drafter is {drafter!r}, expected a Drafter or a TextDrafter: Drafter(index) makes one"
-        )
+    check_drafter("totals", drafter=drafter)
+    several("traces", traces=traces)
     cost = check_cost(seconds)
     most = drafter.max_tokens if max_tokens is None else max_tokens
+    whole(0, max_tokens=most)
     if cost is not None and len(cost) <= most:
         raise InvalidParameter(
             f"seconds has {len(cost)} numbers, expected {most + 1} for drafts of up to {most} "
@@ -89,20 +90,24 @@ def simulate(
     before = drafter.totals
     draft_seconds = model_seconds = 0.0
     for trace in traces:
+        instance(Trace, "Trace(prompt_ids, output_ids) makes one", trace=trace)
+        output = tokens.check_ids(trace.output_ids, drafter.vocab_size).tolist()
         request = object()
         drafter.start(request, trace.prompt_ids)
-        output = tokens.check_ids(trace.output_ids, drafter.vocab_size).tolist()
-        at = 0
-        while at < len(output):
-            started = time.perf_counter()
-            draft = drafter.propose(request, min(most, len(output) - at - 1))
-            n = len(draft.accepted(output[at : at + most]))
-            drafter.accept(request, output[at : at + n + 1])
-            draft_seconds += time.perf_counter() - started
-            at += n + 1
-            if cost is not None:
-                model_seconds += float(cost[len(draft)])
-        drafter.stop(request)
+        try:
+            at = 0
+            while at < len(output):
+                started = time.perf_counter()
+                draft = drafter.propose(request, min(most, len(output) - at - 1))
+                n = len(draft.accepted(output[at : at + most]))
+                drafter.accept(request, output[at : at + n + 1])
+                draft_seconds += time.perf_counter() - started
+                at += n + 1
+                if cost is not None:
+                    model_seconds += float(cost[len(draft)])
+        finally:
+            with suppress(UnknownRequest):
+                drafter.stop(request)
     totals = drafter.totals
     written = totals.written - before.written
     if not written:
@@ -165,6 +170,11 @@ def _records(
                 if not isinstance(record, dict):
                     raise ValueError(f"found {type(record).__name__}, expected an object")
                 yield [_ids(record, name, tokenizer, vocab_size) for name in names]
+            except RecursionError as error:
+                raise MalformedRecord(
+                    f"{path}, line {number}: found JSON that is nested too deeply, expected an "
+                    "object"
+                ) from error
             except (ValueError, InfgramError) as error:
                 raise MalformedRecord(f"{path}, line {number}: {error}") from error
 

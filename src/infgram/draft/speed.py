@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import MOST_THREADS, number, several, whole
 from ..errors import InputError, InvalidParameter, MissingExtra
 from ..extras import how_to_install
 from ..text import tokens
 from ..values.value import Value
 from .drafter import Drafter
-from .text_drafter import TextDrafter
+from .text_drafter import TextDrafter, check_drafter
 
 _DRAFTS = "infgram, drafts"
 
@@ -22,9 +23,9 @@ _DRAFTS = "infgram, drafts"
 def load_model(name: str, *, threads: int | None = None) -> Any:
     """A causal model of transformers, by its folder or its name, on a GPU where there is one.
 
-    threads: of torch, on a CPU.
+    threads: of torch, on a CPU; at most 1,024.
 
-    Raises MissingExtra, InputError.
+    Raises MissingExtra, InputError, InvalidParameter.
     """
     try:
         import torch
@@ -33,13 +34,15 @@ def load_model(name: str, *, threads: int | None = None) -> Any:
         raise MissingExtra(
             f"models need torch and transformers: {how_to_install('draft')}"
         ) from error
-    if threads:
+    if threads is not None:
+        whole(1, MOST_THREADS, threads=threads)
         torch.set_num_threads(threads)
     try:
         model = AutoModelForCausalLM.from_pretrained(name).eval()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of any library that reads a file of it
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"{name!r} is no causal model of transformers: {str(error).splitlines()[0]}"
+            f"{name!r} is no causal model of transformers that can be loaded: {said}"
         ) from error
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -89,33 +92,37 @@ def measure_speed(
 ) -> Speed:
     """Writes after every prompt, with drafts and without, in turn; a round before that warms up.
 
-    - `prompts`: token ids.
+    - `prompts`: token ids, at least one each.
+    - `max_new_tokens`: behind each prompt; the model must have positions for them.
     - `temperature`: 0 takes the likeliest tokens.
 
     The drafter's session is forgotten before each round, so that it cannot know a text that it
     drafted a round before; within a round it may learn from one prompt's text for the next one's.
 
-    Raises InvalidParameter, MissingExtra, and what `decode` raises.
+    Raises InvalidParameter, TokenError, MissingExtra, and what `decode` raises.
     """
-    if not len(prompts) or rounds < 1 or max_new_tokens < 1:
-        raise InvalidParameter(
-            f"found {len(prompts)} prompts, {rounds} rounds and {max_new_tokens} tokens, expected "
-            "at least one of each"
-        )
     from .engines.huggingface import Report
+    from .engines.huggingface.refusals import check_causal, check_model
 
+    check_causal(model)
+    check_drafter("forget_session", drafter=drafter)
+    check_model(model, drafter)
+    whole(1, max_new_tokens=max_new_tokens, rounds=rounds)
+    number(0, temperature=temperature)
+    ids = _prompts(prompts, drafter.vocab_size)
+    _check_room(model, ids, max_new_tokens)
     writers = _writers(model, drafter, max_new_tokens, temperature)
     seconds: dict[str, list[float]] = {name: [] for name in writers}
     reports = {name: Report() for name in writers}
-    texts: list[set[tuple[int, ...]]] = [set() for _ in prompts]
+    texts: list[set[tuple[int, ...]]] = [set() for _ in ids]
     n_tokens = 0
-    for number in range(rounds + 1):
+    for turn in range(rounds + 1):
         for name, write in writers.items():
             drafter.forget_session()
             report = Report()
             started = time.perf_counter()
-            written = [write(prompt, report) for prompt in prompts]
-            if number:
+            written = [write(prompt, report) for prompt in ids]
+            if turn:
                 seconds[name].append(time.perf_counter() - started)
             reports[name] = report
             n_tokens = sum(map(len, written))
@@ -129,6 +136,28 @@ def measure_speed(
         ),
         sum(len(known) > 1 for known in texts),
     )
+
+
+def _prompts(given: Sequence[tokens.Ids], vocab_size: int) -> list[tokens.TokenArray]:
+    several("lists of token ids", prompts=given)
+    prompts = [tokens.check_ids(prompt, vocab_size) for prompt in given]
+    if not prompts:
+        raise InvalidParameter("found 0 prompts, expected at least one")
+    for place, prompt in enumerate(prompts):
+        if not len(prompt):
+            raise InvalidParameter(f"prompt {place} is empty, expected at least one token")
+    return prompts
+
+
+def _check_room(model: Any, prompts: Sequence[tokens.TokenArray], max_new_tokens: int) -> None:
+    from .engines.huggingface import most_tokens
+
+    longest = max(map(len, prompts))
+    if longest + max_new_tokens > most_tokens(model):
+        raise InvalidParameter(
+            f"max_new_tokens is {max_new_tokens} behind a prompt of {longest} tokens, expected at "
+            f"most {most_tokens(model)} together: the model has no more positions"
+        )
 
 
 def _writers(

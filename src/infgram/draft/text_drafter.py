@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import native
-from ..checks import whole
+from ..checks import number, several, whole
 from ..errors import (
     InvalidParameter,
     NothingProposed,
@@ -31,13 +31,17 @@ from ..errors import (
 from ..index import Index, check_index
 from ..text import tokens
 from .cost import batch_cost, check_cost, length_that_pays
-from .drafter import Draft, Drafter, Totals, most_each
+from .drafter import MAX_VOCAB_SIZE, Draft, Drafter, Totals, check_accepted, most_each
 from .turns import in_turn
 
 _BYTES_A_TOKEN = 5  # drafted: a little more than tokens of prose and code have
 _MOST_BYTES = 256  # of a draft
 _TAIL = 4  # tokens of context that are encoded with a draft, since it may join on to them
 _PRIOR = 10.0  # tokens expected, that a kind of token counts as accepted so often
+_OF_ENGINES = (
+    *("start", "propose", "accept", "stop"),
+    *("vocab_size", "max_tokens", "tree", "draws"),
+)
 _CUT = "\N{REPLACEMENT CHARACTER}".encode()  # decoded from part of a character
 
 
@@ -101,6 +105,8 @@ class TextDrafter:
                 )
         by_name = isinstance(tokenizer, str | os.PathLike)
         self.tokenizer = tokens.load(tokenizer) if by_name else tokens.of_object(tokenizer)
+        if vocab_size is not None:
+            whole(1, MAX_VOCAB_SIZE, vocab_size=vocab_size)
         self.vocab_size = self.tokenizer.vocab_size if vocab_size is None else vocab_size
         if self.vocab_size < self.tokenizer.vocab_size:
             raise TokenizerUnavailable(
@@ -130,6 +136,10 @@ class TextDrafter:
     def __len__(self) -> int:
         """Running requests."""
         return len(self._bytes)
+
+    def __contains__(self, request_id: Hashable) -> bool:
+        """Whether a request is running."""
+        return request_id in self._bytes
 
     @property
     def totals(self) -> Totals:
@@ -167,6 +177,7 @@ class TextDrafter:
         most = self.max_tokens if max_tokens is None else max_tokens
         whole(0, max_tokens=most)
         whole(1, batch_size=batch_size)
+        number(0, 1, min_prob=min_prob)
         n_bytes = min(most * _BYTES_A_TOKEN, _MOST_BYTES)
         drafted = self._bytes.propose(request_id, n_bytes, tree=tree)
         is_whole = request.end == len(request.ids)  # no character is cut behind the context
@@ -184,6 +195,7 @@ class TextDrafter:
         tree: bool | None = None,
     ) -> list[Draft]:
         """As Drafter's, of likely tokens. Raises UnknownRequest, InvalidParameter."""
+        several("ids of requests", request_ids=request_ids)
         running = [self._running(request_id) for request_id in request_ids]
         drafts = [
             self.propose(each, n, min_prob, tree=tree, batch_size=len(running))
@@ -213,6 +225,7 @@ class TextDrafter:
                 "that came without one to extend()"
             )
         ids = self._ids(verified_ids)
+        check_accepted(num_accepted, len(ids))
         path = request.draft.accepted(ids)
         if num_accepted is not None and num_accepted > len(path):
             raise InvalidParameter(
@@ -394,6 +407,19 @@ class TextDrafter:
             )
         )
         return draft, [nodes[key][1] for key in chosen]
+
+
+def check_drafter(*more: str, **named: object) -> None:
+    """Each has what engines ask of a drafter, and `more` names, whoever made it.
+
+    Raises InvalidParameter.
+    """
+    for name, value in named.items():
+        if not all(hasattr(value, each) for each in (*_OF_ENGINES, *more)):
+            raise InvalidParameter(
+                f"{name} is {value!r}, expected a Drafter or a TextDrafter: Drafter(index) makes "
+                "one"
+            )
 
 
 def _n_common(a: bytes, b: bytes) -> int:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidParameter
 from ..seeds import generator
+from ..text import tokens
 from ..values.value import Value
 from .drafter import Draft
+
+_LARGEST = 1e300  # so that what a vocabulary has of it can be added up
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +45,7 @@ def greedy(draft: Draft, choices: ArrayLike) -> Verified:
 
     choices: the likeliest token after the context and after each token of the draft.
 
-    Raises InvalidParameter.
+    Raises InvalidParameter, TokenError.
 
     >>> import infgram
     >>> from infgram.draft import Drafter, greedy
@@ -50,8 +54,7 @@ def greedy(draft: Draft, choices: ArrayLike) -> Verified:
     >>> bytes(draft.token_ids.tolist()), bytes(greedy(draft, list(b"nor ")).token_ids.tolist())
     (b'not', b'nor')
     """
-    chosen = np.asarray(choices)
-    _check(draft, chosen, 1)
+    chosen = tokens.check_ids(_rows(draft, choices, 1), tokens.ABSENT)
     return _follow(draft, lambda row: int(chosen[row]))
 
 
@@ -70,8 +73,7 @@ def sample(
 
     Raises InvalidParameter.
     """
-    laws = np.asarray(probs, np.float64)
-    _check(draft, laws, 2)
+    laws = _laws(draft, probs)
     random = generator(rng)
     if draft.q:
         return _reject(draft, laws, random)
@@ -126,9 +128,47 @@ def _draw(law: NDArray[np.float64], random: np.random.Generator) -> int:
     return int(np.searchsorted(reached, random.random() * reached[-1], side="right"))
 
 
-def _check(draft: Draft, rows: NDArray[np.generic], n_axes: int) -> None:
+def _rows(draft: Draft, given: ArrayLike, n_axes: int) -> NDArray[Any]:
+    """One for the context and for each token of a draft."""
+    try:
+        rows = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidParameter(f"expected rows of one length: {error}") from error
     if rows.ndim != n_axes or len(rows) != len(draft) + 1:
         raise InvalidParameter(
             f"expected a row for the context and one for each of {len(draft)} drafted tokens, "
             f"found an array of shape {rows.shape}"
         )
+    return rows
+
+
+def _laws(draft: Draft, given: ArrayLike) -> NDArray[np.float64]:
+    """Rows of probabilities, or of what is in proportion to them."""
+    rows = _rows(draft, given, 2)
+    if rows.dtype.kind not in "fiu":
+        raise InvalidParameter(f"expected probabilities, found an array of {rows.dtype}")
+    check_width(draft, rows.shape[1])
+    laws = rows.astype(np.float64, copy=False)
+    largest = laws.max(axis=1)
+    if not (laws.min() >= 0.0 and largest.min() > 0.0 and largest.max() <= _LARGEST):  # NaN, too
+        raise no_law()
+    return laws
+
+
+def check_width(draft: Draft, width: int) -> None:
+    """Raises InvalidParameter for laws without a place for what is drafted."""
+    drafted = [draft.token_ids, *(ids for ids, _ in draft.q.values())]
+    largest = max(int(ids.max(initial=0)) for ids in drafted)
+    if width <= largest:
+        raise InvalidParameter(
+            f"found laws of {width} tokens and token {largest} in a draft, expected a probability "
+            "for each token of the vocabulary"
+        )
+
+
+def no_law() -> InvalidParameter:
+    """The error for rows that nothing can be drawn from."""
+    return InvalidParameter(
+        "found a row with a negative number, without a positive one, or with one that is not "
+        "finite, expected the probabilities of all tokens in each"
+    )

@@ -27,6 +27,7 @@ except ImportError as error:
     ) from error
 
 _NONE = -1
+_NO_LAW = -2
 
 
 def greedy(drafts: Sequence[Draft], logits: torch.Tensor) -> list[Verified]:
@@ -79,9 +80,16 @@ def sample(
     _check(drafts, probs)
     if not drafts:
         return []
+    if not probs.is_floating_point():
+        raise InvalidParameter(f"expected probabilities, found a tensor of {probs.dtype}")
+    for draft in drafts:
+        verify.check_width(draft, probs.shape[2])
     n_rows = [len(draft) + 1 for draft in drafts]
     starts = np.cumsum([0, *n_rows[:-1]]).tolist()
     laws = torch.cat([law[:n] for law, n in zip(probs, n_rows, strict=True)])
+    least, most = torch.aminmax(laws, dim=1)
+    are_laws = (least >= 0.0) & (most > 0.0) & (most < torch.inf)  # not where one is NaN
+    laws = torch.where(are_laws[:, None], laws, 1.0)  # a device ends with what it cannot draw from
     offers = [
         (start + parent + 1, draft, parent)
         for draft, start in zip(drafts, starts, strict=True)
@@ -96,7 +104,10 @@ def sample(
         laws = laws.to(left.dtype).index_copy(0, at, left)
     own = torch.multinomial(laws, 1, generator=generator)[:, 0]
     # What is left to draw from after a rejection has nothing of the siblings: none is taken twice.
-    choices = torch.where(accepted == _NONE, own, accepted).cpu().numpy()
+    chosen = torch.where(accepted == _NONE, own, accepted)
+    choices = torch.where(are_laws, chosen, _NO_LAW).cpu().numpy()
+    if (choices == _NO_LAW).any():
+        raise verify.no_law()
     return [
         verify.greedy(draft, choices[start : start + n])
         for draft, start, n in zip(drafts, starts, n_rows, strict=True)
@@ -162,8 +173,10 @@ def _tensor(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
 
 
 def _check(drafts: Sequence[Draft], rows: torch.Tensor) -> None:
+    if not isinstance(rows, torch.Tensor):
+        raise InvalidParameter(f"expected a tensor, found {type(rows).__name__}")
     most = max((len(draft) for draft in drafts), default=0) + 1
-    if rows.ndim != 3 or rows.shape[0] != len(drafts) or rows.shape[1] < most:
+    if rows.ndim != 3 or rows.shape[0] != len(drafts) or rows.shape[1] < most or not rows.shape[2]:
         raise InvalidParameter(
             f"expected {len(drafts)} drafts by at least {most} rows by the vocabulary, found a "
             f"tensor of shape {tuple(rows.shape)}"

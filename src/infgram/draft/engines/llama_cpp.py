@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ...checks import one_of, whole
 from ...errors import InvalidParameter, TokenError, TokenOutOfRange
-from ...index import Index
+from ...index import Index, check_index
 from ...store.directory import replacing
 from ..drafter import Drafter
+from ..text_drafter import check_drafter
 from .follower import Follower
 
 Kind: TypeAlias = Literal["static", "dynamic"]
@@ -52,6 +53,7 @@ class DraftModel:
     """
 
     def __init__(self, drafter: Drafter) -> None:
+        check_drafter("extend", drafter=drafter)
         if drafter.tree:
             raise InvalidParameter(
                 "the drafter drafts trees, and llama-cpp-python verifies a single path: make it "
@@ -118,6 +120,9 @@ def export_lookup_cache(
     """
     one_of(get_args(Kind), kind=kind)
     whole(1, min_count=min_count, max_ngrams=max_ngrams, max_continuations=max_continuations)
+    check_index(index=index)
+    if vocab_size is not None:
+        whole(1, vocab_size=vocab_size)
     _check_ids(index, index.end_of_text if vocab_size is None else vocab_size)
     shares = _SHARES[kind]
     n_written = 0

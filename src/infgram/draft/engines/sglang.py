@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...checks import whole
 from ...errors import InvalidParameter, TokenError, TokenizerUnavailable
-from ...index import Index
+from ...index import Index, check_index
 from ...index import open as open_index
 from ...store.directory import replacing
 from ..drafter import Draft, Drafter
@@ -223,6 +223,8 @@ def export_external_corpus(
     >>> path.read_text()
     '"to be or not to be"\\n'
     """
+    check_index(index=index)
+    whole(1, max_tokens=max_tokens)
     if index.tokenizer.name == "ids":
         raise TokenizerUnavailable(
             f"{index.path.name} has bare token ids, and SGLang takes text: build it again with the "

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ...checks import one_of, whole
+from ...checks import MOST_THREADS, one_of, whole
 from ...errors import InvalidParameter, OutOfMemory
 
 _OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc")  # a processor's has no type in torch
@@ -34,7 +34,7 @@ def use_threads(n: int | None) -> Iterator[None]:
     """Within the block torch computes with n threads; None leaves it as it is."""
     before = torch.get_num_threads()
     if n is not None:
-        whole(1, threads=n)
+        whole(1, MOST_THREADS, threads=n)
         torch.set_num_threads(n)
     try:
         yield

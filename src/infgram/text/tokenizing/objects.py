@@ -24,6 +24,11 @@ def of_object(found: Any) -> Tokenizer:
     >>> of_object(load("chars")).name
     'chars'
     """
+    if isinstance(found, type):
+        raise TokenizerUnavailable(
+            f"tokenizer is a class, {found.__name__}, expected an object of it, as its "
+            "from_pretrained(name) gives one"
+        )
     if all(hasattr(found, name) for name in _OURS):
         ours: Tokenizer = found
         return ours

@@ -8,6 +8,7 @@ import torch
 from transformers import (
     DynamicCache,
     GenerationConfig,
+    GenerationMixin,
     LogitsProcessorList,
     StoppingCriteriaList,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
@@ -18,7 +19,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from ....errors import InvalidParameter, TokenizerUnavailable
 from ...drafter import Drafter
-from ...text_drafter import TextDrafter
+from ...text_drafter import TextDrafter, check_drafter
 from .library import CACHE
 
 
@@ -77,10 +78,20 @@ def check_batch(
         )
 
 
+def check_causal(model: Any) -> None:
+    """Raises InvalidParameter for what is no model that writes a text from left to right."""
+    if not isinstance(model, GenerationMixin):
+        raise InvalidParameter(
+            f"model is a {type(model).__name__}, expected a causal model of transformers, as "
+            "AutoModelForCausalLM.from_pretrained(name) gives one"
+        )
+    _check_decoder(model)
+
+
 def check_model(model: Any, drafter: Drafter | TextDrafter) -> None:
     """Raises InvalidParameter, TokenizerUnavailable."""
-    if model.config.is_encoder_decoder:
-        raise InvalidParameter(f"{type(model).__name__} has an encoder, expected a decoder alone")
+    check_drafter(drafter=drafter)
+    _check_decoder(model)
     vocab_size = model.config.get_text_config().vocab_size
     if drafter.vocab_size != vocab_size:
         raise TokenizerUnavailable(
@@ -88,6 +99,11 @@ def check_model(model: Any, drafter: Drafter | TextDrafter) -> None:
             f"make it with vocab_size={vocab_size}, over an index that was built with the model's "
             "tokenizer"
         )
+
+
+def _check_decoder(model: Any) -> None:
+    if model.config.is_encoder_decoder:
+        raise InvalidParameter(f"{type(model).__name__} has an encoder, expected a decoder alone")
 
 
 def check_inputs(
