@@ -13,6 +13,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 
 from ....errors import InvalidParameter, UnknownRequest
 from ...drafter import Draft, Drafter
+from ...text_drafter import check_drafter
 from .choosing import drawing_of
 
 
@@ -30,7 +31,7 @@ class DraftModel(PreTrainedModel, GenerationMixin):
 
     `decode` is faster, and takes trees.
 
-    Raises InvalidParameter for a drafter of trees.
+    Raises InvalidParameter for a drafter of trees, and for what is none.
 
     >>> import infgram
     >>> from transformers import GPT2Config, GPT2LMHeadModel
@@ -48,6 +49,7 @@ class DraftModel(PreTrainedModel, GenerationMixin):
     config_class = _DraftConfig
 
     def __init__(self, drafter: Drafter) -> None:
+        check_drafter(drafter=drafter)
         if drafter.tree:
             raise InvalidParameter(
                 "the drafter makes trees, expected one of paths for assisted generation: "
