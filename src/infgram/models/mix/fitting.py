@@ -95,7 +95,7 @@ def fit(
 ) -> MixFit:
     """Fits the mixture to an index; half a minute for 1 MB. Deterministic, on one core.
 
-    `size`: "lean", or "full" for the one that looks at more, which takes two to three times as long.
+    `size`: "lean", or "full" for the one that looks at more and takes two to three times as long.
     `adapt`: fits the one that counts the text that it reads and learns from it, which takes three
     times as long. It looks at the same contexts, so the other one is fitted first if nobody has.
 
