@@ -13,7 +13,6 @@ import mmap
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -230,7 +229,7 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
             finally:
                 if not system.MOVES_OPEN_FILES:
                     cleanup.close()
-                system.remove_folder(folder)
+                system.remove_folder(folder, LOCK)
             return
 
 
@@ -238,17 +237,23 @@ _BUILDING = ".building"
 
 
 def remove_abandoned(parent: Path, name: str) -> None:
-    """Removes folders that `scratch` made, for the same name, whose process is gone."""
+    """Removes folders that `scratch` made, for the same name, whose process is gone.
+
+    One without a lock was half removed, as infgram once did it, or is about to be locked: it goes
+    if it is empty, or old.
+    """
     pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}{re.escape(_BUILDING)}", re.DOTALL)
     for entry in filter(pattern.fullmatch, os.listdir(parent)):
         folder = parent / entry
-        try:
-            system.remove_abandoned(
-                partial(_opened, folder / LOCK), partial(shutil.rmtree, folder, ignore_errors=True)
-            )
-        except OSError:
-            with suppress(OSError):
-                folder.rmdir()  # its process died, or is about to look for it: it is empty
+        remove = partial(system.remove_folder, folder, LOCK)
+        with suppress(OSError):
+            try:
+                system.remove_abandoned(partial(_opened, folder / LOCK), remove)
+            except FileNotFoundError:
+                if system.is_forgotten(folder):
+                    remove()
+                else:
+                    folder.rmdir()  # its process died, or is about to look for it: it is empty
 
 
 @contextmanager
