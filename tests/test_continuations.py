@@ -109,6 +109,11 @@ def test_where_the_index_cannot_be_written_the_users_cache_keeps_them(
     "change",
     [
         {"depths": None},
+        {"exponent": None},
+        {"exponent": np.array([0.2, 0.2])},
+        {"exponent": np.array("0.2")},
+        {"exponent": np.array(np.nan)},
+        {"exponent": np.array(1j)},
         {"tokens": np.zeros(5, np.uint16)},
         {"shards": np.zeros(3, np.uint64)},
         {"shards": np.array([0, 10**6], np.uint64)},

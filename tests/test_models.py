@@ -718,6 +718,14 @@ def test_a_model_refuses_sampling_it_cannot_do(prose_index, sampling, says) -> N
         Model(prose_index, KneserNey()).stream("a", max_tokens=1, **sampling)
 
 
+@pytest.mark.parametrize("weight", [5e-324, 1e-300, 1.0, 1e308])
+def test_weights_are_shares_however_large_they_are(
+    prose_index: infgram.Index, weight: float
+) -> None:
+    model = Model([prose_index, prose_index, prose_index], weights=[weight, 0, weight])
+    assert model.weights.tolist() == [0.5, 0, 0.5]
+
+
 def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: Path) -> None:
     other = make_index(folder / "other.infgram", [[1, 2, 3]], tokenizer=load("ids", vocab_size=9))
     for weights in ([1.0], [1, 2, 3], [[1, 2]], [-1, 2], [0, 0], [math.nan, 1], [math.inf, 1]):

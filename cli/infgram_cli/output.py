@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 When = Literal["auto", "always", "never"]
 
 _PIPED_WIDTH = 10_000
-_STAGES_IN_BYTES = {"read", "checksums", "push", "pull"}
+_STAGES_IN_BYTES = {"read", "checksums", "kept", "push", "pull"}
 
 
 def print_json(record: object) -> None:

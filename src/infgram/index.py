@@ -292,12 +292,14 @@ class Index(TakesQueries):
     def verify(self, progress: Progress | None = None) -> None:
         """Proves what opening takes on trust: every checksum, that rows are sorted, that every
         column follows from the text, and the same of the other side, which must hold the same text.
+        Also every checksum of what is kept beside the columns: discounts, mixtures.
         O(n_rows); 7 bytes of memory a row of the largest shard for byte-wide codes.
 
         Raises CorruptIndex, which names the file.
         """
         for stored in self.segments.all_stored():
             storage.check_sums(stored, progress)
+            storage.check_kept(stored, progress)
             verify_columns(stored)
         if self.is_two_sided:
             self.backwards.verify(progress)

@@ -505,12 +505,13 @@ def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
     values = np.ones(n) if weights is None else np.asarray(weights, np.float64)
     if values.shape != (n,):
         raise InvalidParameter(f"weights are {weights!r}, expected one for each of {n} indexes")
-    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
         raise InvalidParameter(
             f"weights are {weights!r}, expected numbers of at least 0, one of them above"
         )
-    shares: NDArray[np.float64] = values / values.sum()
-    return shares
+    shares = values / values.max()  # of which the sum is no more than n
+    normalised: NDArray[np.float64] = shares / shares.sum()
+    return normalised
 
 
 def generate(

@@ -119,7 +119,7 @@ class Directory:
         """
         self._remove_abandoned(name)
         while True:
-            temporary = f".{name}.{secrets.token_hex(4)}{_WRITING}"
+            temporary = _temporary(name)
             descriptor = system.create_file(*self._place(temporary))
             with ExitStack() as cleanup:
                 file = cleanup.enter_context(os.fdopen(descriptor, "wb"))
@@ -139,6 +139,13 @@ class Directory:
                         self._unlink(temporary)
                     raise
                 return
+
+    def check_writable(self, name: str) -> None:
+        """Raises OSError unless `replacing` can make its file."""
+        temporary = _temporary(name)
+        os.close(system.create_file(*self._place(temporary)))
+        with suppress(FileNotFoundError):  # somebody took it for abandoned
+            self._unlink(temporary)
 
     def sync(self) -> None:
         """Waits until the folder's names are on the disk."""
@@ -170,6 +177,11 @@ class Directory:
         except FileNotFoundError:
             return False
         return os.path.samestat(found, os.fstat(descriptor))
+
+
+def _temporary(name: str) -> str:
+    """A new name for what is to take the place of a file."""
+    return f".{name}.{secrets.token_hex(4)}{_WRITING}"
 
 
 @contextmanager

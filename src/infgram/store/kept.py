@@ -49,6 +49,16 @@ def column(arrays: _Arrays, name: str, dtype: Any) -> NDArray[Any]:
     return np.require(array, requirements="A")
 
 
+def number(arrays: _Arrays, name: str, kinds: str = "iuf") -> float:
+    """The only number of an array without dimensions; `kinds`: of dtypes. Raises LookupError,
+    ValueError."""
+    array = arrays[name]
+    if array.shape != () or array.dtype.kind not in kinds or not np.isfinite(array):
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected a number")
+    found: float = array.item()
+    return found
+
+
 def once(
     stored: StoredIndex,
     known: Callable[[], _Found | None],
