@@ -243,6 +243,20 @@ def test_it_is_learnt_once_and_kept(
     assert Model(again, Mix(size), adapt=adapt).distribution("The ").tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_learnt_of_a_text_with_few_words_is_read_again(
+    tmp_path: Path, size: Size, adapt: bool
+) -> None:
+    """No word has a class of its own: an empty array may lie anywhere in the file."""
+    index = infgram.build(["to be or not to be"], tmp_path / "x.infgram")
+    expected = Model(index, Mix(size), adapt=adapt).distribution("to ")
+    again = infgram.open(index.path)
+    fitted = infgram.stored_fit(again, size=size, adapt=adapt)
+    assert fitted is not None and not len(fitted.words)
+    assert np.array_equal(Model(again, Mix(size), adapt=adapt).distribution("to "), expected)
+
+
 def test_what_another_recipe_learnt_is_learnt_anew(
     random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:

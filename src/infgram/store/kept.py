@@ -46,7 +46,8 @@ def column(arrays: _Arrays, name: str, dtype: Any) -> NDArray[Any]:
     array = arrays[name]
     if array.ndim != 1 or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return np.require(array, requirements="A")
+    # to NumPy an empty one is aligned wherever it lies
+    return np.require(array, requirements="A") if array.size else np.zeros(0, dtype)
 
 
 def number(arrays: _Arrays, name: str, kinds: str = "iuf") -> float:
