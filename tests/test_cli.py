@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import (
@@ -242,6 +243,39 @@ def test_info_tells_what_the_index_holds(index: Path) -> None:
     (found,) = lines(run("info", "--json"))
     assert found["n_tokens"] == len(TEXT)
     assert found["build"]["inputs"] == ["corpus.txt"]
+
+
+def test_info_tells_the_rest_where_a_file_beside_the_index_is_damaged(index: Path) -> None:
+    for options in ((), ("--adapt",), ("--mix-size", "full")):
+        run("fit", *options)
+    (folder,) = index.glob("generation-*")
+
+    def mixtures(found: dict[str, Any]) -> list[tuple[str, bool]]:
+        return [(each["size"], each["adapts"]) for each in found["mixtures"]]
+
+    whole = lines(run("info", "--json"))[0]
+    assert mixtures(whole) == [("lean", False), ("lean", True), ("full", False)]
+    assert whole["damaged"] == []
+    for name, command, left in (
+        ("mixture.npz", "infgram fit", [("full", False)]),
+        ("mixture-adapting.npz", "infgram fit --adapt", [("lean", False), ("full", False)]),
+        ("mixture-full.npz", "infgram fit --mix-size full", [("lean", False), ("lean", True)]),
+        ("calibration.npz", "infgram calibrate", []),
+    ):
+        file = folder / name
+        file.write_bytes(file.read_bytes()[:-100])
+        (found,) = lines(run("info", "--json"))
+        (damaged,) = found["damaged"]
+        assert (damaged["file"], damaged["run"]) == (name, command)
+        assert found["n_tokens"] == len(TEXT)
+        assert mixtures(found) == left
+        assert found["calibrated"] == (name != "calibration.npz")
+        shown = run("info").stdout
+        assert f"{name}: run `{command}`" in " ".join(shown.split())
+        assert "version" in shown
+        assert name in run("verify", exit_code=2).stderr
+        run(*command.split()[1:])
+        assert lines(run("info", "--json")) == [whole]
 
 
 def test_verify_fails_on_a_changed_index(index: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import lines, run
 from conftest import generation, make_index
 from test_calibrate import prose
 
@@ -135,6 +136,16 @@ def test_damaged_ones_are_named_and_calibrate_mends_them(index: infgram.Index, c
     mended = infgram.open(index.path)
     infgram.calibrate(mended)
     assert np.array_equal(Model(mended, KneserNey()).distribution(b"a"), expected)
+
+
+def test_info_names_damaged_ones_and_calibrate_mends_them(index: infgram.Index) -> None:
+    infgram.calibrate(index)
+    path = generation(index.path) / FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    (told,) = lines(run("info", "--json", index.path))[0]["damaged"]
+    assert (told["file"], told["run"]) == (FILE, "infgram calibrate")
+    run("calibrate", index.path)
+    assert not lines(run("info", "--json", index.path))[0]["damaged"]
 
 
 def test_tables_of_another_number_of_shards_are_refused(

@@ -94,8 +94,8 @@ def _known(index: Index, exponent: float) -> tuple[float, WideTables] | None:
 
 
 def stored_wide_tables(index: Index) -> tuple[float, WideTables] | None:
-    """Those that are kept for the index, if any are, and their exponent. Raises CorruptIndex."""
-    arrays = kept(index.stored, CONTINUATIONS)
+    """Those kept for a large index, if any are, and their exponent. Raises CorruptIndex."""
+    arrays = kept(index.stored, CONTINUATIONS) if index.n_rows >= _LARGE else None
     if arrays is None:
         return None
     try:
