@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -716,6 +716,40 @@ def test_a_model_refuses_sampling_it_cannot_do(prose_index, sampling, says) -> N
         Model(prose_index, KneserNey()).generate("a", max_tokens=1, **sampling)
     with pytest.raises(InvalidParameter, match=says):  # at once, not at the first piece
         Model(prose_index, KneserNey()).stream("a", max_tokens=1, **sampling)
+
+
+ASKED_OF_CHARACTERS: list[Callable[[infgram.Index, list[int]], object]] = [
+    lambda index, ids: index.count(ids),
+    lambda index, ids: index.count_batch([ids]),
+    lambda index, ids: index.count_batch(ids, np.array([0, 1])),
+    lambda index, ids: index.ntd(ids),
+    lambda index, ids: index.prob("o", ids[0]),
+    lambda index, ids: index.find(ids),
+    lambda index, ids: index.levels(ids),
+    lambda index, ids: index.cursor().advance(ids[0]),
+    lambda index, ids: index.decode(ids),
+    lambda index, ids: index.tokenizer.decode(ids),
+    lambda index, ids: infgram.attribute(index, ids),
+    lambda index, ids: infgram.novelty(index, ids),
+    lambda index, ids: Model(index).score(ids),
+    lambda index, ids: Model(index).score("a", context=ids),
+    lambda index, ids: Model(index).distribution(ids),
+    lambda index, ids: Model(index).trace(ids),
+    lambda index, ids: Model(index).generate(ids, max_tokens=1),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED_OF_CHARACTERS)
+@pytest.mark.parametrize("token_id", [0xD800, 0xDC41, 0xDFFF])
+def test_a_surrogate_is_no_character(
+    folder: Path, ask: Callable[[infgram.Index, list[int]], object], token_id: int
+) -> None:
+    index = make_index(folder / "chars.infgram", [list(b"to be a")], tokenizer=load("chars"))
+    with pytest.raises(TokenOutOfRange, match=f"token id {token_id} .*surrogate"):
+        ask(index, [token_id])
+    for neighbour in (0xD7FF, 0xE000, 0x10FFFF):
+        assert index.count([neighbour]) == 0
+        assert Model(index).score([neighbour]).log_prob[0] < 0
 
 
 @pytest.mark.parametrize("weight", [5e-324, 1e-300, 1.0, 1e308])

@@ -396,7 +396,7 @@ class Index(TakesQueries):
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Many queries as tokens behind each other; where each begins, and the last one ends."""
         if offsets is not None:
-            flat: NDArray[Any] = tokens.check_ids(queries, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            flat: NDArray[Any] = self.tokenizer.check(queries)  # type: ignore[arg-type]
             bounds = np.asarray(offsets)
             if bounds.ndim != 1 or bounds.dtype.kind not in "iu":
                 raise InvalidParameter("offsets must be a flat array of integers")
@@ -769,7 +769,7 @@ class Index(TakesQueries):
     def _one_token(self, token: Query | int) -> int:
         if isinstance(token, (int, np.integer)):
             if token != self.end_of_text:
-                tokens.check_ids([token], self.tokenizer.vocab_size)
+                self.tokenizer.check([token])
             return int(token)
         ids = self._looked_up(token)
         if len(ids) != 1:

@@ -29,7 +29,7 @@ from ...extras import how_to_install
 from ...store.storage import Progress
 from ...text.characters import check_tokenizer
 from ...text.corpus import plan
-from ...text.tokens import TokenArray, check_ids, load
+from ...text.tokens import TokenArray, load
 from ...values.value import Value
 from ..vocabulary import Vocabulary
 from .corrupt import Flawed, Noise, corrupt, cross_fitted, index_of
@@ -206,9 +206,7 @@ def read_text(inputs: Sequence[str | os.PathLike[str]], tokenizer: str = "bytes"
     encoder = load(tokenizer)
     contents = [document.content for document in plan(list(inputs)).documents()]
     texts = [
-        encoder.encode(content)
-        if isinstance(content, bytes)
-        else check_ids(content, encoder.vocab_size)
+        encoder.encode(content) if isinstance(content, bytes) else encoder.check(content)
         for content in contents
     ]
     return np.concatenate([np.zeros(0, encoder.dtype), *texts])
