@@ -487,6 +487,34 @@ def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str
         assert expected in stdout
 
 
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_prompt_is_written_byte_for_byte(encoding: str) -> None:
+    for options in ((), ("--samples", "1"), ("--shade",)):
+        command = ("generate", b"caf\xff\xe9 to ", "-n", "0", *options)
+        code, stdout, _ = ended(start(*command, environment={"PYTHONIOENCODING": encoding}))
+        assert (code, stdout) == (0, b"caf\xff\xe9 to \n")
+    seen, _ = drawn("generate", b"\x9b2J to ", "-n", "0", environment={"TERM": "dumb"})
+    assert seen == "\ufffd2J to \n"
+
+
+@pytest.mark.parametrize("name", [b"caf\xff", b"it's \xff", b"two words", "caf\u00e9".encode()])
+def test_what_build_says_to_type_next_can_be_typed(name: bytes) -> None:
+    source = os.fsdecode(name + b".txt")
+    Path(source).write_text(TEXT)
+    code, stdout, _ = ended(start("build", source, "--format", "bytes"))
+    assert code == 0
+    assert b"udc" not in stdout
+    (command,) = [line for line in stdout.splitlines() if line.startswith(b"Next: ")]
+    done = subprocess.run(
+        ["/bin/bash", "-c", command.removeprefix(b"Next: ") + b" -n 3 be"],
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=TIMEOUT,
+    )
+    assert (done.returncode, done.stdout[:2]) == (0, b"be")
+
+
 def test_characters_are_tokens_of_any_script() -> None:
     Path("ja.txt").write_text("吾輩は猫である。名前はまだ無い。", encoding="utf-8")
     run("build", "ja.txt", "--tokenizer", "chars")
