@@ -89,6 +89,22 @@ def build(folder: Path) -> None:
     infgram.build(["to be or not to be"], folder / "x.infgram", overwrite=True)
 
 
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("file/x", "file is a file, and no folder: write x elsewhere"),
+        ("file/gone/x", "file is a file, and no folder: write x elsewhere"),
+        ("gone/x", "gone does not exist: create it, or write x elsewhere"),
+    ],
+)
+def test_what_stands_where_a_folder_should_be_is_told(
+    tmp_path: Path, target: str, says: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=f"/{says}"):
+        infgram.build(["to be or not to be"], tmp_path / target)
+
+
 @pytest.mark.parametrize("lock", [False, True])
 def test_the_next_build_removes_what_a_killed_one_left(tmp_path: Path, lock: bool) -> None:
     for parent in (tmp_path, tmp_path / "x.infgram"):  # beside the index, and then inside

@@ -693,12 +693,27 @@ def test_a_prompt_of_bytes_nobody_saw_is_survived(prose_index, estimator, adapt)
         (lambda: Plan(max_copy=0), "max_copy is 0, expected .* at least 1"),
         (lambda: Plan(max_tokens=-1), "max_tokens is -1, expected .* at least 0"),
         (lambda: Plan(stop=""), "stop is ''"),
+        (lambda: Plan(stop=None), "stop is None, expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=5), "stop is 5, expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=b"ab"), "stop is b'ab', expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=iter(["a", ""])), r"stop is \('a', ''\), expected strings"),
+        (lambda: infgram.Mix(size=[]), r"size is \[\], expected one of: lean, full"),  # type: ignore[arg-type]
+        (lambda: infgram.Mix(size=([],)), r"size is \(\[\],\), expected one of"),  # type: ignore[arg-type]
         (lambda: Plan(stop=["a", 3]), "stop is"),
     ],
 )
 def test_an_error_names_the_parameter_and_its_range(make, says: str) -> None:
     with pytest.raises(InvalidParameter, match=says):
         make()
+
+
+def test_stop_strings_may_come_from_whatever_gives_some(prose_index: infgram.Index) -> None:
+    model = Model(prose_index, KneserNey())
+    expected = model.generate("The ", seed=1, stop=[" ", "e"]).text
+    assert expected != model.generate("The ", seed=1).text
+    for stops in (iter, tuple, set, dict.fromkeys, lambda stops: (stop for stop in stops)):
+        assert model.generate("The ", seed=1, stop=stops([" ", "e"])).text == expected
+        assert "".join(model.stream("The ", seed=1, stop=stops([" ", "e"]))) == expected
 
 
 @pytest.mark.parametrize(

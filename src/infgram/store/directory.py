@@ -215,6 +215,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def need_folder_of(target: Path) -> None:
+    """Raises StorageError unless there is a folder for what is to be written there."""
+    if target.parent.is_dir():
+        return
+    above = next(above for above in target.absolute().parents if above.exists())
+    if not above.is_dir():
+        raise StorageError(f"{above} is a file, and no folder: write {target.name} elsewhere")
+    raise StorageError(
+        f"the folder {target.parent} does not exist: create it, or write {target.name} elsewhere"
+    )
+
+
 LOCK = "lock"
 
 

@@ -246,7 +246,7 @@ def _predictable(index: Index) -> Index:
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
         raise InvalidParameter(
-            f"Mix reads bytes, or characters of which at most {_N_CODES - 1} occur, in one shard; "
+            f"Mix reads bytes or characters, at most {_N_CODES - 1} different ones, in one shard; "
             f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, {n_codes - 1:,} "
             f"different tokens and {n_shards} shards: use KneserNey()"
         )

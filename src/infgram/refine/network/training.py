@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ...checks import number, one_of
 from ...errors import EmptyCorpus, InvalidParameter, MissingExtra, NotARefiner, StorageError
 from ...extras import how_to_install
+from ...store.directory import need_folder_of
 from ...store.storage import Progress
 from ...text.characters import check_tokenizer
 from ...text.corpus import plan
@@ -186,8 +187,7 @@ def train(
     target = Path(path)
     if target.is_dir():
         raise StorageError(f"{target} is a folder: name a file to write, as in refiner.safetensors")
-    if not target.parent.is_dir():
-        raise StorageError(f"the folder {target.parent} does not exist: create it first")
+    need_folder_of(target)
     text = _Text(token_ids, tokenizer, held_out, recipe.window)
     with use_threads(threads):
         run = _Run(text, recipe, shape, noise or Noise(), best_device(device), target)
