@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import infgram
 from infgram import SBIS, KneserNey, Model, native
 from infgram.errors import CorruptIndex, StorageError
 from infgram.models import calibration
+from infgram.models.mix import fitting
 from infgram.store import system
 
 FILE = "calibration.npz"
@@ -222,6 +224,26 @@ def test_a_model_of_a_build_that_was_replaced_is_fitted_and_not_kept(tmp_path: P
     expected = infgram.calibrate(old, save=False)
     assert same(calibration.calibration_of(old, adapt=False), expected[0])
     assert infgram.stored_calibration(infgram.open(new.path)) is None
+
+
+@pytest.mark.parametrize("learn", [infgram.calibrate, infgram.fit])
+def test_whether_it_can_be_kept_is_known_before_it_is_learnt(
+    index: infgram.Index, learn: Callable[[infgram.Index], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(generation(index.path).iterdir())
+
+    def refuse(path: object, within: object = None) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(system, "create_file", refuse)
+        for module in (calibration, fitting):
+            patched.setattr(module, "_fitted", lambda *_: pytest.fail("learnt for nothing"))
+        with pytest.raises(StorageError, match=r"\.npz cannot be written: Permission denied"):
+            learn(index)
+    assert sorted(generation(index.path).iterdir()) == before
+    learn(index)
+    assert len(list(generation(index.path).iterdir())) > len(before)
 
 
 DAMAGES = {
