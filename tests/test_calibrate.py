@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import infgram
 from infgram import SBIS, KneserNey, Model, native
 from infgram.errors import CorruptIndex, StorageError
 from infgram.models import calibration
+from infgram.models.mix import fitting
 from infgram.store import system
 
 FILE = "calibration.npz"
@@ -224,6 +226,26 @@ def test_a_model_of_a_build_that_was_replaced_is_fitted_and_not_kept(tmp_path: P
     assert infgram.stored_calibration(infgram.open(new.path)) is None
 
 
+@pytest.mark.parametrize("learn", [infgram.calibrate, infgram.fit])
+def test_whether_it_can_be_kept_is_known_before_it_is_learnt(
+    index: infgram.Index, learn: Callable[[infgram.Index], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(generation(index.path).iterdir())
+
+    def refuse(path: object, within: object = None) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(system, "create_file", refuse)
+        for module in (calibration, fitting):
+            patched.setattr(module, "_fitted", lambda *_: pytest.fail("learnt for nothing"))
+        with pytest.raises(StorageError, match=r"\.npz cannot be written: Permission denied"):
+            learn(index)
+    assert sorted(generation(index.path).iterdir()) == before
+    learn(index)
+    assert len(list(generation(index.path).iterdir())) > len(before)
+
+
 DAMAGES = {
     "empty": lambda raw: b"",
     "half": lambda raw: raw[: len(raw) // 2],
@@ -255,9 +277,13 @@ def test_a_damaged_calibration_is_named(index: infgram.Index, damage: str) -> No
         {"adapting_live": np.zeros(5)},
         {"adapting_live": None},
         {"static_fit": np.zeros(1)},
-        {"static_fit": np.zeros(3, [("f0", "<f4"), ("f1", "<i4")])},
         {"static_live": np.zeros(5)},
+        {"static_live": np.zeros(native.n_discounts, complex)},
+        {"static_fit": np.zeros(3, [("f0", "<f4"), ("f1", "<i4")])},
         {"static_fit": None},
+        {"static_fit": np.ones(3, complex)},
+        {"static_fit": np.array(["a", "b", "c"])},
+        {"static_corpus": np.full(native.n_discounts, 1e300)},
         {"adapting_corpus": None},
         {"static_fit": np.full(3, np.nan)},
         {"static_fit": np.array([-1.0, 1, 1])},

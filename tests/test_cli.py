@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import (
@@ -244,6 +245,39 @@ def test_info_tells_what_the_index_holds(index: Path) -> None:
     assert found["build"]["inputs"] == ["corpus.txt"]
 
 
+def test_info_tells_the_rest_where_a_file_beside_the_index_is_damaged(index: Path) -> None:
+    for options in ((), ("--adapt",), ("--mix-size", "full")):
+        run("fit", *options)
+    (folder,) = index.glob("generation-*")
+
+    def mixtures(found: dict[str, Any]) -> list[tuple[str, bool]]:
+        return [(each["size"], each["adapts"]) for each in found["mixtures"]]
+
+    whole = lines(run("info", "--json"))[0]
+    assert mixtures(whole) == [("lean", False), ("lean", True), ("full", False)]
+    assert whole["damaged"] == []
+    for name, command, left in (
+        ("mixture.npz", "infgram fit", [("full", False)]),
+        ("mixture-adapting.npz", "infgram fit --adapt", [("lean", False), ("full", False)]),
+        ("mixture-full.npz", "infgram fit --mix-size full", [("lean", False), ("lean", True)]),
+        ("calibration.npz", "infgram calibrate", []),
+    ):
+        file = folder / name
+        file.write_bytes(file.read_bytes()[:-100])
+        (found,) = lines(run("info", "--json"))
+        (damaged,) = found["damaged"]
+        assert (damaged["file"], damaged["run"]) == (name, command)
+        assert found["n_tokens"] == len(TEXT)
+        assert mixtures(found) == left
+        assert found["calibrated"] == (name != "calibration.npz")
+        shown = run("info").stdout
+        assert f"{name}: run `{command}`" in " ".join(shown.split())
+        assert "version" in shown
+        assert name in run("verify", exit_code=2).stderr
+        run(*command.split()[1:])
+        assert lines(run("info", "--json")) == [whole]
+
+
 def test_verify_fails_on_a_changed_index(index: Path) -> None:
     assert "sound" in run("verify").stdout
     assert lines(run("verify", "--json"))[0]["ok"] is True
@@ -451,6 +485,34 @@ def test_bytes_that_are_no_text_are_counted_and_shown(environment: dict[str, str
         code, stdout, stderr = ended(start(*arguments, environment=environment))
         assert (code, stderr) == (0, b"")
         assert expected in stdout
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_prompt_is_written_byte_for_byte(encoding: str) -> None:
+    for options in ((), ("--samples", "1"), ("--shade",)):
+        command = ("generate", b"caf\xff\xe9 to ", "-n", "0", *options)
+        code, stdout, _ = ended(start(*command, environment={"PYTHONIOENCODING": encoding}))
+        assert (code, stdout) == (0, b"caf\xff\xe9 to \n")
+    seen, _ = drawn("generate", b"\x9b2J to ", "-n", "0", environment={"TERM": "dumb"})
+    assert seen == "\ufffd2J to \n"
+
+
+@pytest.mark.parametrize("name", [b"caf\xff", b"it's \xff", b"two words", "caf\u00e9".encode()])
+def test_what_build_says_to_type_next_can_be_typed(name: bytes) -> None:
+    source = os.fsdecode(name + b".txt")
+    Path(source).write_text(TEXT)
+    code, stdout, _ = ended(start("build", source, "--format", "bytes"))
+    assert code == 0
+    assert b"udc" not in stdout
+    (command,) = [line for line in stdout.splitlines() if line.startswith(b"Next: ")]
+    done = subprocess.run(
+        ["/bin/bash", "-c", command.removeprefix(b"Next: ") + b" -n 3 be"],
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=TIMEOUT,
+    )
+    assert (done.returncode, done.stdout[:2]) == (0, b"be")
 
 
 def test_characters_are_tokens_of_any_script() -> None:

@@ -19,6 +19,7 @@ from command_line import ENVIRONMENT, drawn, ended, lines, run, start
 from infgram_cli.exits import MEANINGS
 from infgram_cli.main import cli
 from infgram_cli.option import Option
+from infgram_cli.options import AnyPath, TokenizerName
 from waiting import TIMEOUT
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,28 @@ def options() -> Iterator[tuple[str, click.Context, click.Option]]:
 # Help ---------------------------------------------------------------------------------------------
 
 
+def test_an_empty_path_is_nowhere_taken_for_this_folder() -> None:
+    met = set()
+    for path, ctx in COMMANDS.items():
+        for param in ctx.command.params:
+            if isinstance(param.type, (click.Path, TokenizerName)):
+                met.add(type(param.type).__name__)
+                with pytest.raises(click.BadParameter, match="empty path"):
+                    param.type.convert("", param, ctx)
+                assert isinstance(param.type, (AnyPath, TokenizerName)), path
+    assert met >= {"AnyPath", "IndexPath", "InputPath", "TokenizerName"}
+    Path("corpus.txt").write_text(TEXT)
+    for arguments in (
+        ("build", ""),
+        ("build", "corpus.txt", "-o", ""),
+        ("build", "corpus.txt", "--tokenizer", ""),
+        ("count", "be", "-i", ""),
+        ("info", ""),
+    ):
+        assert "empty path" in run(*arguments, exit_code=2).stderr
+    assert os.listdir() == ["corpus.txt"]
+
+
 def test_the_walk_meets_commands_of_all_kinds() -> None:
     assert {"infgram build", "infgram draft simulate", "infgram bench"} <= set(COMMANDS)
     assert len(list(options())) > 200
@@ -75,7 +98,9 @@ def test_the_walk_meets_commands_of_all_kinds() -> None:
 def meaning(option: click.Option) -> tuple[str, str, str]:
     """What it is: its help up to where it says what that means for this command; its kind."""
     kind = "flag" if option.is_flag else type(option.type).__name__.removesuffix("ParamType")
-    kind = {"IntRange": "Int", "FloatRange": "Float", "IndexPath": "Path"}.get(kind, kind)
+    kind = {"IntRange": "Int", "FloatRange": "Float", "IndexPath": "Path", "AnyPath": "Path"}.get(
+        kind, kind
+    )
     kind = {"Choice": "String", "TokenizerName": "String"}.get(kind, kind)
     return re.split(r"[:;.,]", option.help or "")[0], kind, option.metavar or ""
 

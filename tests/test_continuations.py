@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import lines, run
 from conftest import generation, make_index
 from test_calibrate import prose
 
@@ -109,6 +110,11 @@ def test_where_the_index_cannot_be_written_the_users_cache_keeps_them(
     "change",
     [
         {"depths": None},
+        {"exponent": None},
+        {"exponent": np.array([0.2, 0.2])},
+        {"exponent": np.array("0.2")},
+        {"exponent": np.array(np.nan)},
+        {"exponent": np.array(1j)},
         {"tokens": np.zeros(5, np.uint16)},
         {"shards": np.zeros(3, np.uint64)},
         {"shards": np.array([0, 10**6], np.uint64)},
@@ -130,6 +136,16 @@ def test_damaged_ones_are_named_and_calibrate_mends_them(index: infgram.Index, c
     mended = infgram.open(index.path)
     infgram.calibrate(mended)
     assert np.array_equal(Model(mended, KneserNey()).distribution(b"a"), expected)
+
+
+def test_info_names_damaged_ones_and_calibrate_mends_them(index: infgram.Index) -> None:
+    infgram.calibrate(index)
+    path = generation(index.path) / FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    (told,) = lines(run("info", "--json", index.path))[0]["damaged"]
+    assert (told["file"], told["run"]) == (FILE, "infgram calibrate")
+    run("calibrate", index.path)
+    assert not lines(run("info", "--json", index.path))[0]["damaged"]
 
 
 def test_tables_of_another_number_of_shards_are_refused(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from conftest import generation, make_index
 
 import infgram
 from infgram import KneserNey, Mix, Model
-from infgram.errors import CorruptIndex, InvalidParameter
+from infgram.errors import CorruptIndex, InvalidParameter, NeedsMerge
 from infgram.models.mix import adapting, definition, fitting
 from infgram.models.mix.sight import NAMED, SETS, SIGHTS, Size
 from infgram.text.tokens import load
@@ -241,6 +243,20 @@ def test_it_is_learnt_once_and_kept(
     assert Model(again, Mix(size), adapt=adapt).distribution("The ").tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_learnt_of_a_text_with_few_words_is_read_again(
+    tmp_path: Path, size: Size, adapt: bool
+) -> None:
+    """No word has a class of its own: an empty array may lie anywhere in the file."""
+    index = infgram.build(["to be or not to be"], tmp_path / "x.infgram")
+    expected = Model(index, Mix(size), adapt=adapt).distribution("to ")
+    again = infgram.open(index.path)
+    fitted = infgram.stored_fit(again, size=size, adapt=adapt)
+    assert fitted is not None and not len(fitted.words)
+    assert np.array_equal(Model(again, Mix(size), adapt=adapt).distribution("to "), expected)
+
+
 def test_what_another_recipe_learnt_is_learnt_anew(
     random_indexes: list[infgram.Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +307,97 @@ def test_whatever_is_kept_no_query_leaves_it(
     np.savez(file, **arrays)
     assert len(told) > 10
     assert all("infgram fit" in message for message in told)
+
+
+FITS: dict[str, np.ndarray] = {
+    "infinite": np.array([np.inf, 1]),
+    "no number": np.array([np.nan, 1]),
+    "no mean": np.array([1, np.nan]),
+    "negative": np.array([-1.0, 1]),
+    "text": np.array(["a", "b"]),
+    "table": np.ones((2, 2)),
+    "complex": np.ones(2, complex),
+    "records": np.zeros(2, [("a", "<f8")]),
+    "one": np.ones(1),
+    "alone": np.array(5.0),
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"fit": fit} for fit in FITS.values()),
+        {"recipe": np.array([5, 5])},
+        {"recipe": np.array("5")},
+        {"recipe": np.array(np.nan)},
+        {"recipe": np.zeros((), [("a", "<i8")])},
+        {"recipe": None},
+    ],
+    ids=lambda change: f"{next(iter(change))}={next(iter(change.values()))}",
+)
+@pytest.mark.parametrize("adapt", [False, True])
+def test_what_no_fit_is_kept_as_is_named(
+    random_indexes: list[infgram.Index], change: dict[str, np.ndarray | None], adapt: bool
+) -> None:
+    index = random_indexes[0]
+    for kind in {False, adapt}:
+        infgram.fit(index, adapt=kind)
+    file = generation(index.path) / ("mixture-adapting.npz" if adapt else "mixture.npz")
+    whole = file.read_bytes()
+    with np.load(file) as archive:
+        arrays = {**archive, **change}
+    np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(CorruptIndex, match=f"{file.name} is damaged.*infgram fit"):
+        infgram.stored_fit(infgram.open(index.path), adapt=adapt)
+    file.write_bytes(whole)
+
+
+def test_what_another_file_lacks_is_not_said_of_the_mixture(
+    random_indexes: list[infgram.Index],
+) -> None:
+    index = random_indexes[0]
+    for kind in (False, True):
+        infgram.fit(index, adapt=kind)
+    for name, command in (("mixture.npz", "infgram fit`"), ("calibration.npz", "infgram calib")):
+        file = generation(index.path) / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(CorruptIndex, match=f"/{name} is damaged.*{command}"):
+            infgram.stored_fit(infgram.open(index.path), adapt=True)
+        file.write_bytes(whole)
+
+
+def test_a_flipped_bit_is_found(random_indexes: list[infgram.Index]) -> None:
+    """In what is read whole, when it is opened; in what is not, by `verify`."""
+    index = random_indexes[0]
+    infgram.fit(index)
+    file = generation(index.path) / "mixture.npz"
+    whole = file.read_bytes()
+    infgram.open(index.path).verify()
+    with zipfile.ZipFile(file) as archive:
+        members = {each.filename: each for each in archive.infolist()}
+    assert {"values.npy", "words.npy", "classes.npy", "offsets.npy"} < members.keys()
+    for name, member in members.items():
+        n_name, n_extra = struct.unpack_from("<2H", whole, member.header_offset + 26)
+        damaged = bytearray(whole)
+        damaged[member.header_offset + 30 + n_name + n_extra + member.file_size - 1] ^= 16
+        file.write_bytes(damaged)
+        opened = infgram.open(index.path)
+        with pytest.raises(CorruptIndex, match=r"mixture\.npz is damaged.*infgram fit"):
+            opened.verify()
+        if name != "contexts.npy":
+            with pytest.raises(CorruptIndex, match=r"mixture\.npz is damaged.*infgram fit"):
+                infgram.stored_fit(opened)
+    file.write_bytes(whole)
+
+
+def test_of_an_index_that_has_grown_it_says_how_to_make_it_one(tmp_path: Path) -> None:
+    index = infgram.build(["to be or not to be"], tmp_path / "x.infgram")
+    (tmp_path / "more.txt").write_text("that is the question")
+    grown = infgram.add(index, tmp_path / "more.txt")
+    for adapt in (False, True):
+        with pytest.raises(NeedsMerge, match="Mix needs it in one piece"):
+            infgram.fit(grown, adapt=adapt)
 
 
 def test_a_trace_says_what_pushed_a_token(random_indexes: list[infgram.Index]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -693,12 +693,27 @@ def test_a_prompt_of_bytes_nobody_saw_is_survived(prose_index, estimator, adapt)
         (lambda: Plan(max_copy=0), "max_copy is 0, expected .* at least 1"),
         (lambda: Plan(max_tokens=-1), "max_tokens is -1, expected .* at least 0"),
         (lambda: Plan(stop=""), "stop is ''"),
+        (lambda: Plan(stop=None), "stop is None, expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=5), "stop is 5, expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=b"ab"), "stop is b'ab', expected strings"),  # type: ignore[arg-type]
+        (lambda: Plan(stop=iter(["a", ""])), r"stop is \('a', ''\), expected strings"),
+        (lambda: infgram.Mix(size=[]), r"size is \[\], expected one of: lean, full"),  # type: ignore[arg-type]
+        (lambda: infgram.Mix(size=([],)), r"size is \(\[\],\), expected one of"),  # type: ignore[arg-type]
         (lambda: Plan(stop=["a", 3]), "stop is"),
     ],
 )
 def test_an_error_names_the_parameter_and_its_range(make, says: str) -> None:
     with pytest.raises(InvalidParameter, match=says):
         make()
+
+
+def test_stop_strings_may_come_from_whatever_gives_some(prose_index: infgram.Index) -> None:
+    model = Model(prose_index, KneserNey())
+    expected = model.generate("The ", seed=1, stop=[" ", "e"]).text
+    assert expected != model.generate("The ", seed=1).text
+    for stops in (iter, tuple, set, dict.fromkeys, lambda stops: (stop for stop in stops)):
+        assert model.generate("The ", seed=1, stop=stops([" ", "e"])).text == expected
+        assert "".join(model.stream("The ", seed=1, stop=stops([" ", "e"]))) == expected
 
 
 @pytest.mark.parametrize(
@@ -716,6 +731,48 @@ def test_a_model_refuses_sampling_it_cannot_do(prose_index, sampling, says) -> N
         Model(prose_index, KneserNey()).generate("a", max_tokens=1, **sampling)
     with pytest.raises(InvalidParameter, match=says):  # at once, not at the first piece
         Model(prose_index, KneserNey()).stream("a", max_tokens=1, **sampling)
+
+
+ASKED_OF_CHARACTERS: list[Callable[[infgram.Index, list[int]], object]] = [
+    lambda index, ids: index.count(ids),
+    lambda index, ids: index.count_batch([ids]),
+    lambda index, ids: index.count_batch(ids, np.array([0, 1])),
+    lambda index, ids: index.ntd(ids),
+    lambda index, ids: index.prob("o", ids[0]),
+    lambda index, ids: index.find(ids),
+    lambda index, ids: index.levels(ids),
+    lambda index, ids: index.cursor().advance(ids[0]),
+    lambda index, ids: index.decode(ids),
+    lambda index, ids: index.tokenizer.decode(ids),
+    lambda index, ids: infgram.attribute(index, ids),
+    lambda index, ids: infgram.novelty(index, ids),
+    lambda index, ids: Model(index).score(ids),
+    lambda index, ids: Model(index).score("a", context=ids),
+    lambda index, ids: Model(index).distribution(ids),
+    lambda index, ids: Model(index).trace(ids),
+    lambda index, ids: Model(index).generate(ids, max_tokens=1),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED_OF_CHARACTERS)
+@pytest.mark.parametrize("token_id", [0xD800, 0xDC41, 0xDFFF])
+def test_a_surrogate_is_no_character(
+    folder: Path, ask: Callable[[infgram.Index, list[int]], object], token_id: int
+) -> None:
+    index = make_index(folder / "chars.infgram", [list(b"to be a")], tokenizer=load("chars"))
+    with pytest.raises(TokenOutOfRange, match=f"token id {token_id} .*surrogate"):
+        ask(index, [token_id])
+    for neighbour in (0xD7FF, 0xE000, 0x10FFFF):
+        assert index.count([neighbour]) == 0
+        assert Model(index).score([neighbour]).log_prob[0] < 0
+
+
+@pytest.mark.parametrize("weight", [5e-324, 1e-300, 1.0, 1e308])
+def test_weights_are_shares_however_large_they_are(
+    prose_index: infgram.Index, weight: float
+) -> None:
+    model = Model([prose_index, prose_index, prose_index], weights=[weight, 0, weight])
+    assert model.weights.tolist() == [0.5, 0, 0.5]
 
 
 def test_a_model_refuses_what_does_not_fit(prose_index: infgram.Index, folder: Path) -> None:

@@ -113,13 +113,6 @@ def test_a_part_of_a_word_is_no_word(memory_folder: Path) -> None:
     assert novelty(index, "12 -- ' ''").n_words == 0
 
 
-def test_half_of_a_surrogate_pair_is_of_no_word(memory_folder: Path) -> None:
-    document = [ord("a"), 0xD800, ord("b")]
-    index = make_index(memory_folder / "half.infgram", [document], tokenizer=load("chars"))
-    assert novelty(index, "a b").known_words == 1
-    assert novelty(index, "ab").known_words == 0
-
-
 def test_words_are_unknown_where_tokens_are_no_characters(memory_folder: Path) -> None:
     index = make_index(
         memory_folder / "ids.infgram", [[3, 1, 4]], tokenizer=load("ids", vocab_size=5)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 from infgram_cli.option import option
-from infgram_cli.options import output_option, quiet_option
+from infgram_cli.options import AnyPath, output_option, quiet_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .session import Session
     from .settings import Settings
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = AnyPath(exists=True, dir_okay=False)
 _LIBRARY_BYTES = 1_100_000  # as many as Tiny Shakespeare has
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOLDER = AnyPath(exists=True, file_okay=False)
 
 
 @click.command(
@@ -87,7 +87,7 @@ Examples:
 @option(
     "--animate",
     "animation",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=AnyPath(dir_okay=False),
     metavar="FILE",
     help="Draw infgram and nanoGPT writing side by side, as .gif, .mp4 or .html; measures only "
     "the questions that are named.",

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import click
 import numpy as np
+from infgram_cli.options import AnyPath
 
 import infgram
 
@@ -36,7 +37,7 @@ _ROUNDS = 25
 
 
 @click.command()
-@click.argument("text", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("text", type=AnyPath(exists=True, dir_okay=False))
 @click.option("--mib", type=click.IntRange(min=9), default=96, help="How much of the text to use.")
 def main(text: Path, mib: int) -> None:
     """Measure the constants of `infgram plan` on a TEXT."""

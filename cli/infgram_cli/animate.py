@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .option import option
-from .options import html_option, seed_option_with
+from .options import AnyPath, html_option, seed_option_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ Examples:
   infgram animate trace.jsonl --fill-order my_orders:spiral --speed 2
 """
 )
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", type=AnyPath())
 @html_option("it plays the edits")
 @option(
     "--fill-order",

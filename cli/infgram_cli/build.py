@@ -203,11 +203,11 @@ def _print_summary(
     calibration_seconds: float,
     part: tuple[int, int] | None,
 ) -> None:
-    from .output import si, stdout
+    from .output import one_line, si, stdout
 
     documents = "1 document" if index.n_documents == 1 else f"{index.n_documents:,} documents"
     console = stdout()
-    console.print(str(path), style="bold")
+    console.print(one_line(str(path)), style="bold")
     console.print(f"  {index.n_tokens:,} tokens ({index.tokenizer.name}) in {documents}")
     per_token = index.n_bytes / max(index.n_tokens, 1)
     console.print(f"  {si(index.n_bytes, 'B')} on disk, {per_token:.2f} bytes a token")

@@ -9,12 +9,12 @@ from typing import Literal
 import click
 
 from .option import option
-from .options import json_option, open_index, quiet_option
+from .options import AnyPath, json_option, open_index, quiet_option
 
 
 @click.command(epilog="Example: infgram convert corpus.infgram small.infgram --layout compact")
-@click.argument("index", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("index", type=AnyPath())
+@click.argument("output", type=AnyPath())
 @option(
     "--layout",
     type=click.Choice(["fast", "compact"]),

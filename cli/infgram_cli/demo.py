@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import shutil
 import sysconfig
 import time
@@ -204,7 +203,7 @@ def _typed(*arguments: _Argument) -> str:
         if isinstance(each, _Modules):
             words.append(f"{typed.path(each.library)}/{_LEARNT}")
         else:
-            words.append(typed.path(each) if isinstance(each, Path) else shlex.quote(each))
+            words.append(typed.path(each) if isinstance(each, Path) else typed.quoted(each))
     return " ".join(words)
 
 

@@ -10,6 +10,7 @@ import click
 
 from .option import Decorated, option
 from .options import (
+    AnyPath,
     TokenizerName,
     indexes_option,
     json_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from infgram.draft.simulation import Simulation
     from infgram.draft.text_drafter import TextDrafter
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = AnyPath(exists=True, dir_okay=False)
 _SIZES = (4, 8, 16, 32)
 _MANY_SIZES = "Tokens in a draft, at most; may be repeated."
 

@@ -13,6 +13,7 @@ import click
 from .given import Typed, escape_option
 from .option import Decorated, option
 from .options import (
+    AnyPath,
     InputPath,
     index_option,
     json_option,
@@ -75,7 +76,7 @@ def _with_options(command: Decorated, rounds: int) -> Decorated:
             option(
                 "--save-trace",
                 "trace",
-                type=click.Path(path_type=Path),
+                type=AnyPath(),
                 metavar="PATH",
                 old=("--trace",),
                 help="Write the draft and its edits to a file, for `infgram animate`.",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     import infgram
 
 
+_Read = TypeVar("_Read")
+_SIZES: tuple[Literal["lean", "full"], ...] = ("lean", "full")
 _LAYOUTS = {
     "fast": "fast, does all",
     "compact": "compact: counts, next tokens, levels, find, trace, SBIS; no Kneser-Ney, no Mix",
@@ -25,13 +30,10 @@ _LAYOUTS = {
 @json_option
 def info(index: Path | None, path: Path | None, as_json: bool) -> None:
     """Show what an index holds and how it was built."""
-    import infgram
-
     from .output import one_line, print_facts, print_json, si, stdout
 
     opened = open_index(path, index)
-    calibrations = infgram.stored_calibration(opened) if opened.segments.is_one else None
-    mixtures = _mixtures(opened) if opened.segments.is_one else []
+    kept = _kept(opened)
     manifest = opened.manifest
     if as_json:
         print_json(
@@ -52,7 +54,7 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                 "infgram": manifest["infgram"],
                 "created": manifest["created"],
                 "build": manifest["build"],
-                "calibrated": calibrations is not None,
+                "calibrated": kept.calibration is not None,
                 "mixtures": [
                     {
                         "size": fitted.size,
@@ -60,8 +62,9 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
                         "n_tokens": fitted.n_tokens,
                         "n_counted": fitted.n_counted,
                     }
-                    for fitted in mixtures
+                    for fitted in kept.mixtures
                 ],
+                "damaged": kept.damaged,
             }
         )
         return
@@ -83,8 +86,10 @@ def info(index: Path | None, path: Path | None, as_json: bool) -> None:
         "codes": f"{manifest['code_bits']} bits",
         "built": _built(opened),
         "from": ", ".join(inputs[:3]) + more,
-        "calibrated": f"on {calibrations[0].n_tokens:,} tokens" if calibrations else "no",
-        "mixtures": ", ".join(_told(fitted, opened) for fitted in mixtures) or "none",
+        "calibrated": f"on {kept.calibration.n_tokens:,} tokens" if kept.calibration else "no",
+        "mixtures": ", ".join([_told(each, opened) for each in kept.mixtures] + kept.unread)
+        or "none",
+        **_damaged(kept),
         "format": f"version {manifest['version']}, written by infgram {manifest['infgram']}",
     }
     print_facts(stdout(), facts)
@@ -108,20 +113,69 @@ def _segments(opened: infgram.Index) -> dict[str, str]:
     return {"segments": f"{opened.n_segments:,}{removed}: `infgram merge --purge` makes one piece"}
 
 
-def _mixtures(opened: infgram.Index) -> list[infgram.MixFit]:
-    """All that are kept for the index."""
-    import infgram
+@dataclass
+class _Kept:
+    """What is kept beside an index, of which one file may be damaged and another whole."""
 
-    found = [
-        infgram.stored_fit(opened, size=size, adapt=adapt)
-        for size in ("lean", "full")
-        for adapt in (False, True)
-    ]
-    return [fitted for fitted in found if fitted is not None]
+    calibration: infgram.Calibration | None = None
+    mixtures: list[infgram.MixFit] = field(default_factory=list)
+    damaged: list[dict[str, str]] = field(default_factory=list)
+    """Of each file that cannot be read: its name, why not, and what writes it anew."""
+    unread: list[str] = field(default_factory=list)
+    """Mixtures that are there, and what is said of them."""
+
+    def read(self, name: str, reader: Callable[[], _Read]) -> _Read | None:
+        """What is in a file; None where nothing is, or it is damaged."""
+        from infgram.errors import CorruptIndex
+        from infgram.store.storage import MADE_BY
+
+        try:
+            return reader()
+        except CorruptIndex as error:
+            self.damaged.append({"file": name, "error": str(error), "run": MADE_BY[name]})
+            return None
+
+
+def _kept(opened: infgram.Index) -> _Kept:
+    """All that is kept for the index."""
+    import infgram
+    from infgram.models.continuations import stored_wide_tables
+    from infgram.models.mix.fitting import kind_of
+    from infgram.store.storage import CALIBRATION, CONTINUATIONS
+
+    kept = _Kept()
+    if not opened.segments.is_one:
+        return kept
+    calibrations = kept.read(CALIBRATION, lambda: infgram.stored_calibration(opened))
+    kept.calibration = calibrations[0] if calibrations else None
+    kept.read(CONTINUATIONS, lambda: stored_wide_tables(opened))
+    for size in _SIZES:
+        for adapt in (False, True):
+            file = kind_of(size, adapt).file
+            stands_on = {CALIBRATION, CONTINUATIONS, kind_of(size, False).file} - {file}
+            if stands_on.isdisjoint(each["file"] for each in kept.damaged):
+                read = partial(infgram.stored_fit, opened, size=size, adapt=adapt)
+                if (fitted := kept.read(file, read)) is not None:
+                    kept.mixtures.append(fitted)
+            elif kept.read(file, partial(opened.stored.read_extra, file)) is not None:
+                kept.unread.append(f"{_name(size, adapt)} (not read: it stands on what is damaged)")
+    return kept
+
+
+def _damaged(kept: _Kept) -> dict[str, str]:
+    """Files that cannot be read, and what writes them anew."""
+    if not kept.damaged:
+        return {}
+    files = ", ".join(f"{each['file']}: run `{each['run']}`" for each in kept.damaged)
+    return {"damaged": files}
+
+
+def _name(size: str, adapts: bool) -> str:
+    return f"{size}{', adapting' if adapts else ''}"
 
 
 def _told(fitted: infgram.MixFit, opened: infgram.Index) -> str:
-    name = f"{fitted.size}{', adapting' if fitted.adapts else ''}"
+    name = _name(fitted.size, fitted.adapts)
     of_all = opened.n_rows - 1  # but for the boundary before the text
     sample = f", of a sample of {fitted.n_counted:,}" if fitted.n_counted < of_all else ""
     return f"{name} (fitted on {fitted.n_tokens:,} tokens{sample})"

@@ -40,7 +40,7 @@ from .next import next_tokens
 from .ngrams import ngrams
 from .novelty import novelty
 from .option import option
-from .output import When, in_colors, one_line, painted, set_colors
+from .output import AS_IT_IS, When, in_colors, one_line, painted, set_colors
 from .overlap import overlap
 from .perplexity import perplexity
 from .plan import plan
@@ -242,7 +242,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     # NumPy's threads, which have nothing to do here, sleep at once: a tenth of a second a command.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
+        sys.stdout.reconfigure(errors=AS_IT_IS)  # whatever the terminal cannot show
         if sys.platform == "win32":  # text is written as it stands in the corpus
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")
 

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,11 +21,30 @@ ONLY_INDEX = f"${INDEX_VARIABLE}, else the only *.infgram here"
 """What is used where no index is named."""
 
 
-class IndexPath(click.Path):
-    """The path of an index, which a shell completes."""
+class AnyPath(click.Path):
+    """A path, of whatever kind: to Python an empty one is this folder, to nobody else."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**{"path_type": Path, **more})
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_empty(self, value, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def refuse_empty(
+    kind: click.ParamType,  # type: ignore[type-arg]
+    value: Any,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> None:
+    """A usage error for a path of no characters, as an unset variable of a shell gives it."""
+    if not os.fspath(value):
+        kind.fail("found an empty path, expected a name; this folder is .", param, ctx)
+
+
+class IndexPath(AnyPath):
+    """The path of an index, which a shell completes."""
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -37,7 +56,7 @@ class IndexPath(click.Path):
         return [CompletionItem(path) for path in sorted(found)]
 
 
-class InputPath(click.Path):
+class InputPath(AnyPath):
     """A file, a folder, or - for standard input, as it is typed."""
 
     def __init__(self) -> None:
@@ -48,6 +67,10 @@ class TokenizerName(click.ParamType):  # type: ignore[type-arg]
     """The name of a tokenizer, or a file of one, which a shell completes."""
 
     name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_empty(self, value, param, ctx)
+        return value
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -172,7 +195,7 @@ def output_option(
     return option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=AnyPath(),
         metavar="PATH",
         default=default,
         show_default=shown or True,
@@ -185,7 +208,7 @@ def html_option(what: str) -> Callable[[Decorated], Decorated]:
     """Adds `html`: where a web page goes."""
     return option(
         "--html",
-        type=click.Path(allow_dash=True, path_type=Path),
+        type=AnyPath(allow_dash=True),
         metavar="PATH",
         help=f"Write a web page, in one file: {what}; - is standard output. An existing file is "
         "replaced.",

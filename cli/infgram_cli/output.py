@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 When = Literal["auto", "always", "never"]
 
 _PIPED_WIDTH = 10_000
-_STAGES_IN_BYTES = {"read", "checksums", "push", "pull"}
+_STAGES_IN_BYTES = {"read", "checksums", "kept", "push", "pull"}
 
 
 def print_json(record: object) -> None:
@@ -119,14 +120,33 @@ _COMMANDS = {
     *range(0x2066, 0x206A),
 }
 # What a corpus holds should not command a terminal; in a pipe or a file it stays as it is.
-_NO_CONTROL = {c: "\ufffd" for c in {*range(32), 127, *_COMMANDS} if chr(c) not in "\n\t\r"}
+_BYTES = range(0xDC80, 0xDD00)  # those that are not UTF-8, of which some command terminals
+_NO_CONTROL = {
+    c: "\ufffd" for c in {*range(32), 127, *_COMMANDS, *_BYTES} if chr(c) not in "\n\t\r"
+}
+
+
+AS_IT_IS = "infgram_cli: bytes as they are"
+"""How what an encoding lacks is written: a byte that is not UTF-8 as it is, others as escapes."""
+
+
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character, end = error.object[error.start], error.start + 1
+    if "\udc80" <= character <= "\udcff":
+        return bytes([ord(character) - 0xDC00]), end
+    return character.encode("ascii", "backslashreplace").decode(), end
+
+
+codecs.register_error(AS_IT_IS, _as_it_is)
 
 
 def harmless(text: str) -> str:
     r"""`text` for a terminal, its lines as they are, without the characters that command it.
 
-    >>> harmless("a\x1b[2Jb") == "a\ufffd[2Jb"
-    True
+    >>> harmless("a\x1b[2Jb") == "a\ufffd[2Jb", harmless("\udc9b") == "\ufffd"
+    (True, True)
     """
     return text.translate(_NO_CONTROL)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from .option import option
-from .options import json_option, quiet_option
+from .options import AnyPath, json_option, quiet_option
 
 
 @click.command(epilog="Example: infgram pull s3://bucket/corpus.infgram corpus.infgram")
 @click.argument("url")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=AnyPath())
 @option("--overwrite", is_flag=True, help="Replace an existing index once the new one is complete.")
 @quiet_option
 @json_option

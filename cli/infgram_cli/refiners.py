@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .option import Decorated, option
+from .options import AnyPath
 
 if TYPE_CHECKING:
     from infgram.refine.network.score import Scorer
@@ -30,7 +31,7 @@ def refiner_option(
     """Adds `refiner`. old: its names of before."""
     return option(
         "--refiner",
-        type=click.Path(path_type=Path),
+        type=AnyPath(),
         required=required,
         metavar="PATH",
         old=old,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .option import option
-from .options import index_option, json_option, open_index, quiet_option
+from .options import AnyPath, index_option, json_option, open_index, quiet_option
 
 
 @click.command(
@@ -47,7 +47,7 @@ Examples:
 @option(
     "--listed",
     "listed",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=AnyPath(exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE",
     help="Documents whose numbers a file lists: one a line, or what `dedup --json` and `find "
     "--json` print.",

@@ -22,11 +22,35 @@ def path(where: Path) -> str:
     """Relative to this folder or to ~ where that is shorter, and quoted where it has to be."""
     full = Path(os.path.abspath(where))  # not resolved: .venv/bin/python is a link
     if full.is_relative_to(Path.cwd()):
-        return shlex.quote(str(full.relative_to(Path.cwd())))
+        return quoted(str(full.relative_to(Path.cwd())))
     home = os.path.expanduser("~")
     if full != Path(home) and full.is_relative_to(home):
-        return f"~/{shlex.quote(str(full.relative_to(home)))}"
-    return shlex.quote(str(full))
+        return f"~/{quoted(str(full.relative_to(home)))}"
+    return quoted(str(full))
+
+
+def quoted(word: str) -> str:
+    r"""A word as a shell reads it, quoted where it has to be; what does not print as escapes.
+
+    >>> print(quoted("a.txt"), quoted("it's"), quoted("caf\udce9\n"))
+    a.txt 'it'"'"'s' $'caf\xe9\n'
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    if character in _SHORT:
+        return _SHORT[character]
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+
+
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def _runnable(script: Path) -> str:

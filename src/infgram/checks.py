@@ -102,7 +102,7 @@ def one_of(known: Collection[str], /, **named: object) -> None:
     infgram.errors.InvalidParameter: device is 'gpu', expected one of: cpu, cuda
     """
     for name, value in named.items():
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise InvalidParameter(f"{name} is {value!r}, expected one of: {', '.join(known)}")
 
 

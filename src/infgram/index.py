@@ -294,12 +294,14 @@ class Index(TakesQueries):
     def verify(self, progress: Progress | None = None) -> None:
         """Proves what opening takes on trust: every checksum, that rows are sorted, that every
         column follows from the text, and the same of the other side, which must hold the same text.
+        Also every checksum of what is kept beside the columns: discounts, mixtures.
         O(n_rows); 7 bytes of memory a row of the largest shard for byte-wide codes.
 
         Raises CorruptIndex, which names the file.
         """
         for stored in self.segments.all_stored():
             storage.check_sums(stored, progress)
+            storage.check_kept(stored, progress)
             verify_columns(stored)
         if self.is_two_sided:
             self.backwards.verify(progress)
@@ -396,7 +398,7 @@ class Index(TakesQueries):
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Many queries as tokens behind each other; where each begins, and the last one ends."""
         if offsets is not None:
-            flat: NDArray[Any] = tokens.check_ids(queries, self.tokenizer.vocab_size)  # type: ignore[arg-type]
+            flat: NDArray[Any] = self.tokenizer.check(queries)  # type: ignore[arg-type]
             bounds = np.asarray(offsets)
             if bounds.ndim != 1 or bounds.dtype.kind not in "iu":
                 raise InvalidParameter("offsets must be a flat array of integers")
@@ -769,7 +771,7 @@ class Index(TakesQueries):
     def _one_token(self, token: Query | int) -> int:
         if isinstance(token, (int, np.integer)):
             if token != self.end_of_text:
-                tokens.check_ids([token], self.tokenizer.vocab_size)
+                self.tokenizer.check([token])
             return int(token)
         ids = self._looked_up(token)
         if len(ids) != 1:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InfgramError, InvalidParameter
-from .text import tokens
 from .text.tokens import ABSENT, Query, Tokenizer
 
 Queries: TypeAlias = Iterable[Query] | NDArray[Any]
@@ -31,7 +30,7 @@ class TakesQueries:
         """A query as token ids. Raises TokenOutOfRange and what the tokenizer raises."""
         if isinstance(query, (str, bytes)):
             return self.tokenizer.encode(query)
-        return tokens.check_ids(query, self.tokenizer.vocab_size)
+        return self.tokenizer.check(query)
 
     def _looked_up(self, query: Query) -> NDArray[Any]:
         """A query as token ids that are compared: what a tokenizer does not know equals nothing."""

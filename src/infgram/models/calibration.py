@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import native
-from ..errors import CorruptIndex
 from ..index import Index, check_index
 from ..native import KneserNeyModel, WideTables
 from ..store.kept import keep, kept, once
@@ -38,6 +37,7 @@ _MIN_TOKENS = 1_000
 # What a context passes on is its count to this power: docs/estimators.md has the figures.
 _EXPONENT = 0.2
 _CACHE_BYTES = 1 << 28
+_MOST = np.finfo(np.float32).max
 
 _log = logging.getLogger("infgram")
 
@@ -103,6 +103,8 @@ def calibrate(index: Index, *, save: bool = True) -> tuple[Calibration, Calibrat
     """
     check_index(index=index)
     index.need_one_piece("Kneser-Ney")
+    if save:
+        index.stored.need_writable(CALIBRATION)
     wide = count_wide_tables(index, _EXPONENT)
     fits = _fitted(index, wide)
     if save:
@@ -230,7 +232,7 @@ def stored_calibration(index: Index) -> tuple[Calibration, Calibration] | None:
             for name in _NAMES
         )
     except (TypeError, ValueError) as error:
-        raise _damaged(index, error) from error
+        raise index.stored.damaged(CALIBRATION, error) from error
     return static, adapting
 
 
@@ -242,15 +244,8 @@ def _stored_arrays(index: Index) -> dict[str, NDArray[Any]] | None:
     try:
         _check(arrays)
     except (LookupError, ValueError) as error:
-        raise _damaged(index, error) from error
+        raise index.stored.damaged(CALIBRATION, error) from error
     return arrays
-
-
-def _damaged(index: Index, error: Exception) -> CorruptIndex:
-    return CorruptIndex(
-        f"{index.stored.folder / CALIBRATION} is damaged or of another infgram ({error}): "
-        "run `infgram calibrate`"
-    )
 
 
 def _check(arrays: dict[str, NDArray[Any]]) -> None:
@@ -261,8 +256,10 @@ def _check(arrays: dict[str, NDArray[Any]]) -> None:
     for name, length in shapes.items():
         if arrays[name].shape != (length,) or arrays[name].dtype.kind != "f":
             raise ValueError(f"{name} is not {length} numbers")
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{name} holds what is no number")
+        if not (np.abs(arrays[name]) <= _MOST).all():
+            raise ValueError(f"{name} holds what is no number, or none of 32 bits")
+    if "static_live" in arrays:
+        raise ValueError("static_live is there, and without a live text there is none")
     for name in _NAMES:
         exponent, n_tokens, _ = arrays[f"{name}_fit"]
         if not 0 <= exponent <= 1 or n_tokens < 0:

@@ -12,7 +12,7 @@ from .. import native
 from ..errors import CorruptIndex
 from ..index import Index
 from ..native import WideTables
-from ..store.kept import column, keep, kept, once
+from ..store.kept import column, keep, kept, number, once
 from ..store.memory import enough
 from ..store.storage import CONTINUATIONS
 
@@ -89,14 +89,17 @@ def _known(index: Index, exponent: float) -> tuple[float, WideTables] | None:
     known = _CACHE.get(index)
     if known is not None and known[0] == exponent:
         return known
-    arrays = kept(index.stored, CONTINUATIONS)
-    if arrays is None or arrays.get("exponent") != exponent:
+    found = stored_wide_tables(index)
+    return found if found is not None and found[0] == exponent else None
+
+
+def stored_wide_tables(index: Index) -> tuple[float, WideTables] | None:
+    """Those kept for a large index, if any are, and their exponent. Raises CorruptIndex."""
+    arrays = kept(index.stored, CONTINUATIONS) if index.n_rows >= _LARGE else None
+    if arrays is None:
         return None
     try:
-        return exponent, WideTables(
-            **{name: column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        )
+        columns = {name: column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
+        return number(arrays, "exponent"), WideTables(**columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
-        raise CorruptIndex(
-            f"{index.stored.folder / CONTINUATIONS} is damaged ({error}): run `infgram calibrate`"
-        ) from error
+        raise index.stored.damaged(CONTINUATIONS, error) from error

@@ -19,7 +19,7 @@ from ..index import Cursor, Index, indexes_of
 from ..native import Predictor
 from ..seeds import generator, spawn
 from ..text.pieces import Behind, blank_between
-from ..text.tokens import ABSENT, Ids, Query, check_ids
+from ..text.tokens import ABSENT, Ids, Query
 from ..values.table import Column, Tabular
 from ..values.value import Value
 from . import sampling as writing
@@ -342,7 +342,7 @@ class Model:
         """A query as token ids, the ends of documents among them where they are given as ids."""
         if isinstance(query, (str, bytes)):
             return self._ids(query)
-        return check_ids(query, self.end_of_text + 1)
+        return self.tokenizer.check(query, ends=True)
 
     def _read(self, context: Query, bos: bool) -> NDArray[Any]:
         """A context as token ids: a document begins behind an end."""
@@ -505,12 +505,13 @@ def _normalised(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
     values = np.ones(n) if weights is None else np.asarray(weights, np.float64)
     if values.shape != (n,):
         raise InvalidParameter(f"weights are {weights!r}, expected one for each of {n} indexes")
-    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
         raise InvalidParameter(
             f"weights are {weights!r}, expected numbers of at least 0, one of them above"
         )
-    shares: NDArray[np.float64] = values / values.sum()
-    return shares
+    shares = values / values.max()  # of which the sum is no more than n
+    normalised: NDArray[np.float64] = shares / shares.sum()
+    return normalised
 
 
 def generate(

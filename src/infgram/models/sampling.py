@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, TypedDict
 
 import numpy as np
@@ -146,7 +147,7 @@ class Sampling(TypedDict, total=False):
     top_p: float
     min_p: float
     max_copy: int | None
-    stop: str | Sequence[str]
+    stop: str | Iterable[str]
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Plan:
     top_p: float = 1.0
     min_p: float = 0.0
     max_copy: int | None = None
-    stop: str | Sequence[str] = ()
+    stop: str | Iterable[str] = ()
 
     def __post_init__(self) -> None:
         whole(0, max_tokens=self.max_tokens, top_k=self.top_k)
@@ -174,13 +175,17 @@ class Plan:
         number(0, temperature=self.temperature)
         number(0, 1, above=True, top_p=self.top_p)
         number(0, 1, min_p=self.min_p)
-        if not all(isinstance(stop, str) and stop for stop in self.stops):
-            raise InvalidParameter(f"stop is {self.stop!r}, expected strings that are not empty")
+        self.stops  # which refuses what is no string
 
-    @property
+    @cached_property
     def stops(self) -> tuple[str, ...]:
-        """The stop strings."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        """The stop strings, read once: what was given may be an iterator."""
+        given = (self.stop,) if isinstance(self.stop, str) else self.stop
+        stops = tuple(given) if isinstance(given, Iterable) else (given,)
+        if not all(isinstance(stop, str) and stop for stop in stops):
+            found = stops if isinstance(given, Iterator) else self.stop
+            raise InvalidParameter(f"stop is {found!r}, expected strings that are not empty")
+        return stops
 
 
 def plan_of(sampling: Sampling) -> Plan:

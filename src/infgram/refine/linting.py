@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..checks import whole
 from ..index import Index, check_index
 from ..text.characters import characters
-from ..text.tokens import Query, check_ids, load
+from ..text.tokens import Query, load
 from ..text.words import words_in
 from ..values import markup
 from ..values.value import Value
@@ -131,10 +131,7 @@ def lint(text: Query, scorer: Detector, index: Index | None = None) -> Lint:
         check_index(index=index)
     vocabulary = scorer.vocabulary
     tokenizer = load(vocabulary.tokenizer)
-    if isinstance(text, (str, bytes)):
-        ids = tokenizer.encode(text)
-    else:
-        ids = check_ids(text, tokenizer.vocab_size)
+    ids = tokenizer.encode(text) if isinstance(text, (str, bytes)) else tokenizer.check(text)
     of_tokens = np.zeros(0, np.float32)
     if len(ids):
         (found,) = scorer.suspicion([ids], index)

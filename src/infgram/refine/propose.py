@@ -15,7 +15,6 @@ from ..checks import one_of, whole
 from ..errors import InvalidParameter
 from ..index import Index, check_index
 from ..seeds import spawn
-from ..text import tokens
 from ..values.value import Value
 from .words import letters
 
@@ -113,7 +112,7 @@ class Proposer:
         """
         whole(0, 2**32 - 1, n_sbis=n_sbis, n_lexicon=n_lexicon)
         one_of(WANTED, wanted=wanted)
-        ids = tokens.check_ids(token_ids, self.index.tokenizer.vocab_size).astype(np.uint32)
+        ids = self.index.tokenizer.check(token_ids).astype(np.uint32)
         bounds = np.array([0, len(ids)] if offsets is None else offsets, np.int64)
         flat = np.asarray(spans, np.int64).reshape(-1, 2)
         _check_bounds(bounds, flat, len(ids))
@@ -162,7 +161,7 @@ class Proposer:
         >>> Proposer(index).standing(index.ids("not to or be"), [(0, 3), (4, 6), (7, 9)]).tolist()
         [3, 2, 1]
         """
-        ids = tokens.check_ids(token_ids, self.index.tokenizer.vocab_size).astype(np.uint32)
+        ids = self.index.tokenizer.check(token_ids).astype(np.uint32)
         flat = np.asarray(spans, np.int64).reshape(-1, 2)
         _check_bounds(np.array([0, len(ids)], np.int64), flat, len(ids))
         return self._native.standing(

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from ..models.model import Seed
 from ..models.sampling import Generation, Sampling
 from ..seeds import spawn
-from ..text.tokens import check_ids
 from .answers import Json
 from .catalogue import Catalogue, Served
 from .fields import Fields, read_object
@@ -136,7 +135,7 @@ def _prompts(prompt: Any, served: Served, limits: Limits) -> list[str | list[int
                 param="prompt",
             )
         if ids:
-            check_ids(each, served.model.end_of_text + 1)
+            served.model.tokenizer.check(each, ends=True)
     return list(prompts)
 
 

@@ -23,7 +23,7 @@ from ..errors import InvalidParameter, TokenError
 from ..index import Index
 from ..occurrences import draw
 from ..seeds import generator
-from ..text.tokens import ABSENT, check_ids
+from ..text.tokens import ABSENT
 from ..tracing.boolean import count_cnf, find_cnf
 from .answers import Json
 from .catalogue import Catalogue, Hosted
@@ -445,7 +445,7 @@ def _asked(
                 f"the query has {len(term):,} tokens, expected at most {limits.query_tokens:,}"
             )
     for term in [term for clause in shown for term in clause] if is_cnf else [shown]:
-        check_ids(term, hosted.index.end_of_text + 1)
+        hosted.index.tokenizer.check(term, ends=True)
     if is_cnf:
         most = max(map(len, query), default=0)
         whole(1, limits.clauses, **{"the number of clauses": len(query)})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from ..text.tokens import check_ids
 from .answers import Json
 from .catalogue import END_OF_TEXT, Catalogue
 from .fields import Fields, read_object
@@ -47,7 +46,7 @@ class Tokenizing:
         fields.end()
         if not isinstance(ids, list) or not all(type(each) is int for each in ids):
             raise Refusal("tokens must be a list of token ids", param="tokens")
-        check_ids(ids, index.end_of_text + 1)
+        index.tokenizer.check(ids, ends=True)
         kept = [each for each in ids if each != index.end_of_text]
         return Json({"prompt": await self._threads.run(lambda: index.decode(kept))})
 

@@ -11,12 +11,14 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+_CHUNK = 1 << 20
 # Other methods inflate whatever they are given at once.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGES = (
@@ -25,32 +27,60 @@ _DAMAGES = (
 )
 
 
-def read_arrays(data: bytes | mmap.mmap, *, most: int) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    data: bytes | mmap.mmap, *, most: int, unread: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file's content, which together take at most `most` bytes; read-only.
 
-    Of a mapped file, what is not compressed is not read, and its checksums are not looked at: these
-    arrays are views of the map, and need not be aligned.
+    Of a mapped file, what is not compressed is a view of the map, and need not be aligned. Every
+    checksum is compared, but for those arrays of a mapped file that are to stay `unread`.
 
     Raises ValueError for anything else.
     """
+    arrays = {}
     try:
         with zipfile.ZipFile(io.BufferedReader(_Content(data))) as archive:
-            members = archive.infolist()
-            size = sum(member.file_size for member in members)
-            if size > most:
-                raise ValueError(f"its arrays take {size:,} bytes, expected at most {most:,}")
-            if any(member.compress_type not in _METHODS for member in members):
-                raise ValueError("it is compressed in another way than NumPy does it")
-            return {
-                member.filename.removesuffix(".npy"): _array(
-                    _stored(data, member)
-                    if isinstance(data, mmap.mmap) and member.compress_type == zipfile.ZIP_STORED
-                    else memoryview(archive.read(member))
-                )
-                for member in members
-            }
+            for member in _members(archive, most):
+                name = member.filename.removesuffix(".npy")
+                if isinstance(data, mmap.mmap) and member.compress_type == zipfile.ZIP_STORED:
+                    content = _stored(data, member)
+                    if name not in unread and zlib.crc32(content) != member.CRC:
+                        raise ValueError(f"the checksum of {name} is another one")
+                else:
+                    content = memoryview(archive.read(member))
+                arrays[name] = _array(content)
     except _DAMAGES as error:
         raise ValueError(f"it is no archive of arrays: {error}") from error
+    return arrays
+
+
+def check_archive(file: IO[bytes], *, most: int) -> Iterator[int]:
+    """Compares every checksum of an .npz file, of which little is in memory at once.
+
+    Yields numbers of bytes, as they are read. Raises ValueError as `read_arrays` does, OSError
+    where the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in _members(archive, most):
+                with archive.open(member) as content:
+                    while chunk := content.read(_CHUNK):
+                        yield len(chunk)
+    except OSError:
+        raise
+    except _DAMAGES as error:
+        raise ValueError(f"it is no archive of arrays: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile, most: int) -> list[zipfile.ZipInfo]:
+    """What is in it. Raises ValueError for what is too large, or compressed in another way."""
+    members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    if size > most:
+        raise ValueError(f"its arrays take {size:,} bytes, expected at most {most:,}")
+    if any(member.compress_type not in _METHODS for member in members):
+        raise ValueError("it is compressed in another way than NumPy does it")
+    return members
 
 
 class _Content(io.RawIOBase):

@@ -13,7 +13,6 @@ import mmap
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -120,7 +119,7 @@ class Directory:
         """
         self._remove_abandoned(name)
         while True:
-            temporary = f".{name}.{secrets.token_hex(4)}{_WRITING}"
+            temporary = _temporary(name)
             descriptor = system.create_file(*self._place(temporary))
             with ExitStack() as cleanup:
                 file = cleanup.enter_context(os.fdopen(descriptor, "wb"))
@@ -140,6 +139,13 @@ class Directory:
                         self._unlink(temporary)
                     raise
                 return
+
+    def check_writable(self, name: str) -> None:
+        """Raises OSError unless `replacing` can make its file."""
+        temporary = _temporary(name)
+        os.close(system.create_file(*self._place(temporary)))
+        with suppress(FileNotFoundError):  # somebody took it for abandoned
+            self._unlink(temporary)
 
     def sync(self) -> None:
         """Waits until the folder's names are on the disk."""
@@ -173,6 +179,11 @@ class Directory:
         return os.path.samestat(found, os.fstat(descriptor))
 
 
+def _temporary(name: str) -> str:
+    """A new name for what is to take the place of a file."""
+    return f".{name}.{secrets.token_hex(4)}{_WRITING}"
+
+
 @contextmanager
 def _closing(descriptor: int | None) -> Iterator[int | None]:
     try:
@@ -204,6 +215,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def need_folder_of(target: Path) -> None:
+    """Raises StorageError unless there is a folder for what is to be written there."""
+    if target.parent.is_dir():
+        return
+    above = next(above for above in target.absolute().parents if above.exists())
+    if not above.is_dir():
+        raise StorageError(f"{above} is a file, and no folder: write {target.name} elsewhere")
+    raise StorageError(
+        f"the folder {target.parent} does not exist: create it, or write {target.name} elsewhere"
+    )
+
+
 LOCK = "lock"
 
 
@@ -230,7 +253,7 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
             finally:
                 if not system.MOVES_OPEN_FILES:
                     cleanup.close()
-                system.remove_folder(folder)
+                system.remove_folder(folder, LOCK)
             return
 
 
@@ -238,17 +261,23 @@ _BUILDING = ".building"
 
 
 def remove_abandoned(parent: Path, name: str) -> None:
-    """Removes folders that `scratch` made, for the same name, whose process is gone."""
+    """Removes folders that `scratch` made, for the same name, whose process is gone.
+
+    One without a lock was half removed, as infgram once did it, or is about to be locked: it goes
+    if it is empty, or old.
+    """
     pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}{re.escape(_BUILDING)}", re.DOTALL)
     for entry in filter(pattern.fullmatch, os.listdir(parent)):
         folder = parent / entry
-        try:
-            system.remove_abandoned(
-                partial(_opened, folder / LOCK), partial(shutil.rmtree, folder, ignore_errors=True)
-            )
-        except OSError:
-            with suppress(OSError):
-                folder.rmdir()  # its process died, or is about to look for it: it is empty
+        remove = partial(system.remove_folder, folder, LOCK)
+        with suppress(OSError):
+            try:
+                system.remove_abandoned(partial(_opened, folder / LOCK), remove)
+            except FileNotFoundError:
+                if system.is_forgotten(folder):
+                    remove()
+                else:
+                    folder.rmdir()  # its process died, or is about to look for it: it is empty
 
 
 @contextmanager

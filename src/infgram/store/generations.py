@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from ..errors import CorruptIndex, IndexExists, NotAnIndex, StorageError
 from . import system
-from .directory import LOCK, Directory, locked, remove_abandoned, scratch, sync
+from .directory import LOCK, Directory, locked, need_folder_of, remove_abandoned, scratch, sync
 from .urls import url_of
 
 T = TypeVar("T")
@@ -276,10 +276,7 @@ def building(target: Path, *, overwrite: bool, name: str | None = None) -> Itera
 
 def _check(target: Path, *, overwrite: bool) -> None:
     """Whether an index may be written there."""
-    if not target.parent.is_dir():
-        raise StorageError(
-            f"the folder {target.parent} does not exist: create it, or build elsewhere"
-        )
+    need_folder_of(target)
     if not target.exists() or _is_free(target):
         return
     if not overwrite:

@@ -46,7 +46,18 @@ def column(arrays: _Arrays, name: str, dtype: Any) -> NDArray[Any]:
     array = arrays[name]
     if array.ndim != 1 or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype}")
-    return np.require(array, requirements="A")
+    # to NumPy an empty one is aligned wherever it lies
+    return np.require(array, requirements="A") if array.size else np.zeros(0, dtype)
+
+
+def number(arrays: _Arrays, name: str, kinds: str = "iuf") -> float:
+    """The only number of an array without dimensions; `kinds`: of dtypes. Raises LookupError,
+    ValueError."""
+    array = arrays[name]
+    if array.shape != () or array.dtype.kind not in kinds or not np.isfinite(array):
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected a number")
+    found: float = array.item()
+    return found
 
 
 def once(

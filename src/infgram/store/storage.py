@@ -37,7 +37,7 @@ from ..errors import (
     UnsupportedFormat,
 )
 from . import generations, system
-from .archives import read_arrays
+from .archives import check_archive, read_arrays
 from .directory import Directory, sync
 from .generations import FORMAT, MANIFEST
 from .layout import Layout, layout_of
@@ -67,6 +67,17 @@ MOST_EXTRA = {
     FULL_MIXTURE: 1 << 30,
     FULL_ADAPTING_MIXTURE: 1 << 28,
 }
+MADE_BY = {
+    CALIBRATION: "infgram calibrate",
+    CONTINUATIONS: "infgram calibrate",
+    MIXTURE: "infgram fit",
+    ADAPTING_MIXTURE: "infgram fit --adapt",
+    FULL_MIXTURE: "infgram fit --mix-size full",
+    FULL_ADAPTING_MIXTURE: "infgram fit --mix-size full --adapt",
+}
+"""What writes each of the files that are kept beside an index."""
+# Of those files, arrays that are too large to be read before anybody asks for what is in them.
+_LARGE_ARRAYS = {"contexts", "tokens"}
 _NAME = re.compile(r"(shard-\d{5,}/)?[a-z_]+(\.json)?")
 _Column = NDArray[Any]
 Times = dict[str, list[int]]
@@ -238,9 +249,7 @@ class StoredIndex:
         try:
             arrays = arrays_of(content, name)
         except ValueError as error:
-            raise CorruptIndex(
-                f"{self.folder / name} is damaged ({error}): remove it and write it again"
-            ) from error
+            raise self.damaged(name, error) from error
         return arrays if str(arrays.pop("identity", "")) == self.identity else None
 
     def write_extra(self, arrays: Mapping[str, _Column], name: str = CALIBRATION) -> None:
@@ -249,11 +258,31 @@ class StoredIndex:
         Raises IndexReplaced, StorageError.
         """
         content = packed(self.identity, arrays, name)
+        with self._writing(name) as folder, folder.replacing(name) as file:
+            file.write(content)
+
+    def need_writable(self, name: str) -> None:
+        """For whoever computes for long what is to be kept under that name.
+
+        Raises IndexReplaced, StorageError where it could not be.
+        """
+        with self._writing(name) as folder:
+            folder.check_writable(name)
+
+    def damaged(self, name: str, error: Exception) -> CorruptIndex:
+        """What to raise for a file that is kept beside the index and holds what it cannot hold."""
+        return CorruptIndex(
+            f"{self.folder / name} is damaged or of another infgram ({error}): run "
+            f"`{MADE_BY[name]}`"
+        )
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Directory]:
+        """The folder, in which a file of that name is written."""
         try:
             with Directory.open(self.folder) as folder:
                 self._check_identity(folder)
-                with folder.replacing(name) as file:
-                    file.write(content)
+                yield folder
         except FileNotFoundError as error:
             raise self._replaced() from error
         except OSError as error:
@@ -420,6 +449,31 @@ def check_sums(stored: StoredIndex, progress: Progress | None = None) -> None:
         note_verified(folder, stored.identity, stored.times)
 
 
+def check_kept(stored: StoredIndex, progress: Progress | None = None) -> None:
+    """Compares all checksums of what is kept beside the files. Raises CorruptIndex."""
+    with ExitStack() as cleanup:
+        try:
+            folder = cleanup.enter_context(Directory.open(stored.folder))
+        except OSError:  # another build has taken its place
+            return
+        for name, most in MOST_EXTRA.items():
+            try:
+                with folder.file(name) as descriptor, open(descriptor, "rb", closefd=False) as file:
+                    done, size = 0, os.fstat(descriptor).st_size
+                    for n_bytes in check_archive(file, most=most):
+                        done += n_bytes
+                        if progress:
+                            progress("kept", done, max(done, size))
+            except FileNotFoundError:
+                continue
+            except ValueError as error:
+                raise stored.damaged(name, error) from error
+            except OSError as error:
+                raise CorruptIndex(
+                    f"{stored.folder / name} cannot be read: {error.strerror or error}"
+                ) from error
+
+
 def note_links(stored: StoredIndex) -> None:
     """Notes files that were checked once as checked still, though their times of change differ.
 
@@ -564,7 +618,7 @@ def packed(identity: str, arrays: Mapping[str, _Column], name: str = CALIBRATION
 
 def arrays_of(content: bytes | mmap.mmap, name: str = CALIBRATION) -> dict[str, _Column]:
     """What was packed, `identity` among it. Raises ValueError."""
-    return read_arrays(content, most=MOST_EXTRA[name])
+    return read_arrays(content, most=MOST_EXTRA[name], unread=_LARGE_ARRAYS)
 
 
 def content_of(folder: Directory, file: str, name: str) -> bytes | mmap.mmap:

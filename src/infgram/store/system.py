@@ -14,13 +14,15 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
 
 MOVES_OPEN_FILES = sys.platform != "win32"
 """Whether files that are open, and folders that have such, can be renamed and removed."""
+# Seconds: far more than from a file's creation to its lock, or from its close to its new name.
+_FORGOTTEN = 60.0
 
 
 def cache_folder() -> Path | None:
@@ -33,6 +35,43 @@ def cache_folder() -> Path | None:
     return cache / "infgram" if cache.is_absolute() else None
 
 
+def is_forgotten(folder: Path) -> bool:
+    """Whether it is a folder, and it and all that is in it were last changed long ago.
+
+    Raises OSError where what is in it comes and goes.
+    """
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    newest = found.st_mtime
+    for inside, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            newest = max(newest, os.lstat(os.path.join(inside, name)).st_mtime)
+    return time.time() - newest > _FORGOTTEN
+
+
+def _remove_all(folder: Path, last: str) -> None:
+    """Removes what is in a folder, then the file `last`, then the folder; a link stays.
+
+    `last` stays too where anything else does: what tells that the folder is abandoned is there as
+    long as there is something to remove, whenever this is killed.
+    """
+    with suppress(OSError):
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            return
+        for name in os.listdir(folder):
+            path = folder / name
+            if name == last:
+                continue
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+        if set(os.listdir(folder)) <= {last}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 # A place is a path, or a name in the folder that is open as the descriptor `within`.
 
 
@@ -42,8 +81,6 @@ if sys.platform == "win32":
     _FLAGS = os.O_BINARY | os.O_NOINHERIT
     _BYTE = 1 << 30  # that is locked: others cannot read it then, so it is beyond all that is read
     _PATIENCE = 5.0  # seconds, for readers that have a file open for a moment
-    # Seconds: far more than from a file's creation to its lock, or from its close to its new name.
-    _FORGOTTEN = 60.0
 
     def lock(descriptor: int, *, wait: bool = False) -> bool:
         """Locks a file until it is closed. False, unless it waits, if another process has."""
@@ -99,11 +136,11 @@ if sys.platform == "win32":
             else:
                 return
 
-    def remove_folder(path: Path) -> None:
-        """Removes a folder and all that is in it, as far as that is possible."""
+    def remove_folder(path: Path, last: str) -> None:
+        """Removes a folder and all that is in it, the file `last` last, as far as possible."""
         until = time.monotonic() + _PATIENCE
         while path.exists() and time.monotonic() < until:  # others look whether it is abandoned
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_all(path, last)
             time.sleep(0.01)
 
     def sync_folder(descriptor: int | None) -> None:
@@ -181,9 +218,9 @@ else:
         """Renames a file, which takes the place of another, or a folder. Raises OSError."""
         os.replace(old, new, src_dir_fd=within, dst_dir_fd=within)
 
-    def remove_folder(path: Path) -> None:
-        """Removes a folder and all that is in it, as far as that is possible."""
-        shutil.rmtree(path, ignore_errors=True)
+    def remove_folder(path: Path, last: str) -> None:
+        """Removes a folder and all that is in it, the file `last` last, as far as possible."""
+        _remove_all(path, last)
 
     def sync_folder(descriptor: int | None) -> None:
         """Waits until an open folder's names are on the disk."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .characters import character_of_each
 from .pieces import Behind
 from .tokenizing.contract import as_str
-from .tokens import Query, Tokenizer, check_ids
+from .tokens import Query, Tokenizer
 from .words import words_in
 
 Places = NDArray[np.int64]
@@ -81,7 +81,7 @@ def place(tokenizer: Tokenizer, query: Query) -> PlacedText:
         if offsets is None:
             return _decoded(tokenizer, ids)
         return PlacedText(text, ids, offsets[:, 0], offsets[:, 1])
-    ids = tokenizer.encode(query) if is_text else check_ids(query, tokenizer.vocab_size)  # type: ignore[arg-type]
+    ids = tokenizer.encode(query) if is_text else tokenizer.check(query)  # type: ignore[arg-type]
     if tokenizer.name in ("bytes", "chars"):
         text, own = character_of_each(tokenizer.name, ids)
         return PlacedText(text, ids, own, own + 1)

@@ -40,7 +40,7 @@ class Mix:
 
     Unlike all else in infgram its weights are learnt: some hundred thousand numbers, by gradient
     descent, in one pass over the index's own text (`infgram.fit`, or the first use). It reads
-    bytes, or characters of which at most 255 occur, in one shard.
+    bytes or characters, at most 255 different ones, in one shard.
 
     - `size`: "lean", or "full": it looks at 76 contexts and has 21 sets of weights instead of 32
       and 14. It predicts better, and takes two to three times as long, to fit and to ask.

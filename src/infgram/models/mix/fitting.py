@@ -16,7 +16,7 @@ from ... import checks, native
 from ...errors import CorruptIndex, InvalidParameter
 from ...index import Index, check_index
 from ...native import AdaptingMixModel, FullAdaptingMixModel, FullMixModel, MixModel
-from ...store.kept import column, keep, kept, once
+from ...store.kept import column, keep, kept, number, once
 from ...store.memory import enough
 from ...store.storage import (
     ADAPTING_MIXTURE,
@@ -118,7 +118,10 @@ def fit(
     18
     """
     check_index(index=index)
+    index.need_one_piece("Mix")
     kind = kind_of(size, adapt)
+    if save:
+        index.stored.need_writable(kind.file)
     learnt = _fitted(index, kind, progress)
     if save:
         index.stored.write_extra(_as_arrays(learnt.fit), kind.file)
@@ -160,12 +163,6 @@ class _Kind:
     cache: weakref.WeakKeyDictionary[Index, Learnt] = field(
         default_factory=weakref.WeakKeyDictionary
     )
-
-    @property
-    def command(self) -> str:
-        """What fits it."""
-        size = "" if self.size == "lean" else f" --mix-size {self.size}"
-        return f"infgram fit{size}{' --adapt' if self.adapt else ''}"
 
 
 _KINDS = (
@@ -209,24 +206,35 @@ def _prepare(index: Index, kind: _Kind) -> None:
 
 def _stored(index: Index, kind: _Kind) -> Learnt | None:
     arrays = kept(index.stored, kind.file)
-    if arrays is None or arrays.get("recipe") != _RECIPE:
+    if arrays is None:
         return None
     try:
-        n_tokens, nats = arrays["fit"].tolist()
-        if kind.adapt:  # the contexts are those of the other one
-            static = kind_of(kind.size, False)
-            shared = static.cache.get(index) or _stored(index, static)
-            if shared is None:
-                return None
-            arrays |= {name: getattr(shared.fit, name) for name in _SHARED}
+        if number(arrays, "recipe", "iu") != _RECIPE:
+            return None
+        n_tokens, nats = _told(column(arrays, "fit", np.float64))
+    except (LookupError, ValueError) as error:
+        raise index.stored.damaged(kind.file, error) from error
+    if kind.adapt:  # the contexts are those of the other one
+        static = kind_of(kind.size, False)
+        shared = static.cache.get(index) or _stored(index, static)
+        if shared is None:
+            return None
+        arrays |= {name: getattr(shared.fit, name) for name in _SHARED}
+    kneser_ney = kneser_ney_of(_predictable(index), adapt=kind.adapt)
+    try:
         columns = {name: column(arrays, name, dtype) for name, dtype in _DTYPES.items()}
-        kneser_ney = kneser_ney_of(_predictable(index), adapt=kind.adapt)
         model = kind.model(index=index.native, kneser_ney=kneser_ney, **columns)
     except (LookupError, TypeError, ValueError, CorruptIndex) as error:
-        raise CorruptIndex(
-            f"{index.stored.folder / kind.file} is damaged ({error}): run `{kind.command}`"
-        ) from error
-    return _learnt(index, model, int(n_tokens), float(nats), kind, columns)
+        raise index.stored.damaged(kind.file, error) from error
+    return _learnt(index, model, n_tokens, nats, kind, columns)
+
+
+def _told(fit: NDArray[np.float64]) -> tuple[int, float]:
+    """Tokens that were learnt from, and their mean negative log probability. Raises ValueError."""
+    if fit.shape != (2,) or not (np.isfinite(fit).all() and (fit >= 0).all()):
+        raise ValueError(f"fit is {fit!r:.80}, expected two finite numbers of at least 0")
+    n_tokens, nats = fit.tolist()
+    return int(n_tokens), nats
 
 
 def _predictable(index: Index) -> Index:
@@ -238,7 +246,7 @@ def _predictable(index: Index) -> Index:
     n_codes, n_shards = len(index.alphabet), len(index.shard_rows)
     if index.tokenizer.name not in ("bytes", "chars") or n_codes > _N_CODES or n_shards != 1:
         raise InvalidParameter(
-            f"Mix reads bytes, or characters of which at most {_N_CODES - 1} occur, in one shard; "
+            f"Mix reads bytes or characters, at most {_N_CODES - 1} different ones, in one shard; "
             f"{index.path.name} has the tokenizer {index.tokenizer.name!r}, {n_codes - 1:,} "
             f"different tokens and {n_shards} shards: use KneserNey()"
         )

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from ...checks import number, one_of
 from ...errors import EmptyCorpus, InvalidParameter, MissingExtra, NotARefiner, StorageError
 from ...extras import how_to_install
+from ...store.directory import need_folder_of
 from ...store.storage import Progress
 from ...text.characters import check_tokenizer
 from ...text.corpus import plan
-from ...text.tokens import TokenArray, check_ids, load
+from ...text.tokens import TokenArray, load
 from ...values.value import Value
 from ..vocabulary import Vocabulary
 from .corrupt import Flawed, Noise, corrupt, cross_fitted, index_of
@@ -186,8 +187,7 @@ def train(
     target = Path(path)
     if target.is_dir():
         raise StorageError(f"{target} is a folder: name a file to write, as in refiner.safetensors")
-    if not target.parent.is_dir():
-        raise StorageError(f"the folder {target.parent} does not exist: create it first")
+    need_folder_of(target)
     text = _Text(token_ids, tokenizer, held_out, recipe.window)
     with use_threads(threads):
         run = _Run(text, recipe, shape, noise or Noise(), best_device(device), target)
@@ -206,9 +206,7 @@ def read_text(inputs: Sequence[str | os.PathLike[str]], tokenizer: str = "bytes"
     encoder = load(tokenizer)
     contents = [document.content for document in plan(list(inputs)).documents()]
     texts = [
-        encoder.encode(content)
-        if isinstance(content, bytes)
-        else check_ids(content, encoder.vocab_size)
+        encoder.encode(content) if isinstance(content, bytes) else encoder.check(content)
         for content in contents
     ]
     return np.concatenate([np.zeros(0, encoder.dtype), *texts])

@@ -65,6 +65,14 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def check(self, ids: Ids, *, ends: bool = False) -> TokenArray:
+        """Token ids as `check_ids` gives them, each one that text can have as far as is known.
+
+        `ends`: the end of a document, the first number above the vocabulary, may be among them.
+        Raises TokenOutOfRange, TokenError.
+        """
+        return check_ids(ids, self.vocab_size + ends)
+
     def encode_all(self, contents: Iterable[str | bytes | NDArray[Any]]) -> Iterator[Encoded]:
         """The ids of each of many texts, in their order, an error in place of what has none.
 
@@ -77,7 +85,7 @@ class Tokenizer(Protocol):
     def _encoded(self, content: str | bytes | NDArray[Any]) -> Encoded:
         try:
             if isinstance(content, np.ndarray):
-                checked = check_ids(content, self.vocab_size)
+                checked = self.check(content)
                 return checked.astype(self.dtype, copy=False)
             return self.encode(content)
         except (InputError, TokenError) as error:

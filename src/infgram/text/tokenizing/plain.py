@@ -8,6 +8,7 @@ from ...errors import InvalidParameter, TokenizerUnavailable, TokenOutOfRange
 from .contract import Tokenizer, digest, undecodable
 from .ids import Ids, TokenArray, check_ids
 
+_SURROGATES = (0xD800, 0xE000)
 _MAX_VOCAB_SIZE = 2**32 - 1  # the id after the last one must fit 32 bits too
 
 
@@ -46,7 +47,7 @@ class Chars(Tokenizer):
 
     name = "chars"
     vocab_size = 0x110000
-    n_ids = vocab_size - 0x800  # surrogates are no characters
+    n_ids = vocab_size - (_SURROGATES[1] - _SURROGATES[0])
     dtype = np.dtype(np.uint32)
     reads_text = True
     sha256 = digest("chars")
@@ -59,16 +60,21 @@ class Chars(Tokenizer):
             raise undecodable(error) from error
         return np.frombuffer(utf32, "<u4").astype(np.uint32, copy=False)
 
-    def decode(self, ids: Ids) -> bytes:
-        utf32 = check_ids(ids, self.vocab_size).astype("<u4", copy=False).tobytes()
-        try:
-            return utf32.decode("utf-32-le").encode("utf-8")
-        except UnicodeDecodeError as error:
-            place = error.start // 4
+    def check(self, ids: Ids, *, ends: bool = False) -> TokenArray:
+        """Raises TokenOutOfRange for surrogates too, which are no characters."""
+        checked = super().check(ids, ends=ends)
+        surrogates = (checked >= _SURROGATES[0]) & (checked < _SURROGATES[1])
+        if surrogates.any():
+            place = int(surrogates.argmax())
             raise TokenOutOfRange(
-                f"token id {int.from_bytes(utf32[error.start : error.start + 4], 'little')} at "
-                f"place {place} is a surrogate, which is no character"
-            ) from error
+                f"token id {checked[place]} at place {place} is a surrogate, which is no "
+                f"character: expected 0 to {_SURROGATES[0] - 1} or {_SURROGATES[1]} to "
+                f"{self.vocab_size - 1}; was the text encoded with another tokenizer?"
+            )
+        return checked
+
+    def decode(self, ids: Ids) -> bytes:
+        return self.check(ids).astype("<u4", copy=False).tobytes().decode("utf-32-le").encode()
 
 
 class BareIds(Tokenizer):
