@@ -203,13 +203,15 @@ def _ready(f: _Figures) -> list[_Row]:
 
 def _perplexity(f: _Figures) -> list[_Row]:
     own = {
+        "Mix, full": f.get("perplexity of Mix, full, static"),
         "Mix": f.get("perplexity of Mix, static"),
+        "Mix, full, adapting": f.get("perplexity of Mix, full, adapting"),
         "Mix, adapting": f.get("perplexity of Mix, adapting"),
         "Kneser-Ney": f["perplexity of Kneser-Ney, static"],
         "the same, adapting": f["perplexity of Kneser-Ney, adapting"],
     }
     shown = {who: f"{figure:.2f}" for who, figure in own.items() if figure is not None}
-    best = own["Mix"] or own["Kneser-Ney"] or 0.0
+    best = own["Mix, full"] or own["Mix"] or own["Kneser-Ney"] or 0.0
     rivals = [(n, f.get(f"perplexity of KenLM-{n}")) for n in (6, 8, 10)]
     return [
         *_listed("perplexity of a byte", shown),

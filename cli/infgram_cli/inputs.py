@@ -85,8 +85,8 @@ def sorting_options(command: Decorated) -> Decorated:
                 type=click.IntRange(2, _MAX_SHARD_TOKENS),
                 metavar="N",
                 default=_MAX_SHARD_TOKENS,
-                help="Tokens to sort at once; each takes 6 to 7 bytes of memory (25 for token ids), "
-                "11 with mapped files.",
+                help="Tokens to sort at once; each takes 6 to 7 bytes of memory (25 for token "
+                "ids), 11 with mapped files.",
             ),
             jobs_option,
         )

@@ -146,12 +146,13 @@ void bind_draft_class(py::module_& m) {
                                        laws.emplace_back(law.parent, law.tokens, law.probs);
                                    return laws;
                                })
-        .def("shortened",
-             [](Draft self, std::size_t n) {
-                 self.shorten(n);
-                 return self;
-             },
-             py::arg("n"))
+        .def(
+            "shortened",
+            [](Draft self, std::size_t n) {
+                self.shorten(n);
+                return self;
+            },
+            py::arg("n"))
         .def("child", &Draft::child, py::arg("parent"), py::arg("token"))
         .def("accepted", &Draft::accepted, py::arg("tokens"))
         .def_readonly("expected", &Draft::expected);
