@@ -1071,6 +1071,15 @@ def test_the_library_is_its_modules_by_name_without_tests_and_packages(disk: Pat
     assert corpora.standard_library(5).text == corpora.standard_library().text[:5]
 
 
+def test_whole_modules_of_the_library_are_held_out(disk: Path) -> None:
+    for i in range(40):
+        (disk / "stdlib" / f"m{i:02}.py").write_bytes(b"%d," % i * 9)
+    found = corpora.standard_library(300)
+    assert found.held_out == ("m05.py", "m15.py")
+    assert found.validation == b"5," * 9 + b"15," * 4 and len(found.training) == 270
+    assert b"5,5," not in found.training
+
+
 def fetching(
     error: Exception | None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[dict[str, Any]]:

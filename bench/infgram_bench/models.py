@@ -1,7 +1,7 @@
 """What the estimators predict, and how fast: perplexity on held-out text, scoring, generation.
 
-Each corpus is split in its first 90 % and last 10 % of bytes, and an index of the first part
-predicts the second; nothing is fitted on the second. `Mix` has weights that are learnt from the
+Each corpus is split in its first 90 % and last 10 % of bytes (of the standard library those are
+other modules), and an index of the first part predicts the second; nothing is fitted on the second. `Mix` has weights that are learnt from the
 first part, 20 s (adapting: 55 s; full: 35 and 110 s) of CPU time a megabyte, before anything is
 timed. KenLM (its `lmplz`, built by the user, and its Python module, built for as high an order) is
 trained on the same bytes as tokens, a text as one sentence. A compressor reads both parts
@@ -75,6 +75,8 @@ def _answer(bench: Bench) -> None:
     ]:
         bench.progress(f"index of {corpus.name}", 0, 0)
         splits.append(_split(corpus, bench.folder))
+        if corpus.held_out:
+            bench.findings.note(f"{corpus.name}, held out: {', '.join(corpus.held_out)}")
         bench.progress(f"perplexities of {corpus.name}", 0, 0)
         _perplexities(splits[-1], bench)
     if settings.corpus.is_shakespeare:
