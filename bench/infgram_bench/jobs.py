@@ -68,6 +68,20 @@ def build_calibrated(corpus: str, folder: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - started}
 
 
+def build_fitted(corpus: str, folder: str, *, adapt: bool = False) -> dict[str, float]:
+    """The same with the mixture of `Mix`."""
+    import infgram
+
+    started = time.perf_counter()
+    infgram.fit(infgram.build(corpus, folder, format="bytes", calibrate=True), adapt=adapt)
+    return {"seconds": time.perf_counter() - started}
+
+
+def build_fitted_adapting(corpus: str, folder: str) -> dict[str, float]:
+    """With the mixture that learns from what it reads."""
+    return build_fitted(corpus, folder, adapt=True)
+
+
 def peer_build(name: str, corpus: str, folder: str) -> dict[str, float | str]:
     """A system's index, imports included, as they come with its build."""
     from .rivals import SYSTEMS, Absent
@@ -370,8 +384,8 @@ def _say(line: Mapping[str, Any]) -> None:
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
-        *(sort, nothing, build, build_compact, build_calibrated, use, peer_build, kenlm, peer_ask),
-        growth,
+        *(sort, nothing, build, build_compact, build_calibrated, build_fitted),
+        *(build_fitted_adapting, use, peer_build, kenlm, peer_ask, growth),
         *(queries, generation),
         *(neural_infgram_loss, neural_nanogpt_loss, neural_train, neural_write, judge, race),
         *(drafting_write, drafting_code, drafting_chats, drafting_build),

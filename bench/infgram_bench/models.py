@@ -1,12 +1,12 @@
 """What the estimators predict, and how fast: perplexity on held-out text, scoring, generation.
 
 Each corpus is split in its first 90 % and last 10 % of bytes (of the standard library those are
-other modules), and an index of the first part predicts the second; nothing is fitted on the second. `Mix` has weights that are learnt from the
-first part, 20 s (adapting: 55 s; full: 35 and 110 s) of CPU time a megabyte, before anything is
-timed. KenLM (its `lmplz`, built by the user, and its Python module, built for as high an order) is
-trained on the same bytes as tokens, a text as one sentence. A compressor reads both parts
-(compressors.py). The published SBIS program, built by the user with its call of
-`measurePerplexity` not commented out and any k, is believed about its own time:
+other modules), and an index of the first part predicts the second; nothing is fitted on the second.
+`Mix` has weights that are learnt from the first part, 20 s (adapting: 55 s; full: 35 and 110 s) of
+CPU time a megabyte, before anything is timed. KenLM (its `lmplz`, built by the user, and its Python
+module, built for as high an order) is trained on the same bytes as tokens, a text as one sentence.
+A compressor reads both parts (compressors.py). The published SBIS program, built by the user with
+its call of `measurePerplexity` not commented out and any k, is believed about its own time:
 "Validation Perplexity (k=K): P (took S s)".
 """
 

@@ -45,12 +45,21 @@ _SCORING: dict[str, tuple[Any, bool]] = {  # of the window and floor of the publ
     "SBIS k=-1": (infgram.SBIS.published(-1, window=100, floor=1e-10), False),
     "Kneser-Ney": (infgram.KneserNey(), False),
     "Kneser-Ney, adapting": (infgram.KneserNey(), True),
+    "Mix": (infgram.Mix(), False),
+    "Mix, adapting": (infgram.Mix(), True),
 }
 _WRITING: dict[str, Any] = {
     "SBIS k=2": infgram.SBIS.published(2),
     "SBIS k=3": infgram.SBIS.published(3),
     "SBIS k=-1": infgram.SBIS.published(-1),
     "Kneser-Ney": infgram.KneserNey(),
+    "Mix": infgram.Mix(),
+}
+_BUILDS = {  # what must be there before they predict: jobs, by the beginning of their names
+    "Mix, adapting": "build_fitted_adapting",
+    "Mix": "build_fitted",
+    "Kneser-Ney": "build_calibrated",
+    "SBIS": "build",
 }
 _PUBLISHED = {"SBIS k=2": 97.7349, "SBIS k=3": 18.2353, "SBIS k=-1": 6.0625}
 _RECIPES = {"SHAKESPEARE_CHAR": "10.65 M", "CPU_RECIPE": "CPU recipe"}  # as ways are named
@@ -138,14 +147,14 @@ QUESTION = Question(
 
 
 def _infgram(corpus: Corpus, bench: Bench) -> list[System]:
-    """Two builds: SBIS needs the index alone, Kneser-Ney its calibration too."""
+    """Built as each needs it, before its clock stops."""
     training = bench.folder / "training.txt"
     training.write_bytes(corpus.training)
     held_out = bench.folder / "validation.txt"
     held_out.write_bytes(corpus.validation)
     builds: dict[str, tuple[Run, float | None, Path]] = {}
     names = _estimators(bench.settings)
-    for job in ("build", "build_calibrated")[: 1 + any(map(_is_calibrated, names))]:
+    for job in dict.fromkeys(map(_build_of, names)):
         bench.progress(job.replace("_", ", "), 0, 0)
         index = bench.folder / f"{job}.infgram"
         with machine.energy() as energy:
@@ -153,7 +162,7 @@ def _infgram(corpus: Corpus, bench: Bench) -> list[System]:
     systems = []
     for name in names:
         bench.progress(f"perplexity of {name}", 0, 0)
-        run, joules, index = builds["build_calibrated" if _is_calibrated(name) else "build"]
+        run, joules, index = builds[_build_of(name)]
         scored = run_job("neural_infgram_loss", name, index, held_out)
         published = _PUBLISHED.get(name) if corpus.is_shakespeare else None
         systems.append(
@@ -170,13 +179,13 @@ def _infgram(corpus: Corpus, bench: Bench) -> list[System]:
     return systems
 
 
-def _is_calibrated(estimator: str) -> bool:
-    return estimator.startswith("Kneser-Ney")
+def _build_of(estimator: str) -> str:
+    return next(job for name, job in _BUILDS.items() if estimator.startswith(name))
 
 
 def _estimators(settings: Settings) -> list[str]:
-    """By `--quick` no Kneser-Ney: `models` has it, and calibrating once is enough."""
-    return [name for name in _SCORING if not (settings.quick and _is_calibrated(name))]
+    """By `--quick` those that need nothing but the index: `models` has the others."""
+    return [name for name in _SCORING if not settings.quick or _build_of(name) == "build"]
 
 
 def infgram_loss(name: str, index: Path, held_out: Path) -> float:
@@ -305,7 +314,7 @@ def _writing_seconds(text: Path, bench: Bench) -> tuple[dict[str, list[float]], 
     quick, trial = bench.settings.quick, Trial()
     n = str(_N_WRITTEN_QUICK if quick else _N_WRITTEN)
     nanogpt = str(bench.settings.nanogpt or "")
-    index = bench.folder / ("build.infgram" if quick else "build_calibrated.infgram")
+    index = bench.folder / ("build.infgram" if quick else "build_fitted.infgram")
     names = ",".join(name for name in _estimators(bench.settings) if name in _WRITING)
 
     def taken(rounds: int, *how: str | Path, all_cores: bool = False) -> dict[str, list[float]]:
