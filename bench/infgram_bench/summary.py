@@ -186,19 +186,15 @@ def _write_neural(f: _Figures) -> list[_Row]:
 
 
 def _ready(f: _Figures) -> list[_Row]:
-    own = {
-        **{"SBIS, k = -1": "SBIS k=-1", "Kneser-Ney": "Kneser-Ney"},
-        **{"the same, adapting": "Kneser-Ney, adapting", "Mix": "Mix"},
-        "Mix, adapting": "Mix, adapting",
-    }
-    there = {name: f"infgram, {key}: loss" for name, key in own.items()}
-    loss = {name: f"{f[key]:.3f}" for name, key in there.items() if key in f}
-    there = {name: f"infgram, {key}: ready seconds" for name, key in own.items()}
-    ready = {
-        name: duration(f[key])
-        for name, key in there.items()
-        if key in f and name != "the same, adapting"
-    }
+    own = {"SBIS, k = -1": "SBIS k=-1", "Kneser-Ney": "Kneser-Ney"}
+    ready = {name: duration(f[f"infgram, {key}: ready seconds"]) for name, key in own.items()}
+    loss = {name: f"{f[f'infgram, {key}: loss']:.3f}" for name, key in own.items()}
+    loss["the same, adapting"] = f"{f['infgram, Kneser-Ney, adapting: loss']:.3f}"
+    for name in ("Mix", "Mix, adapting"):
+        if (seconds := f.get(f"infgram, {name}: ready seconds")) is not None:
+            ready[name] = duration(seconds)
+        if (nats := f.get(f"infgram, {name}: loss")) is not None:
+            loss[name] = f"{nats:.3f}"
     if "CPU_RECIPE loss" in f:
         ready["nanoGPT CPU recipe"] = duration(f["CPU_RECIPE seconds"])
         loss["nanoGPT CPU recipe"] = f"{f['CPU_RECIPE loss']:.3f}"

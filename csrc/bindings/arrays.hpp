@@ -51,6 +51,13 @@ Array<T> empty(std::size_t n) {
     return Array<T>(static_cast<py::ssize_t>(n));
 }
 
+// One that is filled, and is to stay as it is.
+template <class T>
+Array<T> read_only(Array<T> array) {
+    py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+    return array;
+}
+
 // Keeps Python objects for as long as C++ borrows their memory.
 inline std::shared_ptr<const void> kept(py::object object) {
     return {new py::object(std::move(object)), [](const py::object* kept) {

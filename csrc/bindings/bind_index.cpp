@@ -61,7 +61,7 @@ std::unique_ptr<AnyIndex> make_index(const Array<std::uint32_t>& token_ids,
     return std::make_unique<AnyIndex>(std::move(index), kept(py::make_tuple(token_ids, shards)));
 }
 
-// (token_ids, counts, their sum): the end of text, and then by rising token ids
+// (token_ids, counts, their sum), read-only: the end of text, and then by rising token ids
 py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
     std::span<const std::uint32_t> codes = histogram.codes();
     std::vector<std::uint32_t> by_id;
@@ -82,7 +82,7 @@ py::tuple to_tuple(const Alphabet& alphabet, Histogram& histogram) {
         *token_id++ = alphabet.token_id(code);
         total += * count++ = static_cast<std::int64_t>(histogram[code]);
     }
-    return py::make_tuple(std::move(token_ids), std::move(counts), total);
+    return py::make_tuple(read_only(std::move(token_ids)), read_only(std::move(counts)), total);
 }
 
 // [(n, m), ...]

@@ -15,7 +15,7 @@ from .text.pieces import shown_alone
 from .text.tokens import Tokenizer
 from .values import markup
 from .values.table import Column, Table, Tabular
-from .values.value import Value, short
+from .values.value import Value, read_only, short
 
 
 class Level(NamedTuple):
@@ -65,13 +65,25 @@ class NextTokens(Tabular, Mapping[int, int]):
         suffix_len: int,
         tokenizer: Tokenizer,
     ) -> None:
-        token_ids.flags.writeable = counts.flags.writeable = False
         self.token_ids = token_ids
         self.counts = counts
         self.prompt_cnt = prompt_cnt
         self.suffix_len = suffix_len
         self._tokenizer = tokenizer
         self._by_id: dict[int, int] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        token_ids: NDArray[np.uint32],
+        counts: NDArray[np.int64],
+        prompt_cnt: int,
+        suffix_len: int,
+        tokenizer: Tokenizer,
+    ) -> NextTokens:
+        """Of arrays that could be written to; the core's cannot."""
+        arrays = read_only(token_ids), read_only(counts)
+        return cls(*arrays, prompt_cnt, suffix_len, tokenizer)
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -93,7 +105,7 @@ class NextTokens(Tabular, Mapping[int, int]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = (self.token_ids, self.counts, self.prompt_cnt, self.suffix_len, self._tokenizer)
-        return NextTokens, own
+        return NextTokens.of, own
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{text!r}: {count}" for text, count in self.most_common(5))

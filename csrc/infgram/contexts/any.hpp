@@ -113,8 +113,8 @@ public:
     }
     [[nodiscard]] Histogram next_tokens(const Tokens& context) const {
         return std::visit(
-            [](const auto& of, auto given) { return of->index.next_tokens(of->index.find(given)); },
-            of_, context);
+            [](const auto& of, auto given) { return of->index.next_tokens_after(given); }, of_,
+            context);
     }
     // The same after one of many contexts that stand behind each other.
     [[nodiscard]] Histogram next_tokens(const Tokens& flat, std::int64_t begin,
@@ -122,7 +122,7 @@ public:
         return std::visit(
             [&](const auto& of, auto given) {
                 const auto& index = of->index;
-                return index.next_tokens(index.find(index.between(given, begin, end)));
+                return index.next_tokens_after(index.between(given, begin, end));
             },
             of_, flat);
     }

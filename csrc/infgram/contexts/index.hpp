@@ -204,6 +204,30 @@ public:
         return histogram;
     }
 
+    // The same after a context. Where one row is left, the text tells the rest of it, and what
+    // comes: of a long context that is most of the time.
+    template <class Token>
+    [[nodiscard]] Histogram next_tokens_after(std::span<const Token> context) const {
+        const Shard<Code>& shard = shards_.front();
+        if (shards_.size() != 1 || shard.has_grown() || shard.is_compact() || context.empty())
+            return next_tokens(find(context));
+        Histogram histogram(alphabet_.n_codes());
+        const Codes codes(*this, context);
+        if (codes.known().size() != context.size()) return histogram;
+        auto search = shard.begin_count(codes.known());
+        while (shard.step(search)) {
+        }
+        if (search.range.empty()) return histogram;
+        if (search.rest.empty()) {
+            histogram.add(shard, search.range);
+            return histogram;
+        }
+        const Position end =
+            shard.position(search.range.begin) + static_cast<Position>(search.rest.size());
+        if (end < shard.n_rows()) histogram.add(shard.code_at(end), 1);
+        return histogram;
+    }
+
     // How many rows of `ranges`, one a shard, have a next token, and how many have this one.
     [[nodiscard]] std::pair<std::int64_t, std::int64_t> continuations(
         std::span<const Range> ranges, std::uint32_t token_id) const {

@@ -309,6 +309,13 @@ public:
         Range range = bucket(context.back());
         if (range.empty()) return;
         for (; n < context.size(); ++n) {
+            if (range.size() == 1) {  // the text tells the rest
+                const Position p = position(range.begin);
+                while (n < context.size() && n < p &&
+                       codes_[p - n - 1] == context[context.size() - n - 1])
+                    ++n;
+                break;
+            }
             const Range narrower = rows_with(range, n + 1, context[context.size() - n - 1]);
             if (narrower == range) continue;
             levels.push_back({n, range});
@@ -363,7 +370,6 @@ private:
 
     // The rows of the range, which shares back - 1 tokens, that have `code` `back` tokens before.
     [[nodiscard]] Range rows_with(Range range, std::uint32_t back, std::uint32_t code) const {
-        if (range.size() == 1) return code_before(range.begin, back) == code ? range : Range{};
         const auto partition = [&](Row low, Row high, auto&& is_before) {
             while (low < high) {
                 const Row middle = low + (high - low) / 2;

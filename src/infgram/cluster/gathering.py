@@ -133,7 +133,7 @@ class Cluster(TakesQueries):
         for ids, *told in zip(asked, *of_workers, strict=True):
             every = [histogram for of_parts in told for histogram in of_parts]
             _, m, token_ids, counts = sum_of(every, self.end_of_text)
-            found.append(NextTokens(token_ids, counts, m, len(ids), self.tokenizer))
+            found.append(NextTokens.of(token_ids, counts, m, len(ids), self.tokenizer))
         return found
 
     def levels(self, context: Query) -> Levels:

@@ -202,7 +202,7 @@ class RemoteIndex(TakesQueries):
             # the end of text, and then by rising ids
             present = present[np.lexsort([self.alphabet[present], present > 0])]
             answers.append(
-                NextTokens(
+                NextTokens.of(
                     self.alphabet[present],
                     counts[present],
                     int(counts.sum()),
