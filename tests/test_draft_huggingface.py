@@ -81,6 +81,14 @@ N_PROMPT = 12
 N_NEW = 200
 N_POSITIONS = 256
 ARCHITECTURES = ["gpt2", "llama"]
+SMALL = {  # a model as Llama's
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,12 +111,7 @@ def model_of(architecture: str, attention: str = "sdpa") -> Any:
         model = GPT2LMHeadModel(config)
     else:
         config = LlamaConfig(
-            vocab_size=VOCAB,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
+            **SMALL,
             max_position_embeddings=N_POSITIONS,
             attn_implementation=attention,
             **tokens,
@@ -566,12 +569,7 @@ def test_texts_that_time_may_end_need_padding(index: infgram.Index) -> None:
 @pytest.mark.parametrize("lengths", [(12,), LENGTHS], ids=["one", "batch"])
 def test_a_cache_of_a_result_goes_on(index: infgram.Index, lengths: tuple[int, ...]) -> None:
     config = MistralConfig(
-        vocab_size=VOCAB,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **SMALL,
         sliding_window=16,
         **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")),
     )

@@ -43,6 +43,11 @@ def batch_cost(cost: NDArray[np.float64], n_texts: int) -> NDArray[np.float64]:
     return inside + slope * np.maximum(n_more - last, 0)
 
 
+def share_of_cost(cost: NDArray[np.float64], n_texts: int) -> NDArray[np.float64]:
+    """What of `batch_cost` each of the texts pays."""
+    return cost if n_texts == 1 else batch_cost(cost, n_texts) / n_texts
+
+
 def length_that_pays(probs: Sequence[NDArray[np.floating[Any]]], cost: NDArray[np.float64]) -> int:
     """How many tokens each text may draft at most, where a step reads as many of each.
 

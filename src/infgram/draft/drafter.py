@@ -30,7 +30,7 @@ from ..seeds import generator
 from ..text import tokens
 from ..values.value import Value, content
 from . import session
-from .cost import batch_cost, check_cost, length_that_pays
+from .cost import batch_cost, check_cost, length_that_pays, share_of_cost
 from .turns import in_turn
 
 Source: TypeAlias = Literal["live", "session", "static"]
@@ -536,9 +536,7 @@ class Drafter:
         if (max_tokens, min_prob, tree, batch_size) == (None, 0.0, None, 1):
             return self._limits
         whole(1, batch_size=batch_size)
-        cost = self.cost
-        if cost is not None and batch_size > 1:
-            cost = batch_cost(cost, batch_size) / batch_size
+        cost = None if self.cost is None else share_of_cost(self.cost, batch_size)
         most = self.max_tokens if max_tokens is None else max_tokens
         return _limits(most, min_prob, self.tree if tree is None else tree, cost)
 

@@ -30,7 +30,7 @@ from ..errors import (
 )
 from ..index import Index, check_index
 from ..text import tokens
-from .cost import batch_cost, check_cost, length_that_pays
+from .cost import batch_cost, check_cost, length_that_pays, share_of_cost
 from .drafter import MAX_VOCAB_SIZE, Draft, Drafter, Totals, check_accepted, most_each
 from .turns import in_turn
 
@@ -394,9 +394,7 @@ class TextDrafter:
         chosen = list(places)
         if self.cost is not None:
             likely = np.array([nodes[key][0] for key in chosen])
-            chosen = chosen[
-                : native.n_that_pay(likely, batch_cost(self.cost, batch_size) / batch_size)
-            ]
+            chosen = chosen[: native.n_that_pay(likely, share_of_cost(self.cost, batch_size))]
         draft = Draft(
             native.Draft(
                 np.array([key[-1] for key in chosen], np.int32),
