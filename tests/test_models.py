@@ -226,6 +226,13 @@ def test_a_context_that_adapts_counts_what_was_read(folder: Path, case, exponent
 @example(  # a live text ends documents, which the corpus never does
     case=(8, [[97]], 3, [[97], [97]]), estimator=KneserNey(), compact=False, adapt=True, seed=0
 )
+@example(
+    case=(8, [[97, 97]], 4, [[], [97], [97]]),
+    estimator=SBIS(k=-1, window=200, floor=1e-10),
+    compact=False,
+    adapt=True,
+    seed=0,
+)
 def test_the_core_gives_the_probabilities_of_the_definition(
     folder: Path, case, estimator, compact: bool, adapt: bool, seed: int
 ) -> None:

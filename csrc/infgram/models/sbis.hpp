@@ -139,10 +139,10 @@ public:
         // What follows a level is among its rows, counted in another way.
         if (weight > total * (1.0 + 1e-9)) throw_corrupt("rank_blocks");
         if (parameters_.floor == 0.0) return weight / total;
+        find_known();
+        if (weight == 0.0) return known_[code] != 0 ? parameters_.floor : unseen();
         count_level(levels_.size() - 1);
-        const double scale = share_above_floor();
-        if (known_[code] == 0) return scale * (weight / total) + unseen();
-        return weight != 0.0 ? scale * (weight / total) : parameters_.floor;
+        return above_floor(code, share_above_floor() * (weight / total));
     }
 
     // Weight of token w: sum over levels i of decay^i * count_i(w) (/ m_i). Where there is a floor,
@@ -349,11 +349,18 @@ private:
         return 1.0 - static_cast<double>(n_floors) * parameters_.floor;
     }
 
+    // Of a code with a weight, `share` of which it has by the levels: one that only a live text has
+    // is still among the tokens that follow nothing in the corpus.
+    [[nodiscard]] double above_floor(std::uint32_t code, double share) {
+        return known_[code] != 0 ? share : share + unseen();
+    }
+
     void add_floor(Weights& weights) {
         const double scale = share_above_floor();
         double total = 0.0;
         for (const std::uint32_t code : weights.codes) total += weights.of[code];
-        for (const std::uint32_t code : weights.codes) weights.of[code] *= scale / total;
+        for (const std::uint32_t code : weights.codes)
+            weights.of[code] = above_floor(code, scale * (weights.of[code] / total));
         for (std::uint32_t code = 0; code < known_.size(); ++code)
             if (known_[code] != 0 && weights.of[code] == 0.0) weights.of[code] = parameters_.floor;
         weights.codes.clear();
