@@ -86,9 +86,8 @@ public:
             for (std::size_t i = 0; i < texts_.size(); ++i) samplers_[i].write({&texts_[i], 1}, n);
         const Alphabet& alphabet = owner_->index.alphabet();
         for (std::size_t i = 0; i < texts_.size(); ++i) {
-            drawn[i].token_ids.reserve(texts_[i].drawn.size());
-            for (const std::uint32_t code : texts_[i].drawn)
-                drawn[i].token_ids.push_back(alphabet.token_id(code));
+            for (std::uint32_t& token : texts_[i].drawn) token = alphabet.token_id(token);
+            drawn[i].token_ids = std::move(texts_[i].drawn);
             if (texts_[i].has_ended)
                 drawn[i].ended = texts_[i].code == boundary ? "end_of_text" : "max_copy";
         }
