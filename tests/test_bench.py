@@ -1501,7 +1501,7 @@ def rivals_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether or not they are installed: jobs find modules that say that they are not."""
     folder = tmp_path / "absent"
     folder.mkdir()
-    for name in ("tokengrams", "infini_gram", "infinigram", "kenlm"):
+    for name in ("tokengrams", "infini_gram", "fastgram", "infinigram", "kenlm"):
         absent = f"raise ModuleNotFoundError('{name} is not for this test')"
         (folder / f"{name}.py").write_text(absent)
     others = os.environ.get("PYTHONPATH")
@@ -1557,6 +1557,7 @@ def test_the_question_of_queries_is_answered_without_rivals(
         assert {len(row) for row in made.rows} == {len(made.header) + 1}
     assert found.notes == [
         "infini-gram: not measured: infini_gram is not for this test",
+        "fast-gram: not measured: fastgram is not for this test",
         "py-infinigram: not measured: infinigram is not for this test",
     ]
     assert found.figures["ntd matches"] == sum(truth.next_counts(TEXT, b"th").values()) > 0
@@ -1841,7 +1842,7 @@ def test_the_figures_of_the_summary_have_the_names_that_questions_give_them(
 ) -> None:
     """Of what can be asked here in a moment; a name that is mistyped leaves its line out."""
     bench = bench_in(tmp_path, QUICK)
-    names = ("tokengrams", "infini-gram", "py-infinigram")
+    names = ("tokengrams", "infini-gram", "fast-gram", "py-infinigram")
     scans = tuple(type("Rival", (Scan,), {"name": name}) for name in names)
     monkeypatch.setattr(queries, "RIVALS", scans)
     queries.QUESTION.answer(bench)

@@ -315,7 +315,7 @@ def rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "tokengrams.py").write_text(RIVAL)
-    for name in ("infini_gram", "infinigram", "kenlm"):
+    for name in ("infini_gram", "fastgram", "infinigram", "kenlm"):
         (folder / f"{name}.py").write_text("raise ModuleNotFoundError('not here')")
     others = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([others] if others else [])]))

@@ -49,7 +49,7 @@ def in_a_folder_with_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def absent(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     """No rival is found by processes that begin now; the PYTHONPATH that does it."""
     folder = tmp_path_factory.mktemp("absent")
-    for name in ("tokengrams", "infini_gram", "infinigram", "kenlm"):
+    for name in ("tokengrams", "infini_gram", "fastgram", "infinigram", "kenlm"):
         absent = f"raise ModuleNotFoundError('{name} is not for this test')"
         (folder / f"{name}.py").write_text(absent)
     others = os.environ.get("PYTHONPATH")

@@ -19,6 +19,7 @@ _PACKAGES = (
     "pydivsufsort",
     "tokengrams",
     "infini-gram",
+    "fast-gram",
     "py-infinigram",
     "kenlm",
     "arctic-inference",

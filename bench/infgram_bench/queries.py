@@ -123,7 +123,7 @@ class _Queries:
         contenders.append(_each("infgram, list of int", index.count, lists))
         truth.check("infgram count of ids", list(map(index.count, lists)), right)
         contenders += self._rivals_at("count", lists, right)
-        self._time("count, 3 to 20 bytes, one a call", contenders, "count")
+        alone = self._time("count, 3 to 20 bytes, one a call", contenders, "count")
 
         forms: list[tuple[str, Callable[[], Any]]] = [
             ("infgram, list of bytes", lambda: index.count_batch(inside)),
@@ -146,10 +146,13 @@ class _Queries:
         figures = self.findings.figures
         figures["count seconds"] = contenders[0].timing.seconds
         figures["count seconds in a batch"] = batches[0].timing.seconds
+        for contender in alone:
+            if contender.rival:
+                ratio = contender.timing.seconds / contenders[0].timing.seconds
+                figures[f"count, {contender.rival}"] = ratio
         first = {contender.name: contender for contender in contenders}
         for rival in measured[len(batches) :]:
             rival_seconds = first[_IN_BATCHES].timing.seconds
-            figures["count, tokengrams"] = rival_seconds / contenders[0].timing.seconds
             batch_ratio = rival.timing.seconds / batches[0].timing.seconds
             figures["count in a batch, tokengrams"] = batch_ratio
             for own in judged:
@@ -208,10 +211,11 @@ class _Queries:
         measured = self._time(question, contenders, "longest")
         findings.figures[f"levels seconds, {which}"] = contenders[0].timing.seconds
         for contender in measured:
-            if contender.rival == "infini-gram":
+            if contender.rival:
                 ratio = contender.timing.seconds / contenders[0].timing.seconds
-                findings.figures[f"levels, infini-gram, {which}"] = ratio
-                findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
+                findings.figures[f"levels, {contender.rival}, {which}"] = ratio
+                if contender.rival == "infini-gram":
+                    findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
 
     def _rivals_at(
         self, question: str, queries: Sequence[Any], right: Sequence[Any], *, name: str = "{}"

@@ -200,6 +200,31 @@ class InfiniGram(System):
         return {token: seen["cont_cnt"] for token, seen in found["result_by_token_id"].items()}
 
 
+class FastGram(InfiniGram):
+    """fast-gram, which reads infini-gram's files; the two call the same questions by other names.
+
+    It has no program that builds them: its package says how to fetch indexes that are built.
+    """
+
+    name = "fast-gram"
+
+    def __init__(self, folder: Path) -> None:
+        self.index = imported("fastgram").GramEngine(
+            str(folder), eos_token_id=254, vocab_size=255, version=4, token_dtype="u8", threads=1
+        )
+        self.calls = {
+            "count": Call(self.index.count, lambda found: int(found["count"])),
+            "ntd": Call(partial(_exactly, self.index.primitive_ntd), self._next_counts),
+            "longest": Call(partial(_exactly, self.index.ntd), self._next_counts),
+        }
+
+    @staticmethod
+    def build(corpus: Path, folder: Path) -> None:
+        """infini-gram's program builds what it reads."""
+        imported("fastgram")
+        InfiniGram.build(corpus, folder)
+
+
 class PyInfinigram(System):
     """py-infinigram: numpy arrays; its cache of answers is emptied before each question."""
 
@@ -232,8 +257,14 @@ class PyInfinigram(System):
         return len(self.index.generate(list(_PROMPT), max_tokens=n_bytes))
 
 
-RIVALS: tuple[type[System], ...] = (Tokengrams, InfiniGram, PyInfinigram)
+RIVALS: tuple[type[System], ...] = (Tokengrams, InfiniGram, FastGram, PyInfinigram)
 SYSTEMS: tuple[type[System], ...] = (Infgram, *RIVALS)
+
+
+def _exactly(ask: Callable[..., Any], context: list[int]) -> Any:
+    """Asks fast-gram again where it says that it took a sample: it takes memory for what it may."""
+    found = ask(context)
+    return ask(context, max_support=found["prompt_cnt"]) if found["approx"] else found
 
 
 def build_apart(

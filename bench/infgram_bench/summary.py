@@ -145,13 +145,16 @@ def _listed(what: str, figures: Mapping[str, str]) -> list[_Row]:
     return [_Row(what * (i == 0), who, figure) for i, (who, figure) in enumerate(figures.items())]
 
 
-_INDEXES = ("tokengrams", "infini-gram", "py-infinigram")
+_INDEXES = ("tokengrams", "infini-gram", "fast-gram", "py-infinigram")
 
 
 def _count(f: _Figures) -> list[_Row]:
     return [
         *_timed(
-            "count of 3 to 20 bytes", f["count seconds"], f, {"count, tokengrams": "tokengrams"}
+            "count of 3 to 20 bytes",
+            f["count seconds"],
+            f,
+            {f"count, {name}": name for name in _INDEXES},
         ),
         *_timed(
             "count, in a batch",
@@ -168,8 +171,8 @@ def _ntd(f: _Figures) -> list[_Row]:
 
 
 def _levels(f: _Figures) -> list[_Row]:
-    rival = {"levels, infini-gram, inside the text": "infini-gram"}
-    return _timed("levels of 200 bytes", f["levels seconds, inside the text"], f, rival)
+    rivals = {f"levels, {name}, inside the text": name for name in _INDEXES}
+    return _timed("levels of 200 bytes", f["levels seconds, inside the text"], f, rivals)
 
 
 def _write(f: _Figures) -> list[_Row]:
