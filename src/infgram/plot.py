@@ -390,7 +390,8 @@ class _Labels:
             drawn = axes.text(0, 0, text, size=_SMALL)
             box = drawn.get_window_extent(renderer)
             drawn.remove()
-            sizes.append((box.width * to_points, box.height * to_points))
+            # A point more, since a renderer rounds.
+            sizes.append((box.width * to_points + 1, box.height * to_points + 1))
         points = [axes.transData.transform(point[1:3]) * to_points for point in self._asked]
         bounds = tuple(np.array(axes.bbox.extents) * to_points)
         boxes = place(points, sizes, bounds, taken=_markers(axes, to_points))  # type: ignore[arg-type]
