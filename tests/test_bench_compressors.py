@@ -56,4 +56,4 @@ def test_a_compressor_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     made = program(tmp_path, "gzip", "true")
     assert compressors.name_of(made) is None
     refused = run("bench", "--list", "--compressor", made, exit_code=2)
-    assert "--compressor names gzip, expected a program called 7z" in refused.output
+    assert "--compressor names gzip, expected a program called 7z" in refused.stderr

@@ -578,9 +578,9 @@ def test_a_name_never_commands_the_terminal(
     Path(f"of_text_{name}").write_bytes(b"caf\xe9")
     refused = run("build", name, "-o", "a", exit_code=2)
     skipped = run("build", name, f"of_text_{name}", "-o", "a", "--skip-bad")
-    for said in (refused.output, skipped.output, skipped.stderr):
+    for said in (refused.stdout, refused.stderr, skipped.stdout, skipped.stderr):
         assert all(c.isprintable() or c == "\n" for c in said)
-    assert "holds no text" in refused.output and "holds no text" in skipped.stderr
+    assert "holds no text" in refused.stderr and "holds no text" in skipped.stderr
     assert "not UTF-8" in skipped.stderr
 
 

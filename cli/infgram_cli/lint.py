@@ -123,7 +123,7 @@ def _print_legend() -> None:
     names = [
         painted(f" {name} ", shade) for name, shade in zip(level_names(), _SHADES, strict=True)
     ]
-    print("does not belong there:", *names, file=sys.stderr)
+    print("does not belong there:", *names, file=sys.stderr, flush=True)
 
 
 def _shaded(found: Lint) -> str:

@@ -57,6 +57,7 @@ Examples:
     type=Typed(),
     metavar="TEXT",
     default="",
+    show_default=False,
     help="Characters behind which no span goes on, such as '\\n.'.",
 )
 @option(
