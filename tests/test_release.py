@@ -87,9 +87,10 @@ def test_every_place_has_the_one_version(release: ModuleType) -> None:
 
 
 def test_what_prepare_writes_is_a_release(release: ModuleType, repository: Path) -> None:
-    before = dict(release.check_text(repository))
-    assert "prepare" in before["a version to release"]
-    assert before["documents name the distribution"] and before["hints name the distribution"]
+    if not extras.PUBLISHED:
+        before = dict(release.check_text(repository))
+        assert "prepare" in before["a version to release"]
+        assert before["documents name the distribution"] and before["hints name the distribution"]
     release.prepare("1.2.3", repository, date(2027, 1, 31))
     assert [each for each in release.check_text(repository, "v1.2.3") if each[1]] == []
     assert "## [1.2.3] - 2027-01-31" in (repository / "CHANGELOG.md").read_text()
@@ -106,9 +107,10 @@ def test_what_prepare_writes_is_a_release(release: ModuleType, repository: Path)
 
 
 def test_a_version_under_way_publishes_nothing(release: ModuleType, repository: Path) -> None:
+    hints = (repository / "src/infgram/extras.py").read_text()
     release.prepare("1.3.0.dev0", repository)
     assert set.union(*release.versions(repository).values()) == {"1.3.0.dev0"}
-    assert "PUBLISHED = False" in (repository / "src/infgram/extras.py").read_text()
+    assert (repository / "src/infgram/extras.py").read_text() == hints
     with pytest.raises(SystemExit, match="no version"):
         release.prepare("next", repository)
 
