@@ -212,3 +212,19 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A browser in one of the colour schemes."""
     with browsing.browser(request.param, tmp_path_factory.mktemp("profile")) as found:
         yield found
+
+
+@pytest.fixture
+def rivals_absent(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The benchmarks' rivals, installed or not, are not there for processes that begin now.
+
+    The PYTHONPATH that does it.
+    """
+    folder = tmp_path_factory.mktemp("absent")
+    for name in ("tokengrams", "infini_gram", "fastgram", "infinigram", "kenlm"):
+        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
+        (folder / f"{name}.py").write_text(absent)
+    others = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([str(folder), *([others] if others else [])])
+    monkeypatch.setenv("PYTHONPATH", path)
+    return path

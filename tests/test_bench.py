@@ -1496,18 +1496,6 @@ def test_peers_leave_out_who_has_no_index(tmp_path: Path, monkeypatch: pytest.Mo
     assert asked == {"seconds": {}, "perplexities": {}}
 
 
-@pytest.fixture
-def rivals_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether or not they are installed: jobs find modules that say that they are not."""
-    folder = tmp_path / "absent"
-    folder.mkdir()
-    for name in ("tokengrams", "infini_gram", "fastgram", "infinigram", "kenlm"):
-        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
-        (folder / f"{name}.py").write_text(absent)
-    others = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([others] if others else [])]))
-
-
 @pytest.mark.usefixtures("small_mib", "rivals_absent")
 def test_peers_compare_who_is_there_and_name_who_is_not(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch

@@ -45,19 +45,6 @@ def in_a_folder_with_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert os.sched_getaffinity(0) == before
 
 
-@pytest.fixture
-def absent(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
-    """No rival is found by processes that begin now; the PYTHONPATH that does it."""
-    folder = tmp_path_factory.mktemp("absent")
-    for name in ("tokengrams", "infini_gram", "fastgram", "infinigram", "kenlm"):
-        absent = f"raise ModuleNotFoundError('{name} is not for this test')"
-        (folder / f"{name}.py").write_text(absent)
-    others = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([str(folder), *([others] if others else [])])
-    monkeypatch.setenv("PYTHONPATH", path)
-    return path
-
-
 Ask = Callable[[Bench], None]
 
 
@@ -222,7 +209,7 @@ def test_an_animation_that_cannot_be_made_says_what_it_lacks(
 # A run --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("absent")
+@pytest.mark.usefixtures("rivals_absent")
 def test_generation_is_measured_without_rivals_and_kept() -> None:
     result = run("bench", "generation", *TINY)
     text = result.stdout
@@ -415,7 +402,7 @@ def test_a_corpus_whose_name_is_not_utf_8_is_reported(fakes: Fakes) -> None:
 
 
 def test_an_interrupted_run_goes_on_with_the_question_it_was_at(
-    absent: str, monkeypatch: pytest.MonkeyPatch
+    rivals_absent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (
         Question(name, name, generation.QUESTION.answer, lambda settings: 1.0, in_quick=True)
@@ -424,7 +411,7 @@ def test_an_interrupted_run_goes_on_with_the_question_it_was_at(
     monkeypatch.setattr(questions, "QUESTIONS", (first, second))
     run("bench", "queries", *TINY)
     names = ["queries", "generation"]
-    process = start("bench", *names, *TINY, environment={"PYTHONPATH": absent})
+    process = start("bench", *names, *TINY, environment={"PYTHONPATH": rivals_absent})
     wait_until(lambda: list(Path("out").glob(".working-*/*")))
     code, stdout, stderr = interrupted(process)
     assert code == 130, stderr
@@ -454,7 +441,7 @@ def test_an_interrupt_within_the_process_exits_with_130(fakes: Fakes) -> None:
 
 
 @pytest.fixture
-def measured(absent: str) -> None:
+def measured(rivals_absent: str) -> None:
     """`generation` is answered: other processes show it without measuring."""
     run("bench", "generation", *TINY)
 

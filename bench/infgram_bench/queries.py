@@ -146,10 +146,7 @@ class _Queries:
         figures = self.findings.figures
         figures["count seconds"] = contenders[0].timing.seconds
         figures["count seconds in a batch"] = batches[0].timing.seconds
-        for contender in alone:
-            if contender.rival:
-                ratio = contender.timing.seconds / contenders[0].timing.seconds
-                figures[f"count, {contender.rival}"] = ratio
+        self._keep_ratios(alone, "count, {}")
         first = {contender.name: contender for contender in contenders}
         for rival in measured[len(batches) :]:
             rival_seconds = first[_IN_BATCHES].timing.seconds
@@ -184,11 +181,9 @@ class _Queries:
         measured = self._time(title, contenders, "ntd")
         own = contenders[0].timing.seconds
         figures.update({"ntd seconds": own, "ntd matches": n_matches})
-        for contender in measured[2:]:
-            ratio = contender.timing.seconds / own
-            figures[f"ntd, {contender.name}"] = ratio
-            if bar := {"tokengrams": 2, "infini-gram": 500}.get(contender.name):
-                self.findings.at_least(f"ntd, to {contender.name}", ratio, bar)
+        for rival, ratio in self._keep_ratios(measured, "ntd, {}").items():
+            if bar := {"tokengrams": 2, "infini-gram": 500}.get(rival):
+                self.findings.at_least(f"ntd, to {rival}", ratio, bar)
 
     def levels(self, which: str, contexts: list[bytes]) -> None:
         """All levels, against rivals that only find the longest one."""
@@ -210,12 +205,9 @@ class _Queries:
         question = f"levels of a {_CONTEXT} byte context, {which}"
         measured = self._time(question, contenders, "longest")
         findings.figures[f"levels seconds, {which}"] = contenders[0].timing.seconds
-        for contender in measured:
-            if contender.rival:
-                ratio = contender.timing.seconds / contenders[0].timing.seconds
-                findings.figures[f"levels, {contender.rival}, {which}"] = ratio
-                if contender.rival == "infini-gram":
-                    findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
+        for rival, ratio in self._keep_ratios(measured, f"levels, {{}}, {which}").items():
+            if rival == "infini-gram":
+                findings.at_least(f"{question}, to infini-gram's infgram_ntd", ratio, 50)
 
     def _rivals_at(
         self, question: str, queries: Sequence[Any], right: Sequence[Any], *, name: str = "{}"
@@ -239,6 +231,13 @@ class _Queries:
         failed = {n: each for n, each in trial.failed.items() if self._takes_part(n, question)}
         self.findings.timing_table(title, contenders, failed=failed)
         return [contender for contender in contenders if contender.rival not in trial.failed]
+
+    def _keep_ratios(self, measured: list[Contender], figure: str) -> dict[str, float]:
+        """How many times as long as the first one each rival takes, as figures, too."""
+        own = measured[0].timing.seconds
+        ratios = {each.rival: each.timing.seconds / own for each in measured if each.rival}
+        self.findings.figures.update({figure.format(name): x for name, x in ratios.items()})
+        return ratios
 
     def _takes_part(self, rival: str, question: str) -> bool:
         """Would it have a row? Of a rival that could not be opened nobody knows better."""
